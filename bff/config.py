@@ -1,0 +1,342 @@
+"""Which settings are there, in which unit, with which default, and what makes one wrong?
+
+Everything comes from environment variables (or `.env`) and is checked once, at start. All problems
+are reported together in one `ConfigError`. Nothing else in `bff` reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bff.errors import ConfigError
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+MIN_SECRET_CHARACTERS = 32
+
+Words = Annotated[tuple[str, ...], NoDecode]
+Seconds = Annotated[int, Field(ge=1)]
+
+
+class Config(BaseSettings):
+    """The settings of one BFF. Field order is the order of the README's table."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True,
+        frozen=True, extra="ignore", hide_input_in_errors=True,
+    )  # fmt: skip
+
+    # ------------------------------------------------------------ the provider
+    auth0_domain: str | None = Field(None, alias="AUTH0_DOMAIN")
+    """The tenant's domain, such as `example.eu.auth0.com`. This or `OIDC_ISSUER` is required."""
+    oidc_issuer: str | None = Field(None, alias="OIDC_ISSUER")
+    """The issuer of any other OpenID provider, to the letter (a trailing slash counts)."""
+    client_id: str = Field(alias="AUTH0_CLIENT_ID")
+    """The application's client id. Required."""
+    client_secret: SecretStr | None = Field(None, alias="AUTH0_CLIENT_SECRET")
+    """The application's client secret. Required unless `private_key_jwt` is used."""
+    client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
+        "client_secret_post", alias="AUTH0_CLIENT_AUTH"
+    )
+    """How we prove who we are at the token endpoint."""
+    client_private_key_file: Path | None = Field(None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE")
+    """A PEM or JWK file with the private key for `private_key_jwt`."""
+    audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
+    """The API's identifier; without it Auth0 issues an opaque access token."""
+    scope: str = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
+    """What is asked for at sign-in; `openid` is required, `offline_access` gives refresh."""
+    federated_logout: bool = Field(False, alias="AUTH0_FEDERATED_LOGOUT")
+    """Sign out of the upstream identity provider too (Auth0's `federated`)."""
+    id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")
+    """Send `id_token_hint` at logout. An ID token then passes through the browser's address bar."""
+    id_token_algorithms: Words = Field(("RS256", "PS256", "ES256"), alias="BFF_ID_TOKEN_ALGORITHMS")
+    """Signature algorithms accepted for ID tokens, comma-separated; never `none` or HMAC."""
+    clock_skew_seconds: Annotated[int, Field(ge=0, le=120)] = Field(
+        10, alias="BFF_CLOCK_SKEW_SECONDS"
+    )
+    """How far the provider's clock may be off, in seconds."""
+    provider_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        5.0, alias="BFF_PROVIDER_TIMEOUT_SECONDS"
+    )
+    """The whole time one call to the provider may take, in seconds."""
+    refresh_before_seconds: Annotated[int, Field(ge=0)] = Field(
+        60, alias="BFF_REFRESH_BEFORE_SECONDS"
+    )
+    """How long before its end an access token is renewed; never more than a fifth of its life."""
+    refresh_token_lifetime_seconds: Seconds = Field(
+        30 * 86_400, alias="BFF_REFRESH_TOKEN_LIFETIME_SECONDS"
+    )
+    """How long a refresh token lives at the provider: how long a revocation is retried."""
+
+    # ------------------------------------------------------------ this application
+    app_base_url: str = Field(alias="APP_BASE_URL")
+    """Where browsers find this application, such as `https://app.example.com`. Required."""
+    api_url: str = Field(alias="BFF_API_URL")
+    """What `/api/*` goes to, such as `http://api.internal:8080`; a path is put in front. Required."""
+    secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(alias="AUTH0_SECRET")
+    """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
+    redis_url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
+    """Where sessions are kept; `rediss://` for TLS."""
+    redis_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
+        1.0, alias="BFF_REDIS_TIMEOUT_SECONDS"
+    )
+    """How long one command to Redis may take, in seconds."""
+    redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = Field(
+        "bff", alias="BFF_REDIS_PREFIX"
+    )
+    """What every key in Redis begins with."""
+    spa_dir: Path | None = Field(None, alias="BFF_SPA_DIR")
+    """The folder with the built single-page app (`index.html` in it)."""
+    csp: str | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
+    """Replaces the default Content-Security-Policy of pages and files."""
+    profile_claims: Words = Field(
+        (
+            "sub", "name", "given_name", "family_name", "nickname", "preferred_username", "email",
+            "email_verified", "picture", "locale", "org_id", "org_name",
+        ),
+        alias="BFF_PROFILE_CLAIMS",
+    )  # fmt: skip
+    """The ID token's claims that `/auth/profile` shows, comma-separated."""
+
+    # ------------------------------------------------------------ the session
+    session_idle_seconds: Seconds = Field(86_400, alias="BFF_SESSION_IDLE_SECONDS")
+    """A session ends after this time without a request."""
+    session_absolute_seconds: Seconds = Field(7 * 86_400, alias="BFF_SESSION_ABSOLUTE_SECONDS")
+    """A session ends this long after the sign-in, whatever happens."""
+    session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
+    """Keep the cookie when the browser is closed."""
+
+    # ------------------------------------------------------------ the proxy
+    upstream_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+        30.0, alias="BFF_UPSTREAM_TIMEOUT_SECONDS"
+    )
+    """How long the upstream may take to begin its answer, in seconds."""
+    request_max_bytes: Annotated[int, Field(ge=0)] = Field(
+        100 * 1024 * 1024, alias="BFF_REQUEST_MAX_BYTES"
+    )
+    """The largest request body that `/api` takes, in bytes; 0 for no limit."""
+    require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
+    """Demand `X-CSRF: 1` of every `/api` request; excludes EventSource and download links."""
+    trusted_proxies: Words = Field((), alias="BFF_TRUSTED_PROXIES")
+    """Addresses or networks whose `X-Forwarded-For` is believed, comma-separated."""
+
+    # ------------------------------------------------------------ one field at a time
+    @field_validator("secrets", "id_token_algorithms", "profile_claims", "trusted_proxies",
+                     mode="before")  # fmt: skip
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("secrets")
+    @classmethod
+    def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not value:
+            raise ValueError("needs at least one key; make one with: openssl rand -hex 32")
+        if any(len(key.get_secret_value()) < MIN_SECRET_CHARACTERS for key in value):
+            raise ValueError(
+                f"each key needs {MIN_SECRET_CHARACTERS} characters or more; "
+                "make one with: openssl rand -hex 32"
+            )
+        return value
+
+    @field_validator("auth0_domain")
+    @classmethod
+    def _bare_domain(cls, value: str | None) -> str | None:
+        if value is not None and ("/" in value or ":" in value or not value.strip(".")):
+            raise ValueError("is a bare host name such as example.eu.auth0.com, without https://")
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = _url(value)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("must be https unless it is on the loopback")
+        if parts.query or parts.fragment:
+            raise ValueError("must have no query and no fragment")
+        return value
+
+    @field_validator("app_base_url")
+    @classmethod
+    def _origin_only(cls, value: str) -> str:
+        parts = _url(value)
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError("is an origin without a path, such as https://app.example.com")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("must be https unless it is on localhost, 127.0.0.1 or [::1]")
+        return f"{parts.scheme}://{parts.netloc.lower()}"
+
+    @field_validator("api_url")
+    @classmethod
+    def _upstream_url(cls, value: str) -> str:
+        parts = _url(value)
+        if parts.query or parts.fragment:
+            raise ValueError("must have no query and no fragment")
+        return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("scope")
+    @classmethod
+    def _openid(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("must contain openid")
+        return value
+
+    @field_validator("id_token_algorithms")
+    @classmethod
+    def _asymmetric(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = {f"{kind}{size}" for kind in ("RS", "PS", "ES") for size in (256, 384, 512)}
+        known.add("EdDSA")
+        if not value or not set(value) <= known:
+            raise ValueError(f"must be some of {', '.join(sorted(known))}")
+        return value
+
+    @field_validator("spa_dir")
+    @classmethod
+    def _has_index(cls, value: Path | None) -> Path | None:
+        if value is not None and not (value / "index.html").is_file():
+            raise ValueError("is not a folder with an index.html in it")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+    # ------------------------------------------------------------ several together
+    @model_validator(mode="after")
+    def _together(self) -> Config:
+        problems = [text for wrong, text in self._rules() if wrong]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _rules(self) -> list[tuple[bool, str]]:
+        """Pairs of (is wrong, what to say), the name of the setting first."""
+        key_jwt = self.client_auth == "private_key_jwt"
+        key_file = self.client_private_key_file
+        return [
+            (not self.auth0_domain and not self.oidc_issuer,
+             "AUTH0_DOMAIN: is missing (or OIDC_ISSUER for another provider)"),
+            (bool(self.auth0_domain and self.oidc_issuer),
+             "AUTH0_DOMAIN: only one of AUTH0_DOMAIN and OIDC_ISSUER may be set"),
+            (not key_jwt and self.client_secret is None,
+             "AUTH0_CLIENT_SECRET: is missing"),
+            (key_jwt and (key_file is None or not key_file.is_file()),
+             "AUTH0_CLIENT_PRIVATE_KEY_FILE: private_key_jwt needs a readable key file"),
+            (self.session_idle_seconds > self.session_absolute_seconds,
+             "BFF_SESSION_IDLE_SECONDS: must not exceed BFF_SESSION_ABSOLUTE_SECONDS"),
+        ]  # fmt: skip
+
+    # ------------------------------------------------------------ what follows from them
+    @property
+    def issuer(self) -> str:
+        """The issuer to the letter; Auth0's ends with a slash."""
+        return self.oidc_issuer or f"https://{self.auth0_domain}/"
+
+    @property
+    def issuer_origin(self) -> str:
+        """Scheme, host and port of the provider, for the Content-Security-Policy."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach us over https; decides cookie names and HSTS."""
+        return self.app_base_url.startswith("https://")
+
+    @property
+    def redirect_uri(self) -> str:
+        """What is registered at the provider as callback URL."""
+        return f"{self.app_base_url}/auth/callback"
+
+    @property
+    def post_logout_redirect_uri(self) -> str:
+        """What is registered at the provider as logout URL."""
+        return f"{self.app_base_url}/auth/logged-out"
+
+
+def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env") -> Config:
+    """Read and check all settings.
+
+    Args:
+        environ: Used instead of the process's environment (tests, the demo); no file is read then.
+        env_file: A dotenv file to read besides the environment.
+
+    Raises:
+        ConfigError: Something is wrong; it lists everything that is.
+    """
+    names = dict(os.environ) if environ is None else environ
+    problems = _unknown_names(names)
+    config: Config | None = None
+    try:
+        if environ is None:
+            config = Config(_env_file=env_file)
+        else:
+            config = Config.model_validate(_known(environ))
+    except ValidationError as error:
+        problems += _described(error)
+    if problems or config is None:
+        raise ConfigError(problems)
+    return config
+
+
+def setting_names() -> dict[str, str]:
+    """The environment variable of every field: `{field: variable}`, in the table's order."""
+    return {name: str(field.alias) for name, field in Config.model_fields.items()}
+
+
+def _known(environ: dict[str, str]) -> dict[str, str]:
+    aliases = set(setting_names().values())
+    return {name: value for name, value in environ.items() if name in aliases and value}
+
+
+def _unknown_names(environ: dict[str, str]) -> list[str]:
+    """A misspelt `BFF_…` would silently leave a default in force, so it is an error."""
+    known = set(setting_names().values())
+    problems = []
+    for name in sorted(environ):
+        if name.startswith("BFF_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name}: no such setting" + (f"; {near[0]}?" if near else ""))
+    return problems
+
+
+def _described(error: ValidationError) -> list[str]:
+    problems: list[str] = []
+    for item in error.errors(include_url=False, include_input=False):
+        text = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "missing":
+            text = "is missing"
+        name = str(item["loc"][0]) if item["loc"] else ""
+        problems += [f"{name}: {text}"] if name else text.split("\n")
+    return problems
+
+
+def _url(value: str) -> Any:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if parts.username or parts.password or any(c <= " " or c == "\\" for c in value):
+        raise ValueError("must have no user name, blanks or backslashes in it")
+    _ = parts.port  # Raises ValueError for a port that is no number.
+    return parts

@@ -1,0 +1,82 @@
+"""What are a session, its tokens and a sign-in under way? Frozen data; no input or output here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class DeadAccessToken(msgspec.Struct, frozen=True):
+    """An access token that a refresh has replaced; it still opens APIs until `expires_at`."""
+
+    deny_id: str
+    """The name under which the deny-list would know it; not the token."""
+    expires_at: int
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider gave for one session. Sealed as a whole in Redis."""
+
+    access_token: str
+    expires_at: int
+    """When the access token ends, as far as the provider said so."""
+    issued_at: int
+    scope: str = ""
+    refresh_token: str | None = None
+    kept_refresh_tokens: tuple[str, ...] = ()
+    """Of earlier sign-ins in this browser; revoked together with this session."""
+    replaced: tuple[DeadAccessToken, ...] = ()
+    id_token: str | None = None
+    """Kept only where the provider's logout needs `id_token_hint`."""
+
+    def all_refresh_tokens(self) -> tuple[str, ...]:
+        """Every refresh token that must be revoked when the session ends."""
+        current = (self.refresh_token,) if self.refresh_token else ()
+        return current + self.kept_refresh_tokens
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signed in, and how. Sealed as a whole in Redis; never changes during a session."""
+
+    issuer: str
+    subject: str
+    sid: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    claims: dict[str, Any] = {}
+    """The allowed claims of the ID token (`BFF_PROFILE_CLAIMS`)."""
+    user_agent: str = ""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One signed-in browser, as read from the store at one instant."""
+
+    key: str
+    """SHA-256 of the cookie's id, in hex; the id itself is only in the browser."""
+    generation: int
+    """Counts the writes of tokens; a write names the generation it replaces."""
+    tokens: Tokens
+    identity: Identity
+    created_at: int
+    last_seen_at: int
+    idle_ends_at: int
+    absolute_ends_at: int
+    read_at: float
+    """Redis's clock when this was read; what `seconds left` are counted from."""
+
+
+class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in under way: what the callback must find again. Sealed in a cookie of its own."""
+
+    state: str
+    nonce: str
+    code_verifier: str
+    return_to: str
+    started_at: int
+    silent: bool = False
+    """Asked for with `prompt=none`: a failure goes back to the SPA, not to a page."""
+    max_age: int | None = None
+    old_session_key: str | None = None
+    """The session that the browser had when it began (its Strict cookie doesn't come back)."""
