@@ -79,7 +79,7 @@ class Config(BaseSettings):
     app_base_url: str = Field(alias="APP_BASE_URL")
     """Where browsers find this application, such as `https://app.example.com`. Required."""
     api_url: str = Field(alias="BFF_API_URL")
-    """What `/api/*` goes to, such as `http://api.internal:8080`; a path is put in front. Required."""
+    """What `/api/*` goes to, such as `http://api.internal:8080/v1`. Required."""
     secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
     redis_url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")

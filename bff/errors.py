@@ -1,7 +1,8 @@
 """Which errors exist, and what does a caller get to see of each?
 
-One tree. A leaf sets `status`, a stable `code` that programs may branch on, a public `message` and,
-for people, a `hint` that says what to do next. The `detail` given when raising goes to the log only.
+One tree. A leaf sets `status`, a stable `code` that programs may branch on, a public `message`
+and, for people, a `hint` that says what to do next. The `detail` given when raising goes to the
+log only.
 """
 
 from __future__ import annotations

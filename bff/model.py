@@ -80,3 +80,22 @@ class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
     max_age: int | None = None
     old_session_key: str | None = None
     """The session that the browser had when it began (its Strict cookie doesn't come back)."""
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished sign-in at the provider gives: who, and the tokens."""
+
+    identity: Identity
+    tokens: Tokens
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A successful answer of the token endpoint to a refresh (RFC 6749, 5.1)."""
+
+    access_token: str
+    expires_at: int
+    issued_at: int
+    scope: str | None = None
+    refresh_token: str | None = None
+    """None: the provider did not rotate; the old one goes on."""
+    id_token: str | None = None

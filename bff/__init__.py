@@ -1,0 +1,1 @@
+"""A backend-for-frontend: signs people in, keeps their tokens, and makes logout final."""

@@ -1,0 +1,105 @@
+"""How is a value sealed before it goes to Redis or into a cookie, and how are names hidden there?
+
+Sealed: AES-256-GCM under a key derived from a secret with HKDF (NIST SP 800-38D; RFC 5869). The
+context (for instance the session's hash and the field's name) is the associated data, so a sealed
+value moved elsewhere does not open. Hidden: HMAC-SHA-256 under another derived key, for what must
+be found again by name. With several secrets the newest seals and all open: keys can be rotated
+without signing anybody out.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from bff.errors import SealInvalid
+
+_VERSION = b"\x01"
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+_HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
+_TAG_BYTES = 16
+
+
+class Sealer:
+    """Seals and opens values, and makes keyed hashes.
+
+    Args:
+        secrets: The sealing keys as configured, newest first; 32 characters or more each.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        if not secrets:
+            raise ValueError("at least one secret is needed")
+        self._aeads = {_key_id(secret): AESGCM(_derive(secret, "seal")) for secret in secrets}
+        self._newest = _key_id(secrets[0])
+        self._hash_keys = [_derive(secret, "hash") for secret in secrets]
+
+    def seal(self, plaintext: bytes, context: str) -> bytes:
+        """Encrypt *plaintext* so that it opens only for the same *context*."""
+        # A random 96-bit nonce is safe for 2^32 values per key (SP 800-38D, 8.3).
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._aeads[self._newest].encrypt(nonce, plaintext, context.encode())
+        return _VERSION + self._newest + nonce + sealed
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt what `seal` made.
+
+        Raises:
+            SealInvalid: Forged, damaged, of another context, or of a key that we don't have.
+        """
+        if len(sealed) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES or sealed[:1] != _VERSION:
+            raise SealInvalid("not a sealed value")
+        aead = self._aeads.get(sealed[1:_HEADER_BYTES])
+        if aead is None:
+            raise SealInvalid("sealed with a key that is not configured")
+        nonce = sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
+        try:
+            return aead.decrypt(nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], context.encode())
+        except InvalidTag as error:
+            raise SealInvalid("forged, damaged or of another context") from error
+
+    def seal_text(self, plaintext: bytes, context: str) -> str:
+        """`seal`, in unpadded base64url, for cookies, URLs and forms."""
+        return base64.urlsafe_b64encode(self.seal(plaintext, context)).rstrip(b"=").decode()
+
+    def open_text(self, sealed: str, context: str) -> bytes:
+        """`open` what `seal_text` made; raises SealInvalid for anything else."""
+        try:
+            raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
+        except ValueError as error:
+            raise SealInvalid("not base64url") from error
+        return self.open(raw, context)
+
+    def keyed_hash(self, purpose: str, *values: str) -> str:
+        """The name under which *values* are written: 256 bits in hex, under the newest key."""
+        return _keyed_hash(self._hash_keys[0], purpose, values)
+
+    def keyed_hashes(self, purpose: str, *values: str) -> list[str]:
+        """Every name under which *values* may have been written, the newest key's first."""
+        return [_keyed_hash(key, purpose, values) for key in self._hash_keys]
+
+
+def _derive(secret: str, purpose: str) -> bytes:
+    info = f"bff {purpose} v1".encode()
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret.encode())
+
+
+def _key_id(secret: str) -> bytes:
+    return _derive(secret, "key id")[:_KEY_ID_BYTES]
+
+
+def _keyed_hash(key: bytes, purpose: str, values: Sequence[str]) -> str:
+    # Each part carries its length, so that ("a", "bc") and ("ab", "c") differ.
+    parts = b"".join(
+        len(part).to_bytes(4, "big") + part for part in (purpose.encode(), *map(str.encode, values))
+    )
+    return hmac.new(key, parts, hashlib.sha256).hexdigest()
