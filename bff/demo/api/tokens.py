@@ -17,7 +17,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 ALGORITHMS = ["RS256"]
-LEEWAY_SECONDS = 5
+# None: a BFF that sends a dead token should see it refused, also in a demo on one clock.
+LEEWAY_SECONDS = 0
 KEYS_LIFETIME_SECONDS = 600
 REFETCH_PAUSE_SECONDS = 10
 FETCH_TIMEOUT_SECONDS = 5
