@@ -1,0 +1,19 @@
+"""The embedded demo provider: an OpenID provider that behaves like an Auth0 tenant.
+
+It is for demos and tests on one machine: everything is in memory, and it takes orders to fail.
+`create_provider(settings)` makes the Flask application, `start_provider(settings)` serves it in
+threads of this process, and `python -m bff.demo.provider` serves it in a process of its own.
+"""
+
+from bff.demo.provider.app import create_provider
+from bff.demo.provider.server import RunningProvider, start_provider
+from bff.demo.provider.settings import ClientSettings, ProviderSettings, UserSettings
+
+__all__ = [
+    "ClientSettings",
+    "ProviderSettings",
+    "RunningProvider",
+    "UserSettings",
+    "create_provider",
+    "start_provider",
+]

@@ -1,0 +1,30 @@
+"""How is the provider's Flask application put together?"""
+
+from flask import Flask, request
+
+from bff.demo.provider import authorize, control, logout, token_views
+from bff.demo.provider.backchannel import BackChannel
+from bff.demo.provider.oauth import DemoAuthorizationServer
+from bff.demo.provider.settings import ProviderSettings
+from bff.demo.provider.state import ProviderState
+
+
+def create_provider(settings: ProviderSettings) -> Flask:
+    """The provider as a Flask application; its memory is in `extensions["demo_provider"]`."""
+    app = Flask(__name__)
+    state = ProviderState(settings)
+    backchannel = BackChannel(state)
+    server = DemoAuthorizationServer(state)
+    app.extensions["demo_provider"] = state
+    app.extensions["demo_provider_backchannel"] = backchannel
+
+    @app.before_request
+    def read_the_body() -> None:
+        # A body that nobody reads would be taken for the next request of the connection.
+        request.get_data(parse_form_data=True)
+
+    authorize.register(app, state, server)
+    token_views.register(app, state, server)
+    logout.register(app, state, server, backchannel)
+    control.register(app, state, backchannel)
+    return app

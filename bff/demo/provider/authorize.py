@@ -1,0 +1,141 @@
+"""How does a browser get a code? `/authorize`, the sign-in form, `prompt` and `max_age`."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from authlib.oauth2.rfc6749 import OAuth2Error
+from flask import Flask, Response, request
+
+from bff.demo.provider import pages
+from bff.demo.provider.cookies import form_from_another_site, set_sso_cookie, sso_cookie
+from bff.demo.provider.oauth import DemoAuthorizationServer
+from bff.demo.provider.records import SSOSession
+from bff.demo.provider.state import ProviderState
+
+FORM_FIELDS = ("username", "password")
+SIGN_IN_PROMPTS = ("login", "select_account")
+
+
+def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) -> None:
+    """Add the route to the application."""
+
+    def authorize() -> Response:
+        state.counts.add("authorize")
+        endpoint = _AuthorizeEndpoint(state, server)
+        if request.method == "POST" and "username" in request.form:
+            return endpoint.form_posted()
+        return endpoint.asked()
+
+    app.add_url_rule("/authorize", view_func=authorize, methods=["GET", "POST"])
+
+
+class _AuthorizeEndpoint:
+    """One request to `/authorize`."""
+
+    def __init__(self, state: ProviderState, server: DemoAuthorizationServer) -> None:
+        self._state = state
+        self._server = server
+
+    def asked(self) -> Response:
+        """The client's request: a code at once, the form, or a refusal."""
+        session = self._fresh_session()
+        try:
+            grant = self._server.get_consent_grant(end_user=session)
+        except OAuth2Error as error:
+            return self._refuse(error)
+        if refusal := self._audience_refusal(grant):
+            return refusal
+        if grant.prompt in SIGN_IN_PROMPTS:
+            return self._form()
+        return self._grant(grant, session)
+
+    def form_posted(self) -> Response:
+        """Name and password: a session and a code, or the form again."""
+        if form_from_another_site():
+            return pages.message_page("Not from here", "This form was sent by another site.", 403)
+        username = request.form["username"]
+        user = self._state.sso.check_password(username, request.form.get("password", ""))
+        if user is None:
+            self._state.counts.add("login.failed")
+            return self._form("Wrong email or password.")
+        cookie, session = self._state.sso.sign_in(user, sso_cookie())
+        self._state.counts.add("login.ok")
+        answer = self._answer_to_form(session)
+        set_sso_cookie(answer, cookie, self._state.settings.sso_session_seconds)
+        return answer
+
+    def _answer_to_form(self, session: SSOSession) -> Response:
+        try:
+            grant = self._server.get_consent_grant(end_user=session)
+        except OAuth2Error as error:
+            return self._refuse(error)
+        return self._audience_refusal(grant) or self._grant(grant, session)
+
+    def _fresh_session(self) -> SSOSession | None:
+        """The browser's session, unless `max_age` wants a younger sign-in."""
+        session = self._state.sso.of_cookie(sso_cookie())
+        max_age = request.values.get("max_age", "")
+        if session is None or not max_age.isdecimal():
+            return session
+        age_seconds = self._state.now() - session.auth_time
+        return session if age_seconds <= int(max_age) and max_age != "0" else None
+
+    def _grant(self, grant: Any, session: SSOSession | None) -> Response:
+        if session is not None and session.user.blocked:
+            return self._refuse(_error(grant, "unauthorized", "user is blocked"))
+        with self._state.lock:
+            answer = self._server.create_authorization_response(grant=grant, grant_user=session)
+        self._state.counts.add("authorize.ok")
+        return self._forged(answer)
+
+    def _audience_refusal(self, grant: Any) -> Response | None:
+        audience = request.values.get("audience") or request.values.get("resource")
+        if not audience or audience in self._state.settings.audiences:
+            return None
+        return self._refuse(_error(grant, "access_denied", "Service not found: " + audience))
+
+    def _refuse(self, error: OAuth2Error) -> Response:
+        self._state.counts.add(f"authorize.{error.error}")
+        if not error.redirect_uri:
+            # RFC 6749, section 4.1.2.1: never redirect to what was not registered.
+            return pages.message_page("This request can't be answered", str(error), 400)
+        answer = self._server.handle_error_response(None, error)
+        self._server.issuer_parameter.add_issuer_parameter(self._server, answer)
+        return self._forged(answer)
+
+    def _forged(self, answer: Response) -> Response:
+        forgery = self._state.forgeries.take_authorization()
+        if forgery is not None and answer.location:
+            answer.location = with_query(answer.location, forgery.parameters())
+        return answer
+
+    def _form(self, error: str | None = None) -> Response:
+        self._state.counts.add("authorize.login_page")
+        username = request.form.get("username") or request.values.get("login_hint", "")
+        users = self._state.settings.users
+        return pages.sign_in_page(_own_action(), username, users[0] if users else None, error)
+
+
+def _own_action() -> str:
+    """This request again, whichever way its parameters came, as the form's action."""
+    asked = [
+        (name, value) for name, value in request.values.items(multi=True) if name not in FORM_FIELDS
+    ]
+    return f"/authorize?{urlencode(asked)}"
+
+
+def _error(grant: Any, code: str, description: str) -> OAuth2Error:
+    readable = "".join(c for c in description if " " <= c <= "~" and c not in '"\\')
+    return OAuth2Error(
+        description=readable,
+        error=code,
+        redirect_uri=grant.redirect_uri,
+        state=grant.request.payload.state,
+    )
+
+
+def with_query(url: str, parameters: dict[str, str]) -> str:
+    """The address with these query parameters, replacing those of the same name."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
+    return urlunsplit(parts._replace(query=urlencode(query)))

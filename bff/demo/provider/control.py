@@ -1,0 +1,160 @@
+"""How do tests and the demo steer the provider? JSON under `/_control/`, with a key.
+
+Every request needs the header `X-Control-Key`. What can be asked is in the table of `register`.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Flask, Response, abort, jsonify, request
+
+from bff.demo.provider.backchannel import BackChannel
+from bff.demo.provider.forgery import AuthorizationForgery, IDTokenForgery
+from bff.demo.provider.orders import Order
+from bff.demo.provider.records import Client, User
+from bff.demo.provider.state import ProviderState
+
+BACKCHANNEL_WAIT_SECONDS = 10
+USER_ACTIONS = ("end-sessions", "block", "unblock", "password")
+
+
+def register(app: Flask, state: ProviderState, backchannel: BackChannel) -> None:
+    """Add the control routes to the application."""
+    control = Blueprint("control", __name__, url_prefix="/_control")
+    panel = _Panel(state, backchannel)
+
+    @control.before_request
+    def only_with_the_key() -> None:
+        given = request.headers.get("X-Control-Key", "")
+        if not secrets.compare_digest(given.encode(), state.settings.control_key.encode()):
+            abort(403)
+
+    @control.errorhandler(ValueError)
+    @control.errorhandler(TypeError)
+    def badly_put(error: Exception) -> tuple[Response, int]:
+        return jsonify(error=str(error)), 400
+
+    routes: list[tuple[str, str, Callable[..., Response]]] = [
+        ("GET", "/orders", lambda: jsonify(state.orders.listing())),
+        ("POST", "/orders", panel.give_order),
+        ("DELETE", "/orders", panel.clear_orders),
+        ("GET", "/counts", lambda: jsonify(state.counts.listing())),
+        ("DELETE", "/counts", panel.clear_counts),
+        ("GET", "/tokens", lambda: jsonify(state.ledger.listing())),
+        ("POST", "/users/<user>/<action>", panel.act_on_user),
+        ("GET", "/backchannel", lambda: jsonify(backchannel.deliveries())),
+        ("POST", "/backchannel", panel.send_logout_tokens),
+        ("POST", "/keys/rotate", panel.rotate_keys),
+        ("POST", "/id_token", panel.forge_id_tokens),
+        ("POST", "/authorize", panel.forge_authorizations),
+        ("POST", "/discovery", panel.change_discovery),
+        ("POST", "/clock", panel.put_clock_ahead),
+    ]
+    for method, path, view in routes:
+        control.add_url_rule(path, f"{method} {path}", view, methods=[method])
+    app.register_blueprint(control)
+
+
+class _Panel:
+    """What the control routes do."""
+
+    def __init__(self, state: ProviderState, backchannel: BackChannel) -> None:
+        self._state = state
+        self._backchannel = backchannel
+
+    def give_order(self) -> Response:
+        self._state.orders.give(Order(**_body()))
+        return _done()
+
+    def clear_orders(self) -> Response:
+        """All orders and forgeries are forgotten; held calls go on."""
+        self._state.orders.clear()
+        self._state.forgeries.clear()
+        return _done()
+
+    def clear_counts(self) -> Response:
+        self._state.counts.clear()
+        return _done()
+
+    def act_on_user(self, user: str, action: str) -> Response:
+        """End the SSO sessions of a user; block and a new password do this as well.
+
+        Logout tokens are sent, except for a block, for which Auth0 lists no initiator.
+        """
+        found = self._state.sso.user(user)
+        if found is None or action not in USER_ACTIONS:
+            abort(404)
+        body = _body()
+        if action == "password":
+            found.password = str(body["password"])
+        if action in ("block", "unblock"):
+            found.blocked = action == "block"
+        if action == "unblock":
+            return _done()
+        return self._end_sessions(found, body.get("backchannel", action != "block"))
+
+    def _end_sessions(self, user: User, tell_clients: bool) -> Response:
+        with self._state.lock:
+            sessions = self._state.sso.matching(sub=user.sub)
+            self._state.sso.end(sessions)
+        if tell_clients:
+            self._backchannel.sessions_ended(sessions)
+        return jsonify(ended=[session.sid for session in sessions])
+
+    def send_logout_tokens(self) -> Response:
+        """Send logout tokens for `sub` or `sid` to every client that has an address for them.
+
+        `client_id` limits them; `typ` and `override` change them; the answer has the outcomes.
+        """
+        body = _body()
+        user = self._state.sso.user(body["sub"]) if body.get("sub") else None
+        sub = user.sub if user else body.get("sub")
+        sending = [
+            self._backchannel.send(
+                client, sub, body.get("sid"), body.get("typ"), body.get("override")
+            )
+            for client in self._listeners(body.get("client_id"))
+        ]
+        return jsonify([sent.result(BACKCHANNEL_WAIT_SECONDS) for sent in sending])
+
+    def _listeners(self, client_id: str | None) -> list[Client]:
+        return [
+            client
+            for client in self._state.clients.values()
+            if client.settings.backchannel_logout_uri and client_id in (None, client.client_id)
+        ]
+
+    def rotate_keys(self) -> Response:
+        with self._state.lock:
+            return jsonify(kid=self._state.keys.rotate(bool(_body().get("drop_old"))))
+
+    def forge_id_tokens(self) -> Response:
+        self._state.forgeries.give_id_token(IDTokenForgery(**_body()))
+        return _done()
+
+    def forge_authorizations(self) -> Response:
+        self._state.forgeries.give_authorization(AuthorizationForgery(**_body()))
+        return _done()
+
+    def change_discovery(self) -> Response:
+        self._state.forgeries.change_discovery(_body())
+        return _done()
+
+    def put_clock_ahead(self) -> Response:
+        """Add to the provider's clock, for what would need waiting (overlap, lifetimes)."""
+        self._state.clock_ahead_seconds += float(_body()["advance_seconds"])
+        return _done()
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json(silent=True)
+    if body is None and not request.get_data():
+        return {}
+    if not isinstance(body, dict):
+        raise ValueError("the body must be a JSON object")
+    return body
+
+
+def _done() -> Response:
+    return Response(status=204)

@@ -1,0 +1,23 @@
+"""The provider's own session cookie, and the guard of its two forms."""
+
+from flask import Response, request
+
+SSO_COOKIE = "demo_provider_sso"
+
+
+def sso_cookie() -> str | None:
+    """What the browser sent."""
+    return request.cookies.get(SSO_COOKIE)
+
+
+def set_sso_cookie(answer: Response, value: str, seconds: int) -> None:
+    answer.set_cookie(SSO_COOKIE, value, max_age=seconds, httponly=True, samesite="Lax", path="/")
+
+
+def clear_sso_cookie(answer: Response) -> None:
+    answer.delete_cookie(SSO_COOKIE, httponly=True, samesite="Lax", path="/")
+
+
+def form_from_another_site() -> bool:
+    """Whether a browser says that one of our forms was posted from elsewhere (login CSRF)."""
+    return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")

@@ -1,0 +1,103 @@
+"""How is an order to fail carried out on a call? Needs Werkzeug's server for the broken ones."""
+
+import contextlib
+import json
+import select
+import socket
+from collections.abc import Callable
+from functools import wraps
+
+from flask import Response, make_response, request
+from flask.typing import ResponseReturnValue
+
+from bff.demo.provider.orders import Order
+from bff.demo.provider.state import ProviderState
+
+View = Callable[[], ResponseReturnValue]
+LOOK_AT_CLIENT_SECONDS = 0.05
+
+
+def counted(state: ProviderState, endpoint: str) -> Callable[[View], View]:
+    """Wrap a view: its calls are counted, and obey the orders given for the endpoint."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def call() -> ResponseReturnValue:
+            state.counts.add(endpoint)
+            order = state.orders.take(endpoint, request.form)
+            if order is None:
+                return view()
+            state.counts.add(f"{endpoint}.order.{order.do}")
+            answer = make_response(view()) if order.act and order.do != "delay" else None
+            return _carry_out(order, answer, view)
+
+        return call
+
+    return decorate
+
+
+def _carry_out(order: Order, answer: Response | None, view: View) -> ResponseReturnValue:
+    match order.do:
+        case "delay":
+            order.released.wait(order.seconds)
+            return view()
+        case "hang":
+            _hold(order)
+            return answer or view()
+        case "drip" if answer is not None:
+            return _drip(answer, order)
+        case "drop_before" | "drop_after":
+            return _hang_up()
+        case "garbage":
+            return _stated(order, 200, '{"access_token": "ey<!doctype html><p>Oh')
+    return _stated(order, order.status, _usual_body(order.status))
+
+
+def _stated(order: Order, status: int, usual_body: object) -> Response:
+    body = usual_body if order.body is None else order.body
+    text = body if isinstance(body, str) else json.dumps(body)
+    answer = Response(text, status=status, content_type="application/json")
+    answer.headers.update(order.headers)
+    return answer
+
+
+def _usual_body(status: int) -> dict[str, str]:
+    if status == 429:
+        return {"error": "too_many_requests", "error_description": "Global limit has been reached"}
+    return {"error": "server_error", "error_description": "The demo provider was told to fail."}
+
+
+def _connection() -> socket.socket:
+    connection = request.environ.get("werkzeug.socket")
+    if not isinstance(connection, socket.socket):
+        raise RuntimeError("this order needs Werkzeug's server")
+    return connection
+
+
+def _hold(order: Order) -> None:
+    connection = _connection()
+    while not order.released.wait(LOOK_AT_CLIENT_SECONDS):
+        readable, _, _ = select.select([connection], [], [], 0)
+        if readable and not connection.recv(1, socket.MSG_PEEK):
+            return
+
+
+def _hang_up() -> Response:
+    connection = _connection()
+    # The client may have been faster.
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    # Werkzeug finds the connection closed when it writes this, and lets it go.
+    return Response(status=204)
+
+
+def _drip(answer: Response, order: Order) -> Response:
+    connection = _connection()
+    answer.headers["Connection"] = "close"
+    head = f"HTTP/1.1 {answer.status}\r\n{answer.headers}".encode("latin-1")
+    # The client may have had enough before the end.
+    with contextlib.suppress(OSError):
+        for byte in head + answer.get_data():
+            connection.sendall(bytes([byte]))
+            order.released.wait(order.seconds)
+    return _hang_up()

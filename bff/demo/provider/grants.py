@@ -1,0 +1,115 @@
+"""How are a code and a refresh token exchanged? Authlib's grants with the ledger behind them."""
+
+from typing import Any
+from uuid import uuid4
+
+from authlib.oauth2.rfc6749 import InvalidGrantError, grants
+from authlib.oauth2.rfc7636 import CodeChallenge
+
+from bff.demo.provider.records import LOGIN_SCOPES, Client, IssuedToken, SignIn, SSOSession, User
+from bff.demo.provider.settings import AUTH_METHODS
+from bff.demo.provider.tokens import sign_in_of
+
+
+class S256Challenge(CodeChallenge):  # type: ignore[misc] # Authlib has no types.
+    """PKCE with S256 only (RFC 7636; RFC 9700, section 2.1.1)."""
+
+    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
+    SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]
+
+
+class MintedTokens:
+    """What both grants share: tokens are minted from the sign-in that the request carries on."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = list(AUTH_METHODS)
+    request: Any
+    server: Any
+
+    def generate_token(self, scope: str | None = None, **_: object) -> dict[str, Any]:
+        sign_in = sign_in_of(self.request)
+        token: dict[str, Any] = self.server.mint.bearer_token(sign_in, scope or sign_in.scope)
+        return token
+
+
+class CodeGrant(MintedTokens, grants.AuthorizationCodeGrant):  # type: ignore[misc]
+    """Authorization code, single use (RFC 6749, section 4.1). The user is an SSO session."""
+
+    def save_authorization_code(self, code: str, request: Any) -> None:
+        state, session = self.server.state, request.user
+        now = state.now()
+        sign_in = self._sign_in(request, session, now)
+        state.sso.remember_client(session, request.client)
+        state.ledger.record(
+            IssuedToken(
+                "code",
+                code,
+                sign_in,
+                sign_in.scope,
+                now,
+                now + state.settings.authorization_code_seconds,
+                redirect_uri=request.payload.redirect_uri,
+                code_challenge=request.payload.data.get("code_challenge"),
+                code_challenge_method=request.payload.data.get("code_challenge_method"),
+            )
+        )
+
+    def _sign_in(self, request: Any, session: SSOSession, now: float) -> SignIn:
+        settings, asked = self.server.state.settings, request.payload.data
+        audience = asked.get("audience") or asked.get("resource") or None
+        return SignIn(
+            user=session.user,
+            client=request.client,
+            scope=granted_scope(request.scope, audience),
+            audience=audience,
+            sid=session.sid,
+            auth_time=session.auth_time,
+            show_auth_time=settings.auth_time_always or wants_auth_time(asked),
+            nonce=asked.get("nonce"),
+            family_id=uuid4().hex,
+            refresh_expires_at=now + settings.refresh_token_seconds,
+        )
+
+    def query_authorization_code(self, code: str, client: Client) -> IssuedToken | None:
+        found: IssuedToken | None = self.server.state.ledger.spend_code(code, client)
+        return found
+
+    def delete_authorization_code(self, authorization_code: IssuedToken) -> None:
+        self.server.state.ledger.mark_used(authorization_code)
+
+    def authenticate_user(self, authorization_code: IssuedToken) -> User | None:
+        return _unblocked(authorization_code.sign_in.user)
+
+
+class RefreshGrant(MintedTokens, grants.RefreshTokenGrant):  # type: ignore[misc]
+    """Refresh with rotation (RFC 6749, section 6; RFC 9700, section 4.14)."""
+
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, refresh_token: str) -> IssuedToken | None:
+        ledger, client = self.server.state.ledger, self.request.client
+        found: IssuedToken | None = ledger.spend_refresh_token(refresh_token, client)
+        return found
+
+    def authenticate_user(self, refresh_token: IssuedToken) -> User:
+        user = _unblocked(refresh_token.sign_in.user)
+        if user is None:
+            raise InvalidGrantError("user is blocked")
+        return user
+
+    def revoke_old_credential(self, refresh_token: IssuedToken) -> None:
+        self.server.state.ledger.mark_rotated(refresh_token)
+
+
+def granted_scope(scope: str, audience: str | None) -> str:
+    """An API's own scopes need its audience; those of the login don't."""
+    if audience is not None:
+        return scope
+    return " ".join(part for part in scope.split() if part in LOGIN_SCOPES)
+
+
+def wants_auth_time(asked: Any) -> bool:
+    return "max_age" in asked or "login" in asked.get("prompt", "").split()
+
+
+def _unblocked(user: User) -> User | None:
+    return None if user.blocked else user

@@ -1,0 +1,84 @@
+"""Which of the next calls are to fail, and how? Tests give the orders over the control page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any
+
+ENDPOINTS = ("token", "revoke", "discovery", "jwks", "userinfo")
+DEEDS = ("status", "garbage", "delay", "hang", "drop_before", "drop_after", "drip")
+DEEDS_THAT_ACT = ("drop_after", "hang", "delay", "drip")
+
+
+@dataclass
+class Order:
+    """Fail the next `times` calls of an endpoint.
+
+    `do` is one of: `status` (answer so), `garbage` (200 with rubbish), `delay` (wait `seconds`,
+    then answer well), `hang` (hold the answer until released or the client leaves),
+    `drop_before` and `drop_after` (close the connection without an answer), `drip` (send the
+    good answer one byte every `seconds`). `act` says whether the endpoint does its work.
+    """
+
+    endpoint: str
+    do: str
+    times: int = 1
+    grant_type: str | None = None
+    client_id: str | None = None
+    status: int = 503
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    seconds: float = 1.0
+    act: bool | None = None
+    released: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        if self.endpoint not in ENDPOINTS:
+            raise ValueError(f"endpoint must be one of {', '.join(ENDPOINTS)}")
+        if self.do not in DEEDS:
+            raise ValueError(f"do must be one of {', '.join(DEEDS)}")
+        if self.act is None:
+            self.act = self.do in DEEDS_THAT_ACT
+
+    def concerns(self, endpoint: str, form: Mapping[str, str]) -> bool:
+        return (
+            self.times > 0
+            and self.endpoint == endpoint
+            and self.grant_type in (None, form.get("grant_type"))
+            and self.client_id in (None, form.get("client_id"))
+        )
+
+
+class Orders:
+    """The orders that are open, oldest first."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._orders: list[Order] = []
+
+    def give(self, order: Order) -> None:
+        with self._lock:
+            self._orders.append(order)
+
+    def take(self, endpoint: str, form: Mapping[str, str]) -> Order | None:
+        """The order for this call, with one of its times used up."""
+        with self._lock:
+            for order in self._orders:
+                if order.concerns(endpoint, form):
+                    order.times -= 1
+                    return order
+        return None
+
+    def clear(self) -> None:
+        """Forget all orders, and let every call go on that one of them holds."""
+        with self._lock:
+            for order in self._orders:
+                order.released.set()
+            self._orders = []
+
+    def listing(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [
+                {"endpoint": o.endpoint, "do": o.do, "times": o.times, "grant_type": o.grant_type}
+                for o in self._orders
+            ]

@@ -1,0 +1,37 @@
+"""What do people see of the provider? Three pages, escaped by Jinja, with nothing from outside."""
+
+from flask import Response, make_response, render_template
+
+from bff.demo.provider.settings import UserSettings
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# No form-action: browsers apply it to the redirect after the form too, which leaves for the client.
+
+
+def sign_in_page(
+    action: str, username: str, user: UserSettings | None, error: str | None = None
+) -> Response:
+    """The sign-in form, with the first user's name and password as a hint."""
+    page = render_template("sign_in.html", action=action, username=username, user=user, error=error)
+    return _page(page, 200 if error is None else 400)
+
+
+def confirm_logout_page(action: str) -> Response:
+    """Asks whether to sign out, if nothing in the request proves who wants it."""
+    return _page(render_template("confirm_logout.html", action=action), 200)
+
+
+def message_page(title: str, text: str, status: int = 200) -> Response:
+    """Says one thing: signed out, or what is wrong with a request."""
+    return _page(render_template("message.html", title=title, text=text), status)
+
+
+def _page(html: str, status: int) -> Response:
+    answer = make_response(html, status)
+    answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer

@@ -1,0 +1,36 @@
+"""Everything that the provider knows, in one place, under one lock."""
+
+import time
+from threading import RLock
+
+from bff.demo.provider.counts import Counts
+from bff.demo.provider.forgery import Forgeries
+from bff.demo.provider.keys import SigningKeys
+from bff.demo.provider.ledger import TokenLedger
+from bff.demo.provider.orders import Orders
+from bff.demo.provider.records import Client
+from bff.demo.provider.settings import ProviderSettings
+from bff.demo.provider.sso import SSOSessions
+
+
+class ProviderState:
+    """The provider's memory. `lock` makes several steps one; the parts take it themselves."""
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.settings = settings
+        self.lock = RLock()
+        self.clock_ahead_seconds = 0.0
+        self.counts = Counts()
+        self.keys = SigningKeys()
+        self.orders = Orders()
+        self.forgeries = Forgeries()
+        self.clients = {c.client_id: Client(c) for c in settings.clients}
+        self.ledger = TokenLedger(settings, self.lock, self.now, self.counts)
+        self.sso = SSOSessions(settings.users, settings.sso_session_seconds, self.lock, self.now)
+
+    def now(self) -> float:
+        """UTC epoch seconds; a control order can put the clock ahead."""
+        return time.time() + self.clock_ahead_seconds
+
+    def client(self, client_id: str | None) -> Client | None:
+        return self.clients.get(client_id or "")
