@@ -1,0 +1,148 @@
+/**
+ * The session, as a single-page app sees it. Served at `/auth/client.js`; no dependencies.
+ * It keeps nothing: no token is within reach, and storage stays empty.
+ *
+ *     import { profile, login, logout, apiFetch, session } from "/auth/client.js";
+ *
+ *     const me = await profile();                 // null: nobody is signed in
+ *     if (!me) login({ returnTo: "/orders" });
+ *     const answer = await apiFetch("/api/orders");
+ *     session.addEventListener("session-ended", () => showSignIn());
+ *
+ * @typedef {{sub: string, name?: string, email?: string, picture?: string}} User
+ * @typedef {object} SessionTimes
+ * @property {string} id The public id of this session; it opens nothing.
+ * @property {number} created_at UTC epoch seconds.
+ * @property {number} idle_seconds_left
+ * @property {number} absolute_seconds_left
+ * @property {number | null} access_token_seconds_left
+ * @typedef {{user: User, session: SessionTimes, logout_url: string}} Profile
+ * @typedef {{code?: string, detail?: string, title?: string, login_url?: string}} Problem
+ */
+
+const LOGIN_PARAMETERS = new Set([
+  "prompt", "login_hint", "screen_hint", "organization", "invitation", "connection", "max_age",
+  "acr_values", "ui_locales",
+]);
+const ENDED_CODES = new Set(["session_missing", "session_ended"]);
+
+/** Fires `session-ended`, a CustomEvent with `detail: {reason}`, in every tab of the app. */
+export const session = new EventTarget();
+
+// Nothing is written to storage to reach the other tabs: a channel leaves no trace.
+const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("bff-session") : null;
+
+/** Whether the app has to be told of an end: not twice, and not if nobody was signed in. */
+let mayEnd = true;
+/** Whether a profile was seen since the last end. */
+let known = false;
+
+/** What the BFF answered when it didn't do what was asked. */
+export class ProblemError extends Error {
+  /** @param {number} status @param {Problem} problem */
+  constructor(status, problem) {
+    super(problem.detail || problem.title || `The answer was HTTP ${status}.`);
+    this.name = "ProblemError";
+    this.status = status;
+    this.code = problem.code ?? "unknown";
+    this.problem = problem;
+  }
+}
+
+/**
+ * Who is signed in, and for how long?
+ * @param {{slide?: boolean}} [options] `slide` counts the call as activity of the user.
+ * @returns {Promise<Profile | null>} null when nobody is.
+ * @throws {ProblemError} The question could not be answered (an outage is not a logout).
+ */
+export async function profile({ slide = false } = {}) {
+  const response = await send(`/auth/profile${slide ? "?slide=true" : ""}`, { cache: "no-store" });
+  if (response.status === 401) {
+    if (known) ended("session_ended");
+    known = mayEnd = false;
+    return null;
+  }
+  if (!response.ok) throw await problemOf(response);
+  known = mayEnd = true;
+  return response.json();
+}
+
+/**
+ * Go to the sign-in; the page is left.
+ * @param {{returnTo?: string} & Record<string, string | number>} [options] Where to come back to
+ *   (this page by default), and parameters such as `prompt`, `login_hint` or `organization`.
+ */
+export function login({ returnTo = here(), ...parameters } = {}) {
+  const query = new URLSearchParams({ returnTo });
+  for (const [name, value] of Object.entries(parameters)) {
+    if (!LOGIN_PARAMETERS.has(name)) throw new TypeError(`login() has no parameter ${name}`);
+    query.set(name, String(value));
+  }
+  location.assign(`/auth/login?${query}`);
+}
+
+/**
+ * Sign out here and at the provider; the page is left.
+ * @throws {ProblemError} You are not signed out, for instance because of an outage.
+ */
+export async function logout() {
+  const response = await send("/auth/logout", { method: "POST" });
+  if (!response.ok) throw await problemOf(response);
+  const { logout_url: logoutURL } = await response.json();
+  known = mayEnd = false;
+  channel?.postMessage({ type: "session-ended", reason: "signed_out" });
+  location.assign(logoutURL);
+}
+
+/**
+ * `fetch` for this app's own addresses: adds `X-CSRF: 1`, and reports an ended session.
+ * The answer is handed back in any case.
+ * @param {RequestInfo | URL} input
+ * @param {RequestInit} [init]
+ * @returns {Promise<Response>}
+ */
+export async function apiFetch(input, init) {
+  const request = new Request(input, init);
+  if (new URL(request.url).origin !== location.origin) return globalThis.fetch(request);
+  const response = await send(request);
+  if (response.ok) mayEnd = true;
+  if (response.status === 401) {
+    const { code } = await problemOf(response.clone());
+    if (ENDED_CODES.has(code)) ended(code);
+  }
+  return response;
+}
+export { apiFetch as fetch };
+
+/** @param {RequestInfo} input @param {RequestInit} [init] */
+function send(input, init) {
+  const request = new Request(input, init);
+  request.headers.set("X-CSRF", "1");
+  return globalThis.fetch(request);
+}
+
+/** @param {Response} response */
+async function problemOf(response) {
+  const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+  const problem = isProblem ? await response.json().catch(() => ({})) : {};
+  return new ProblemError(response.status, problem);
+}
+
+/** This page, without the error that a failed silent sign-in left in its address. */
+function here() {
+  const url = new URL(location.href);
+  url.searchParams.delete("error");
+  return url.pathname + url.search + url.hash;
+}
+
+/** @param {string} reason */
+function ended(reason, { tellOthers = true } = {}) {
+  if (!mayEnd) return;
+  known = mayEnd = false;
+  if (tellOthers) channel?.postMessage({ type: "session-ended", reason });
+  session.dispatchEvent(new CustomEvent("session-ended", { detail: { reason } }));
+}
+
+channel?.addEventListener("message", ({ data }) => {
+  if (data?.type === "session-ended") ended(data.reason, { tellOthers: false });
+});

@@ -1,0 +1,84 @@
+"""What does a person see when there is no SPA to show it: errors, and the question before a logout?
+
+The pages come from `templates/`, escape everything, use one stylesheet (`/auth/pages.css`) and no
+script, and say nothing that isn't meant for the public.
+"""
+
+from pathlib import Path
+
+from flask import Request, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+DOCUMENT_DESTINATIONS = frozenset({"document", "iframe", "frame", "embed", "object"})
+
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether an answer to *request* will be looked at by a person rather than a program.
+
+    The browser says so in `Sec-Fetch-Dest`. Where that is missing, a caller that names `text/html`
+    in `Accept` gets a page; `*/*`, which every program sends, is not enough.
+
+    Source: Fetch Metadata Request Headers, section 2.1.
+    """
+    destination = request.headers.get("Sec-Fetch-Dest")
+    if destination is not None:
+        return destination in DOCUMENT_DESTINATIONS
+    return any(media == "text/html" and quality > 0 for media, quality in request.accept_mimetypes)
+
+
+def render_error(
+    code: str,
+    title: str,
+    message: str,
+    hint: str,
+    reference: str,
+    status: int,
+    *,
+    sign_in_url: str | None = None,
+) -> Response:
+    """Return the page for an error.
+
+    Args:
+        code: The stable code, for whoever is asked for help.
+        title: The heading: what happened, in a few words.
+        message: What happened, in a sentence.
+        hint: What to do next.
+        reference: Finds the log line of this very error.
+        status: The HTTP status of the answer.
+        sign_in_url: Where "Sign in" leads; None leaves the button out.
+    """
+    return _page(
+        "error.html",
+        status,
+        code=code,
+        title=title,
+        message=message,
+        hint=hint,
+        reference=reference,
+        sign_in_url=sign_in_url,
+    )
+
+
+def render_logout_confirm(form_token: str) -> Response:
+    """Return the page that asks before signing out; its button posts *form_token*."""
+    return _page("logout_confirm.html", 200, form_token=form_token)
+
+
+def render_no_spa() -> Response:
+    """Return the page that stands at `/` as long as no SPA is configured."""
+    return _page("no_spa.html", 200)
+
+
+def _page(template: str, status: int, **values: str | None) -> Response:
+    html = _environment.get_template(template).render(**values)
+    headers = {"Cache-Control": "no-store"}
+    return Response(html, status, headers, content_type="text/html; charset=utf-8")
