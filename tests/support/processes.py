@@ -1,0 +1,110 @@
+"""How does a test start a program, wait for it, hurt it, and end it?
+
+The tests end what they started. When pytest itself is killed, the guardian ends it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import http.client
+import socket
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from bff.demo.child import Child, ChildFailed
+from bff.demo.guardian import Guardian
+
+POLL_SECONDS = 0.02
+
+__all__ = ["ChildFailed", "Process", "free_port", "guardian"]
+
+
+@functools.cache
+def guardian() -> Guardian:
+    """The one guardian of this test run."""
+    started = Guardian()
+    atexit.register(started.close)
+    return started
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on; prefer port 0 where the program can tell what it got."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+class Process(Child):
+    """A program under test. Use it as a context manager: it starts at entry, stops at exit.
+
+    From `Child`: `start`, `wait_ready` (the JSON ready line), `output`, `running`, `pid`,
+    `stop` (SIGTERM, then SIGKILL), `kill` (SIGKILL), `pause` (SIGSTOP), `resume` (SIGCONT); all but
+    `stop` reach what the program has started, too.
+    """
+
+    def __init__(
+        self, command: list[str], *, name: str | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare *command*; *env* is its whole environment, None for ours."""
+        super().__init__(name or " ".join(command[-3:]), command, env=env, guardian=guardian())
+
+    def __enter__(self) -> Process:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def wait_for_port(
+        self, port: int, host: str = "127.0.0.1", timeout_seconds: float = 20.0
+    ) -> None:
+        """Wait until somebody listens there.
+
+        Raises:
+            ChildFailed: The program ended first, or the time is over.
+        """
+        self._wait_until(lambda: _listens(host, port), f"{host}:{port}", timeout_seconds)
+
+    def wait_for_http(self, url: str, status: int = 200, timeout_seconds: float = 20.0) -> None:
+        """Wait until a GET of *url* (http only) answers *status*.
+
+        Raises:
+            ChildFailed: The program ended first, or the time is over.
+        """
+        self._wait_until(lambda: _status(url) == status, f"{url} with {status}", timeout_seconds)
+
+    def _wait_until(self, check: Callable[[], bool], what: str, limit: float) -> None:
+        end = time.monotonic() + limit
+        while not check():
+            if not self.running or time.monotonic() > end:
+                raise self.failure(f"doesn't answer {what} within {limit:g} s")
+            time.sleep(POLL_SECONDS)
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _status(url: str) -> int | None:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=5.0)
+    try:
+        connection.request("GET", parts.path or "/")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
