@@ -13,40 +13,49 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from bff.errors import ConfigError
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
 
-Words = Annotated[tuple[str, ...], NoDecode]
+Words = tuple[str, ...]
 Seconds = Annotated[int, Field(ge=1)]
 
 
-class Config(BaseSettings):
+class Config(BaseModel):
     """The settings of one BFF. Field order is the order of the README's table."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True,
-        frozen=True, extra="ignore", hide_input_in_errors=True,
-    )  # fmt: skip
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     # ------------------------------------------------------------ the provider
     auth0_domain: str | None = Field(None, alias="AUTH0_DOMAIN")
     """The tenant's domain, such as `example.eu.auth0.com`. This or `OIDC_ISSUER` is required."""
-    oidc_issuer: str | None = Field(None, alias="OIDC_ISSUER")
+    oidc_issuer: str | None = Field(None, alias="OIDC_ISSUER", validate_default=True)
     """The issuer of any other OpenID provider, to the letter (a trailing slash counts)."""
     client_id: str = Field(alias="AUTH0_CLIENT_ID")
     """The application's client id. Required."""
-    client_secret: SecretStr | None = Field(None, alias="AUTH0_CLIENT_SECRET")
-    """The application's client secret. Required unless `private_key_jwt` is used."""
     client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
         "client_secret_post", alias="AUTH0_CLIENT_AUTH"
     )
     """How we prove who we are at the token endpoint."""
-    client_private_key_file: Path | None = Field(None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE")
+    client_secret: SecretStr | None = Field(
+        None, alias="AUTH0_CLIENT_SECRET", validate_default=True
+    )
+    """The application's client secret. Required unless `private_key_jwt` is used."""
+    client_private_key_file: Path | None = Field(
+        None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE", validate_default=True
+    )
     """A PEM or JWK file with the private key for `private_key_jwt`."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
@@ -80,7 +89,7 @@ class Config(BaseSettings):
     """Where browsers find this application, such as `https://app.example.com`. Required."""
     api_url: str = Field(alias="BFF_API_URL")
     """What `/api/*` goes to, such as `http://api.internal:8080/v1`. Required."""
-    secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(alias="AUTH0_SECRET")
+    secrets: tuple[SecretStr, ...] = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
     redis_url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
     """Where sessions are kept; `rediss://` for TLS."""
@@ -108,7 +117,9 @@ class Config(BaseSettings):
     # ------------------------------------------------------------ the session
     session_idle_seconds: Seconds = Field(86_400, alias="BFF_SESSION_IDLE_SECONDS")
     """A session ends after this time without a request."""
-    session_absolute_seconds: Seconds = Field(7 * 86_400, alias="BFF_SESSION_ABSOLUTE_SECONDS")
+    session_absolute_seconds: Seconds = Field(
+        7 * 86_400, alias="BFF_SESSION_ABSOLUTE_SECONDS", validate_default=True
+    )
     """A session ends this long after the sign-in, whatever happens."""
     session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
     """Keep the cookie when the browser is closed."""
@@ -157,14 +168,40 @@ class Config(BaseSettings):
 
     @field_validator("oidc_issuer")
     @classmethod
-    def _issuer_url(cls, value: str | None) -> str | None:
+    def _issuer_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        domain = info.data.get("auth0_domain")
         if value is None:
+            if domain is None and "auth0_domain" in info.data:
+                raise ValueError("is missing, and so is AUTH0_DOMAIN; one of them is required")
             return None
+        if domain is not None:
+            raise ValueError("can't be set together with AUTH0_DOMAIN")
         parts = _url(value)
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise ValueError("must be https unless it is on the loopback")
         if parts.query or parts.fragment:
             raise ValueError("must have no query and no fragment")
+        return value
+
+    @field_validator("client_secret")
+    @classmethod
+    def _secret_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("client_auth", "private_key_jwt") != "private_key_jwt":
+            raise ValueError("is missing")
+        return value
+
+    @field_validator("client_private_key_file")
+    @classmethod
+    def _key_given(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("client_auth") == "private_key_jwt" and not (value and value.is_file()):
+            raise ValueError("must name a readable file when private_key_jwt is used")
+        return value
+
+    @field_validator("session_absolute_seconds")
+    @classmethod
+    def _idle_within(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("session_idle_seconds", 0):
+            raise ValueError("must not be less than BFF_SESSION_IDLE_SECONDS")
         return value
 
     @field_validator("app_base_url")
@@ -222,31 +259,6 @@ class Config(BaseSettings):
             ipaddress.ip_network(network, strict=False)
         return value
 
-    # ------------------------------------------------------------ several together
-    @model_validator(mode="after")
-    def _together(self) -> Config:
-        problems = [text for wrong, text in self._rules() if wrong]
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
-
-    def _rules(self) -> list[tuple[bool, str]]:
-        """Pairs of (is wrong, what to say), the name of the setting first."""
-        key_jwt = self.client_auth == "private_key_jwt"
-        key_file = self.client_private_key_file
-        return [
-            (not self.auth0_domain and not self.oidc_issuer,
-             "AUTH0_DOMAIN: is missing (or OIDC_ISSUER for another provider)"),
-            (bool(self.auth0_domain and self.oidc_issuer),
-             "AUTH0_DOMAIN: only one of AUTH0_DOMAIN and OIDC_ISSUER may be set"),
-            (not key_jwt and self.client_secret is None,
-             "AUTH0_CLIENT_SECRET: is missing"),
-            (key_jwt and (key_file is None or not key_file.is_file()),
-             "AUTH0_CLIENT_PRIVATE_KEY_FILE: private_key_jwt needs a readable key file"),
-            (self.session_idle_seconds > self.session_absolute_seconds,
-             "BFF_SESSION_IDLE_SECONDS: must not exceed BFF_SESSION_ABSOLUTE_SECONDS"),
-        ]  # fmt: skip
-
     # ------------------------------------------------------------ what follows from them
     @property
     def issuer(self) -> str:
@@ -285,17 +297,15 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
     Raises:
         ConfigError: Something is wrong; it lists everything that is.
     """
-    names = dict(os.environ) if environ is None else environ
-    problems = _unknown_names(names)
-    config: Config | None = None
+    if environ is None:
+        from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
+        environ = from_file | dict(os.environ)
+    problems = _unknown_names(environ)
     try:
-        if environ is None:
-            config = Config(_env_file=env_file)
-        else:
-            config = Config.model_validate(_known(environ))
+        config = Config.model_validate(_known(environ))
     except ValidationError as error:
-        problems += _described(error)
-    if problems or config is None:
+        raise ConfigError(problems + _described(error)) from None
+    if problems:
         raise ConfigError(problems)
     return config
 
@@ -325,10 +335,7 @@ def _described(error: ValidationError) -> list[str]:
     problems: list[str] = []
     for item in error.errors(include_url=False, include_input=False):
         text = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "missing":
-            text = "is missing"
-        name = str(item["loc"][0]) if item["loc"] else ""
-        problems += [f"{name}: {text}"] if name else text.split("\n")
+        problems.append(f"{item['loc'][0]}: {'is missing' if item['type'] == 'missing' else text}")
     return problems
 
 

@@ -87,6 +87,8 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
 
     identity: Identity
     tokens: Tokens
+    session_ends_at: int | None = None
+    """The provider's `session_expiry`, a ceiling for the session's absolute end."""
 
 
 class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):

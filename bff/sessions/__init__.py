@@ -1,0 +1,175 @@
+"""What is the life of a session? It is started, loaded, kept fresh, and ended.
+
+`Sessions` is what the routes talk to; `refresh` keeps the access token alive; `revocation` ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+
+from bff.config import Config
+from bff.errors import SealInvalid
+from bff.model import Session, SignIn, Tokens
+from bff.revocation import Revocation
+from bff.sealing import Sealer
+from bff.sessions.refresh import Refresher
+from bff.store import Database, Indexes, Records
+
+COOKIE_ID_BYTES = 32
+_COOKIE_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def session_key(cookie_id: str) -> str | None:
+    """The hash under which the store knows *cookie_id*; None if it can't be one of ours."""
+    if not _COOKIE_ID.fullmatch(cookie_id):
+        return None
+    return hashlib.sha256(cookie_id.encode()).hexdigest()
+
+
+class Sessions:
+    """Starts, loads and ends sessions.
+
+    Args:
+        config: Idle and absolute lifetimes.
+        revocation: Ends them.
+        refresher: Renews their access tokens.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        database: Database,
+        sealer: Sealer,
+        records: Records,
+        indexes: Indexes,
+        revocation: Revocation,
+        refresher: Refresher,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._sealer = sealer
+        self._records = records
+        self._indexes = indexes
+        self._revocation = revocation
+        self._refresher = refresher
+
+    def start(self, sign_in: SignIn, *, old_session_key: str | None = None) -> str:
+        """Make a session for a finished sign-in; the one the browser had before ends.
+
+        Args:
+            sign_in: Who, and the tokens.
+            old_session_key: The hash of the session that the browser had, if any.
+
+        Returns:
+            The id for the cookie: 256 random bits that stand nowhere else.
+
+        Raises:
+            StoreUnavailable: Redis is away; the tokens are held until they are revoked.
+        """
+        try:
+            return self._start(sign_in, old_session_key)
+        except Exception:
+            self._refresher.abandon(sign_in.tokens, "sign_in_not_stored")
+            raise
+
+    def _start(self, sign_in: SignIn, old_session_key: str | None) -> str:
+        cookie_id = secrets.token_urlsafe(COOKIE_ID_BYTES)
+        old = self._readable(old_session_key)
+        same_user = old is not None and _same_user(old, sign_in)
+        session = self._new_session(cookie_id, sign_in, old if same_user else None)
+        self._indexes.add(session)
+        if not self._records.create(session):
+            raise AssertionError("a random id has ended before it began")
+        if old is not None and same_user:
+            self._revocation.end_into(old.key, session.key)
+        elif old_session_key is not None:
+            self._revocation.end(old_session_key, "signed_in_as_another")
+        return cookie_id
+
+    def _new_session(self, cookie_id: str, sign_in: SignIn, old: Session | None) -> Session:
+        now = self._database.now()
+        absolute_ends_at = int(now) + self._config.session_absolute_seconds
+        if sign_in.session_ends_at is not None:
+            absolute_ends_at = min(absolute_ends_at, sign_in.session_ends_at)
+        key = session_key(cookie_id)
+        assert key is not None  # noqa: S101 - We made it ourselves, one line up in `_start`.
+        return Session(
+            key=key,
+            generation=1,
+            tokens=_keeping(sign_in.tokens, old),
+            identity=sign_in.identity,
+            created_at=int(now),
+            last_seen_at=int(now),
+            idle_ends_at=min(int(now) + self._config.session_idle_seconds, absolute_ends_at),
+            absolute_ends_at=absolute_ends_at,
+            read_at=now,
+        )
+
+    def _readable(self, key: str | None) -> Session | None:
+        """The old session, if it is live and can be opened."""
+        try:
+            found = self._records.load(key, slide=False) if key else None
+        except SealInvalid:
+            return None
+        return found[0] if found else None
+
+    def load(self, key: str, *, slide: bool = True) -> tuple[Session, bytes | None] | None:
+        """The live session and the sealed data of `flask.session`: one round trip.
+
+        Raises:
+            StoreUnavailable: Redis is away, which is not a sign-out.
+        """
+        return self._records.load(key, slide=slide)
+
+    def access_token(self, session: Session) -> str:
+        """An access token that still lives, renewed if need be; see `Refresher`."""
+        return self._refresher.access_token(session)
+
+    def end(self, key: str, reason: str) -> bool:
+        """End one session, whatever state it is in; see `Revocation.end`."""
+        return self._revocation.end(key, reason)
+
+    def of_user(self, session: Session) -> list[Session]:
+        """All live sessions of the user of *session*, the newest first."""
+        identity = session.identity
+        keys = self._indexes.of_user(identity.issuer, identity.subject)
+        found = [self._readable(key) for key in keys]
+        return sorted((s for s in found if s), key=lambda s: s.created_at, reverse=True)
+
+    def public_id(self, session: Session) -> str:
+        """A name for a session that may be shown to its user and gives nothing away."""
+        return self._sealer.keyed_hash("device", session.key)[:32]
+
+    def public_ids(self, session: Session) -> list[str]:
+        """Every name that `public_id` may have given, under each of our keys."""
+        return [h[:32] for h in self._sealer.keyed_hashes("device", session.key)]
+
+    def write_data(self, key: str, data: bytes) -> bool:
+        """Write the data of `flask.session`; false if the session is gone."""
+        return self._records.write_data(key, data)
+
+    def open_data(self, key: str, sealed: bytes) -> bytes:
+        """Open the data of `flask.session`; raises SealInvalid."""
+        return self._records.open_data(key, sealed)
+
+
+def _same_user(old: Session, sign_in: SignIn) -> bool:
+    before, now = old.identity, sign_in.identity
+    return (before.issuer, before.subject) == (now.issuer, now.subject)
+
+
+def _keeping(tokens: Tokens, old: Session | None) -> Tokens:
+    """The new tokens, with the refresh tokens of the old session to be revoked with them."""
+    if old is None:
+        return tokens
+    return Tokens(
+        **{
+            name: getattr(tokens, name)
+            for name in tokens.__struct_fields__
+            if name != "kept_refresh_tokens"
+        },
+        kept_refresh_tokens=old.tokens.all_refresh_tokens(),
+    )

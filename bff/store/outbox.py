@@ -1,0 +1,126 @@
+"""What must still be revoked at the provider, by whom it may be done, and when it is tried next?
+
+An entry is written before its effect (the intent) and deleted after the provider confirmed. Between
+the two it is due again and again; whoever claims it does it. All keys share one slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from bff.model import Tokens
+from bff.sealing import Sealer
+from bff.store import scripts
+from bff.store.connection import Database
+
+Kind = Literal["session", "tokens"]
+
+_tokens_decoder = msgspec.json.Decoder(Tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing to revoke.
+
+    `session` names a session that is to end, `generation` if only with that generation, `into` the
+    session that takes over its refresh tokens. `tokens` holds tokens that belong to no session.
+    """
+
+    id: str
+    kind: Kind
+    reason: str
+    session_key: str = ""
+    generation: int | None = None
+    into: str = ""
+    sealed_tokens: bytes = b""
+    created_at: float = 0
+    attempts: int = 0
+    last_error: str = ""
+
+
+class Outbox:
+    """Keeps entries until their work is confirmed."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._due = database.key("{outbox}", "due")
+
+    def add(self, entry: Entry, *, due_in_seconds: float) -> None:
+        """Write an intent. One that stands already under this id stays as it is."""
+        fields: dict[str, str | bytes] = {
+            "kind": entry.kind,
+            "reason": entry.reason,
+            "session_key": entry.session_key,
+            "generation": "" if entry.generation is None else str(entry.generation),
+            "into": entry.into,
+            "sealed_tokens": entry.sealed_tokens,
+        }
+        flat = [word for pair in fields.items() for word in pair]
+        keys = [self._due, self._key(entry.id)]
+        self._database.run(scripts.OUTBOX_ADD, keys, entry.id, due_in_seconds, *flat)
+
+    def read(self, entry_id: str) -> Entry | None:
+        """One entry; None if it is done."""
+        raw = self._database.command("HGETALL", self._key(entry_id))
+        return _parsed(entry_id, {k.decode(): v for k, v in raw.items()}) if raw else None
+
+    def claim_due(self, lease_seconds: float, count: int) -> list[Entry]:
+        """Entries that are due; nobody else gets them before the lease is over."""
+        due = self._database.run(scripts.CLAIM_DUE, [self._due], lease_seconds, count)
+        entries = []
+        for raw_id in due:
+            entry = self.read(raw_id.decode())
+            if entry is None:
+                self._database.command("ZREM", self._due, raw_id)
+            else:
+                entries.append(entry)
+        return entries
+
+    def waiting(self, count: int = 1000) -> list[Entry]:
+        """What waits, the next due first; for people and tests."""
+        ids = self._database.command("ZRANGE", self._due, 0, count - 1)
+        entries = (self.read(raw_id.decode()) for raw_id in ids)
+        return [entry for entry in entries if entry is not None]
+
+    def reschedule(self, entry: Entry, seconds: float, error: str) -> None:
+        """Try again in *seconds*; *error* is a short code for people."""
+        keys = [self._due, self._key(entry.id)]
+        self._database.run(scripts.OUTBOX_RESCHEDULE, keys, entry.id, seconds, error)
+
+    def done(self, entry_id: str) -> None:
+        """Forget a confirmed entry."""
+        self._database.commands(("DEL", self._key(entry_id)), ("ZREM", self._due, entry_id))
+
+    def seal_tokens(self, entry_id: str, tokens: Tokens) -> bytes:
+        """Tokens as an entry of its own carries them."""
+        return self._sealer.seal(msgspec.json.encode(tokens), f"outbox {entry_id}")
+
+    def open_tokens(self, entry: Entry) -> Tokens:
+        """Open what `seal_tokens` made; raises SealInvalid."""
+        return _tokens_decoder.decode(self._sealer.open(entry.sealed_tokens, f"outbox {entry.id}"))
+
+    def _key(self, entry_id: str) -> str:
+        return self._database.key("{outbox}", "entry", entry_id)
+
+
+def _parsed(entry_id: str, raw: dict[str, bytes]) -> Entry:
+    def text(name: str) -> str:
+        return raw.get(name, b"").decode()
+
+    kind: Kind = "tokens" if text("kind") == "tokens" else "session"
+    return Entry(
+        id=entry_id,
+        kind=kind,
+        reason=text("reason"),
+        session_key=text("session_key"),
+        generation=int(text("generation")) if text("generation") else None,
+        into=text("into"),
+        sealed_tokens=raw.get("sealed_tokens", b""),
+        created_at=float(text("created_at") or 0),
+        attempts=int(text("attempts") or 0),
+        last_error=text("last_error"),
+    )

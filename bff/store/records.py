@@ -1,0 +1,227 @@
+"""How is one session kept: its record, its tombstone, its refresh lock?
+
+The keys of one session carry the session's hash as hash tag, so they share a slot of a cluster.
+Tokens and identity are sealed; the session's hash and the field's name are the associated data.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from bff.model import Identity, Session, Tokens
+from bff.sealing import Sealer
+from bff.store import scripts
+from bff.store.connection import Database
+
+SLIDE_SECONDS = 60
+"""The idle end is moved at most this often, and four times within a shorter idle time."""
+TOMBSTONE_EXTRA_SECONDS = 86_400
+
+_tokens_decoder = msgspec.json.Decoder(Tokens)
+_identity_decoder = msgspec.json.Decoder(Identity)
+_encode = msgspec.json.encode
+
+Replaced = Literal["applied", "already", "superseded", "gone"]
+DONE: frozenset[Replaced] = frozenset({"applied", "already"})
+"""The answers of `replace_tokens` after which the record holds what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whose turn is it to refresh? The answer of `begin_refresh`."""
+
+    kind: Literal["yours", "locked", "newer", "failed", "gone"]
+    tokens: Tokens | None = None
+    generation: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What an ended session left: sealed tokens and identity, as long as it is not confirmed."""
+
+    kind: Literal["ended", "tomb", "other", "gone"]
+    sealed_tokens: bytes = b""
+    sealed_identity: bytes = b""
+
+
+class Records:
+    """Reads and writes single sessions.
+
+    Args:
+        database: Where they are.
+        sealer: Seals what is written.
+        idle_seconds: How far a request moves the idle end.
+        token_lifetime_seconds: How long a refresh token may live: records and tombstones outlast
+            the session by it, so that nothing is dropped unrevoked.
+    """
+
+    def __init__(
+        self, database: Database, sealer: Sealer, *, idle_seconds: int, token_lifetime_seconds: int
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._idle_seconds = idle_seconds
+        self._slide_seconds = min(SLIDE_SECONDS, idle_seconds / 4)
+        self._token_lifetime_seconds = token_lifetime_seconds
+
+    def create(self, session: Session) -> bool:
+        """Write a new record; false if this id has ended already."""
+        fields: dict[str, str | bytes | int] = {
+            "generation": session.generation,
+            "tokens": self.seal_tokens(session.key, session.tokens),
+            "identity": self._sealer.seal(
+                _encode(session.identity), _context(session.key, "identity")
+            ),
+            "created_at": session.created_at,
+            "last_seen_at": session.last_seen_at,
+            "idle_ends_at": session.idle_ends_at,
+            "absolute_ends_at": session.absolute_ends_at,
+        }
+        flat = [word for pair in fields.items() for word in pair]
+        expire_at = session.absolute_ends_at + self._token_lifetime_seconds
+        keys = [self._session(session.key), self._tombstone(session.key)]
+        return bool(self._database.run(scripts.CREATE, keys, expire_at, *flat))
+
+    def load(self, key: str, *, slide: bool) -> tuple[Session, bytes | None] | None:
+        """The live session and the sealed data of `flask.session`, in one round trip.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+            SealInvalid: The record was sealed with a key that is gone, or was tampered with.
+        """
+        row = self._database.run(
+            scripts.LOAD,
+            [self._session(key)],
+            "1" if slide else "0",
+            self._idle_seconds,
+            self._slide_seconds,
+        )
+        return (self._parsed(key, row), row[7]) if row else None
+
+    def begin_refresh(self, key: str, generation: int, owner: str, lease_seconds: float) -> Turn:
+        """Ask for the refresh lock, for a session whose *generation* was read."""
+        answer = self._database.run(
+            scripts.BEGIN_REFRESH,
+            [self._session(key), self._lock(key), self._failure(key)],
+            owner,
+            int(lease_seconds * 1000),
+            str(generation),
+        )
+        kind = answer[0].decode()
+        if kind == "newer":
+            return Turn("newer", self.open_tokens(key, answer[2]), int(answer[1]))
+        return Turn(kind, failure=answer[1].decode() if kind == "failed" else "")
+
+    def renew_lock(self, key: str, owner: str, lease_seconds: float) -> bool:
+        """Extend the lock; false if it isn't *owner*'s any more."""
+        lease_ms = int(lease_seconds * 1000)
+        return bool(self._database.run(scripts.RENEW_LOCK, [self._lock(key)], owner, lease_ms))
+
+    def end_refresh(self, key: str, owner: str, failure: str = "", seconds: float = 0) -> None:
+        """Give the lock back; a *failure* is remembered for *seconds*."""
+        keys = [self._lock(key), self._failure(key)]
+        self._database.run(scripts.END_REFRESH, keys, owner, failure, max(1, int(seconds * 1000)))
+
+    def replace_tokens(
+        self, key: str, generation: int, attempt: str, sealed_tokens: bytes
+    ) -> Replaced:
+        """Write *sealed_tokens* if the record exists and still has *generation*."""
+        answer = self._database.run(
+            scripts.REPLACE_TOKENS, [self._session(key)], str(generation), attempt, sealed_tokens
+        )
+        replaced: Replaced = answer.decode()
+        return replaced
+
+    def keep_refresh_tokens(self, key: str, refresh_tokens: tuple[str, ...]) -> bool:
+        """Add refresh tokens that must be revoked with this session; false if it isn't live."""
+        attempt = secrets.token_hex(8)
+        while (found := self.load(key, slide=False)) is not None:
+            session = found[0]
+            missing = tuple(
+                t for t in refresh_tokens if t not in session.tokens.all_refresh_tokens()
+            )
+            if not missing:
+                return True
+            kept = session.tokens.kept_refresh_tokens + missing
+            tokens = msgspec.structs.replace(session.tokens, kept_refresh_tokens=kept)
+            sealed = self.seal_tokens(key, tokens)
+            # Another writer may come between; then its tokens are read and added to.
+            if self.replace_tokens(key, session.generation, attempt, sealed) in DONE:
+                return True
+        return False
+
+    def write_data(self, key: str, data: bytes) -> bool:
+        """Write the data of `flask.session` if the session exists; false if it doesn't."""
+        sealed = self._sealer.seal(data, _context(key, "data"))
+        return bool(self._database.run(scripts.WRITE_DATA, [self._session(key)], sealed))
+
+    def open_data(self, key: str, sealed: bytes) -> bytes:
+        """Open what `write_data` wrote."""
+        return self._sealer.open(sealed, _context(key, "data"))
+
+    def entomb(self, key: str, reason: str, generation: int | None = None) -> Ended:
+        """Turn the record into a tombstone; from here on it is nobody's session (step 2 of end)."""
+        answer = self._database.run(
+            scripts.ENTOMB,
+            [self._session(key), self._tombstone(key), self._lock(key), self._failure(key)],
+            reason,
+            self._token_lifetime_seconds + TOMBSTONE_EXTRA_SECONDS,
+            "" if generation is None else str(generation),
+        )
+        kind = answer[0].decode()
+        return Ended(kind, answer[1], answer[2]) if len(answer) == 3 else Ended(kind)
+
+    def delete_tombstone(self, key: str) -> None:
+        """Forget an ended session whose tokens are confirmed revoked."""
+        self._database.command("DEL", self._tombstone(key))
+
+    def deadline(self, key: str) -> tuple[Literal["live", "due"], float] | None:
+        """Whether the session has run out, and its next deadline; None without a record."""
+        answer = self._database.run(scripts.DEADLINE, [self._session(key)])
+        return (answer[0].decode(), float(answer[1])) if answer else None
+
+    def seal_tokens(self, key: str, tokens: Tokens) -> bytes:
+        """Tokens as they stand in the record."""
+        return self._sealer.seal(_encode(tokens), _context(key, "tokens"))
+
+    def open_tokens(self, key: str, sealed: bytes) -> Tokens:
+        """Open what `seal_tokens` made; raises SealInvalid."""
+        return _tokens_decoder.decode(self._sealer.open(sealed, _context(key, "tokens")))
+
+    def open_identity(self, key: str, sealed: bytes) -> Identity:
+        """Open the identity of a record or tombstone; raises SealInvalid."""
+        return _identity_decoder.decode(self._sealer.open(sealed, _context(key, "identity")))
+
+    def _parsed(self, key: str, row: list[Any]) -> Session:
+        return Session(
+            key=key,
+            generation=int(row[0]),
+            tokens=self.open_tokens(key, row[1]),
+            identity=self.open_identity(key, row[2]),
+            created_at=int(row[3]),
+            last_seen_at=int(row[4]),
+            idle_ends_at=int(row[5]),
+            absolute_ends_at=int(row[6]),
+            read_at=float(row[8]),
+        )
+
+    def _session(self, key: str) -> str:
+        return self._database.key("session", f"{{{key}}}")
+
+    def _tombstone(self, key: str) -> str:
+        return self._database.key("tombstone", f"{{{key}}}")
+
+    def _lock(self, key: str) -> str:
+        return self._database.key("lock", f"{{{key}}}")
+
+    def _failure(self, key: str) -> str:
+        return self._database.key("failure", f"{{{key}}}")
+
+
+def _context(key: str, field: str) -> str:
+    return f"session {key} {field}"
