@@ -1,0 +1,120 @@
+/** Who is here, and what do they see? The start of the app and the change between its states. */
+
+import { login, logout, profile, session } from "/auth/client.js";
+import { clearAPIPanel, wireAPIPanel } from "/api-panel.js";
+import { clearDevices, loadDevices, wireDevicesPanel } from "/devices-panel.js";
+import { byTestId, fill, notify, row, showState } from "/dom.js";
+import { lookAtBrowser, wireHoldsPanel } from "/holds-panel.js";
+import { clearStreamPanel, wireStreamPanel } from "/stream-panel.js";
+import { showTimes, wireTimePanel } from "/time-panel.js";
+
+const ENDINGS = {
+  signed_out: "You signed out in another tab.",
+  session_missing: "You are not signed in any more.",
+  session_ended: "Your session has ended.",
+};
+const CLAIM_NAMES = { sub: "Subject", email: "E-mail", email_verified: "Verified", org_id: "Organization" };
+
+/** Ask who is signed in and show the page that fits. */
+async function refresh() {
+  let me;
+  try {
+    me = await profile();
+  } catch (error) {
+    return showOutage(error);
+  }
+  if (me) showSignedIn(me);
+  else showSignedOut();
+  await lookAtBrowser();
+}
+
+function showSignedIn(me) {
+  const { user } = me;
+  const name = user.name || user.nickname || user.email || user.sub;
+  fill("name", name);
+  fill("initials", initials(name));
+  const claims = Object.entries(user).filter(([claim]) => claim !== "name" && claim !== "picture");
+  const rows = claims.map(([claim, value]) => row(CLAIM_NAMES[claim] ?? claim, inText(value)));
+  byTestId("user-claims").replaceChildren(...rows);
+  showTimes(me.session);
+  const wasIn = document.body.dataset.state === "in";
+  showState("in");
+  if (!wasIn) loadDevices();
+}
+
+function showSignedOut() {
+  showTimes(null);
+  clearStreamPanel();
+  clearAPIPanel();
+  clearDevices();
+  for (const field of ["name", "initials"]) fill(field, "");
+  byTestId("user-claims").replaceChildren();
+  showState("out");
+}
+
+function showOutage(error) {
+  // An outage is not a logout: what is on the screen stays there if somebody is signed in.
+  const words = error.message || "The server does not answer.";
+  if (document.body.dataset.state === "in") return notify(words, "bad");
+  fill("outage", words);
+  showState("outage");
+}
+
+function initials(name) {
+  const words = name.trim().split(/[\s@.]+/).filter(Boolean);
+  return words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+}
+
+function inText(value) {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** A silent sign-in that failed comes back with `?error=login_required`. */
+function takeErrorFromAddress() {
+  const url = new URL(location.href);
+  const error = url.searchParams.get("error");
+  if (!error) return;
+  url.searchParams.delete("error");
+  history.replaceState(null, "", url);
+  notify(
+    error === "login_required"
+      ? "There was no sign-in to take over, so please sign in yourself."
+      : "The silent sign-in did not work. Please sign in yourself.",
+  );
+}
+
+async function signOut(event) {
+  event.currentTarget.disabled = true;
+  const button = event.currentTarget;
+  try {
+    await logout();
+  } catch (error) {
+    button.disabled = false;
+    notify(`You are not signed out. ${error.message}`, "bad");
+  }
+}
+
+function onEnded({ detail }) {
+  showSignedOut();
+  lookAtBrowser();
+  notify(ENDINGS[detail.reason] ?? ENDINGS.session_ended);
+  document.getElementById("hero-title").focus({ preventScroll: true });
+}
+
+wireAPIPanel(refresh);
+wireStreamPanel(refresh);
+wireTimePanel(refresh);
+wireDevicesPanel();
+wireHoldsPanel();
+byTestId("sign-in").addEventListener("click", () => login());
+byTestId("sign-in-silent").addEventListener("click", () => login({ prompt: "none" }));
+byTestId("sign-out").addEventListener("click", signOut);
+byTestId("retry").addEventListener("click", refresh);
+session.addEventListener("session-ended", onEnded);
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
+// A page that comes back from the browser's memory may show somebody who has signed out since.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+
+takeErrorFromAddress();
+refresh();

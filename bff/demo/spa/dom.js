@@ -1,0 +1,40 @@
+/** How does this app touch the page? Text goes in as text; there is no innerHTML anywhere. */
+
+/** @param {string} id @returns {HTMLElement} */
+export const byTestId = (id) => document.querySelector(`[data-testid="${id}"]`);
+
+/**
+ * Make an element.
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ * @param {...(Node | string)} children
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** Put *text* into every element marked `data-field="name"`. */
+export function fill(name, text) {
+  for (const field of document.querySelectorAll(`[data-field="${name}"]`)) field.textContent = text;
+}
+
+/** Show one of the states `loading`, `in`, `out`, `outage`; CSS does the rest. */
+export function showState(state) {
+  document.body.dataset.state = state;
+}
+
+/** Say something at the top of the page, also to a screen reader; nothing clears it. */
+export function notify(text = "", kind = "info") {
+  const notice = document.getElementById("notice");
+  notice.textContent = text;
+  notice.dataset.kind = kind;
+  notice.classList.toggle("is-shown", text !== "");
+}
+
+/** A term and what it stands for, for a `<dl>`. */
+export function row(term, ...description) {
+  return element("div", {}, element("dt", {}, term), element("dd", {}, ...description));
+}

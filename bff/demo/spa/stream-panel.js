@@ -1,0 +1,63 @@
+/** What is happening now? The API's server-sent events, over `/api` like any other call. */
+
+import { byTestId, element } from "/dom.js";
+
+const TICKS = 24;
+const toggle = byTestId("stream-toggle");
+const state = byTestId("stream-state");
+const last = byTestId("stream-last");
+const ticks = document.querySelector(".ticks");
+
+/** @type {EventSource | null} */
+let source = null;
+
+/** @param {() => void} onRefused Told when the stream was refused; the session may have ended. */
+export function wireStreamPanel(onRefused) {
+  ticks.replaceChildren(...Array.from({ length: TICKS }, () => element("li")));
+  toggle.addEventListener("click", () => (source ? disconnect() : connect(onRefused)));
+}
+
+/** Close the stream and forget what it said. */
+export function clearStreamPanel() {
+  disconnect();
+  last.textContent = "–";
+  for (const tick of ticks.children) tick.className = "";
+}
+
+function connect(onRefused) {
+  source = new EventSource("/api/events");
+  show("Connecting", "waiting", "Disconnect");
+  source.addEventListener("open", () => show("Live", "good", "Disconnect"));
+  source.addEventListener("message", ({ data }) => showEvent(JSON.parse(data)));
+  source.addEventListener("error", () => {
+    if (source?.readyState !== EventSource.CLOSED) return show("Reconnecting", "waiting", "Disconnect");
+    // Refused for good: the browser doesn't try again after an answer that isn't a stream.
+    disconnect();
+    show("Refused", "bad", "Connect");
+    onRefused();
+  });
+}
+
+function disconnect() {
+  source?.close();
+  source = null;
+  show("Off", "", "Connect");
+}
+
+function show(text, kind, action) {
+  state.textContent = text;
+  state.className = `pill ${kind}`;
+  toggle.textContent = action;
+  toggle.setAttribute("aria-pressed", String(source !== null));
+}
+
+function showEvent({ number, server_time: serverTime }) {
+  const at = new Date(serverTime * 1000);
+  last.textContent = at.toLocaleTimeString("en-GB");
+  last.dataset.number = String(number);
+  const tick = ticks.children[(number - 1) % TICKS];
+  ticks.querySelector(".newest")?.classList.remove("newest");
+  tick.className = "lit newest";
+  const next = ticks.children[number % TICKS];
+  next.className = "";
+}
