@@ -142,9 +142,10 @@ def _listen(settings: ProviderSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        place = f"{settings.host}:{settings.port}"
+        raise OSError(f"can't listen on {place}: {error.strerror}") from error
     listener.listen(128)
     return listener
 

@@ -1,5 +1,6 @@
 """What stands in the tokens: access tokens in two dialects, refresh tokens, ID tokens."""
 
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -80,7 +81,10 @@ class IDTokens(OpenIDToken):  # type: ignore[misc] # Authlib has no types.
 
     def __init__(self, state: ProviderState) -> None:
         self._state = state
-        self._other_key = RSAKey.generate_key(RSA_KEY_BITS)
+
+    @cached_property
+    def _other_key(self) -> RSAKey:
+        return RSAKey.generate_key(RSA_KEY_BITS)
 
     def resolve_client_private_key(self, client: Client) -> KeySet:
         return KeySet([self._state.keys.current])

@@ -1,0 +1,297 @@
+"""Steering the demo provider: orders to fail, counts, forgeries, keys, and the process."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import requests
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, RSAKey
+
+from bff.demo.provider import ClientSettings, ProviderSettings
+from bff.demo.provider.__main__ import main
+from bff.demo.provider.forgery import WRONG_ISSUER
+from tests.support.provider_client import (
+    CLIENT_ID,
+    ProviderClient,
+    StartClient,
+    header_and_claims,
+)
+from tests.support.provider_form import TIMEOUT_SECONDS
+
+SHORT_SECONDS = 0.3
+
+
+@pytest.fixture
+def client(start_client: StartClient) -> Iterator[ProviderClient]:
+    """A client of a provider with the usual settings."""
+    yield start_client()
+
+
+def discovery(client: ProviderClient, timeout: float = TIMEOUT_SECONDS) -> requests.Response:
+    url = f"{client.issuer}.well-known/openid-configuration"
+    return requests.get(url, timeout=timeout)
+
+
+@pytest.mark.parametrize("key", [None, "wrong"])
+def test_control_needs_its_key(client: ProviderClient, key: str | None) -> None:
+    headers = {} if key is None else {"X-Control-Key": key}
+    for method, path in [("GET", "tokens"), ("GET", "counts"), ("POST", "keys/rotate")]:
+        answer = requests.request(
+            method, f"{client.issuer}_control/{path}", headers=headers, timeout=TIMEOUT_SECONDS
+        )
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "order",
+    [{"endpoint": "token", "do": "dance"}, {"endpoint": "moon", "do": "hang"}, {"x": 1}],
+)
+def test_order_that_makes_no_sense_is_400(client: ProviderClient, order: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError, match="error"):
+        client.control("POST", "orders", **order)
+    assert client.control("GET", "orders") == []
+
+
+def test_status_for_the_next_n_calls_only(client: ProviderClient) -> None:
+    headers = {"Retry-After": "7"}
+    client.control(
+        "POST", "orders", endpoint="discovery", do="status", times=2, status=429, headers=headers
+    )
+    for _ in range(2):
+        answer = discovery(client)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+        assert answer.json()["error"] == "too_many_requests"
+    assert discovery(client).status_code == 200
+    assert client.counts()["discovery"] == 3
+
+
+def test_order_for_one_grant_type_leaves_the_other_alone(client: ProviderClient) -> None:
+    client.control("POST", "orders", endpoint="token", grant_type="refresh_token", do="status")
+    refresh_token = client.tokens()["refresh_token"]
+    assert client.refresh(refresh_token).status_code == 503
+    assert client.state_of(refresh_token) == "active"
+    assert client.refresh(refresh_token).status_code == 200
+
+
+def test_garbage_is_200_and_no_json(client: ProviderClient) -> None:
+    client.control("POST", "orders", endpoint="jwks", do="garbage")
+    answer = client.get(f"{client.issuer}.well-known/jwks.json")
+    assert answer.status_code == 200
+    with pytest.raises(requests.JSONDecodeError):
+        answer.json()
+
+
+def test_hang_holds_the_answer_until_released(client: ProviderClient) -> None:
+    refresh_token = client.tokens()["refresh_token"]
+    client.control("POST", "orders", endpoint="token", do="hang")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.refresh, refresh_token)
+        with pytest.raises(TimeoutError):
+            answer.result(SHORT_SECONDS)
+        assert client.state_of(refresh_token) == "rotated"
+        client.control("DELETE", "orders")
+        assert answer.result(TIMEOUT_SECONDS).status_code == 200
+
+
+def test_hang_ends_when_the_client_leaves(client: ProviderClient) -> None:
+    client.control("POST", "orders", endpoint="discovery", do="hang")
+    with pytest.raises(requests.ReadTimeout):
+        discovery(client, timeout=SHORT_SECONDS)
+    assert discovery(client).status_code == 200
+
+
+def test_delay_is_waited_out(client: ProviderClient) -> None:
+    client.control("POST", "orders", endpoint="discovery", do="delay", seconds=SHORT_SECONDS)
+    answer = discovery(client)
+    assert answer.status_code == 200
+    assert answer.elapsed.total_seconds() >= SHORT_SECONDS
+
+
+def test_drip_defeats_a_timeout_per_read_and_arrives_whole(client: ProviderClient) -> None:
+    whole = discovery(client).text
+    client.control("POST", "orders", endpoint="discovery", do="drip", seconds=0.0002)
+    answer = discovery(client, timeout=SHORT_SECONDS)
+    assert answer.text == whole
+
+
+def test_counts_are_exact_under_concurrency(client: ProviderClient) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: client.revoke("made-up"), range(80)))
+    assert client.counts()["revoke.ok"] == 80
+    client.control("DELETE", "counts")
+    assert client.counts() == {}
+
+
+def test_every_token_is_listed(client: ProviderClient) -> None:
+    tokens = client.tokens()
+    newer = client.refresh(tokens["refresh_token"]).json()
+    listed = {t["value"]: t for t in client.control("GET", "tokens")}
+    kinds = ("access_token", "refresh_token", "id_token")
+    assert {t[kind] for t in (tokens, newer) for kind in kinds} < set(listed)
+    assert [t["kind"] for t in listed.values()].count("code") == 1
+    first, second = (listed[t["refresh_token"]] for t in (tokens, newer))
+    assert first["family_id"] == second["family_id"]
+    assert (first["state"], second["state"]) == ("rotated", "active")
+    assert second["parent"] == first["value"]
+    assert second["expires_at"] == first["expires_at"]
+    assert (first["sub"], first["client_id"]) == ("auth0|demo", CLIENT_ID)
+
+
+def test_claims_and_header_of_the_next_id_token_are_forged(client: ProviderClient) -> None:
+    client.control(
+        "POST", "id_token", override={"aud": "other", "nonce": None}, header={"kid": "k"}
+    )
+    header, claims = header_and_claims(client.tokens()["id_token"])
+    assert (header["kid"], claims["aud"]) == ("k", "other")
+    assert "nonce" not in claims
+    assert header_and_claims(client.tokens()["id_token"])[1]["aud"] == CLIENT_ID
+
+
+def test_forged_claims_are_signed_with_the_real_key(client: ProviderClient) -> None:
+    client.control("POST", "id_token", override={"exp": 1})
+    id_token = client.tokens()["id_token"]
+    assert jwt.decode(id_token, published_keys(client), ["RS256"]).claims["exp"] == 1
+
+
+def test_id_token_can_be_left_out(client: ProviderClient) -> None:
+    client.control("POST", "id_token", omit=True)
+    assert "id_token" not in client.tokens()
+
+
+@pytest.mark.parametrize(
+    ("alg", "stated"),
+    [("none", "none"), ("HS256-with-public-key", "HS256"), ("RS256-with-other-key", "RS256")],
+)
+def test_algorithms_are_forged(client: ProviderClient, alg: str, stated: str) -> None:
+    client.control("POST", "id_token", alg=alg)
+    id_token = client.tokens()["id_token"]
+    assert header_and_claims(id_token)[0]["alg"] == stated
+    with pytest.raises(JoseError):
+        jwt.decode(id_token, published_keys(client), ["RS256"])
+
+
+def test_authorization_response_is_forged(client: ProviderClient) -> None:
+    client.control("POST", "authorize", iss="wrong", state="another")
+    forged = client.sign_in()
+    assert (forged["iss"], forged["state"]) == (WRONG_ISSUER, "another")
+    assert "iss" not in client.sign_in()
+
+
+def test_discovery_says_otherwise_until_cleared(client: ProviderClient) -> None:
+    client.control("POST", "discovery", issuer=WRONG_ISSUER, revocation_endpoint=None)
+    assert discovery(client).json()["issuer"] == WRONG_ISSUER
+    assert "revocation_endpoint" not in discovery(client).json()
+    client.control("DELETE", "orders")
+    assert discovery(client).json()["issuer"] == client.issuer
+
+
+def test_rotated_keys_are_published_beside_the_old_ones(client: ProviderClient) -> None:
+    old = client.tokens()["id_token"]
+    kid = client.control("POST", "keys/rotate")["kid"]
+    new = client.tokens()["id_token"]
+    assert header_and_claims(new)[0]["kid"] == kid
+    for id_token in (old, new):
+        jwt.decode(id_token, published_keys(client), ["RS256"])
+    client.control("POST", "keys/rotate", drop_old=True)
+    with pytest.raises(JoseError):
+        jwt.decode(new, published_keys(client), ["RS256"])
+
+
+def test_connection_is_kept_open(client: ProviderClient) -> None:
+    with requests.Session() as session:
+        for _ in range(3):
+            assert session.post(f"{client.issuer}unknown", data="x" * 99).status_code == 404
+        pools = cast(requests.adapters.HTTPAdapter, session.get_adapter(client.issuer))
+        (key,) = pools.poolmanager.pools.keys()
+        pool = pools.poolmanager.pools[key]
+        assert (pool.num_connections, pool.num_requests) == (1, 3)
+
+
+def published_keys(client: ProviderClient) -> KeySet:
+    return KeySet.import_key_set(client.get(f"{client.issuer}.well-known/jwks.json").json())
+
+
+def test_process_says_when_it_is_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
+    public_jwk = RSAKey.generate_key(2048).as_dict(private=False)
+    config = tmp_path / "provider.json"
+    config.write_text(
+        json.dumps(
+            {
+                "clients": [
+                    {"client_id": "one", "client_secret": "s", "redirect_uris": ["http://x/cb"]},
+                    {
+                        "client_id": "two",
+                        "token_endpoint_auth_method": "private_key_jwt",
+                        "public_jwk": public_jwk,
+                    },
+                ],
+                "overlap_seconds": 9,
+            }
+        )
+    )
+    process = start_process("--config", str(config), "--port", "0", "--iss-parameter")
+    try:
+        assert process.stdout
+        ready = json.loads(process.stdout.readline())
+        assert ready["ready"] is True
+        assert ready["issuer"] == f"http://127.0.0.1:{ready['port']}/"
+        answer = requests.get(
+            f"{ready['issuer']}_control/counts",
+            headers={"X-Control-Key": ready["control_key"]},
+            timeout=TIMEOUT_SECONDS,
+        )
+        assert answer.json() == {}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0
+    assert rest == ("", "")
+
+
+def start_process(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "bff.demo.provider", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_port_in_use_is_one_clear_line(
+    client: ProviderClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = client.issuer.rstrip("/").rpartition(":")[2]
+    assert main(["--port", port]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert port in said
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"unknown": 1},
+        {"access_token_dialect": "latin"},
+        {"clients": [{"client_id": "x"}]},
+        {"clients": [{"client_id": "x", "token_endpoint_auth_method": "private_key_jwt"}]},
+        {"clients": [{"client_id": "x", "token_endpoint_auth_method": "none"}]},
+    ],
+)
+def test_wrong_setting_is_named(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"unknown|must be|needs"):
+        ProviderSettings.from_mapping(values)
+
+
+def test_secrets_are_not_in_the_repr_of_settings() -> None:
+    client = ClientSettings("id", "the-secret")
+    settings = ProviderSettings(clients=(client,), control_key="the-key")
+    assert "the-secret" not in repr(settings)
+    assert "the-key" not in repr(settings)
