@@ -1,0 +1,145 @@
+"""What did the provider's token or revocation endpoint say, and what does it mean for us?
+
+Decided by the status class and the parsed `error` alone (RFC 6749, 5.2): never by a substring, and
+not by the exact status, since Auth0 refuses a bad refresh token with 403. What the provider wrote
+for people (`error_description`) goes nowhere: it may quote a token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+import requests
+
+from bff.errors import ProviderError, ProviderMisconfigured, ProviderRejected, ProviderUnavailable
+
+LIFETIME_UNKNOWN_SECONDS = 300
+"""Taken for an access token whose `expires_in` is missing or no number."""
+LIFETIME_MAX_SECONDS = 30 * 86_400
+"""Auth0's longest; a larger `expires_in` is cut to it."""
+RETRY_AFTER_MAX_SECONDS = 86_400
+
+OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+PASSING = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
+
+_ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """A successful token answer (RFC 6749, 5.1), every field checked."""
+
+    access_token: str
+    expires_in_seconds: int
+    refresh_token: str | None
+    id_token: str | None
+    scope: str | None
+
+
+class Unusable(ProviderUnavailable):
+    """A 200 that is no token answer. A refresh token in it still has to be revoked."""
+
+    def __init__(self, detail: str, refresh_token: str | None = None) -> None:
+        super().__init__(detail, maybe_acted=True)
+        self.refresh_token = refresh_token
+
+
+def granted(response: requests.Response, retry_after_seconds: int | None) -> Granted:
+    """The tokens in *response*.
+
+    Raises:
+        ProviderUnavailable: 5xx, 429, a redirect, or anything that can't be understood.
+        ProviderMisconfigured: Our registration is at fault (`invalid_client` and its like).
+        ProviderRejected: Refused; `.error` has the parsed code, such as `invalid_grant`.
+    """
+    body = parsed(response)
+    if response.status_code != 200 or (body is not None and "error" in body):
+        raise refusal(response.status_code, body, retry_after_seconds)
+    if body is None:
+        raise Unusable("the token answer is not a JSON object")
+    return _checked(body)
+
+
+def refusal(
+    status: int, body: dict[str, Any] | None, retry_after_seconds: int | None
+) -> ProviderError:
+    """What an answer that is no success means; to be raised by the caller."""
+    error = _error_code(body)
+    if status == 429 or (error in PASSING and status < 500):
+        # Turned away at the door: it has not acted.
+        return ProviderUnavailable(f"status {status}", retry_after_seconds=retry_after_seconds)
+    if status >= 500 or error is None:
+        return ProviderUnavailable(
+            f"status {status} without a usable error",
+            retry_after_seconds=retry_after_seconds,
+            maybe_acted=True,
+        )
+    if error in OUR_FAULT:
+        return ProviderMisconfigured(f"{error} (HTTP {status})")
+    return ProviderRejected(error, status)
+
+
+def parsed(response: requests.Response) -> dict[str, Any] | None:
+    """The JSON object in *response*, or None if there is none."""
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> int | None:
+    """The pause asked for, in seconds: a number, or the time until a date (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return bounded_pause(int(value[:12]))
+    try:
+        return bounded_pause(parsedate_to_datetime(value).timestamp() - now + 1)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def bounded_pause(seconds: float) -> int:
+    """Whole seconds, at least 1 and at most a day."""
+    return int(max(1, min(seconds, RETRY_AFTER_MAX_SECONDS)))
+
+
+def _error_code(body: dict[str, Any] | None) -> str | None:
+    error = body.get("error") if body is not None else None
+    return error if isinstance(error, str) and _ERROR.fullmatch(error) else None
+
+
+def _checked(body: dict[str, Any]) -> Granted:
+    refresh_token = _text(body, "refresh_token")
+    access_token = _text(body, "access_token")
+    # It becomes a header's value, so nothing else may be in it (CWE-113).
+    if access_token is None or not _HEADER_SAFE.fullmatch(access_token):
+        raise Unusable("the token answer has no usable access_token", refresh_token)
+    if str(body.get("token_type", "")).lower() != "bearer":
+        raise Unusable("the token answer's token_type is not Bearer", refresh_token)
+    return Granted(
+        access_token=access_token,
+        expires_in_seconds=_lifetime_seconds(body.get("expires_in")),
+        refresh_token=refresh_token,
+        id_token=_text(body, "id_token"),
+        scope=_text(body, "scope"),
+    )
+
+
+def _text(body: dict[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _lifetime_seconds(value: object) -> int:
+    """`expires_in`, as a number or digits; what is no lifetime counts as unknown."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:12])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
+        return LIFETIME_UNKNOWN_SECONDS
+    return int(min(value, LIFETIME_MAX_SECONDS))

@@ -1,0 +1,149 @@
+"""Is this ID token genuine, meant for us, fresh, and the answer to this very sign-in?"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+
+from bff.errors import IDTokenInvalid
+
+SUBJECT_MAX_CHARACTERS = 255
+HEADER_MAX_BYTES = 16 * 1024
+"""Some providers put a certificate chain into the header."""
+
+FindKey = Callable[[str, str | None], Key | None]
+"""Finds the key by algorithm and key id."""
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What an ID token is held against."""
+
+    issuer: str
+    client_id: str
+    algorithms: tuple[str, ...]
+    now: float
+    clock_skew_seconds: int
+    access_token: str
+    nonce: str | None = None
+    """None for the answer to a refresh, which answers no sign-in."""
+    subject: str | None = None
+    """Known for a refresh only."""
+    authenticated_after: float | None = None
+    """Set if `max_age` was asked for: the earliest `auth_time` that will do."""
+
+
+def validated_claims(id_token: object, expected: Expected, find_key: FindKey) -> dict[str, Any]:
+    """The claims of *id_token* once every check has passed.
+
+    Raises:
+        IDTokenInvalid: Missing, or one check failed; the detail names which.
+
+    Source: OpenID Connect Core 1.0, sections 3.1.3.6, 3.1.3.7 and 12.2.
+    """
+    if not isinstance(id_token, str) or not id_token:
+        raise IDTokenInvalid("the provider sent no ID token")
+    alg, claims = _verified(id_token, expected.algorithms, find_key)
+    _check_registered(claims, expected)
+    _check_authorized_party(claims, expected.client_id)
+    _check_subject(claims, expected.subject)
+    _check_nonce(claims, expected.nonce)
+    _check_auth_time(claims, expected)
+    _check_at_hash(claims, alg, expected.access_token)
+    return claims
+
+
+def _verified(
+    id_token: str, algorithms: tuple[str, ...], find_key: FindKey
+) -> tuple[str, dict[str, Any]]:
+    def key_of(token: Any) -> Key:
+        header = token.headers()
+        kid = header.get("kid")
+        key = find_key(header["alg"], kid) if kid is None or isinstance(kid, str) else None
+        if key is None:
+            raise IDTokenInvalid("signed with a key that the provider does not list")
+        return key
+
+    # An unknown header field is harmless; one named in `crit` is refused by the library.
+    registry = jws.JWSRegistry(algorithms=algorithms, strict_check_header=False)
+    registry.max_header_length = HEADER_MAX_BYTES
+    try:
+        token = jwt.decode(id_token, key_of, algorithms=algorithms, registry=registry)
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise IDTokenInvalid(f"not acceptable: {type(error).__name__}") from error
+    return str(token.header["alg"]), token.claims
+
+
+def _check_registered(claims: dict[str, Any], expected: Expected) -> None:
+    registry = jwt.JWTClaimsRegistry(
+        now=int(expected.now),
+        leeway=expected.clock_skew_seconds,
+        iss={"essential": True, "value": expected.issuer},
+        aud={"essential": True, "value": expected.client_id},
+        sub={"essential": True},
+        exp={"essential": True},
+        iat={"essential": True},
+    )
+    try:
+        registry.validate(claims)
+    except JoseError as error:
+        raise IDTokenInvalid(f"{type(error).__name__}: {error.description}") from error
+
+
+def _check_authorized_party(claims: dict[str, Any], client_id: str) -> None:
+    several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if (several or "azp" in claims) and claims.get("azp") != client_id:
+        raise IDTokenInvalid("azp names another client, or is missing beside several audiences")
+
+
+def _check_subject(claims: dict[str, Any], subject: str | None) -> None:
+    if len(claims["sub"]) > SUBJECT_MAX_CHARACTERS:
+        raise IDTokenInvalid("sub is too long")
+    if subject is not None and claims["sub"] != subject:
+        raise IDTokenInvalid("a refresh brought the ID token of another user")
+
+
+def _check_nonce(claims: dict[str, Any], nonce: str | None) -> None:
+    if nonce is None:
+        return
+    found = claims.get("nonce")
+    if not isinstance(found, str) or not hmac.compare_digest(found.encode(), nonce.encode()):
+        raise IDTokenInvalid("nonce is missing or belongs to another sign-in")
+
+
+def _check_auth_time(claims: dict[str, Any], expected: Expected) -> None:
+    if expected.authenticated_after is None:
+        return
+    auth_time = number(claims.get("auth_time"))
+    if auth_time is None or auth_time < expected.authenticated_after - expected.clock_skew_seconds:
+        raise IDTokenInvalid("auth_time is missing, or the user authenticated too long ago")
+
+
+def _check_at_hash(claims: dict[str, Any], alg: str, access_token: str) -> None:
+    if "at_hash" not in claims:
+        return
+    # The algorithm is one of the allow-list by now: its hash is in its name, Ed25519's is SHA-512.
+    digest = hashlib.new(
+        "sha512" if alg == "EdDSA" else f"sha{alg[-3:]}", access_token.encode()
+    ).digest()
+    half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
+    found = claims["at_hash"]
+    if not isinstance(found, str) or not hmac.compare_digest(found.rstrip("=").encode(), half):
+        raise IDTokenInvalid("at_hash does not belong to the access token")
+
+
+def number(value: object) -> int | None:
+    """*value* as whole seconds, or None if it is no number (booleans are none)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,78 @@
+"""What does the provider say about itself, and what of it is believed?
+
+The document is pinned to the configured issuer: a document that names another one, even by a
+slash, is refused, since a provider (or whoever answers in its place) could otherwise hand out
+endpoints in another's name (RFC 9700, 4.4; OpenID Connect Discovery 1.0, 4.3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from bff.config import LOOPBACK_HOSTS
+from bff.errors import ProviderMisconfigured, ProviderUnavailable
+from bff.providers.http import Deadline, Transport
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the discovery document that we use (OpenID Connect Discovery 1.0, 3)."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    revocation_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    authorization_response_iss_parameter_supported: bool = False
+
+
+ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint",
+             "end_session_endpoint")  # fmt: skip
+
+
+def fetch_metadata(transport: Transport, issuer: str, deadline: Deadline) -> Metadata:
+    """Fetch and check the document of *issuer*.
+
+    Raises:
+        ProviderUnavailable: No answer, or not a discovery document.
+        ProviderMisconfigured: It names another issuer, or an endpoint that we don't talk to.
+
+    Source: OpenID Connect Discovery 1.0, sections 4.1 to 4.3.
+    """
+    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    return checked_metadata(transport.get_json(url, deadline), issuer)
+
+
+def checked_metadata(document: Any, issuer: str) -> Metadata:
+    """The metadata in *document*; raises like `fetch_metadata`."""
+    try:
+        metadata = msgspec.convert(document, Metadata)
+    except msgspec.ValidationError as error:
+        raise ProviderUnavailable(f"the discovery document is not one: {error}") from error
+    if metadata.issuer != issuer:
+        raise ProviderMisconfigured(
+            f"the provider calls itself {metadata.issuer[:200]!r}, configured is {issuer!r}"
+        )
+    for name in ENDPOINTS:
+        value = getattr(metadata, name)
+        if value is not None and not _acceptable(value, issuer):
+            raise ProviderMisconfigured(f"{name} of the provider must be an https URL")
+    return metadata
+
+
+def _acceptable(url: str, issuer: str) -> bool:
+    """https; plain http only on the loopback, and only for an issuer that is there itself."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    if not parts.hostname or parts.username or parts.password or parts.fragment:
+        return False
+    if any(character <= " " or character == "\\" for character in url):
+        return False
+    plain = issuer.startswith("http://") and parts.hostname in LOOPBACK_HOSTS
+    return parts.scheme == "https" or (parts.scheme == "http" and plain)

@@ -1,0 +1,296 @@
+"""What do we ask of an OpenID provider, and what comes back?
+
+Every operation has one deadline, whatever it needs on the way (metadata, keys, the call itself).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+from authlib.common.urls import add_params_to_uri
+
+from bff.config import Config
+from bff.errors import (
+    IssuerMismatch,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderRejected,
+    ProviderUnavailable,
+)
+from bff.model import PendingLogin, SignIn, TokenAnswer
+from bff.providers import answers
+from bff.providers.calls import Calls
+from bff.providers.documents import Documents
+from bff.providers.http import Deadline, Transport
+from bff.providers.id_token import Expected, validated_claims
+from bff.providers.kept import identity_of, refreshed_tokens_of, tokens_of
+
+log = logging.getLogger("bff.providers")
+
+NO_SUCH_ENDPOINT = frozenset({404, 405, 410, 501})
+
+
+class Provider:
+    """The configured OpenID provider; safe to use from several threads.
+
+    Args:
+        config: The settings.
+        clock: UTC epoch seconds.
+        monotonic: Seconds that never go back, for the age of what is cached.
+
+    Raises:
+        ConfigError: The key file of `private_key_jwt` can't be used.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._transport = Transport()
+        self._documents = Documents(self._transport, config.issuer, monotonic)
+        self._calls = Calls(config, self._transport, self._retry_after_seconds)
+        self.discard: Callable[[str], None] = self._revoke_quietly
+        """Takes a refresh token that came with an answer we refuse. It is revoked at once; the
+        wiring puts the outbox here, so that it isn't forgotten if that fails (promise 3)."""
+
+    # ------------------------------------------------------------ readiness
+    @property
+    def ready(self) -> bool:
+        """Whether metadata and keys were loaded once."""
+        return self._documents.loaded
+
+    def warm_up(self) -> None:
+        """Load metadata and keys.
+
+        Raises:
+            ProviderUnavailable: They can't be had at the moment.
+            ProviderMisconfigured: The provider goes by another issuer than the configured one.
+        """
+        self._documents.load(self._deadline())
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._transport.close()
+
+    # ------------------------------------------------------------ signing in
+    def authorization_url(self, pending: PendingLogin, parameters: Mapping[str, str]) -> str:
+        """Where to send the browser to sign in.
+
+        Args:
+            pending: The transaction; its verifier stays here, the provider gets its hash.
+            parameters: More parameters, from an allow-list; they never replace one of ours.
+
+        Raises:
+            ProviderError: The metadata can't be had.
+
+        Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3.
+        """
+        endpoint = self._documents.metadata(self._deadline()).authorization_endpoint
+        more: dict[str, Any] = dict(parameters)
+        more.update(nonce=pending.nonce, scope=self._config.scope, audience=self._config.audience)
+        if pending.max_age is not None:
+            more["max_age"] = str(pending.max_age)
+        with self._calls.session() as session:
+            url, _ = session.create_authorization_url(
+                endpoint, state=pending.state, code_verifier=pending.code_verifier, **more
+            )
+        return str(url)
+
+    def check_issuer_parameter(self, iss: str | None) -> None:
+        """Check the `iss` of an authorization response, of a refusal too.
+
+        Raises:
+            IssuerMismatch: It names another provider, or is missing though it was announced.
+            ProviderError: The metadata can't be had.
+
+        Source: RFC 9207, section 2.4 (simple string comparison).
+        """
+        metadata = self._documents.metadata(self._deadline())
+        if iss is None and metadata.authorization_response_iss_parameter_supported:
+            raise IssuerMismatch("iss is missing, though the provider announces it")
+        if iss is not None and iss != self._config.issuer:
+            raise IssuerMismatch("iss names another provider")
+
+    def exchange_code(self, code: str, pending: PendingLogin) -> SignIn:
+        """Trade the authorization code for tokens, and check the ID token.
+
+        Raises:
+            ProviderError: See `answers.granted`.
+            IDTokenInvalid: There is none, or it failed a check; the tokens are discarded.
+
+        Source: OpenID Connect Core, 3.1.3; RFC 7636, 4.5.
+        """
+        deadline = self._deadline()
+        # Before the code is spent: without keys that would be for nothing.
+        self._documents.load(deadline)
+        issued_at = int(self._clock())
+        url = self._documents.metadata(deadline).token_endpoint
+        answer = self._kept(self._calls.exchange, url, code, pending.code_verifier, deadline)
+        expected = self._expected(
+            answer, nonce=pending.nonce, authenticated_after=_authenticated_after(pending)
+        )
+        claims = self._claims(answer, expected, deadline)
+        return SignIn(
+            identity=identity_of(claims, self._config),
+            tokens=tokens_of(answer, issued_at, self._config),
+        )
+
+    # ------------------------------------------------------------ afterwards
+    def refresh(self, refresh_token: str, *, subject: str | None = None) -> TokenAnswer:
+        """Spend *refresh_token*, in one attempt.
+
+        Args:
+            refresh_token: As the provider issued it.
+            subject: The session's user; an ID token of another user is refused.
+
+        Raises:
+            ProviderUnavailable: No usable answer; `maybe_acted` if the request had been sent.
+            ProviderRejected: Refused; the code is in `.error`, such as `invalid_grant`.
+            ProviderMisconfigured: `invalid_client` and its like.
+            IDTokenInvalid: It was spent, but the ID token that came is not acceptable; the new
+                refresh token is discarded. The session can't go on.
+
+        Source: RFC 6749, section 6; OpenID Connect Core, 12.
+        """
+        deadline = self._deadline()
+        url = self._documents.metadata(deadline).token_endpoint
+        issued_at = int(self._clock())
+        answer = self._kept(self._calls.refresh, url, refresh_token, deadline)
+        self._check_refreshed(answer, subject, deadline)
+        return refreshed_tokens_of(answer, issued_at, self._config)
+
+    def revoke(self, refresh_token: str) -> None:
+        """Revoke *refresh_token* at the provider; that it is unknown there counts as done.
+
+        Raises:
+            ProviderUnavailable: 5xx, 429 or no answer: it may still live.
+            ProviderRejected: Refused for good; the code is in `.error` (`invalid_client`, or
+                `unsupported_revocation` if there is no such endpoint).
+
+        Source: RFC 7009, sections 2.1 and 2.2.
+        """
+        deadline = self._deadline()
+        url = self._documents.metadata(deadline).revocation_endpoint
+        if url is None:
+            raise ProviderRejected("unsupported_revocation", 404)
+        response = self._calls.revoke(url, refresh_token, deadline)
+        if 200 <= response.status_code < 300:
+            return
+        refusal = answers.refusal(
+            response.status_code, answers.parsed(response), self._retry_after_seconds(response)
+        )
+        if response.status_code in NO_SUCH_ENDPOINT and isinstance(refusal, ProviderUnavailable):
+            raise ProviderRejected("unsupported_revocation", response.status_code)
+        if isinstance(refusal, ProviderMisconfigured):
+            raise ProviderRejected(_first_word(refusal.detail), response.status_code)
+        raise refusal
+
+    def logout_url(self, *, sid: str | None, id_token: str | None, state: str) -> str | None:
+        """Where to send the browser so that the provider ends its own session.
+
+        The `sid` goes as `logout_hint`, so that no token reaches the browser; a provider that
+        doesn't know the hint asks the user. None if the provider has no such endpoint, or if
+        nothing is known of it: a logout never fails because the provider does.
+
+        Source: OpenID Connect RP-Initiated Logout 1.0, section 2.
+        """
+        try:
+            metadata = self._documents.metadata(self._deadline(), any_age=True)
+        except ProviderError as error:
+            log.warning("no logout at the provider: %s", error.detail)
+            return None
+        if metadata.end_session_endpoint is None:
+            return self._logout_url_without_endpoint(state)
+        parameters = {
+            "client_id": self._config.client_id,
+            "post_logout_redirect_uri": self._config.post_logout_redirect_uri,
+            "state": state,
+            "logout_hint": sid,
+            "id_token_hint": id_token if self._config.id_token_hint else None,
+        } | self._more_logout_parameters()
+        return with_parameters(metadata.end_session_endpoint, parameters)
+
+    # ------------------------------------------------------------ what a dialect may change
+    def _logout_url_without_endpoint(self, state: str) -> str | None:
+        return None
+
+    def _more_logout_parameters(self) -> dict[str, str | None]:
+        return {}
+
+    def _retry_after_seconds(self, response: requests.Response) -> int | None:
+        return answers.retry_after(response.headers, self._clock())
+
+    # ------------------------------------------------------------ inside
+    def _deadline(self) -> Deadline:
+        return Deadline(self._config.provider_timeout_seconds)
+
+    def _kept(self, call: Callable[..., answers.Granted], *arguments: Any) -> answers.Granted:
+        """Make *call*; a refresh token in an answer that can't be used is discarded."""
+        try:
+            return call(*arguments)
+        except answers.Unusable as error:
+            self._discard(error.refresh_token)
+            raise
+
+    def _claims(
+        self, answer: answers.Granted, expected: Expected, deadline: Deadline
+    ) -> dict[str, Any]:
+        try:
+            return validated_claims(
+                answer.id_token,
+                expected,
+                lambda alg, kid: self._documents.find_key(alg, kid, deadline),
+            )
+        except Exception:
+            self._discard(answer.refresh_token)
+            raise
+
+    def _check_refreshed(
+        self, answer: answers.Granted, subject: str | None, deadline: Deadline
+    ) -> None:
+        """Hold the ID token that a refresh may bring against the session (Core, 12.2)."""
+        if answer.id_token is not None:
+            self._claims(answer, self._expected(answer, subject=subject), deadline)
+
+    def _expected(self, answer: answers.Granted, **more: Any) -> Expected:
+        return Expected(
+            issuer=self._config.issuer,
+            client_id=self._config.client_id,
+            algorithms=self._config.id_token_algorithms,
+            now=self._clock(),
+            clock_skew_seconds=self._config.clock_skew_seconds,
+            access_token=answer.access_token,
+            **more,
+        )
+
+    def _discard(self, refresh_token: str | None) -> None:
+        if refresh_token is not None:
+            self.discard(refresh_token)
+
+    def _revoke_quietly(self, refresh_token: str) -> None:
+        try:
+            self.revoke(refresh_token)
+        except ProviderError as error:
+            log.error("a refresh token could not be revoked and is given up: %s", error.detail)
+
+
+def with_parameters(url: str, parameters: Mapping[str, str | None]) -> str:
+    """*url* with those of *parameters* that have a value."""
+    return str(add_params_to_uri(url, [(n, v) for n, v in parameters.items() if v is not None]))
+
+
+def _authenticated_after(pending: PendingLogin) -> float | None:
+    """Counted from the start of the sign-in: the user may take their time over the form."""
+    return None if pending.max_age is None else pending.started_at - pending.max_age
+
+
+def _first_word(detail: str) -> str:
+    return detail.split(" ", 1)[0]
