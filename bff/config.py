@@ -332,10 +332,13 @@ def _unknown_names(environ: dict[str, str]) -> list[str]:
 
 
 def _described(error: ValidationError) -> list[str]:
+    names = setting_names()
     problems: list[str] = []
     for item in error.errors(include_url=False, include_input=False):
-        text = item["msg"].removeprefix("Value error, ")
-        problems.append(f"{item['loc'][0]}: {'is missing' if item['type'] == 'missing' else text}")
+        text = "is missing" if item["type"] == "missing" else item["msg"]
+        # A default that was found wrong is reported under the field's name.
+        name = str(item["loc"][0])
+        problems.append(f"{names.get(name, name)}: {text.removeprefix('Value error, ')}")
     return problems
 
 

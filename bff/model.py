@@ -47,7 +47,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     amr: tuple[str, ...] = ()
     claims: dict[str, Any] = {}
     """The allowed claims of the ID token (`BFF_PROFILE_CLAIMS`)."""
-    user_agent: str = ""
+    browser: str = ""
+    """A label such as `Firefox on Linux`, for the list of devices."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,15 +8,24 @@ outage left behind; any replica may do it. Source: DESIGN, section 6; RFC 7009.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 from bff import audit
-from bff.errors import ProviderError, ProviderRejected, ProviderUnavailable, SealInvalid
+from bff.errors import (
+    ProviderError,
+    ProviderRejected,
+    ProviderUnavailable,
+    SealInvalid,
+    StoreUnavailable,
+)
 from bff.model import Identity, Tokens
 from bff.store import DenyList, Entry, Indexes, Outbox, Records
+
+log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS = (1, 2, 4, 8)
 """Waits between tries; the last repeats. A drain stops at the first outage, so this is gentle."""
@@ -164,30 +173,38 @@ class Revocation:
 
     def _settle(self, entry: Entry, tokens: Tokens, identity: Identity | None = None) -> None:
         self._deny(tokens)
-        wait_until = self._clock() + self._answer_seconds
+        # From here on the session is over. What is still to do stands in the outbox, so neither
+        # the provider nor Redis can make a logout fail any more.
         try:
-            for refresh_token in tokens.all_refresh_tokens():
-                if self._clock() >= wait_until:
-                    raise ProviderUnavailable("no time left before the answer")
-                self._provider.revoke(refresh_token)
+            self._revoke_all(tokens, entry)
+            self._confirm(entry, identity)
         except ProviderError as error:
             self._postpone(entry, error)
-        else:
-            if tokens.all_refresh_tokens():
-                audit.record(
-                    "token_revoked", "ok", reason=entry.reason, session_key=entry.session_key
-                )
-            self._confirm(entry, identity)
+        except StoreUnavailable as error:
+            log.warning("revocation not recorded, it will be repeated: %s", error.detail)
+
+    def _revoke_all(self, tokens: Tokens, entry: Entry) -> None:
+        give_up_at = self._clock() + self._answer_seconds
+        for refresh_token in tokens.all_refresh_tokens():
+            if self._clock() >= give_up_at:
+                raise ProviderUnavailable("no time left before the answer")
+            self._provider.revoke(refresh_token)
+            audit.record("token_revoked", "ok", reason=entry.reason, session_key=entry.session_key)
 
     def _postpone(self, entry: Entry, error: ProviderError) -> None:
         permanent = isinstance(error, ProviderRejected)
         code = error.error if isinstance(error, ProviderRejected) else error.code
         wait = PERMANENT_RETRY_SECONDS if permanent else self._backoff(entry, error)
         audit.record(
-            "revocation_queued", "failed", reason=f"{code}: {error.detail}",
+            "revocation_queued",
+            "failed",
+            reason=f"{code}: {error.detail}",
             session_key=entry.session_key,
-        )  # fmt: skip
-        self._outbox.reschedule(entry, wait, code)
+        )
+        try:
+            self._outbox.reschedule(entry, wait, code)
+        except StoreUnavailable:
+            log.warning("revocation not rescheduled; it is due again when its lease ends")
 
     def _backoff(self, entry: Entry, error: ProviderError) -> float:
         asked = error.retry_after_seconds or 0

@@ -9,6 +9,8 @@ import hashlib
 import re
 import secrets
 
+import msgspec
+
 from bff.config import Config
 from bff.errors import SealInvalid
 from bff.model import Session, SignIn, Tokens
@@ -56,12 +58,15 @@ class Sessions:
         self._revocation = revocation
         self._refresher = refresher
 
-    def start(self, sign_in: SignIn, *, old_session_key: str | None = None) -> str:
+    def start(
+        self, sign_in: SignIn, *, old_session_key: str | None = None, browser: str = ""
+    ) -> str:
         """Make a session for a finished sign-in; the one the browser had before ends.
 
         Args:
             sign_in: Who, and the tokens.
             old_session_key: The hash of the session that the browser had, if any.
+            browser: What the user calls this browser by, in the list of their devices.
 
         Returns:
             The id for the cookie: 256 random bits that stand nowhere else.
@@ -69,8 +74,9 @@ class Sessions:
         Raises:
             StoreUnavailable: Redis is away; the tokens are held until they are revoked.
         """
+        identity = msgspec.structs.replace(sign_in.identity, browser=browser)
         try:
-            return self._start(sign_in, old_session_key)
+            return self._start(msgspec.structs.replace(sign_in, identity=identity), old_session_key)
         except Exception:
             self._refresher.abandon(sign_in.tokens, "sign_in_not_stored")
             raise
@@ -165,11 +171,4 @@ def _keeping(tokens: Tokens, old: Session | None) -> Tokens:
     """The new tokens, with the refresh tokens of the old session to be revoked with them."""
     if old is None:
         return tokens
-    return Tokens(
-        **{
-            name: getattr(tokens, name)
-            for name in tokens.__struct_fields__
-            if name != "kept_refresh_tokens"
-        },
-        kept_refresh_tokens=old.tokens.all_refresh_tokens(),
-    )
+    return msgspec.structs.replace(tokens, kept_refresh_tokens=old.tokens.all_refresh_tokens())

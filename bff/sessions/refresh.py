@@ -19,6 +19,7 @@ import msgspec
 from bff import audit
 from bff.errors import (
     BFFError,
+    IDTokenInvalid,
     ProviderMisconfigured,
     ProviderRejected,
     ProviderUnavailable,
@@ -41,8 +42,8 @@ DEAD_MARGIN_SECONDS = 1.0
 class RefreshingProvider(Protocol):
     """What is needed of the provider."""
 
-    def refresh(self, refresh_token: str) -> TokenAnswer:
-        """Exchange a refresh token, one attempt; raises ProviderError."""
+    def refresh(self, refresh_token: str, *, subject: str | None = None) -> TokenAnswer:
+        """Exchange a refresh token, one attempt; raises ProviderError or IDTokenInvalid."""
 
 
 class Refresher:
@@ -148,7 +149,7 @@ class Refresher:
         """Exchange the refresh token; the lock is ours and is given back here."""
         try:
             answer = self._exchange(session, owner)
-        except ProviderRejected as error:
+        except (ProviderRejected, IDTokenInvalid) as error:
             return self._refused(session, owner, error)
         except BFFError as error:
             self._give_back(session, owner, error)
@@ -157,8 +158,9 @@ class Refresher:
 
     def _exchange(self, session: Session, owner: str) -> TokenAnswer:
         refresh_token = session.tokens.refresh_token or ""
+        subject = session.identity.subject
         try:
-            return self._provider.refresh(refresh_token)
+            return self._provider.refresh(refresh_token, subject=subject)
         except ProviderUnavailable as error:
             # No answer after the request was sent: the rotation may have happened. Within the
             # provider's overlap period the same token works once more.
@@ -167,14 +169,17 @@ class Refresher:
             )
             if not lock_is_ours:
                 raise
-        return self._provider.refresh(refresh_token)
+        return self._provider.refresh(refresh_token, subject=subject)
 
-    def _refused(self, session: Session, owner: str, error: ProviderRejected) -> Tokens:
-        if error.error != "invalid_grant":
+    def _refused(
+        self, session: Session, owner: str, error: ProviderRejected | IDTokenInvalid
+    ) -> Tokens:
+        """The token is refused, or spent on an answer that names another user: no way on."""
+        if isinstance(error, ProviderRejected) and error.error != "invalid_grant":
             self._give_back(session, owner, error)
             raise error
         audit.record(
-            "token_refresh_failed", "refused", reason="invalid_grant", session_key=session.key
+            "token_refresh_failed", "refused", reason=error.detail, session_key=session.key
         )
         ended = self._revocation.end(session.key, "refresh_refused", generation=session.generation)
         if not ended:

@@ -5,10 +5,10 @@ sessions, `indexes` finds them by user and by deadline, `outbox` keeps what must
 and `denylist` the access tokens that died early.
 """
 
-from bff.store.connection import Database
+from bff.store.connection import Database, connect
 from bff.store.denylist import DenyList
 from bff.store.indexes import Indexes
 from bff.store.outbox import Entry, Outbox
 from bff.store.records import Records
 
-__all__ = ["Database", "DenyList", "Entry", "Indexes", "Outbox", "Records"]
+__all__ = ["Database", "DenyList", "Entry", "Indexes", "Outbox", "Records", "connect"]

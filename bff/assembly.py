@@ -1,0 +1,108 @@
+"""Which parts is a BFF made of below its routes, and which part needs which?
+
+The web application, and commands that work without it, get their parts here.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from bff.background import Background
+from bff.config import Config
+from bff.model import Tokens
+from bff.providers import Provider, create_provider
+from bff.revocation import Revocation
+from bff.sealing import Sealer
+from bff.sessions import Sessions
+from bff.sessions.holding import Holding
+from bff.sessions.refresh import Refresher
+from bff.sessions.sweep import Sweep
+from bff.store import Database, DenyList, Indexes, Outbox, Records, connect
+
+log = logging.getLogger(__name__)
+
+HOLDING_SECONDS = 0.5
+WARM_UP_SECONDS = 2.0
+DRAIN_SECONDS = 2.0
+SWEEP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes and the commands work with."""
+
+    config: Config
+    sealer: Sealer
+    database: Database
+    provider: Provider
+    sessions: Sessions
+    revocation: Revocation
+    outbox: Outbox
+    deny_list: DenyList
+    background: Background
+
+
+def assemble(config: Config) -> Parts:
+    """Make all parts; nothing is sent anywhere yet.
+
+    Raises:
+        ConfigError: A key file can't be used.
+    """
+    sealer = Sealer([key.get_secret_value() for key in config.secrets])
+    database = connect(config)
+    provider = create_provider(config)
+    records = Records(
+        database,
+        sealer,
+        idle_seconds=config.session_idle_seconds,
+        token_lifetime_seconds=config.refresh_token_lifetime_seconds,
+    )
+    indexes = Indexes(database, sealer)
+    outbox = Outbox(database, sealer)
+    deny_list = DenyList(database, sealer, config.clock_skew_seconds)
+    revocation = Revocation(
+        records=records,
+        indexes=indexes,
+        outbox=outbox,
+        deny_list=deny_list,
+        provider=provider,
+        answer_seconds=config.provider_timeout_seconds,
+    )
+    holding = Holding(records, revocation)
+    refresher = Refresher(
+        provider=provider,
+        records=records,
+        deny_list=deny_list,
+        revocation=revocation,
+        holding=holding,
+        provider_timeout_seconds=config.provider_timeout_seconds,
+        refresh_before_seconds=config.refresh_before_seconds,
+    )
+    sessions = Sessions(
+        config,
+        database=database,
+        sealer=sealer,
+        records=records,
+        indexes=indexes,
+        revocation=revocation,
+        refresher=refresher,
+    )
+    # A refresh token that came with an answer we refuse must not be forgotten either.
+    provider.discard = lambda refresh_token: holding.abandon(_only(refresh_token), "answer_refused")
+    sweep = Sweep(records, indexes, revocation)
+    background = Background(
+        [
+            (HOLDING_SECONDS, holding.retry),
+            (WARM_UP_SECONDS, lambda: None if provider.ready else provider.warm_up()),
+            (DRAIN_SECONDS, revocation.drain),
+            (SWEEP_SECONDS, sweep.run),
+        ]
+    )
+    return Parts(
+        config, sealer, database, provider, sessions, revocation, outbox, deny_list, background
+    )
+
+
+def _only(refresh_token: str) -> Tokens:
+    return Tokens(access_token="", expires_at=0, issued_at=0, refresh_token=refresh_token)

@@ -1,0 +1,64 @@
+"""Where am I signed in, and how do I sign out there? `/auth/sessions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from bff import cookie
+from bff.errors import SessionUnknown
+from bff.guard import Guard
+from bff.model import Session
+from bff.sessions import Sessions
+
+BROWSERS = (
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"), ("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)  # fmt: skip
+SYSTEMS = (
+    ("Windows", "Windows"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"),
+    ("CrOS", "ChromeOS"), ("Mac OS X", "macOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def create_blueprint(guard: Guard, sessions: Sessions) -> Blueprint:
+    """My devices: list them, end one."""
+    blueprint = Blueprint("devices", __name__)
+
+    @blueprint.get("/auth/sessions")
+    def list_sessions() -> Response:
+        mine = guard.session(slide=False)
+        return jsonify(sessions=[_described(s, mine, sessions) for s in sessions.of_user(mine)])
+
+    @blueprint.delete("/auth/sessions/<public_id>")
+    def end_session(public_id: str) -> tuple[str, int]:
+        mine = guard.session()
+        # Looked up among the caller's own only, so another user's id is an unknown one.
+        for session in sessions.of_user(mine):
+            if public_id in sessions.public_ids(session):
+                sessions.end(session.key, "ended_by_user")
+                if session.key == mine.key:
+                    cookie.current().clear_cookie()
+                return "", 204
+        raise SessionUnknown
+
+    return blueprint
+
+
+def browser_label(user_agent: str) -> str:
+    """A short name such as `Firefox on Linux`; guesses, for people only."""
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), "Unknown browser")
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
+    return f"{browser} on {system}" if system else browser
+
+
+def _described(session: Session, mine: Session, sessions: Sessions) -> dict[str, Any]:
+    return {
+        "id": sessions.public_id(session),
+        "current": session.key == mine.key,
+        "browser": session.identity.browser,
+        "created_at": session.created_at,
+        "last_seen_at": session.last_seen_at,
+    }

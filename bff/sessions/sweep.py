@@ -1,0 +1,35 @@
+"""What happens to a session that merely runs out? It is ended like any other, and so revoked."""
+
+from __future__ import annotations
+
+from bff.revocation import Revocation
+from bff.store import Indexes, Records
+
+LEASE_SECONDS = 30
+BATCH = 100
+
+
+class Sweep:
+    """Ends sessions past their idle or absolute end; any replica may run it."""
+
+    def __init__(self, records: Records, indexes: Indexes, revocation: Revocation) -> None:
+        self._records = records
+        self._indexes = indexes
+        self._revocation = revocation
+
+    def run(self) -> int:
+        """Look at what is due, and end what has run out; returns how many ended.
+
+        Raises:
+            StoreUnavailable: Redis is away; the next run finds the same.
+        """
+        ended = 0
+        for key in self._indexes.claim_due(LEASE_SECONDS, BATCH):
+            deadline = self._records.deadline(key)
+            if deadline is None:
+                self._indexes.remove(key, None)
+            elif deadline[0] == "live":
+                self._indexes.set_deadline(key, deadline[1])
+            else:
+                ended += self._revocation.end(key, "timed_out")
+        return ended
