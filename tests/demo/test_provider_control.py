@@ -220,23 +220,8 @@ def published_keys(client: ProviderClient) -> KeySet:
 
 
 def test_process_says_when_it_is_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
-    public_jwk = RSAKey.generate_key(2048).as_dict(private=False)
     config = tmp_path / "provider.json"
-    config.write_text(
-        json.dumps(
-            {
-                "clients": [
-                    {"client_id": "one", "client_secret": "s", "redirect_uris": ["http://x/cb"]},
-                    {
-                        "client_id": "two",
-                        "token_endpoint_auth_method": "private_key_jwt",
-                        "public_jwk": public_jwk,
-                    },
-                ],
-                "overlap_seconds": 9,
-            }
-        )
-    )
+    config.write_text(json.dumps({"clients": two_clients(), "overlap_seconds": 9}))
     process = start_process("--config", str(config), "--port", "0", "--iss-parameter")
     try:
         assert process.stdout
@@ -254,6 +239,17 @@ def test_process_says_when_it_is_ready_and_stops_on_sigterm(tmp_path: Path) -> N
         rest = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0
     assert rest == ("", "")
+
+
+def two_clients() -> list[dict[str, Any]]:
+    return [
+        {"client_id": "one", "client_secret": "s", "redirect_uris": ["http://localhost/cb"]},
+        {
+            "client_id": "two",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "public_jwk": RSAKey.generate_key(2048).as_dict(private=False),
+        },
+    ]
 
 
 def start_process(*arguments: str) -> "subprocess.Popen[str]":

@@ -163,6 +163,18 @@ def test_hint_ends_the_session_and_brings_the_state_back(
     assert client.counts()["logout.ok"] == 1
 
 
+def test_what_a_posted_request_asked_outlives_the_confirmation(start_client: StartClient) -> None:
+    client = start_client()
+    client.tokens()
+    asked = {"client_id": CLIENT_ID, "post_logout_redirect_uri": LOGGED_OUT_URI, "state": "s"}
+    page = client.browser.post(f"{client.issuer}oidc/logout", asked, timeout=TIMEOUT_SECONDS)
+    action = urljoin(client.issuer, form_action(page.text))
+    answer = client.browser.post(
+        action, {"confirmed": "yes"}, allow_redirects=False, timeout=TIMEOUT_SECONDS
+    )
+    assert answer.headers["Location"] == f"{LOGGED_OUT_URI}?state=s"
+
+
 def test_post_from_another_site_ends_the_session_that_the_id_token_names(
     start_client: StartClient,
 ) -> None:

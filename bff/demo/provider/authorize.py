@@ -12,7 +12,6 @@ from bff.demo.provider.oauth import DemoAuthorizationServer
 from bff.demo.provider.records import SSOSession
 from bff.demo.provider.state import ProviderState
 
-FORM_FIELDS = ("username", "password")
 SIGN_IN_PROMPTS = ("login", "select_account")
 
 
@@ -22,9 +21,11 @@ def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) 
     def authorize() -> Response:
         state.counts.add("authorize")
         endpoint = _AuthorizeEndpoint(state, server)
-        if request.method == "POST" and "username" in request.form:
-            return endpoint.form_posted()
-        return endpoint.asked()
+        # One step, so that no code comes of a session that is being ended meanwhile.
+        with state.lock:
+            if request.method == "POST" and "username" in request.form:
+                return endpoint.form_posted()
+            return endpoint.asked()
 
     app.add_url_rule("/authorize", view_func=authorize, methods=["GET", "POST"])
 
@@ -83,8 +84,7 @@ class _AuthorizeEndpoint:
     def _grant(self, grant: Any, session: SSOSession | None) -> Response:
         if session is not None and session.user.blocked:
             return self._refuse(_error(grant, "unauthorized", "user is blocked"))
-        with self._state.lock:
-            answer = self._server.create_authorization_response(grant=grant, grant_user=session)
+        answer = self._server.create_authorization_response(grant=grant, grant_user=session)
         self._state.counts.add("authorize.ok")
         return self._forged(answer)
 
@@ -113,15 +113,9 @@ class _AuthorizeEndpoint:
         self._state.counts.add("authorize.login_page")
         username = request.form.get("username") or request.values.get("login_hint", "")
         users = self._state.settings.users
-        return pages.sign_in_page(_own_action(), username, users[0] if users else None, error)
-
-
-def _own_action() -> str:
-    """This request again, whichever way its parameters came, as the form's action."""
-    asked = [
-        (name, value) for name, value in request.values.items(multi=True) if name not in FORM_FIELDS
-    ]
-    return f"/authorize?{urlencode(asked)}"
+        return pages.sign_in_page(
+            pages.this_request_again(), username, users[0] if users else None, error
+        )
 
 
 def _error(grant: Any, code: str, description: str) -> OAuth2Error:

@@ -1,6 +1,6 @@
 """How do tests and the demo steer the provider? JSON under `/_control/`, with a key.
 
-Every request needs the header `X-Control-Key`. What can be asked is in the table of `register`.
+Every request needs the header `X-Control-Key`. What can be asked is in the table of `_routes`.
 """
 
 import secrets
@@ -22,7 +22,6 @@ USER_ACTIONS = ("end-sessions", "block", "unblock", "password")
 def register(app: Flask, state: ProviderState, backchannel: BackChannel) -> None:
     """Add the control routes to the application."""
     control = Blueprint("control", __name__, url_prefix="/_control")
-    panel = _Panel(state, backchannel)
 
     @control.before_request
     def only_with_the_key() -> None:
@@ -35,7 +34,16 @@ def register(app: Flask, state: ProviderState, backchannel: BackChannel) -> None
     def badly_put(error: Exception) -> tuple[Response, int]:
         return jsonify(error=str(error)), 400
 
-    routes: list[tuple[str, str, Callable[..., Response]]] = [
+    for method, path, view in _routes(state, backchannel):
+        control.add_url_rule(path, f"{method} {path}", view, methods=[method])
+    app.register_blueprint(control)
+
+
+def _routes(
+    state: ProviderState, backchannel: BackChannel
+) -> list[tuple[str, str, Callable[..., Response]]]:
+    panel = _Panel(state, backchannel)
+    return [
         ("GET", "/orders", lambda: jsonify(state.orders.listing())),
         ("POST", "/orders", panel.give_order),
         ("DELETE", "/orders", panel.clear_orders),
@@ -51,9 +59,6 @@ def register(app: Flask, state: ProviderState, backchannel: BackChannel) -> None
         ("POST", "/discovery", panel.change_discovery),
         ("POST", "/clock", panel.put_clock_ahead),
     ]
-    for method, path, view in routes:
-        control.add_url_rule(path, f"{method} {path}", view, methods=[method])
-    app.register_blueprint(control)
 
 
 class _Panel:
@@ -98,8 +103,8 @@ class _Panel:
         with self._state.lock:
             sessions = self._state.sso.matching(sub=user.sub)
             self._state.sso.end(sessions)
-        if tell_clients:
-            self._backchannel.sessions_ended(sessions)
+            if tell_clients:
+                self._backchannel.sessions_ended(sessions)
         return jsonify(ended=[session.sid for session in sessions])
 
     def send_logout_tokens(self) -> Response:

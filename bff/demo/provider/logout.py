@@ -26,30 +26,37 @@ def register(
 
     def oidc_logout() -> Response:
         state.counts.add("logout")
-        try:
-            asked = server.validate_endpoint_request("end_session")
-        except OAuth2Error as error:
-            return _refused(state, str(error.description))
-        if request.values.get("post_logout_redirect_uri") and not asked.redirect_uri:
-            return _refused(state, "post_logout_redirect_uri is not registered for this client.")
-        if _needs_confirmation(state, asked):
-            state.counts.add("logout.confirmation")
-            return pages.confirm_logout_page(request.full_path)
-        answer: Response | None = server.create_endpoint_response("end_session", asked)
-        return _signed_out(state, answer)
+        return _oidc_logout(state, server)
 
     def v2_logout() -> Response:
         state.counts.add("logout")
-        return_to = request.args.get("returnTo")
-        if return_to and not _may_return_to(state, return_to):
-            return _refused(state, "returnTo is not registered.")
-        end_browser_session(state, backchannel, None)
-        return _signed_out(
-            state, Response(status=302, headers={"Location": return_to}) if return_to else None
-        )
+        return _v2_logout(state, backchannel)
 
     app.add_url_rule("/oidc/logout", view_func=oidc_logout, methods=["GET", "POST"])
     app.add_url_rule("/v2/logout", view_func=v2_logout)
+
+
+def _oidc_logout(state: ProviderState, server: DemoAuthorizationServer) -> Response:
+    try:
+        asked = server.validate_endpoint_request("end_session")
+    except OAuth2Error as error:
+        return _refused(state, str(error.description))
+    if request.values.get("post_logout_redirect_uri") and not asked.redirect_uri:
+        return _refused(state, "post_logout_redirect_uri is not registered for this client.")
+    if _needs_confirmation(state, asked):
+        state.counts.add("logout.confirmation")
+        return pages.confirm_logout_page(pages.this_request_again())
+    answer: Response | None = server.create_endpoint_response("end_session", asked)
+    return _signed_out(state, answer)
+
+
+def _v2_logout(state: ProviderState, backchannel: BackChannel) -> Response:
+    return_to = request.args.get("returnTo")
+    if return_to and not _may_return_to(state, return_to):
+        return _refused(state, "returnTo is not registered.")
+    end_browser_session(state, backchannel, None)
+    answer = Response(status=302, headers={"Location": return_to}) if return_to else None
+    return _signed_out(state, answer)
 
 
 class EndSession(EndSessionEndpoint):  # type: ignore[misc] # Authlib has no types.
@@ -79,12 +86,13 @@ class EndSession(EndSessionEndpoint):  # type: ignore[misc] # Authlib has no typ
 
 def end_browser_session(state: ProviderState, backchannel: BackChannel, sid: str | None) -> None:
     """End the browser's session, and that of a `sid` which an ID token proved."""
-    sessions = state.sso.matching(sid=sid) if sid else []
-    if session := state.sso.of_cookie(sso_cookie()):
-        sessions.append(session)
-    ended = {session.sid: session for session in sessions}
-    state.sso.end(ended.values())
-    backchannel.sessions_ended(ended.values())
+    with state.lock:
+        sessions = state.sso.matching(sid=sid) if sid else []
+        if session := state.sso.of_cookie(sso_cookie()):
+            sessions.append(session)
+        ended = {session.sid: session for session in sessions}
+        state.sso.end(ended.values())
+        backchannel.sessions_ended(ended.values())
 
 
 def _needs_confirmation(state: ProviderState, asked: Any) -> bool:

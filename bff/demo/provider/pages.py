@@ -1,6 +1,8 @@
 """What do people see of the provider? Three pages, escaped by Jinja, with nothing from outside."""
 
-from flask import Response, make_response, render_template
+from urllib.parse import urlencode
+
+from flask import Response, make_response, render_template, request
 
 from bff.demo.provider.settings import UserSettings
 
@@ -8,6 +10,8 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # No form-action: browsers apply it to the redirect after the form too, which leaves for the client.
+
+FORM_FIELDS = ("username", "password", "confirmed")
 
 
 def sign_in_page(
@@ -26,6 +30,15 @@ def confirm_logout_page(action: str) -> Response:
 def message_page(title: str, text: str, status: int = 200) -> Response:
     """Says one thing: signed out, or what is wrong with a request."""
     return _page(render_template("message.html", title=title, text=text), status)
+
+
+def this_request_again() -> str:
+    """The action for a form that asks before this request is answered.
+
+    Its parameters go into the query, whichever way they came; those of the forms stay out.
+    """
+    asked = [pair for pair in request.values.items(multi=True) if pair[0] not in FORM_FIELDS]
+    return f"{request.path}?{urlencode(asked)}"
 
 
 def _page(html: str, status: int) -> Response:

@@ -23,7 +23,13 @@ def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) 
     protector = ResourceProtector()
     protector.register_token_validator(LedgerTokens(state))
     server.register_endpoint(UserInfo(resource_protector=protector))
+    _register_token_endpoints(app, state, server)
+    _register_public_documents(app, state)
 
+
+def _register_token_endpoints(
+    app: Flask, state: ProviderState, server: DemoAuthorizationServer
+) -> None:
     @counted(state, "token")
     def token() -> Response:
         answer = server.create_token_response()
@@ -44,6 +50,12 @@ def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) 
         state.counts.add("userinfo.ok")
         return answer
 
+    app.add_url_rule("/oauth/token", view_func=token, methods=["POST"])
+    app.add_url_rule("/oauth/revoke", view_func=revoke, methods=["POST"])
+    app.add_url_rule("/userinfo", view_func=userinfo, methods=["GET", "POST"])
+
+
+def _register_public_documents(app: Flask, state: ProviderState) -> None:
     @counted(state, "discovery")
     def discovery() -> Response:
         changes = state.forgeries.discovery_changes()
@@ -53,9 +65,6 @@ def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) 
     def jwks() -> Response:
         return jsonify(state.keys.public_jwks())
 
-    app.add_url_rule("/oauth/token", view_func=token, methods=["POST"])
-    app.add_url_rule("/oauth/revoke", view_func=revoke, methods=["POST"])
-    app.add_url_rule("/userinfo", view_func=userinfo, methods=["GET", "POST"])
     app.add_url_rule("/.well-known/openid-configuration", view_func=discovery)
     app.add_url_rule("/.well-known/jwks.json", view_func=jwks)
 
