@@ -96,6 +96,16 @@ class Child:
         return self.process.pid
 
     @property
+    def started(self) -> bool:
+        """Whether it was started, be it ended or not."""
+        return self._process is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has printed its ready line."""
+        return self._ready is not None
+
+    @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None

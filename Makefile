@@ -1,0 +1,74 @@
+# What can be done here? `make help` says it. Works with GNU Make 3.81 and later.
+# Everything that is installed or made goes into .venv and .work.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-cache-dir --require-hashes
+RUNTIME := requirements.txt requirements-demo.txt
+# Arguments for the demo (make run ARGS="--port 9000") or for pytest (make test ARGS="-k login").
+ARGS ?=
+
+export PYTHONPATH := $(CURDIR)
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test stress interop check lint format types architecture lock clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## start the demo: provider, API, Redis and BFF on this machine
+	@exec $(BIN)/python -m bff demo $(ARGS)
+
+install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
+
+test: $(VENV)/dev.stamp ## run all tests but those of `make interop`, with reduced rounds
+	@.ci/browser
+	$(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
+
+stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
+	@.ci/browser
+	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
+
+interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)
+	@.ci/node
+	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+check: lint format types architecture ## lint, format, types, architecture
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+architecture: $(VENV)/dev.stamp
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_requirements.py
+
+lock: $(VENV)/dev.stamp ## make the requirements*.txt anew from the requirements*.in
+	for name in requirements requirements-demo requirements-dev; do \
+	  $(BIN)/uv pip compile --quiet --no-cache --universal --generate-hashes --python-version 3.11 \
+	    --no-emit-index-url --custom-compile-command "make lock" $(LOCK) $$name.in -o $$name.txt || exit 1; \
+	done
+
+clean: ## remove .venv and .work
+	rm -rf $(VENV) .work
+
+$(VENV)/bin/python:
+	@.ci/make-venv $(VENV)
+
+$(VENV)/run.stamp: $(RUNTIME) | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (only when requirements have changed) …"
+	@$(PIP) $(RUNTIME:%=-r %)
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "Installing the tools of the tests …"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,164 @@
+"""Which commands are there? `python -m bff serve` for production, `demo` to try everything."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bff import config
+from bff.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+COMMAND_FAILED = 1
+WRONG_SETTINGS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows `python -m bff`; None for those of this process.
+
+    Returns:
+        The exit code: 0, 1 if the command failed, 2 if arguments or settings are wrong.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # The demo has its own arguments, and is imported for nobody else.
+    if given[:1] == ["demo"]:
+        return _demo(given[1:])
+    options = _parser().parse_args(given)
+    command: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return command(options)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return WRONG_SETTINGS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bff", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    serve = commands.add_parser("serve", help="serve in production (Granian)")
+    serve.set_defaults(run=_serve)
+    add = serve.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+    add("--workers", type=_positive, default=1, help="processes, one per core (%(default)s)")
+    add("--threads", type=_positive, default=64, help="requests at once per process (%(default)s)")
+    add(
+        "--grace-seconds",
+        type=_positive,
+        default=35,
+        help="how long a stop waits for requests in flight (%(default)s)",
+    )
+    commands.add_parser("demo", help="try everything on this machine; see demo --help")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _demo(arguments: list[str]) -> int:
+    try:
+        from bff.demo.launch import main as launch
+    except ModuleNotFoundError as error:
+        print(f"The demo isn't installed here: {error}", file=sys.stderr)
+        return COMMAND_FAILED
+    return launch(arguments)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C; requests in flight are finished.
+
+    The settings are checked here, once, before any process is started.
+    """
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+
+    config.load()
+    problem = _address_problem(options.host, options.port)
+    if problem:
+        print(f"Can't listen on {options.host}:{options.port}: {problem}.", file=sys.stderr)
+        return COMMAND_FAILED
+    server = Granian(
+        "bff:create_app",
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.WSGI,
+        workers=options.workers,
+        blocking_threads=options.threads,
+        # A worker that was killed is replaced; one that fails at its start ends the server.
+        respawn_failed_workers=True,
+        workers_kill_timeout=options.grace_seconds,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_dictconfig=_log_config(),
+        # Its access log would show query strings, and there the codes of sign-ins.
+        log_access=False,
+    )
+    server.serve(target_loader=_application, wrap_loader=False)  # type: ignore[no-untyped-call]
+    return 0
+
+
+def _application() -> Flask:
+    """Make the application in a worker, and take the secrets out of the worker's environment.
+
+    Granian copies the environment into every request's `environ`, where an error page or a
+    debugging tool may show it.
+    """
+    from bff import create_app
+
+    app = create_app()
+    for field in config.Config.model_fields.values():
+        if "SecretStr" in repr(field.annotation):
+            os.environ.pop(str(field.alias), None)
+    return app
+
+
+def _address_problem(host: str, port: int) -> str | None:
+    """Why nobody can listen there.
+
+    Granian shares its port with whoever else shares it (SO_REUSEPORT), so a second server on the
+    same port would start and take half of the requests.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return None
+
+
+def _log_config() -> dict[str, Any]:
+    """Everything goes to stderr: an audit line as it is, the others with time and logger."""
+    stream = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "bare": {"format": "%(message)s"},
+            "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        },
+        "handlers": {
+            "audit": stream | {"formatter": "bare"},
+            "others": stream | {"formatter": "line"},
+        },
+        "loggers": {
+            "bff.audit": {"level": "INFO", "handlers": ["audit"], "propagate": False},
+            "_granian": {"level": "INFO", "handlers": ["others"], "propagate": False},
+        },
+        # Authlib writes the code verifier at DEBUG, so nothing goes below INFO.
+        "root": {"level": "INFO", "handlers": ["others"]},
+    }
