@@ -1,0 +1,181 @@
+"""Which of the upstream's fields reach the browser, and how is the answer handed to the server?
+
+The answer comes from our own origin now, where a cookie is at stake: fields that would act on the
+whole origin are dropped, documents can't run in it, and shared caches stay out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urljoin, urlsplit
+
+from flask import Response
+
+from bff.proxy.fields import HOP_BY_HOP
+from bff.proxy.route import Route, origin_of
+from bff.proxy.upstream import Exchange, Field, Head
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+ORIGIN_WIDE = frozenset(
+    {"set-cookie", "set-cookie2", "clear-site-data", "service-worker-allowed",
+     "strict-transport-security", "public-key-pins", "public-key-pins-report-only", "expect-ct",
+     "alt-svc", "nel", "report-to", "reporting-endpoints", "origin-agent-cluster", "accept-ch",
+     "critical-ch"}
+)  # fmt: skip
+"""They speak for a whole origin, and it is not the upstream's."""
+
+FOR_PROXIES = frozenset(
+    {"surrogate-control", "cdn-cache-control", "x-sendfile", "x-lighttpd-send-file"}
+)
+"""Orders to a proxy or CDN in front of us, which obeys us, not the upstream."""
+
+_DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | {"x-content-type-options"}
+_DROPPED_PREFIXES = ("access-control-", "x-accel-")
+_CHALLENGES = ("bearer", "dpop")
+_BODYLESS = frozenset({204, 205, 304})
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_OWN_FIELDS: list[Field] = [
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "sandbox"),
+]
+
+
+class Answer(Response):
+    """A Flask response that hands its body to the server as it is.
+
+    Werkzeug's own way reckons with relative URLs, implicit lengths and encodings; nothing of it
+    applies here, and it costs more than the forwarding.
+    """
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Begin the response and return its body."""
+        start_response(self._status, list(self.headers))
+        return cast(Iterable[bytes], self.response)
+
+
+def answer(head: Head, exchange: Exchange, route: Route, app_base_url: str, asked: str) -> Answer:
+    """Make the response to the browser.
+
+    Args:
+        head: The upstream's status and fields.
+        exchange: The upstream's body.
+        route: Where it came from.
+        app_base_url: Where browsers find us.
+        asked: The target that was asked of the upstream, for relative references.
+    """
+    fields = answer_fields(head, route, app_base_url, asked)
+    body: Any = exchange
+    if exchange.whole is not None:
+        body = [exchange.whole]
+    response = Answer.__new__(Answer)
+    Response.__init__(response, None, status=_status_line(head.status))
+    response.headers.clear()
+    response.headers.extend(fields)
+    response.response = body
+    return response
+
+
+def _status_line(status: int) -> str:
+    # The upstream's own phrase is free text and means nothing (RFC 9112, 4).
+    return _STATUS_LINES.get(status) or f"{status} Unknown"
+
+
+def answer_fields(head: Head, route: Route, app_base_url: str, asked: str) -> list[Field]:
+    """The fields that go to the browser.
+
+    Source: RFC 9110, 7.6.1; RFC 9111, 3.5; DESIGN.md, section 7.
+    """
+    nominated = _nominated(head.fields)
+    fields: list[Field] = list(_OWN_FIELDS)
+    cache = vary = ""
+    expires = False
+    for name, value in head.fields:
+        if name in _DROPPED or name in nominated or name.startswith(_DROPPED_PREFIXES):
+            continue
+        if name == "cache-control":
+            cache = f"{cache}, {value}" if cache else value
+            continue
+        if name == "vary":
+            vary = f"{vary}, {value}" if vary else value
+            continue
+        if name == "www-authenticate" and not value.lower().startswith(_CHALLENGES):
+            continue
+        if name in ("location", "content-location"):
+            value = our_reference(value, route, app_base_url, asked)
+            if not value:
+                continue
+        if name == "expires":
+            expires = True
+        if name == "content-length" and head.status in _BODYLESS - {304}:
+            continue
+        fields.append((name, value))
+    fields += _caching(head.status, cache, vary, expires=expires)
+    return fields
+
+
+def _nominated(fields: list[Field]) -> frozenset[str]:
+    return frozenset(
+        word.strip().lower()
+        for name, value in fields
+        if name == "connection"
+        for word in value.split(",")
+    )
+
+
+def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Field]:
+    """`Cache-Control` and `Vary` for an answer that the browser got with a cookie.
+
+    The upstream saw `Authorization`, which keeps shared caches from storing what doesn't say
+    otherwise (RFC 9111, 3.5). In front of us there is none, so `private` says it instead. `public`
+    and `s-maxage` do say otherwise, unless the answer varies with `Authorization`. What a browser
+    may keep varies with the cookie, so that the next user of the browser doesn't get it.
+    """
+    words = {word.strip().lower().partition("=")[0] for word in cache.split(",")}
+    varies = [word.strip() for word in vary.split(",") if word.strip()]
+    personal = any(word.lower() in ("authorization", "*") for word in varies)
+    shared = not personal and ("public" in words or "s-maxage" in words)
+    if not cache and not expires and status != 304:
+        cache = "private, no-store"
+    elif not shared and "no-store" not in words:
+        kept = [w.strip() for w in cache.split(",") if w.strip()]
+        kept = [w for w in kept if w.lower().partition("=")[0] not in ("public", "s-maxage")]
+        if "private" not in words and (kept or expires):
+            kept.append("private")
+        cache = ", ".join(kept)
+        if not any(word.lower() in ("cookie", "*") for word in varies):
+            varies.append("Cookie")
+    result: list[Field] = [("cache-control", cache)] if cache else []
+    if varies:
+        result.append(("vary", ", ".join(varies)))
+    return result
+
+
+def our_reference(value: str, route: Route, app_base_url: str, asked: str) -> str:
+    """Turn a reference to the upstream into one to us; empty if we have nothing there.
+
+    Args:
+        value: Of `Location` or `Content-Location`; may be relative.
+        route: Whose upstream it may name.
+        app_base_url: What stands for it.
+        asked: The target that the reference is relative to.
+    """
+    value = quote(value.encode("latin-1"), "%!#$&'()*+,/:;=?@[]~")
+    base = f"{route.upstream_url.removesuffix(route.path) if route.path else route.upstream_url}"
+    try:
+        absolute = urljoin(base + asked, value)
+        parts = urlsplit(absolute)
+        if origin_of(absolute) != route.origin:
+            return value
+    except ValueError:
+        return ""
+    path = parts.path
+    if path != route.path and not path.startswith(route.path + "/"):
+        return ""
+    ours = f"{app_base_url}{route.prefix}{path[len(route.path) :]}"
+    if parts.query:
+        ours += f"?{parts.query}"
+    return f"{ours}#{parts.fragment}" if parts.fragment else ours

@@ -1,0 +1,147 @@
+"""Which upstream target does a request's target stand for, and which targets are refused?
+
+Nothing is repaired: a path that two hops could read in two ways is refused, everything else goes
+on byte for byte. `docs/paths.md` says what each server makes of a path before it comes here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from bff.errors import MethodNotAllowed, PathRefused, RouteUnknown
+from bff.proxy.route import Route
+
+TARGET_MAX_CHARACTERS = 8_192
+DECODING_ROUNDS = 8
+"""More nested percent-encoding than this is no honest path."""
+
+RAW_TARGET_KEYS = ("RAW_URI", "REQUEST_URI")
+"""Where gunicorn and Werkzeug, and where uWSGI and waitress, keep the target as it was sent."""
+
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
+_FORBIDDEN_METHODS = frozenset({"TRACE", "CONNECT"})
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)+/?")
+"""Nothing encoded, no empty segment, none that begins with a dot: no further look is needed."""
+_PATH_CHARACTERS = re.compile(r"/[\x21\x22\x24-\x5b\x5d-\x7e]*")
+_QUERY_CHARACTERS = re.compile(r"[\x21\x22\x24-\x7e]*")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
+_CONTROLS_OR_BACKSLASH = re.compile(rb"[\x00-\x1f\x7f\\]")
+_PCHAR = "/!$&'()*+,;=:@"
+
+
+def upstream_target(environ: Mapping[str, Any], route: Route) -> str:
+    """The request target for the upstream: its own path, the rest of ours, the query.
+
+    Args:
+        environ: Of a request whose decoded path is the route's prefix or lies below it.
+        route: Gives the prefix to cut off and the path to put in front.
+
+    Raises:
+        MethodNotAllowed: TRACE, CONNECT, no token, or not in the route's list.
+        PathRefused: The target is not one that every hop reads in the same way.
+        RouteUnknown: The decoded path is not under the route's prefix.
+
+    Source: RFC 9110, 7.7 and 9.3.8; RFC 3986, 3.3 and 6.2.2.
+    """
+    check_method(environ["REQUEST_METHOD"], route)
+    path, query = _split(environ)
+    if len(path) + len(query) > TARGET_MAX_CHARACTERS:
+        raise PathRefused("target too long")
+    check_path(path)
+    if query and not _QUERY_CHARACTERS.fullmatch(query):
+        raise PathRefused("character in the query that a query can't have")
+    prefix = route.prefix
+    if not path.startswith(prefix) or path[len(prefix) : len(prefix) + 1] not in ("", "/"):
+        raise PathRefused("the prefix is encoded")
+    rest = route.path + path[len(prefix) :] or "/"
+    return f"{rest}?{query}" if query else rest
+
+
+def check_method(method: str, route: Route) -> None:
+    """Raise MethodNotAllowed unless *method* may be used on *route*."""
+    if route.methods is not None and method not in route.methods:
+        raise MethodNotAllowed("not in the route's list")
+    if method.upper() in _FORBIDDEN_METHODS or not _METHOD.fullmatch(method):
+        raise MethodNotAllowed("never forwarded")
+
+
+def check_path(path: str) -> None:
+    """Raise PathRefused unless *path* (still encoded) can be read in one way only."""
+    if _PLAIN_PATH.fullmatch(path):
+        return
+    if not _PATH_CHARACTERS.fullmatch(path):
+        raise PathRefused("character that a path can't have")
+    if _BAD_ESCAPE.search(path):
+        raise PathRefused("invalid percent-encoding")
+    decoded = path.encode("ascii")
+    for _ in range(DECODING_ROUNDS):
+        _check_decoded(decoded)
+        if not _ESCAPE.search(decoded):
+            return
+        decoded = unquote_to_bytes(decoded)
+    raise PathRefused("percent-encoding nested too deeply")
+
+
+def _check_decoded(path: bytes) -> None:
+    if _CONTROLS_OR_BACKSLASH.search(path):
+        raise PathRefused("control character or backslash")
+    try:
+        path.decode("utf-8")
+    except UnicodeDecodeError:
+        # An overlong form such as %c0%ae is a dot to a careless decoder.
+        raise PathRefused("not UTF-8") from None
+    if b"//" in path:
+        raise PathRefused("empty segment")
+    for segment in path.split(b"/"):
+        # `/..;x=1/` is a dot segment to servers that cut path parameters off.
+        if segment.split(b";", 1)[0].strip() in (b".", b".."):
+            raise PathRefused("dot segment")
+
+
+def _split(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """Path and query, still encoded."""
+    if environ.get("SCRIPT_NAME"):
+        raise PathRefused("mounted below a path")
+    raw = raw_target(environ)
+    decoded: str = environ["PATH_INFO"]
+    if raw is None:
+        return quote_from_bytes(decoded.encode("latin-1"), _PCHAR), environ.get("QUERY_STRING", "")
+    path, mark, query = raw.partition("?")
+    if "%" in path or not path.isascii():
+        agreed = unquote_to_bytes(path.encode("latin-1")) == decoded.encode("latin-1")
+    else:
+        agreed = path == decoded
+    if not agreed or query != environ.get("QUERY_STRING", ""):
+        raise PathRefused("the server's two views of the target disagree")
+    return path, mark and query
+
+
+def raw_target(environ: Mapping[str, Any]) -> str | None:
+    """The target as it was sent, where the server tells; else None.
+
+    Granian doesn't tell, and puts the process's environment into every environ, where a variable
+    of that name would pose as the target.
+    """
+    if environ.get("SERVER_SOFTWARE") == "Granian":
+        return None
+    for key in RAW_TARGET_KEYS:
+        raw = environ.get(key)
+        if raw is not None:
+            return str(raw)
+    return None
+
+
+def belongs_to(path_info: str, route: Route) -> bool:
+    """Whether the decoded path is the route's prefix or below it."""
+    prefix = route.prefix
+    return path_info.startswith(prefix) and path_info[len(prefix) : len(prefix) + 1] in ("", "/")
+
+
+def refuse_unknown(path_info: str, route: Route) -> None:
+    """Raise RouteUnknown unless the path belongs to *route*."""
+    if not belongs_to(path_info, route):
+        raise RouteUnknown("no route")

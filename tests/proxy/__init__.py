@@ -1,0 +1,1 @@
+"""What the proxy forwards, refuses and writes itself, on real servers."""

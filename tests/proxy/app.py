@@ -1,0 +1,63 @@
+"""The smallest application that forwards: the proxy alone, with a constant token."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+
+from flask import Flask, Response
+
+from bff import proxy
+from bff.config import load
+from bff.errors import BFFError
+
+TOKEN = "t0ken-of-the-session"  # noqa: S105 - Not a secret.
+
+DEFAULTS = {
+    "OIDC_ISSUER": "https://issuer.test/",
+    "AUTH0_CLIENT_ID": "client",
+    "AUTH0_CLIENT_SECRET": "not used here",
+    "AUTH0_SECRET": "0123456789abcdef0123456789abcdef",
+    "APP_BASE_URL": "https://app.test",
+}
+
+calls = itertools.count(1)
+"""How often the session was asked for."""
+
+
+def create_app(environ: dict[str, str]) -> Flask:
+    """An application whose `/api` goes to `BFF_API_URL`."""
+    config = load(DEFAULTS | environ)
+    app = Flask(__name__, static_folder=None)
+
+    def bearer() -> str:
+        app.config["BEARER_CALLS"] = next(calls)
+        return TOKEN
+
+    @app.errorhandler(BFFError)
+    def refuse(error: BFFError) -> Response:
+        body = json.dumps({"code": error.code, "detail": error.detail})
+        return Response(body, error.status, content_type="application/problem+json")
+
+    @app.get("/memory")
+    def memory() -> dict[str, int]:
+        return {"rss_bytes": resident_bytes(), "threads": len(os.listdir("/proc/self/task"))}
+
+    app.register_blueprint(proxy.create_blueprint(config, bearer))
+    return app
+
+
+def resident_bytes() -> int:
+    """How much memory this process has in use (Linux)."""
+    with open("/proc/self/statm") as statm:  # noqa: PTH123 - A file of the kernel.
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def wsgi() -> Flask:
+    """For a server: settings from the environment."""
+    return create_app({k: v for k, v in os.environ.items() if k.startswith("BFF_")})
+
+
+if os.environ.get("BFF_API_URL"):
+    app = wsgi()

@@ -1,0 +1,86 @@
+"""How does a test start a real WSGI server with an app?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from tests.support.processes import Process, free_port
+
+SERVERS = ("granian", "gunicorn")
+THREADS = 16
+
+_STRIPPED = ("GRANIAN_", "GUNICORN_", "BFF_", "AUTH0_", "OIDC_", "HTTP_", "HTTPS_", "http")
+
+
+class WebServer(Process):
+    """A running server; `port` is where it listens."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def start_server(
+    kind: str,
+    app: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    options: tuple[str, ...] = (),
+    port: int = 0,
+) -> WebServer:
+    """Start *app* (`package.module:name`) under a server and wait until it listens.
+
+    Args:
+        kind: `granian` or `gunicorn`.
+        app: What to serve.
+        env: Added to a cleaned copy of our environment.
+        options: Added to the command line.
+        port: 0 for a free one.
+
+    Returns:
+        A started process; stop it, or use it as a context manager (entering doesn't start again).
+    """
+    port = port or free_port()
+    command = {"granian": _granian, "gunicorn": _gunicorn}[kind](app, port)
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(_STRIPPED)}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    server = WebServer(
+        [*command, *options], name=f"{kind} {app}", env=environment | dict(env or {})
+    )
+    server.port = port
+    server.start()
+    try:
+        server.wait_for_port(port)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def start_granian(app: str, port: int = 0, env: Mapping[str, str] | None = None) -> WebServer:
+    """Start *app* under Granian; see `start_server`."""
+    return start_server("granian", app, env=env, port=port)
+
+
+def start_gunicorn(app: str, port: int = 0, env: Mapping[str, str] | None = None) -> WebServer:
+    """Start *app* under gunicorn's threaded worker; see `start_server`."""
+    return start_server("gunicorn", app, env=env, port=port)
+
+
+def _granian(app: str, port: int) -> list[str]:
+    return [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1",
+        "--port", str(port), "--http", "1", "--no-ws", "--blocking-threads", str(THREADS), app,
+    ]  # fmt: skip
+
+
+def _gunicorn(app: str, port: int) -> list[str]:
+    return [
+        sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--worker-class",
+        "gthread", "--threads", str(THREADS), "--no-control-socket", app,
+    ]  # fmt: skip
