@@ -1,0 +1,75 @@
+"""Is this an address of our own application that a browser may be sent to after signing in?
+
+A path of this origin, or it is refused; nothing is repaired. Browsers and servers read addresses in
+different ways (a backslash counts as a slash, tabs vanish, `%61uth` reaches our `/auth`), so the
+path is judged as it came and after every round of decoding. Source: ASVS 3.7.2; CWE-601.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
+
+from bff.config import Config
+from bff.errors import ReturnToInvalid
+
+MAX_CHARACTERS = 2000
+MAX_DECODINGS = 5
+OWN_FOLDERS = frozenset({"auth", "api"})
+"""First segments that are not the SPA's: signing in must not end in a logout or an API call."""
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def checked_return_to(value: str | None, config: Config) -> str:
+    """Return *value* unchanged if it is a path of this application, `/` if there is none.
+
+    Args:
+        value: Path, query and fragment, as percent-encoded as in an address bar.
+        config: Says what our origin is.
+
+    Raises:
+        ReturnToInvalid: It leads, or might be read as leading, anywhere else.
+    """
+    if not value:
+        return "/"
+    if len(value) > MAX_CHARACTERS:
+        raise ReturnToInvalid(f"longer than {MAX_CHARACTERS} characters")
+    if not value.startswith("/") or not _VISIBLE_ASCII.fullmatch(value) or "\\" in value:
+        raise ReturnToInvalid("not a path, or with characters that no address has")
+    path = re.split(r"[?#]", value, maxsplit=1)[0]
+    for reading in _readings(path):
+        _check_path(reading)
+    _check_origin(value, config.app_base_url)
+    return value
+
+
+def _readings(path: str) -> list[str]:
+    """*path* as it came and after each round of decoding, until nothing changes."""
+    readings = [path]
+    while "%" in readings[-1]:
+        if _STRAY_PERCENT.search(readings[-1]) or len(readings) > MAX_DECODINGS:
+            raise ReturnToInvalid("encoded in a way that can be read differently")
+        # One character for each byte: what the bytes mean in UTF-8 plays no part here.
+        readings.append(unquote_to_bytes(readings[-1]).decode("latin-1"))
+    return readings
+
+
+def _check_path(path: str) -> None:
+    if "//" in path or "\\" in path or _CONTROL.search(path):
+        raise ReturnToInvalid("double slash, backslash or control character in the path")
+    # A parameter after a semicolon belongs to the segment for some servers and not for others.
+    segments = [segment.split(";", 1)[0] for segment in path.split("/")[1:]]
+    if "." in segments or ".." in segments:
+        raise ReturnToInvalid("dot segment in the path")
+    if segments[0].casefold() in OWN_FOLDERS:
+        raise ReturnToInvalid("not a page of the application")
+
+
+def _check_origin(value: str, app_base_url: str) -> None:
+    """Resolve it as a browser would: whatever else was thought of, this must hold."""
+    resolved, ours = urlsplit(urljoin(app_base_url + "/", value)), urlsplit(app_base_url)
+    if (resolved.scheme, resolved.netloc) != (ours.scheme, ours.netloc):
+        raise ReturnToInvalid("another origin")
