@@ -77,17 +77,17 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def end_group(group: int, grace_seconds: float) -> None:
-    """Ask the group to end; force it when the time is over."""
-    # A paused process takes the request only once it runs again.
-    signal_group(group, signal.SIGTERM)
-    signal_group(group, signal.SIGCONT)
+def end_groups(groups: list[int], grace_seconds: float) -> None:
+    """Ask the groups to end; force those that are left when the time is over."""
+    for group in groups:
+        # A paused process takes the request only once it runs again.
+        signal_group(group, signal.SIGTERM)
+        signal_group(group, signal.SIGCONT)
     end = time.monotonic() + grace_seconds
-    while time.monotonic() < end:
-        if not signal_group(group, 0):
-            return
+    while time.monotonic() < end and any(signal_group(group, 0) for group in groups):
         time.sleep(POLL_SECONDS)
-    signal_group(group, signal.SIGKILL)
+    for group in groups:
+        signal_group(group, signal.SIGKILL)
 
 
 def watch(orders: IO[str]) -> None:
@@ -99,9 +99,7 @@ def watch(orders: IO[str]) -> None:
             things.append((kind[1:], thing))
         elif (kind[1:], thing) in things:
             things.remove((kind[1:], thing))
-    for kind, thing in things:
-        if kind == "group":
-            end_group(int(thing), GRACE_SECONDS)
+    end_groups([int(thing) for kind, thing in things if kind == "group"], GRACE_SECONDS)
     for kind, thing in things:
         if kind == "folder":
             shutil.rmtree(thing, ignore_errors=True)

@@ -82,6 +82,14 @@ class Process(Child):
         """
         self._wait_until(lambda: _status(url) == status, f"{url} with {status}", timeout_seconds)
 
+    def wait_for_output(self, text: str, timeout_seconds: float = 20.0) -> None:
+        """Wait until it has printed *text*.
+
+        Raises:
+            ChildFailed: The program ended first, or the time is over.
+        """
+        self._wait_until(lambda: text in self.output, f"with {text!r}", timeout_seconds)
+
     def _wait_until(self, check: Callable[[], bool], what: str, limit: float) -> None:
         end = time.monotonic() + limit
         while not check():
