@@ -148,7 +148,8 @@ class ProviderError(BFFError):
 class ProviderUnavailable(ProviderError):
     """No usable answer: refused, 5xx, 429, timeout, rubbish. Nobody is signed out by it.
 
-    `maybe_acted` is true if the request had been sent, so that the provider may have acted on it.
+    `maybe_acted` is true if the request had been sent, so that the provider may have acted on it;
+    `asked_seconds` is what the provider's own `Retry-After` said.
     """
 
     status, code = 503, "provider_unavailable"
@@ -161,6 +162,7 @@ class ProviderUnavailable(ProviderError):
     ) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
         self.maybe_acted = maybe_acted
+        self.asked_seconds = retry_after_seconds or 0
 
 
 class ProviderRejected(ProviderError):

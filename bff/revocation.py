@@ -207,7 +207,7 @@ class Revocation:
             log.warning("revocation not rescheduled; it is due again when its lease ends")
 
     def _backoff(self, entry: Entry, error: ProviderError) -> float:
-        asked = error.retry_after_seconds or 0
+        asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
         return max(asked, BACKOFF_SECONDS[min(entry.attempts, len(BACKOFF_SECONDS) - 1)])
 
     def _confirm(self, entry: Entry, identity: Identity | None) -> None:

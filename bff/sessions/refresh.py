@@ -35,6 +35,8 @@ POLL_SECONDS = (0.01, 0.02, 0.04, 0.08)
 """Waits of a process for another one's refresh; the last repeats."""
 REMEMBER_FAILURE_SECONDS = 2.0
 """So long nobody asks the provider again after it failed."""
+REMEMBER_MAX_SECONDS = 30.0
+"""A provider's `Retry-After` is honoured up to this."""
 DEAD_MARGIN_SECONDS = 1.0
 """An access token counts as dead this long before its end: it must survive the way upstream."""
 
@@ -220,12 +222,13 @@ class Refresher:
         )
 
     def _give_back(self, session: Session, owner: str, error: BFFError) -> None:
-        seconds = max(REMEMBER_FAILURE_SECONDS, error.retry_after_seconds or 0)
+        asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
         audit.record(
             "token_refresh_failed", "failed", reason=f"{error.code}: {error.detail}",
             session_key=session.key,
         )  # fmt: skip
-        self._records.end_refresh(session.key, owner, error.code, min(seconds, 30))
+        seconds = min(max(REMEMBER_FAILURE_SECONDS, asked), REMEMBER_MAX_SECONDS)
+        self._records.end_refresh(session.key, owner, error.code, seconds)
 
     def abandon(self, tokens: Tokens, reason: str) -> None:
         """Get tokens revoked that have no session; they are held here while Redis is away."""

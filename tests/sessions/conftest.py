@@ -1,0 +1,173 @@
+"""The parts below the routes on a real Redis, with a provider that does as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bff.config import Config, load
+from bff.model import Identity, Session, SignIn, TokenAnswer, Tokens
+from bff.revocation import Revocation
+from bff.sealing import Sealer
+from bff.sessions import Sessions, session_key
+from bff.sessions.holding import Holding
+from bff.sessions.refresh import Refresher
+from bff.sessions.sweep import Sweep
+from bff.store import Database, DenyList, Indexes, Outbox, Records, connect
+from tests.support.redis_server import RedisServer
+
+SECRET = "s" * 40
+USER_AGENT = "Firefox on Linux"
+
+
+def config_for(server: RedisServer, prefix: str, **changes: str) -> Config:
+    """Settings of a BFF on this Redis."""
+    usual = {
+        "OIDC_ISSUER": "https://provider.example/",
+        "AUTH0_CLIENT_ID": "client",
+        "AUTH0_CLIENT_SECRET": "client-secret",
+        "AUTH0_SECRET": SECRET,
+        "APP_BASE_URL": "https://app.example.com",
+        "BFF_API_URL": "http://api.example.com",
+        "REDIS_URL": server.url,
+        "BFF_REDIS_PREFIX": prefix,
+    }
+    return load(usual | changes)
+
+
+class ObedientProvider:
+    """Answers refreshes and revocations as the test says, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.refreshed: list[str] = []
+        self.revoked: list[str] = []
+        self.on_refresh: Callable[[str], TokenAnswer] = lambda token: answer(len(self.refreshed))
+        self.on_revoke: Callable[[str], None] = lambda token: None
+
+    def refresh(self, refresh_token: str, *, subject: str | None = None) -> TokenAnswer:
+        self.refreshed.append(refresh_token)
+        return self.on_refresh(refresh_token)
+
+    def revoke(self, refresh_token: str) -> None:
+        self.on_revoke(refresh_token)
+        self.revoked.append(refresh_token)
+
+
+def answer(number: int, *, seconds: int = 300, now: int = 0) -> TokenAnswer:
+    """What a rotating provider gives for the *number*th refresh."""
+    return TokenAnswer(
+        access_token=f"access-{number}",
+        issued_at=now,
+        expires_at=now + seconds,
+        refresh_token=f"refresh-{number}",
+    )
+
+
+class Bench:
+    """Everything a test of sessions needs."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.provider = ObedientProvider()
+        self.sealer = Sealer([key.get_secret_value() for key in config.secrets])
+        self.database: Database = connect(config)
+        self.records = Records(
+            self.database,
+            self.sealer,
+            idle_seconds=config.session_idle_seconds,
+            token_lifetime_seconds=config.refresh_token_lifetime_seconds,
+        )
+        self.indexes = Indexes(self.database, self.sealer)
+        self.outbox = Outbox(self.database, self.sealer)
+        self.deny_list = DenyList(self.database, self.sealer, config.clock_skew_seconds)
+        self.revocation = Revocation(
+            records=self.records,
+            indexes=self.indexes,
+            outbox=self.outbox,
+            deny_list=self.deny_list,
+            provider=self.provider,
+            answer_seconds=config.provider_timeout_seconds,
+        )
+        self.holding = Holding(self.records, self.revocation)
+        self.refresher = Refresher(
+            provider=self.provider,
+            records=self.records,
+            deny_list=self.deny_list,
+            revocation=self.revocation,
+            holding=self.holding,
+            provider_timeout_seconds=config.provider_timeout_seconds,
+            refresh_before_seconds=config.refresh_before_seconds,
+        )
+        self.sessions = Sessions(
+            config,
+            database=self.database,
+            sealer=self.sealer,
+            records=self.records,
+            indexes=self.indexes,
+            revocation=self.revocation,
+            refresher=self.refresher,
+        )
+        self.sweep = Sweep(self.records, self.indexes, self.revocation)
+
+    def now(self) -> int:
+        return int(self.database.now())
+
+    def sign_in(
+        self, *, subject: str = "auth0|dana", access_seconds: int = 300, refresh: str = "refresh-0"
+    ) -> SignIn:
+        now = self.now()
+        return SignIn(
+            identity=Identity(
+                issuer="https://provider.example/",
+                subject=subject,
+                sid="provider-sid",
+                claims={"sub": subject, "name": "Dana Demo", "email": "dana@example.com"},
+            ),
+            tokens=Tokens(
+                access_token="access-0",
+                issued_at=now - 300 + access_seconds,
+                expires_at=now + access_seconds,
+                refresh_token=refresh,
+            ),
+        )
+
+    def start(self, **options: object) -> str:
+        """Start a session; its key."""
+        key = session_key(self.sessions.start(self.sign_in(**options)))  # type: ignore[arg-type]
+        assert key
+        return key
+
+    def load(self, key: str) -> Session:
+        found = self.sessions.load(key)
+        assert found, "the session is gone"
+        return found[0]
+
+    def stored(self) -> list[str]:
+        pattern = f"{self.config.redis_prefix}:*"
+        return sorted(key.decode() for key in self.database.client.scan_iter(pattern))
+
+
+@pytest.fixture
+def bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[Bench]:
+    """A bench on the shared Redis with a prefix of its own."""
+    made = Bench(config_for(redis_server, redis_prefix))
+    yield made
+    made.database.client.close()
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def make_bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[MakeBench]:
+    """More benches over the same keys, as other processes with other settings would be."""
+    made: list[Bench] = []
+
+    def make(**changes: str) -> Bench:
+        made.append(Bench(config_for(redis_server, redis_prefix, **changes)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.database.client.close()

@@ -1,0 +1,181 @@
+"""`end()` and what completes it: the five steps of DESIGN, section 6."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bff.errors import BFFError, ProviderRejected, ProviderUnavailable, StoreUnavailable
+from tests.sessions.conftest import Bench, MakeBench
+
+
+def failing(error: BFFError) -> Callable[[str], None]:
+    def fail(_: str) -> None:
+        raise error
+
+    return fail
+
+
+def due_now(bench: Bench) -> None:
+    """Let the outbox's waits pass."""
+    name = bench.database.key("{outbox}", "due")
+    for member in bench.database.command("ZRANGE", name, 0, -1):
+        bench.database.command("ZADD", name, 0, member)
+
+
+def test_an_end_leaves_nothing_behind(bench: Bench) -> None:
+    key = bench.start()
+    assert bench.sessions.end(key, "logout")
+    assert bench.sessions.load(key) is None
+    assert bench.provider.revoked == ["refresh-0"]
+    assert [k for k in bench.stored() if ":deny:" not in k] == []
+
+
+def test_ending_twice_is_no_error(bench: Bench) -> None:
+    key = bench.start()
+    assert bench.sessions.end(key, "logout") is True
+    assert bench.sessions.end(key, "logout") is False
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def test_the_access_token_is_listed_until_it_expires(bench: Bench) -> None:
+    key = bench.start()
+    bench.sessions.end(key, "logout")
+    [listed] = [k for k in bench.stored() if ":deny:" in k]
+    lives = bench.database.command("TTL", listed)
+    assert 280 < lives <= 300 + bench.config.clock_skew_seconds
+
+
+def test_the_end_is_final_before_the_provider_is_asked(bench: Bench) -> None:
+    key = bench.start()
+    seen = []
+
+    def look(_: str) -> None:
+        seen.append((bench.sessions.load(key), bench.deny_list.contains("access-0")))
+        seen.append(len(bench.outbox.waiting()))
+
+    bench.provider.on_revoke = look
+    bench.sessions.end(key, "logout")
+    assert seen == [(None, True), 1]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "wait"),
+    [
+        (ProviderUnavailable("503"), "provider_unavailable", 1),
+        (ProviderUnavailable("429", retry_after_seconds=77), "provider_unavailable", 77),
+        (ProviderRejected("invalid_client", 401), "invalid_client", 3600),
+        (ProviderRejected("unsupported_revocation", 404), "unsupported_revocation", 3600),
+    ],
+    ids=["outage", "rate limit", "refused", "no endpoint"],
+)
+def test_what_the_provider_did_not_confirm_stays_in_the_outbox(
+    bench: Bench, error: BFFError, code: str, wait: int
+) -> None:
+    bench.provider.on_revoke = failing(error)
+    key = bench.start()
+    assert bench.sessions.end(key, "logout"), "a logout never fails because the provider does"
+    assert bench.sessions.load(key) is None
+    [entry] = bench.outbox.waiting()
+    assert (entry.reason, entry.attempts, entry.last_error) == ("logout", 1, code)
+    name = bench.database.key("{outbox}", "due")
+    due_at = float(bench.database.command("ZSCORE", name, entry.id))
+    assert wait - 2 < due_at - bench.database.now() <= wait
+
+
+def test_the_drain_completes_it_when_the_provider_is_back(bench: Bench) -> None:
+    bench.provider.on_revoke = failing(ProviderUnavailable("503"))
+    bench.sessions.end(bench.start(), "logout")
+    assert bench.revocation.drain() == 0, "not due yet"
+    due_now(bench)
+    assert bench.revocation.drain() == 0, "still down"
+    bench.provider.on_revoke = lambda _: None
+    due_now(bench)
+    assert bench.revocation.drain() == 1
+    assert bench.provider.revoked == ["refresh-0"]
+    assert [k for k in bench.stored() if ":deny:" not in k] == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["records.entomb", "deny_list.add", "records.delete_tombstone", "outbox.done"],
+)
+def test_a_crash_at_any_step_is_completed_by_another_process(
+    make_bench: MakeBench, step: str
+) -> None:
+    crashing, other = make_bench(), make_bench()
+    key = crashing.start()
+    part, name = step.split(".")
+
+    class Killed(BaseException):
+        """Like SIGKILL, nothing catches it."""
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    setattr(getattr(crashing, part), name, die)
+    with pytest.raises(Killed):
+        crashing.sessions.end(key, "logout")
+    due_now(other)
+    assert other.revocation.drain() == 1
+    assert other.sessions.load(key) is None
+    assert "refresh-0" in crashing.provider.revoked + other.provider.revoked
+    assert other.deny_list.contains("access-0")
+    assert [k for k in other.stored() if ":deny:" not in k] == []
+
+
+def test_an_end_while_redis_is_away_promises_nothing(bench: Bench) -> None:
+    key = bench.start()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    bench.outbox.add = refuse  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        bench.sessions.end(key, "logout")
+    assert bench.load(key), "nobody is signed out by it"
+
+
+def test_redis_failing_after_the_tombstone_does_not_fail_the_logout(bench: Bench) -> None:
+    key = bench.start()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    bench.indexes.remove = refuse  # type: ignore[method-assign]
+    assert bench.sessions.end(key, "logout")
+    assert bench.sessions.load(key) is None
+    assert len(bench.outbox.waiting()) == 1
+
+
+def test_several_refresh_tokens_share_one_time_limit(make_bench: MakeBench) -> None:
+    bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="5")
+    ticks = iter([0.0, 1.0, 6.0])
+    bench.revocation._clock = lambda: next(ticks)
+    key = bench.start()
+    assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
+    assert bench.sessions.end(key, "logout")
+    assert bench.provider.revoked == ["refresh-0"]
+    assert len(bench.outbox.waiting()) == 1
+
+
+def test_tokens_without_a_session_are_revoked_through_the_outbox(bench: Bench) -> None:
+    bench.provider.on_revoke = failing(ProviderUnavailable("503"))
+    bench.holding.abandon(bench.sign_in().tokens, "sign_in_not_stored")
+    [entry] = bench.outbox.waiting()
+    assert entry.kind == "tokens"
+    assert b"refresh-0" not in entry.sealed_tokens
+    bench.provider.on_revoke = lambda _: None
+    due_now(bench)
+    assert bench.revocation.drain() == 1
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def test_what_one_process_claimed_no_other_gets(make_bench: MakeBench) -> None:
+    first, second = make_bench(), make_bench()
+    first.provider.on_revoke = failing(ProviderUnavailable("503"))
+    first.sessions.end(first.start(), "logout")
+    due_now(first)
+    assert len(first.outbox.claim_due(30, 10)) == 1
+    assert second.outbox.claim_due(30, 10) == []

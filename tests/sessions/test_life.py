@@ -1,0 +1,204 @@
+"""A session begins, is found, slides, runs out, and is followed by another."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from bff.errors import SealInvalid, StoreUnavailable
+from bff.sessions import session_key
+from tests.sessions.conftest import SECRET, Bench, MakeBench
+
+
+def test_an_id_that_was_never_given_out_names_no_session(bench: Bench) -> None:
+    assert session_key("A" * 42) is None
+    assert session_key("A" * 43 + "\n") is None
+    assert session_key("Ä" * 43) is None
+    assert bench.sessions.load("0" * 64) is None
+
+
+def test_a_started_session_is_loaded_with_what_the_sign_in_gave(bench: Bench) -> None:
+    session = bench.load(bench.start())
+    assert session.tokens.access_token == "access-0"
+    assert session.identity.claims["name"] == "Dana Demo"
+    assert session.generation == 1
+    assert session.absolute_ends_at - session.created_at == bench.config.session_absolute_seconds
+
+
+def test_two_sessions_never_share_an_id(bench: Bench) -> None:
+    ids = {bench.sessions.start(bench.sign_in()) for _ in range(20)}
+    assert len(ids) == 20
+    assert all(len(i) == 43 for i in ids)
+
+
+def test_the_session_expiry_of_the_provider_is_a_ceiling(bench: Bench) -> None:
+    ends_at = bench.now() + 120
+    sign_in = bench.sign_in()
+    key = session_key(
+        bench.sessions.start(msgspec.structs.replace(sign_in, session_ends_at=ends_at))
+    )
+    assert bench.load(key or "").absolute_ends_at == ends_at
+
+
+def test_loading_slides_the_idle_end_at_most_once_a_minute(bench: Bench) -> None:
+    key = bench.start()
+    first = bench.load(key)
+    bench.database.command("HINCRBY", _record(bench, key), "last_seen_at", -59)
+    bench.database.command("HINCRBY", _record(bench, key), "idle_ends_at", -59)
+    assert bench.load(key).idle_ends_at == first.idle_ends_at - 59
+    bench.database.command("HINCRBY", _record(bench, key), "last_seen_at", -1)
+    assert bench.load(key).idle_ends_at >= first.idle_ends_at
+
+
+def test_looking_without_sliding_leaves_the_idle_end(bench: Bench) -> None:
+    key = bench.start()
+    bench.database.command("HINCRBY", _record(bench, key), "last_seen_at", -3600)
+    first = bench.sessions.load(key, slide=False)
+    second = bench.sessions.load(key, slide=False)
+    assert first and second
+    assert second[0].idle_ends_at == first[0].idle_ends_at
+    assert second[0].last_seen_at == first[0].last_seen_at < bench.now() - 3000
+
+
+def test_the_idle_end_never_passes_the_absolute_end(bench: Bench) -> None:
+    key = bench.start()
+    absolute = bench.now() + 100
+    bench.database.command("HSET", _record(bench, key), "absolute_ends_at", absolute)
+    bench.database.command("HINCRBY", _record(bench, key), "last_seen_at", -3600)
+    assert bench.load(key).idle_ends_at == absolute
+
+
+@pytest.mark.parametrize("field", ["idle_ends_at", "absolute_ends_at"])
+def test_past_its_end_a_session_is_no_longer_found(bench: Bench, field: str) -> None:
+    key = bench.start()
+    bench.database.command("HSET", _record(bench, key), field, bench.now())
+    assert bench.sessions.load(key) is None
+
+
+def test_the_sweep_ends_what_has_run_out_and_revokes_it(bench: Bench) -> None:
+    key = bench.start()
+    _run_out(bench, key)
+    assert bench.sweep.run() == 1
+    assert bench.provider.revoked == ["refresh-0"]
+    assert bench.deny_list.contains("access-0")
+    assert _left_of(bench, key) == []
+
+
+def test_the_sweep_moves_on_what_was_slid_meanwhile(bench: Bench) -> None:
+    key = bench.start()
+    bench.indexes.set_deadline(key, bench.now() - 1)
+    assert bench.sweep.run() == 0
+    assert bench.load(key)
+    assert bench.indexes.claim_due(1, 10) == []
+
+
+def test_a_sweep_that_died_half_way_is_completed_by_the_next(bench: Bench) -> None:
+    key = bench.start()
+    _run_out(bench, key)
+    assert bench.indexes.claim_due(0.0, 10) == [key]
+    assert bench.sweep.run() == 1
+
+
+def test_rotating_the_sealing_keys_signs_nobody_out(make_bench: MakeBench) -> None:
+    before = make_bench()
+    key = before.start()
+    after = make_bench(AUTH0_SECRET=f"{'n' * 40},{SECRET}")
+    assert after.load(key).tokens.access_token == "access-0"
+    assert after.indexes.of_user("https://provider.example/", "auth0|dana") == [key]
+    assert after.sessions.end(key, "logout")
+    assert after.provider.revoked == ["refresh-0"]
+    assert before.deny_list.contains("access-0") is False
+    assert after.deny_list.contains("access-0")
+
+
+def test_without_its_key_a_record_can_t_be_opened_and_is_kept(make_bench: MakeBench) -> None:
+    key = make_bench().start()
+    other = make_bench(AUTH0_SECRET="o" * 40)
+    with pytest.raises(SealInvalid):
+        other.sessions.load(key)
+    assert other.sessions.end(key, "logout")
+    assert [(e.last_error, e.attempts) for e in other.outbox.waiting()] == [("seal_invalid", 1)]
+
+
+def test_a_sealed_value_moved_to_another_session_does_not_open(bench: Bench) -> None:
+    mine, yours = bench.start(), bench.start(subject="auth0|eve")
+    stolen = bench.database.command("HGET", _record(bench, yours), "tokens")
+    bench.database.command("HSET", _record(bench, mine), "tokens", stolen)
+    with pytest.raises(SealInvalid):
+        bench.sessions.load(mine)
+
+
+def test_signing_in_again_ends_the_old_session_and_keeps_its_refresh_token(bench: Bench) -> None:
+    old = bench.start()
+    new = session_key(
+        bench.sessions.start(bench.sign_in(refresh="refresh-new"), old_session_key=old)
+    )
+    assert bench.sessions.load(old) is None
+    assert bench.provider.revoked == []
+    assert bench.deny_list.contains("access-0")
+    assert new
+    assert bench.load(new).tokens.all_refresh_tokens() == ("refresh-new", "refresh-0")
+    assert bench.outbox.waiting() == []
+    bench.sessions.end(new, "logout")
+    assert bench.provider.revoked == ["refresh-new", "refresh-0"]
+
+
+def test_signing_in_as_another_user_revokes_the_old_session(bench: Bench) -> None:
+    old = bench.start()
+    bench.sessions.start(
+        bench.sign_in(subject="auth0|eve", refresh="refresh-eve"), old_session_key=old
+    )
+    assert bench.sessions.load(old) is None
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def test_a_rotation_during_a_new_sign_in_is_handed_over_too(bench: Bench) -> None:
+    """The old session refreshes between being read and being ended."""
+    old, new = bench.start(), bench.start(refresh="refresh-new")
+    session = bench.load(old)
+    tokens = bench.refresher._merged(session, bench.provider.on_refresh(""))
+    sealed = bench.records.seal_tokens(old, tokens)
+    assert bench.records.replace_tokens(old, 1, "attempt", sealed) == "applied"
+    assert bench.revocation.end_into(old, new)
+    assert "refresh-0" in bench.load(new).tokens.all_refresh_tokens()
+    assert bench.provider.revoked == []
+
+
+def test_a_hand_over_to_a_session_that_has_gone_revokes(bench: Bench) -> None:
+    old = bench.start()
+    assert bench.revocation.end_into(old, "f" * 64)
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def test_a_user_s_sessions_are_found_and_nobody_else_s(bench: Bench) -> None:
+    mine = {bench.start(), bench.start()}
+    bench.start(subject="auth0|eve")
+    session = bench.load(next(iter(mine)))
+    assert {s.key for s in bench.sessions.of_user(session)} == mine
+    assert (
+        set(bench.indexes.of_provider_session("https://provider.example/", "provider-sid")) > mine
+    )
+
+
+def test_the_tokens_of_a_sign_in_that_can_t_be_stored_are_revoked(bench: Bench) -> None:
+    def refuse(*_: object, **__: object) -> bool:
+        raise StoreUnavailable("just now")
+
+    bench.records.create = refuse  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        bench.sessions.start(bench.sign_in())
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def _record(bench: Bench, key: str) -> str:
+    return bench.database.key("session", f"{{{key}}}")
+
+
+def _run_out(bench: Bench, key: str) -> None:
+    bench.database.command("HSET", _record(bench, key), "idle_ends_at", bench.now() - 1)
+    bench.indexes.set_deadline(key, bench.now() - 1)
+
+
+def _left_of(bench: Bench, key: str) -> list[str]:
+    """Keys that still name the session, or hold something to do."""
+    return [k for k in bench.stored() if key in k or "outbox" in k or ":user:" in k]

@@ -1,0 +1,179 @@
+"""How does a test get the whole thing: Redis, provider, API and several BFF processes?
+
+    with Cluster(replicas=3) as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        browser.api("/items", replica=2)
+
+All replicas share `APP_BASE_URL`, as behind a load balancer; the test chooses which one is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import redis
+import requests
+
+from tests.support.browser_client import BrowserClient
+from tests.support.processes import Process, free_port
+from tests.support.redis_server import RedisServer
+
+AUDIENCE = "https://demo-api"
+CLIENT_ID = "test-client"
+CLIENT_SECRET = "test-client-secret-value"  # noqa: S105
+EMAIL = "demo@example.com"
+PASSWORD = "demo"  # noqa: S105
+TIMEOUT_SECONDS = 20
+
+
+class Cluster:
+    """A whole installation on free ports, stopped at the end of the `with` block.
+
+    Args:
+        replicas: How many BFF processes.
+        redis: A Redis that the test owns; None starts one.
+        provider: Settings of the demo provider (`ProviderSettings` fields).
+        env: More environment variables of the BFF.
+        api_url: An upstream of the test's own; None starts the demo API.
+    """
+
+    def __init__(
+        self,
+        replicas: int = 1,
+        *,
+        redis: RedisServer | None = None,
+        provider: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        api_url: str | None = None,
+    ) -> None:
+        self._stack = ExitStack()
+        self._given_redis = redis
+        self._provider_settings = dict(provider or {})
+        self._env = dict(env or {})
+        self._api_url = api_url
+        self.ports = [free_port() for _ in range(replicas)]
+        self.base_url = f"http://localhost:{self.ports[0]}"
+        self.secret = secrets.token_hex(32)
+        self.prefix = f"test-{secrets.token_hex(6)}"
+
+    def __enter__(self) -> Cluster:
+        with self._stack:
+            self.redis = self._given_redis or self._stack.enter_context(RedisServer())
+            self._start_provider()
+            self.api_url = self._api_url or self._start_api()
+            self.replicas = [self.start_replica(port) for port in self.ports]
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    # ------------------------------------------------------------ the parts
+    def _start_provider(self) -> None:
+        settings = {
+            "port": 0,
+            "audiences": [AUDIENCE],
+            "clients": [
+                {
+                    "client_id": CLIENT_ID,
+                    "client_secret": CLIENT_SECRET,
+                    "redirect_uris": [f"{self.base_url}/auth/callback"],
+                    "post_logout_redirect_uris": [f"{self.base_url}/auth/logged-out"],
+                }
+            ],
+        } | self._provider_settings
+        directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        file = directory / "provider.json"
+        file.write_text(json.dumps(settings))
+        command = [sys.executable, "-m", "bff.demo.provider", "--config", str(file)]
+        self.provider = self._stack.enter_context(Process(command, name="provider"))
+        ready = self.provider.wait_ready()
+        self.issuer: str = ready["issuer"]
+        self._control_key: str = ready["control_key"]
+
+    def _start_api(self) -> str:
+        command = [
+            sys.executable, "-m", "bff.demo.api", "--port", "0",
+            "--issuer", self.issuer, "--audience", AUDIENCE,
+        ]  # fmt: skip
+        self.api = self._stack.enter_context(Process(command, name="api"))
+        return f"http://127.0.0.1:{self.api.wait_ready()['port']}"
+
+    def start_replica(self, port: int, **env: str) -> Process:
+        """Start one more BFF process on *port*, with *env* over the common settings."""
+        command = [sys.executable, "-m", "bff", "serve", "--port", str(port)]
+        process = self._stack.enter_context(
+            Process(command, name=f"bff:{port}", env=self.environment() | env)
+        )
+        process.wait_for_http(f"http://127.0.0.1:{port}/readyz")
+        return process
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every replica."""
+        return {
+            "PATH": "/usr/bin:/bin",
+            "OIDC_ISSUER": self.issuer,
+            "AUTH0_CLIENT_ID": CLIENT_ID,
+            "AUTH0_CLIENT_SECRET": CLIENT_SECRET,
+            "AUTH0_SECRET": self.secret,
+            "AUTH0_AUDIENCE": AUDIENCE,
+            "APP_BASE_URL": self.base_url,
+            "BFF_API_URL": self.api_url,
+            "REDIS_URL": self.redis.url,
+            "BFF_REDIS_PREFIX": self.prefix,
+        } | self._env
+
+    # ------------------------------------------------------------ what tests do with them
+    def url(self, replica: int = 0) -> str:
+        """Where a replica listens."""
+        return f"http://localhost:{self.ports[replica]}"
+
+    def browser(self) -> BrowserClient:
+        """A new browser without cookies."""
+        browser = BrowserClient([self.url(i) for i in range(len(self.ports))], EMAIL, PASSWORD)
+        self._stack.callback(browser.close)
+        return browser
+
+    def control(self, method: str, path: str, **body: Any) -> Any:
+        """Give the provider an order, or ask what it counted; see bff/demo/provider/control.py."""
+        answer = requests.request(
+            method,
+            f"{self.issuer}_control/{path}",
+            json=body if method == "POST" else None,
+            headers={"X-Control-Key": self._control_key},
+            timeout=TIMEOUT_SECONDS,
+        )
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else None
+
+    def counts(self) -> dict[str, int]:
+        """How often the provider was asked what."""
+        return dict(self.control("GET", "counts"))
+
+    def issued(self, kind: str) -> list[dict[str, Any]]:
+        """Every token of *kind* that the provider ever issued, with its state."""
+        return [token for token in self.control("GET", "tokens") if token["kind"] == kind]
+
+    def store(self) -> redis.Redis:
+        """A client of the cluster's Redis."""
+        client = self.redis.client()
+        self._stack.callback(client.close)
+        return client
+
+    def keys(self, kind: str) -> list[bytes]:
+        """The keys of one kind (`session`, `tombstone`, `{outbox}:entry`, …) as they are now."""
+        return list(self.store().scan_iter(f"{self.prefix}:{kind}:*", count=1000))
