@@ -125,6 +125,8 @@ class Channel:
         if body is not None:
             length = body.length_bytes
             easy.setopt(pycurl.INFILESIZE_LARGE, -1 if length is None else length)
+            # Else libcurl asks before it sends a large body, and waits a second for the answer.
+            fields = [*fields, "expect:"]
         easy.setopt(pycurl.REQUEST_TARGET, target)
         easy.setopt(pycurl.HTTPHEADER, fields)
         self.progress_at = time.monotonic()
@@ -213,7 +215,16 @@ class Channel:
         self.progress_at = time.monotonic()
         return data
 
-    # ------------------------------------------------------------ afterwards
+    # ------------------------------------------------------------ before and afterwards
+    @property
+    def stale(self) -> bool:
+        """Whether the kept connection was closed, or said something unasked, while it was idle.
+
+        libcurl doesn't look at a connection that was used a moment ago, and a write that is put on
+        a dead one can't be repeated. A descriptor that libcurl has closed counts as stale too.
+        """
+        return self._fd >= 0 and bool(self._poll.poll(0))
+
     @property
     def never_sent(self) -> bool:
         """Whether the exchange failed before anything was put on a connection."""

@@ -113,8 +113,6 @@ class RequestFields:
         if "HTTP_ACCEPT" not in environ:
             # Else libcurl says `*/*`.
             lines.append("accept:")
-        # Else libcurl asks before it sends a large body, and waits a second.
-        lines.append("expect:")
         return lines
 
     def _via(self, environ: Mapping[str, Any]) -> str:

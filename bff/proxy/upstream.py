@@ -88,10 +88,14 @@ class Upstream:
         raise AssertionError  # pragma: no cover - The second round returns or raises.
 
     def _take(self) -> Channel:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return Channel(self.route)
+        while True:
+            try:
+                channel = self._idle.pop()
+            except IndexError:
+                return Channel(self.route)
+            if not channel.stale:
+                return channel
+            channel.close()
 
     def give_back(self, channel: Channel) -> None:
         """End what *channel* does and keep it for the next request."""

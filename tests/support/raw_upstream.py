@@ -145,7 +145,8 @@ def answering(answer: bytes = ANSWER) -> Script:
             upstream.note(seen)
             if not seen.complete:
                 return
-            wire.send(answer)
+            head, end, _ = answer.partition(b"\r\n\r\n")
+            wire.send(head + end if seen.method == "HEAD" else answer)
 
     return script
 

@@ -1,0 +1,423 @@
+"""How an upstream is asked: how often, how long, and what counts as an answer."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bff.errors import BFFError, BodyTooLarge, RequestRefused, UpstreamTimeout, UpstreamUnreachable
+from bff.proxy.body import RequestBody
+from bff.proxy.route import Route
+from bff.proxy.upstream import Exchange, Upstream
+from tests.support.processes import free_port
+from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
+
+TIMEOUT_SECONDS = 2.0
+
+
+@pytest.fixture
+def raw() -> Iterator[RawUpstream]:
+    """An upstream that answers everything with `ok` until it is given another script."""
+    with RawUpstream() as upstream:
+        yield upstream
+
+
+def upstream_at(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Upstream:
+    return Upstream(
+        Route(
+            prefix="/api",
+            upstream_url=url,
+            connect_timeout_seconds=timeout_seconds / 2,
+            answer_timeout_seconds=timeout_seconds,
+        )
+    )
+
+
+def ask(
+    upstream: Upstream, method: str = "GET", body: bytes | None = None, length: int | None = -1
+) -> Exchange:
+    request_body = None
+    if body is not None:
+        length = len(body) if length == -1 else length
+        request_body = RequestBody(io.BytesIO(body), length, 0)
+    return upstream.ask(method, "/x", ["x-a: 1"], request_body)
+
+
+def whole(exchange: Exchange) -> bytes:
+    if exchange.whole is not None:
+        return exchange.whole
+    return b"".join(exchange)
+
+
+# ---------------------------------------------------------------- how often
+
+
+def acts_and_hangs_up(upstream: RawUpstream, wire: Wire) -> None:
+    """Answer the first request of a connection, read the second, and close without a word."""
+    for answer in (ANSWER, b""):
+        seen = wire.read_request()
+        if seen is None:
+            return
+        upstream.note(seen)
+        if answer:
+            wire.send(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [("POST", b"one"), ("POST", b""), ("DELETE", None), ("PATCH", b"x"), ("PUT", b"y" * 200_000)],
+)
+def test_a_write_that_may_have_been_acted_on_is_sent_once(
+    raw: RawUpstream, method: str, body: bytes | None
+) -> None:
+    """libcurl by itself would send it again on a new connection."""
+    raw.script = acts_and_hangs_up
+    upstream = upstream_at(raw.url)
+    assert whole(ask(upstream)) == b"ok"
+    with pytest.raises(UpstreamUnreachable):
+        ask(upstream, method, body)
+    assert [(seen.method, seen.connection) for seen in raw.seen] == [("GET", 0), (method, 0)]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_a_read_is_asked_once_more(raw: RawUpstream, method: str) -> None:
+    raw.script = acts_and_hangs_up
+    upstream = upstream_at(raw.url)
+    assert whole(ask(upstream)) == b"ok"
+    assert ask(upstream, method).head.status == 200
+    assert [seen.connection for seen in raw.seen] == [0, 0, 1]
+
+
+def test_a_read_on_a_new_connection_is_not_repeated(raw: RawUpstream) -> None:
+    def hangs_up(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen is not None
+        upstream.note(seen)
+
+    raw.script = hangs_up
+    with pytest.raises(UpstreamUnreachable):
+        ask(upstream_at(raw.url))
+    assert len(raw.seen) == 1
+
+
+def test_a_write_on_a_connection_that_has_gone_stale_gets_a_new_one(raw: RawUpstream) -> None:
+    """The upstream closed an idle connection; the write must not fail for that."""
+    closed = threading.Event()
+
+    def once(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen is not None
+        upstream.note(seen)
+        wire.send(ANSWER)
+        wire.sock.shutdown(socket.SHUT_RDWR)
+        wire.sock.close()
+        closed.set()
+
+    raw.script = once
+    upstream = upstream_at(raw.url)
+    for _ in range(3):
+        closed.clear()
+        assert whole(ask(upstream, "POST", b"x")) == b"ok"
+        assert closed.wait(5)
+    assert [seen.connection for seen in raw.seen] == [0, 1, 2]
+
+
+def test_connections_are_reused(raw: RawUpstream) -> None:
+    upstream = upstream_at(raw.url)
+    for method, body in [("GET", None), ("POST", b"abc"), ("HEAD", None), ("DELETE", None)]:
+        ask(upstream, method, body).close()
+    assert {seen.connection for seen in raw.seen} == {0}
+    assert [seen.method for seen in raw.seen] == ["GET", "POST", "HEAD", "DELETE"]
+
+
+def test_a_connection_that_can_not_be_opened_is_tried_once_more() -> None:
+    """The first attempt is refused; the listener is there for the second."""
+    tried = []
+    port = free_port()
+
+    class Counting(Upstream):
+        def _take(self):  # type: ignore[no-untyped-def]
+            tried.append(1)
+            return super()._take()
+
+    upstream = Counting(upstream_at(f"http://127.0.0.1:{port}").route)
+    started = time.monotonic()
+    with pytest.raises(UpstreamUnreachable):
+        ask(upstream, "POST", b"x")
+    assert len(tried) == 2
+    assert time.monotonic() - started < 1
+
+
+# ---------------------------------------------------------------- how long
+
+
+def test_no_answer_in_time_is_a_504(raw: RawUpstream) -> None:
+    raw.script = lambda upstream, wire: wire.wait_closed()
+    started = time.monotonic()
+    with pytest.raises(UpstreamTimeout):
+        ask(upstream_at(raw.url, 0.5))
+    assert 0.4 < time.monotonic() - started < 1.5
+    assert raw.wires[0].closed.wait(5)
+
+
+def test_a_connection_that_hangs_is_a_504() -> None:
+    """A full backlog drops what comes, as a firewall would."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        started = time.monotonic()
+        try:
+            with pytest.raises(UpstreamTimeout):
+                ask(upstream_at(f"http://127.0.0.1:{port}", 0.6))
+        finally:
+            for filler in fillers:
+                filler.close()
+        assert time.monotonic() - started < 2.5
+
+
+def test_a_silent_answer_may_last_longer_than_the_timeout(raw: RawUpstream) -> None:
+    go_on = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.read_request()
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        assert go_on.wait(10)
+        wire.send(b"1\r\nb\r\n0\r\n\r\n")
+
+    raw.script = script
+    exchange = ask(upstream_at(raw.url, 0.3))
+    assert next(exchange) == b"a"
+    assert next(exchange) == b""
+    go_on.set()
+    assert b"".join(exchange) == b"b"
+
+
+# ---------------------------------------------------------------- what counts as an answer
+
+BROKEN_ANSWERS = {
+    "closed at once": b"",
+    "rubbish": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "HTTP/0.9": b"<html>hello</html>",
+    "cut off in the fields": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "no end of fields": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+    "list of lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nabc",
+    "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc",
+    "length in words": b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok",
+    "length with plus": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+    "endless length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok",
+    "length and chunks": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "unknown coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: rot13\r\n\r\nbx",
+    "gzip coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "bad chunk size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n",
+    "short body, closed": b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok",
+    "chunks without end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+    "no colon": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nnonsense\r\n\r\nok",
+    "blank before colon": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A : b\r\n\r\nok",
+    "bare CR in a value": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\rSet-Cookie: c\r\n\r\nok",
+    "NUL in a value": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\0c\r\n\r\nok",
+    "control in a value": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\x1bc\r\n\r\nok",
+    "fields too large": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+    + b"".join(b"X-%d: %s\r\n" % (n, b"v" * 1000) for n in range(70))
+    + b"\r\nok",
+    "one huge field": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: " + b"v" * 400_000 + b"\r\n\r\nok",
+    "101 unasked": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nok",
+    "status 600": b"HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\nok",
+    "status 99": b"HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nok",
+    "status in words": b"HTTP/1.1 abc Odd\r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/2 preface": b"HTTP/2 200\r\nContent-Length: 2\r\n\r\nok",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS)
+def test_an_answer_that_breaks_http_is_a_502(raw: RawUpstream, answer: bytes) -> None:
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.read_request()
+        wire.send(answer)
+        wire.sock.shutdown(socket.SHUT_WR)
+        wire.wait_closed()
+
+    raw.script = script
+    upstream = upstream_at(raw.url)
+    with pytest.raises(UpstreamUnreachable):
+        exchange = ask(upstream)
+        print(exchange.head, exchange.whole)
+        for piece in exchange:
+            print(piece)
+    raw.script = answering()
+    assert whole(ask(upstream)) == b"ok", "the next request must not suffer"
+
+
+GOOD_ANSWERS = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    "twice the same length": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    "chunks and trailers": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+        b"HTTP/1.1 500: no\r\n\r\n", 200, b"ok"),
+    "until closed": (b"HTTP/1.0 200 OK\r\n\r\nok", 200, b"ok"),
+    "nothing": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+    "100 before": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    "103 before": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    "no phrase": (b"HTTP/1.1 404\r\nContent-Length: 2\r\n\r\nok", 404, b"ok"),
+    "a redirect, not followed": (
+        b"HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n", 302, b""),
+    "gzip, not unpacked": (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
+        200, b"\x1f\x8b"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "status", "body"), GOOD_ANSWERS.values(), ids=GOOD_ANSWERS)
+def test_an_answer_is_read_to_its_end(
+    raw: RawUpstream, answer: bytes, status: int, body: bytes
+) -> None:
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen is not None
+        upstream.note(seen)
+        wire.send(answer)
+        wire.sock.shutdown(socket.SHUT_WR)
+        wire.wait_closed()
+
+    raw.script = script
+    exchange = ask(upstream_at(raw.url))
+    assert (exchange.head.status, whole(exchange)) == (status, body)
+    assert len(raw.seen) == 1
+    assert "link" not in dict(exchange.head.fields)
+
+
+def test_an_answer_that_breaks_off_later_raises_in_the_middle(raw: RawUpstream) -> None:
+    go_on = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.read_request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok")
+        assert go_on.wait(10)
+
+    raw.script = script
+    exchange = ask(upstream_at(raw.url))
+    assert next(exchange) == b"ok"
+    go_on.set()
+    with pytest.raises(UpstreamUnreachable):
+        list(exchange)
+
+
+def test_an_answer_that_is_given_up_closes_its_connection(raw: RawUpstream) -> None:
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.read_request()
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        wire.wait_closed()
+
+    raw.script = script
+    exchange = ask(upstream_at(raw.url))
+    assert next(exchange) == b"a"
+    exchange.close()
+    assert raw.wires[0].closed.wait(5)
+
+
+def test_nobody_reads_ahead_of_the_client(raw: RawUpstream) -> None:
+    """While nobody asks for more, the upstream can't send more than the sockets hold."""
+    sent = [0]
+    blocked = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.read_request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        wire.sock.settimeout(0.5)
+        try:
+            while True:
+                sent[0] += wire.sock.send(b"x" * 65_536)
+        except TimeoutError:
+            blocked.set()
+
+    raw.script = script
+    exchange = ask(upstream_at(raw.url))
+    next(exchange)
+    assert blocked.wait(10)
+    assert sent[0] < 30_000_000
+    exchange.close()
+
+
+# ---------------------------------------------------------------- the client's body
+
+
+def test_a_body_in_chunks_goes_on_in_chunks(raw: RawUpstream) -> None:
+    assert whole(ask(upstream_at(raw.url), "POST", b"abc" * 100_000, None)) == b"ok"
+    assert raw.seen[0].get("transfer-encoding") == "chunked"
+    assert raw.seen[0].get("content-length") is None
+    assert raw.seen[0].body == b"abc" * 100_000
+
+
+def test_a_body_of_known_length_goes_on_with_it(raw: RawUpstream) -> None:
+    assert whole(ask(upstream_at(raw.url), "PUT", b"abc" * 1_000_000)) == b"ok"
+    assert raw.seen[0].get("content-length") == "3000000"
+    assert raw.seen[0].get("transfer-encoding") is None
+    assert raw.seen[0].get("expect") is None
+    assert raw.seen[0].body == b"abc" * 1_000_000
+
+
+def body_problem(make: Callable[[], RequestBody], raw: RawUpstream) -> BFFError:
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen is not None
+        upstream.note(seen)
+
+    raw.script = script
+    with pytest.raises(BFFError) as caught:
+        upstream_at(raw.url).ask("POST", "/x", [], make())
+    (seen,) = raw.wait_for(1)
+    assert not seen.complete
+    return caught.value
+
+
+def test_a_body_that_ends_early_never_reaches_the_upstream_whole(raw: RawUpstream) -> None:
+    problem = body_problem(lambda: RequestBody(io.BytesIO(b"x" * 500_000), 600_000, 0), raw)
+    assert isinstance(problem, RequestRefused)
+
+
+def test_a_body_over_the_limit_is_broken_off(raw: RawUpstream) -> None:
+    problem = body_problem(lambda: RequestBody(io.BytesIO(b"x" * 900_000), None, 600_000), raw)
+    assert isinstance(problem, BodyTooLarge)
+
+
+def test_an_upstream_that_refuses_early_is_heard(raw: RawUpstream) -> None:
+    """It answers 413 after the fields and reads no further."""
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.sock.recv(1000)
+        wire.send(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        wire.sock.shutdown(socket.SHUT_WR)
+        wire.wait_closed()
+
+    raw.script = script
+    exchange = ask(upstream_at(raw.url), "POST", b"x" * 3_000_000)
+    assert (exchange.head.status, whole(exchange)) == (413, b"no")
+
+
+# ---------------------------------------------------------------- what the process's environment says
+
+
+def test_proxies_and_netrc_of_the_process_are_ignored(
+    raw: RawUpstream, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")  # type: ignore[operator]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert whole(ask(upstream_at(raw.url))) == b"ok"
+    assert raw.seen[0].get("authorization") is None
