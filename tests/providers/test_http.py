@@ -1,0 +1,283 @@
+"""One call has one deadline, a bounded answer, and connections of nobody's environment."""
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bff.errors import ProviderUnavailable
+from bff.providers import Provider, http
+from bff.providers.http import Deadline, Transport
+from tests.providers.fake import Asked, FakeProvider, Says
+
+TIMEOUT = "0.4"
+AT_MOST_SECONDS = 1.2
+
+
+@pytest.fixture
+def hasty(client_for: Callable[..., Provider], fake: FakeProvider) -> Provider:
+    """A client with a short timeout that has loaded its documents."""
+    provider = client_for(BFF_PROVIDER_TIMEOUT_SECONDS=TIMEOUT)
+    provider.warm_up()
+    return provider
+
+
+def outage(call: Callable[[], Any]) -> ProviderUnavailable:
+    """The outage that *call* meets, within the time it has."""
+    started_at = time.monotonic()
+    with pytest.raises(ProviderUnavailable) as caught:
+        call()
+    assert time.monotonic() - started_at < AT_MOST_SECONDS
+    return caught.value
+
+
+def drip(fake: FakeProvider, data: bytes, cut: threading.Event) -> Callable[[Any, Asked], None]:
+    """Send *data* one byte each 50 ms, far quicker than any timeout between bytes."""
+
+    def send(handler: Any, _asked: Asked) -> None:
+        handler.close_connection = True
+        try:
+            for position in range(len(data)):
+                handler.wfile.write(data[position : position + 1])
+                if fake.stopping.wait(0.05):
+                    return
+        except OSError:
+            cut.set()
+
+    return send
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize("data", [HEAD + b"x" * 1000, HEAD[:-2] + b"X-Slow: " + b"x" * 1000],
+                         ids=["in the body", "in the head"])  # fmt: skip
+def test_a_provider_that_drips_is_cut_off_at_the_deadline(
+    fake: FakeProvider, hasty: Provider, data: bytes
+) -> None:
+    cut = threading.Event()
+    fake.answers["/oauth/token"] = drip(fake, data, cut)
+    assert outage(lambda: hasty.refresh("old")).maybe_acted
+    assert cut.wait(5), "the connection stayed open"
+
+
+def test_a_provider_that_hangs_is_given_up(fake: FakeProvider, hasty: Provider) -> None:
+    """Authlib has no timeout by default."""
+
+    def hang(_handler: Any, _asked: Asked) -> Says:
+        fake.stopping.wait(10)
+        return Says(b"")
+
+    fake.answers["/oauth/token"] = hang
+    assert outage(lambda: hasty.refresh("old")).maybe_acted
+    fake.answers["/oauth/revoke"] = hang
+    assert outage(lambda: hasty.revoke("old")).maybe_acted
+
+
+def test_a_provider_that_hangs_up_after_the_request_may_have_acted(
+    fake: FakeProvider, hasty: Provider
+) -> None:
+    def hang_up(handler: Any, _asked: Asked) -> None:
+        handler.close_connection = True
+
+    fake.answers["/oauth/token"] = hang_up
+    assert outage(lambda: hasty.refresh("old")).maybe_acted
+    assert fake.count("/oauth/token") == 1, "a POST must not be repeated"
+
+
+def test_half_an_answer_is_none(fake: FakeProvider, hasty: Provider) -> None:
+    def half(handler: Any, _asked: Asked) -> None:
+        handler.close_connection = True
+        handler.wfile.write(HEAD + b'{"access_token": "x", "token_type": "Bearer"}')
+
+    fake.answers["/oauth/token"] = half
+    assert outage(lambda: hasty.refresh("old")).maybe_acted
+
+
+def test_a_refused_connection_has_not_acted(fake: FakeProvider, hasty: Provider) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        fake.metadata["token_endpoint"] = f"http://127.0.0.1:{unused.getsockname()[1]}/token"
+        provider = Provider(fake.config())
+        assert not outage(lambda: provider.refresh("old")).maybe_acted
+        provider.close()
+
+
+def test_a_name_lookup_that_hangs_is_given_up(
+    fake: FakeProvider, hasty: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No timeout of requests covers it; and what is found too late is not sent any more."""
+    found, connected = threading.Event(), threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        found.wait(10)
+        try:
+            return look_up(*arguments, **more)
+        finally:
+            connected.set()
+
+    monkeypatch.setattr(http, "CONNECTION_IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    assert not outage(lambda: hasty.refresh("old")).maybe_acted
+    workers = [t for t in threading.enumerate() if "_work" in t.name]
+    found.set()
+    assert connected.wait(5)
+    for worker in workers:
+        worker.join(5)
+    assert fake.count("/oauth/token") == 0
+
+
+def test_a_tls_handshake_that_hangs_has_not_acted() -> None:
+    transport = Transport()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        error = outage(lambda: transport.get_json(url, Deadline(0.3)))
+        assert not error.maybe_acted
+    transport.close()
+
+
+def test_an_untrusted_certificate_is_refused_before_anything_is_sent(
+    tls_server: tuple[str, list[bytes]],
+) -> None:
+    url, received = tls_server
+    transport = Transport()
+    error = outage(lambda: transport.get_json(url, Deadline(1)))
+    assert not error.maybe_acted
+    assert "SSL" in error.detail
+    assert received == []
+    transport.close()
+
+
+def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, hasty: Provider) -> None:
+    fake.token(b" " * (http.ANSWER_MAX_BYTES + 1))
+    assert outage(lambda: hasty.refresh("old")).maybe_acted
+    fake.token(
+        b" " * (http.ANSWER_MAX_BYTES - 1000) + b'{"access_token":"a","token_type":"Bearer"}'
+    )
+    assert hasty.refresh("old").access_token == "a"
+
+
+def test_no_time_left_sends_nothing(fake: FakeProvider) -> None:
+    transport = Transport()
+    assert not outage(lambda: transport.get_json(f"{fake.issuer}jwks", Deadline(0))).maybe_acted
+    assert fake.asked == []
+    transport.close()
+
+
+def test_the_process_environment_plays_no_part(
+    fake: FakeProvider, hasty: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """A proxy variable would send tokens elsewhere, a netrc would replace the client's identity."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login evil password evil\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    fake.token(fake.grant(id_token=None))
+    assert hasty.refresh("old").access_token == "the-access-token"
+    assert "Authorization" not in fake.asked[-1].headers
+
+
+def test_cookies_of_the_provider_are_not_kept(fake: FakeProvider, hasty: Provider) -> None:
+    fake.token(fake.grant(id_token=None), Set_Cookie="a=b; Path=/")
+    hasty.refresh("old")
+    hasty.refresh("old")
+    assert "Cookie" not in fake.asked[-1].headers
+
+
+def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
+    fake: FakeProvider, hasty: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.token(fake.grant(id_token=None))
+    hasty.refresh("old")
+    monkeypatch.setattr(http, "CONNECTION_IDLE_SECONDS", -1.0)
+    hasty.refresh("old")
+    monkeypatch.undo()
+    before = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: before + 1)
+    hasty.refresh("old")
+    assert len({asked.connection for asked in fake.asked}) == 3
+
+
+def test_a_call_given_up_late_does_not_cut_the_next_one() -> None:
+    """The connection may already serve another call: only its owner may cut it."""
+    first, second = http._Call(), http._Call()
+    left, right = socket.socketpair()
+    connection = http._Connection("127.0.0.1", 1)
+    connection._handle = left
+    first.use(connection, sending=True)
+    second.use(connection, sending=True)
+    first.give_up()
+    right.sendall(b"x")
+    assert left.recv(1) == b"x"
+    second.give_up()
+    assert left.recv(1) == b""
+    right.close()
+    connection.close()
+
+
+def test_what_was_given_up_is_never_sent() -> None:
+    call = http._Call()
+    call.give_up()
+    with pytest.raises(TimeoutError):
+        call.use(http._Connection("127.0.0.1", 1), sending=True)
+    assert not call.sent
+
+
+@pytest.fixture
+def tls_server(tmp_path: Any) -> Iterator[tuple[str, list[bytes]]]:
+    """An https server with a certificate that nobody vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            try:
+                with (
+                    listening.accept()[0] as raw,
+                    context.wrap_socket(raw, server_side=True) as tls,
+                ):
+                    received.append(tls.recv(1000))
+            except OSError:
+                pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}/", received
+        thread.join(5)
+
+
+def certificate(folder: Any) -> str:
+    """A self-signed certificate for the loopback, with its key, in one file."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1)).add_extension(alternative, False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = folder / "certificate.pem"
+    pem = serialization.Encoding.PEM
+    path.write_bytes(
+        made.public_bytes(pem)
+        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(path)
