@@ -101,7 +101,7 @@ class Cluster:
         file.write_text(json.dumps(settings))
         command = [sys.executable, "-m", "bff.demo.provider", "--config", str(file)]
         self.provider = self._stack.enter_context(Process(command, name="provider"))
-        ready = self.provider.wait_ready()
+        ready = self.provider.wait_ready(TIMEOUT_SECONDS)
         self.issuer: str = ready["issuer"]
         self._control_key: str = ready["control_key"]
 
@@ -111,7 +111,7 @@ class Cluster:
             "--issuer", self.issuer, "--audience", AUDIENCE,
         ]  # fmt: skip
         self.api = self._stack.enter_context(Process(command, name="api"))
-        return f"http://127.0.0.1:{self.api.wait_ready()['port']}"
+        return f"http://127.0.0.1:{self.api.wait_ready(TIMEOUT_SECONDS)['port']}"
 
     def start_replica(self, port: int, **env: str) -> Process:
         """Start one more BFF process on *port*, with *env* over the common settings."""

@@ -1,0 +1,47 @@
+"""How does a test let time pass for one session, without waiting?
+
+It opens the record in Redis with the cluster's own key and writes it back older.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import msgspec
+
+from bff.model import Tokens
+from bff.sealing import Sealer
+from tests.support.cluster import Cluster
+
+ACCESS_SECONDS = 300
+
+
+def session_key(cookie: str | None) -> str:
+    """The hash under which a cookie's session is kept."""
+    assert cookie, "the browser has no session cookie"
+    return hashlib.sha256(cookie.encode()).hexdigest()
+
+
+def record_name(cluster: Cluster, cookie: str | None) -> str:
+    """The key of a cookie's record in Redis."""
+    return f"{cluster.prefix}:session:{{{session_key(cookie)}}}"
+
+
+def age_access_token(cluster: Cluster, cookie: str | None, seconds_left: int) -> None:
+    """Make the session's access token end in *seconds_left*, as the BFF sees it."""
+    store, name = cluster.store(), record_name(cluster, cookie)
+    sealer, context = Sealer([cluster.secret]), f"session {session_key(cookie)} tokens"
+    sealed = store.hget(name, "tokens")
+    assert isinstance(sealed, bytes), "there is no such session"
+    tokens = msgspec.json.decode(sealer.open(sealed, context), type=Tokens)
+    ends_at = int(time.time()) + seconds_left
+    aged = msgspec.structs.replace(tokens, expires_at=ends_at, issued_at=ends_at - ACCESS_SECONDS)
+    store.hset(name, "tokens", sealer.seal(msgspec.json.encode(aged), context))
+
+
+def run_out(cluster: Cluster, cookie: str | None) -> None:
+    """Move the session past its idle end."""
+    now = int(time.time())
+    cluster.store().hset(record_name(cluster, cookie), "idle_ends_at", now - 1)
+    cluster.store().zadd(f"{cluster.prefix}:deadlines", {session_key(cookie): now - 1})
