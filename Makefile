@@ -48,7 +48,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 architecture: $(VENV)/dev.stamp
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_requirements.py
 
 lock: $(VENV)/dev.stamp ## make the requirements*.txt anew from the requirements*.in

@@ -106,7 +106,7 @@ def _serve(options: argparse.Namespace) -> int:
         # Its access log would show query strings, and there the codes of sign-ins.
         log_access=False,
     )
-    server.serve(target_loader=_application, wrap_loader=False)  # type: ignore[no-untyped-call]
+    server.serve(target_loader=_application, wrap_loader=False)
     return 0
 
 

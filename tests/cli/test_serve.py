@@ -1,0 +1,155 @@
+"""Does `python -m bff serve` check first, serve, replace a dead worker, and stop gracefully?"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bff import config
+from tests.support.processes import Process, free_port
+from tests.support.redis_server import RedisServer
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRETS = ("AUTH0_SECRET", "AUTH0_CLIENT_SECRET", "REDIS_URL")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bff", "serve", *arguments]
+
+
+def environment(redis_url: str = "redis://127.0.0.1:1/0") -> dict[str, str]:
+    """Complete settings; nobody is there as provider or API."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "OIDC_ISSUER": "http://127.0.0.1:1/",
+        "AUTH0_CLIENT_ID": "client",
+        "AUTH0_CLIENT_SECRET": secrets.token_hex(16),
+        "AUTH0_SECRET": secrets.token_hex(32),
+        "APP_BASE_URL": "http://localhost:8000",
+        "BFF_API_URL": "http://127.0.0.1:1",
+        "REDIS_URL": redis_url,
+    }
+
+
+def run(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=env, cwd=cwd)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def server(port: int, redis_server: RedisServer) -> Iterator[Process]:
+    """Two workers that answer."""
+    arguments = command("--port", str(port), "--workers", "2", "--grace-seconds", "10")
+    with Process(arguments, name="the BFF", env=environment(redis_server.url)) as process:
+        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+        yield process
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:
+    env = environment() | {"BFF_UPSTREAM_TIMEOUT_SECONDS": "soon", "APP_BASE_URL": "app.example"}
+    del env["AUTH0_CLIENT_ID"]
+    ended = run(env=env, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "3 problem(s)" in ended.stderr
+    for name in ("BFF_UPSTREAM_TIMEOUT_SECONDS", "APP_BASE_URL", "AUTH0_CLIENT_ID"):
+        assert name in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not any(env[name] in ended.stderr for name in SECRETS)
+
+
+def test_a_taken_port_is_named_in_one_line(tmp_path: Path, port: int) -> None:
+    """Even if the other server would share the port, as Granian does."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        ended = run("--port", str(port), env=environment(), cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == f"Can't listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+@pytest.mark.parametrize("arguments", [["--workers", "0"], ["--port", "x"], ["--threads", "-1"]])
+def test_wrong_arguments_are_refused(arguments: list[str], tmp_path: Path) -> None:
+    ended = run(*arguments, env=environment(), cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "usage:" in ended.stderr
+
+
+# ------------------------------------------------------------------ how it runs
+
+
+def test_a_request_in_flight_is_finished_at_sigterm(server: Process, port: int) -> None:
+    body = b"form_token=x"
+    head = [
+        "POST /auth/logout HTTP/1.1",
+        "Host: localhost",
+        "X-CSRF: 1",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(body)}",
+        "Expect: 100-continue",
+    ]
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode())
+        # Somebody has begun to handle it, and waits for its body.
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for_output("Stopping worker")
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 ")
+    assert server.process.wait(15) == 0
+
+
+def test_a_killed_worker_is_replaced(server: Process, port: int) -> None:
+    before = {one.pid for one in psutil.Process(server.pid).children()}
+    os.kill(before.pop(), signal.SIGKILL)
+    server.wait_for_output("Respawning")
+    server.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+    assert server.running
+
+
+def test_no_secret_is_in_a_log(server: Process, port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/auth/callback?code=geheim&state=geheim")
+    connection.getresponse().read()
+    connection.close()
+    server.stop()
+    assert "geheim" not in server.output
+
+
+# ------------------------------------------------------------------ what is written down
+
+
+def test_the_example_names_every_required_setting_and_no_unknown_one() -> None:
+    text = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
+    assert named <= set(config.setting_names().values())
+    required = {
+        "AUTH0_DOMAIN", "OIDC_ISSUER", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET", "AUTH0_SECRET",
+        "APP_BASE_URL", "BFF_API_URL",
+    }  # fmt: skip
+    assert required <= named
+
+
+def test_the_example_has_no_secret_that_somebody_might_keep() -> None:
+    text = (ROOT / ".env.example").read_text()
+    assert re.search(r"^AUTH0_SECRET=$", text, re.MULTILINE)
+    assert re.search(r"^AUTH0_CLIENT_SECRET=$", text, re.MULTILINE)

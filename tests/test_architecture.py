@@ -1,0 +1,123 @@
+"""Does the code keep the rules of the house that import-linter can't express?
+
+Which file may import which is in `pyproject.toml` (`make check` asks import-linter).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_LINES = 300
+MAX_TEST_LINES = 400
+"""A table of hostile input is long, and easy to read all the same."""
+LONGER_FILES = {
+    "bff/config.py": "one table of all settings, each with its text and rule",
+}
+"""Path and reason. Any other file that outgrows the limit becomes a package of the same name."""
+
+FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|managers?|misc|common)($|_)")
+READS_THE_ENVIRONMENT = {
+    "bff/config.py": "reads the settings",
+    "bff/cli.py": "takes the secrets out of a worker's environment",
+    "bff/proxy/fields.py": "tells the server's variables from the client's fields",
+}
+
+
+def python_files(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+    yield ROOT / "wsgi.py"
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def production_files() -> list[Path]:
+    return [path for path in python_files("bff") if not name(path).startswith("bff/demo/")]
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere in *tree*, with what is taken from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name their module in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@pytest.mark.parametrize("path", production_files(), ids=name)
+def test_production_code_imports_neither_tests_nor_the_demo(path: Path) -> None:
+    """But for the command that starts the demo, and that one not before it is asked for."""
+    allowed = {"bff.demo.launch.main"} if name(path) == "bff/cli.py" else set()
+    found = {one for one in imported(parsed(path)) if re.match(r"(tests|bff\.demo)\b", one)}
+    assert found <= allowed
+    at_import = {one for node in parsed(path).body for one in imported_by_statement(node)}
+    assert not any(one.startswith("bff.demo") for one in at_import)
+
+
+def imported_by_statement(node: ast.stmt) -> set[str]:
+    return set(imported(node)) if isinstance(node, ast.Import | ast.ImportFrom) else set()
+
+
+def test_a_production_start_loads_nothing_of_the_demo() -> None:
+    """ASVS 15.2.3."""
+    code = "import sys, bff, bff.cli; print([m for m in sys.modules if m.startswith('bff.demo')])"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bff/demo").rglob("*.py")), ids=name)
+def test_the_demo_knows_nothing_of_the_rest(path: Path) -> None:
+    """It starts the BFF as anybody would: as a process, with settings."""
+    own = {one for one in imported(parsed(path)) if one.split(".")[0] == "bff"}
+    assert all(one.startswith("bff.demo") for one in own), own
+    assert not any(one.startswith("tests") for one in imported(parsed(path)))
+
+
+@pytest.mark.parametrize("path", sorted(set(python_files("bff", "tests"))), ids=name)
+def test_a_file_answers_one_question(path: Path) -> None:
+    """It isn't long, its name says something, and its docstring comes first."""
+    lines = len(path.read_text().splitlines())
+    assert lines <= limit(path) or name(path) in LONGER_FILES, f"{lines} lines"
+    assert not FORBIDDEN_NAMES.search(path.stem)
+    if path.stem != "__init__" or lines:
+        assert ast.get_docstring(parsed(path)), "the module has no docstring"
+
+
+def limit(path: Path) -> int:
+    return MAX_TEST_LINES if path.stem.startswith("test_") else MAX_LINES
+
+
+def test_the_list_of_longer_files_is_up_to_date() -> None:
+    for path in LONGER_FILES:
+        assert len((ROOT / path).read_text().splitlines()) > limit(ROOT / path)
+
+
+@pytest.mark.parametrize("path", production_files(), ids=name)
+def test_only_the_settings_read_the_environment(path: Path) -> None:
+    reads = {
+        node.attr
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+        and node.attr in {"environ", "environb", "getenv", "putenv", "unsetenv"}
+    }
+    from_os = {one for one in imported(parsed(path)) if re.match(r"os\.(environ|getenv)", one)}
+    assert bool(reads | from_os) == (name(path) in READS_THE_ENVIRONMENT)
