@@ -1,0 +1,205 @@
+"""Promise 5: Redis or the provider failing is a 503; nobody is signed out, and nobody let in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+import requests
+
+from tests.support.ageing import age_access_token
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import Cluster
+from tests.support.scale import rounds
+
+REPLICAS = 2
+REDIS_TIMEOUT_SECONDS = 1.0
+PROVIDER_TIMEOUT_SECONDS = 1.0
+PAUSE_SECONDS = rounds(full=10, reduced=4)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    env = {"BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS)}
+    with Cluster(REPLICAS, env=env) as started:
+        yield started
+
+
+def refused_kindly(answer: requests.Response, code: str) -> None:
+    """A 503 that says when to come back and leaves the cookie alone."""
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "Set-Cookie" not in answer.headers
+    assert answer.json()["code"] == code
+
+
+@contextmanager
+def traffic(browser: BrowserClient) -> Iterator[list[tuple[requests.Response, float]]]:
+    """Requests to all replicas, one after the other, until the block ends."""
+    answers: list[tuple[requests.Response, float]] = []
+    going = True
+
+    def run(replica: int) -> None:
+        while going:
+            began = time.monotonic()
+            answer = browser.api("/items", replica=replica)
+            answers.append((answer, time.monotonic() - began))
+
+    threads = [Thread(target=run, args=(i,)) for i in range(REPLICAS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        going = False
+        for thread in threads:
+            thread.join()
+
+
+def wait_for(check: Callable[[], bool], timeout_seconds: float = 20) -> None:
+    """Wait until *check* is true."""
+    give_up_at = time.monotonic() + timeout_seconds
+    while not check():
+        assert time.monotonic() < give_up_at, "it never came"
+
+
+@pytest.mark.parametrize("kind", ["paused", "stopped", "killed"])
+def test_promise_5_redis_failing_in_the_middle_of_traffic(cluster: Cluster, kind: str) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    slowest = {"paused": REDIS_TIMEOUT_SECONDS + 1, "stopped": 2.0, "killed": 2.0}[kind]
+    with traffic(browser) as answers:
+        wait_for(lambda: len(answers) >= 4)
+        if kind == "paused":
+            cluster.redis.pause()
+            time.sleep(PAUSE_SECONDS)  # The length of the outage is what is tested.
+            cluster.redis.resume()
+        else:
+            cluster.redis.stop() if kind == "stopped" else cluster.redis.kill()
+            wait_for(lambda: answers[-1][0].status_code == 503)
+            cluster.redis.start_again()
+        wait_for(lambda: all(a.status_code == 200 for a, _ in answers[-4:]))
+    statuses = {answer.status_code for answer, _ in answers}
+    assert statuses == {200, 503}, statuses
+    for answer, seconds in answers:
+        if answer.status_code == 503:
+            refused_kindly(answer, "store_unavailable")
+            assert seconds < slowest, f"an answer took {seconds:.1f} s"
+    assert all(browser.profile(replica=i).status_code == 200 for i in range(REPLICAS))
+
+
+def test_promise_5_without_redis_nobody_is_let_in_and_nobody_out(cluster: Cluster) -> None:
+    browser, stranger = cluster.browser(), cluster.browser()
+    browser.log_in()
+    cluster.redis.stop()
+    try:
+        refused_kindly(browser.profile(), "store_unavailable")
+        refused_kindly(browser.fetch("GET", "/auth/sessions"), "store_unavailable")
+        refused_kindly(browser.log_out(), "not_signed_out")
+        assert stranger.profile().status_code == 401
+        assert stranger.api("/items").status_code == 401
+        made_up = {"Cookie": f"session={'A' * 43}"}
+        refused_kindly(stranger.fetch("GET", "/api/items", headers=made_up), "store_unavailable")
+        assert requests.get(cluster.url() + "/readyz", timeout=5).status_code == 503
+        assert requests.get(cluster.url() + "/healthz", timeout=5).status_code == 200
+    finally:
+        cluster.redis.start_again()
+    assert browser.api("/items").status_code == 200
+
+
+def test_promise_5_a_sign_in_that_redis_could_not_take_is_revoked_and_says_so(
+    cluster: Cluster,
+) -> None:
+    from tests.support.provider_form import sign_in_at_provider
+
+    browser = cluster.browser()
+    location = sign_in_at_provider(
+        browser.at_provider, browser.authorize_url(), "demo@example.com", "demo"
+    )
+    known = {token["value"] for token in cluster.issued("refresh_token")}
+    cluster.redis.stop()
+    try:
+        answer = browser.come_back(location)
+        assert answer.status_code == 503
+        assert browser.cookie is None
+    finally:
+        cluster.redis.start_again()
+    [new] = [t for t in cluster.issued("refresh_token") if t["value"] not in known]
+    wait_for(lambda: state_of(cluster, new["value"]) == "revoked")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"do": "status", "status": 503, "headers": {"Retry-After": "3"}},
+        {"do": "status", "status": 429},
+        {"do": "hang"},
+        {"do": "drop_before"},
+        {"do": "garbage"},
+    ],
+    ids=lambda order: str(order.get("status", order["do"])),
+)
+def test_promise_5_the_provider_failing_when_a_refresh_is_due(
+    cluster: Cluster, order: dict[str, object]
+) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    cluster.control("POST", "orders", endpoint="token", times=100, **order)
+    try:
+        age_access_token(cluster, browser.cookie, 30)
+        assert browser.api("/items").status_code == 200, "the old token serves while it lives"
+        forget_failures(cluster)
+        age_access_token(cluster, browser.cookie, 0)
+        began = time.monotonic()
+        answer = browser.api("/items")
+        # One retry where the request was sent and no answer came.
+        assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS + 1
+        refused_kindly(answer, "provider_unavailable")
+        assert browser.profile().status_code == 200, "nobody is signed out"
+    finally:
+        cluster.control("DELETE", "orders")
+    forget_failures(cluster)
+    assert browser.api("/items").status_code == 200
+
+
+def test_promise_5_the_provider_gone_when_a_refresh_is_due(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    age_access_token(cluster, browser.cookie, 0)
+    cluster.provider.pause()
+    try:
+        began = time.monotonic()
+        refused_kindly(browser.api("/items"), "provider_unavailable")
+        assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS + 1
+    finally:
+        cluster.provider.resume()
+    forget_failures(cluster)
+    assert browser.api("/items").status_code == 200
+
+
+def test_promise_5_invalid_client_is_our_fault_and_signs_nobody_out(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    age_access_token(cluster, browser.cookie, 0)
+    order = {"do": "status", "status": 401, "body": {"error": "invalid_client"}}
+    cluster.control("POST", "orders", endpoint="token", times=1, **order)
+    answer = browser.api("/items")
+    assert (answer.status_code, answer.json()["code"]) == (502, "provider_misconfigured")
+    assert "Set-Cookie" not in answer.headers
+    forget_failures(cluster)
+    assert browser.api("/items").status_code == 200
+
+
+def forget_failures(cluster: Cluster) -> None:
+    """Let the moment pass for which a failure is remembered."""
+    for name in cluster.keys("failure"):
+        cluster.store().delete(name)
+
+
+def state_of(cluster: Cluster, refresh_token: str) -> str:
+    """How the provider sees a refresh token."""
+    [found] = [t for t in cluster.issued("refresh_token") if t["value"] == refresh_token]
+    return str(found["state"])
