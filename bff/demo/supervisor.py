@@ -22,6 +22,7 @@ from bff.demo.guardian import Guardian
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.02
+GRACE_SECONDS = 8.0
 
 
 class StopAsked(Exception):
@@ -36,7 +37,7 @@ class Supervisor:
         self._stops: list[Callable[[], object]] = []
         self._children: list[Child] = []
         self._wake = threading.Event()
-        self._asked = 0
+        self._asked = False
         self._former: dict[int, Any] = {}
 
     def __enter__(self) -> Supervisor:
@@ -111,10 +112,9 @@ class Supervisor:
                 raise child.failure("ended")
 
     def _ask(self, *_: object) -> None:
-        self._asked += 1
+        self._asked = True
         self._wake.set()
 
     def _end(self, child: Child) -> None:
-        # Who asks twice is in a hurry.
         if child.started:
-            child.stop(grace_seconds=8.0 if self._asked < 2 else 0.1)
+            child.stop(GRACE_SECONDS)
