@@ -1,9 +1,12 @@
 """Steering the demo provider: orders to fail, counts, forgeries, keys, and the process."""
 
+import base64
+import hmac
 import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,6 +108,9 @@ def test_hang_ends_when_the_client_leaves(client: ProviderClient) -> None:
     client.control("POST", "orders", endpoint="discovery", do="hang")
     with pytest.raises(requests.ReadTimeout):
         discovery(client, timeout=SHORT_SECONDS)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while "discovery.client_left" not in client.counts():
+        assert time.monotonic() < deadline, "the provider still holds the call"
     assert discovery(client).status_code == 200
 
 
@@ -178,6 +184,14 @@ def test_algorithms_are_forged(client: ProviderClient, alg: str, stated: str) ->
         jwt.decode(id_token, published_keys(client), ["RS256"])
 
 
+def test_symmetric_signature_is_made_with_the_published_key(client: ProviderClient) -> None:
+    client.control("POST", "id_token", alg="HS256-with-public-key")
+    signed, _, signature = client.tokens()["id_token"].rpartition(".")
+    public_key = published_keys(client).keys[0].as_pem(private=False)
+    expected = hmac.digest(public_key, signed.encode(), "sha256")
+    assert base64.urlsafe_b64decode(signature + "=") == expected
+
+
 def test_authorization_response_is_forged(client: ProviderClient) -> None:
     client.control("POST", "authorize", iss="wrong", state="another")
     forged = client.sign_in()
@@ -208,11 +222,13 @@ def test_rotated_keys_are_published_beside_the_old_ones(client: ProviderClient) 
 def test_connection_is_kept_open(client: ProviderClient) -> None:
     with requests.Session() as session:
         for _ in range(3):
-            assert session.post(f"{client.issuer}unknown", data="x" * 99).status_code == 404
+            url = f"{client.issuer}.well-known/jwks.json"
+            assert session.post(url, data="x" * 99).status_code == 405
+            assert session.get(url).status_code == 200
         pools = cast(requests.adapters.HTTPAdapter, session.get_adapter(client.issuer))
         (key,) = pools.poolmanager.pools.keys()
         pool = pools.poolmanager.pools[key]
-        assert (pool.num_connections, pool.num_requests) == (1, 3)
+        assert (pool.num_connections, pool.num_requests) == (1, 6)
 
 
 def published_keys(client: ProviderClient) -> KeySet:

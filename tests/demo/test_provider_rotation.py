@@ -1,13 +1,19 @@
 """Refresh tokens at the demo provider: rotation, reuse, overlap, lifetime, revocation."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import pytest
 import requests
 
+from bff.demo.provider.records import SignIn
+from bff.demo.provider.tokens import TokenMint
 from tests.support.provider_client import ProviderClient, StartClient, header_and_claims
 
 OVERLAP_SECONDS = 60
+MEETING_SECONDS = 0.5
 BAD_REFRESH_TOKEN = {
     "error": "invalid_grant",
     "error_description": "Unknown or invalid refresh token.",
@@ -64,6 +70,28 @@ def test_four_at_once_without_overlap_give_one_200_and_a_dead_family(
     assert counts["token.refresh_token.ok"] == 1
     assert counts["token.refresh_token.invalid_grant"] == 4
     assert counts["token.reuse_detected"] == 1
+
+
+def test_two_exchanges_never_run_at_the_same_time(
+    start_client: StartClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start_client(overlap_seconds=OVERLAP_SECONDS)
+    refresh_token = client.tokens()["refresh_token"]
+    meeting = threading.Barrier(2)
+    met: list[bool] = []
+    mint = TokenMint.bearer_token
+
+    def waiting_for_another(self: TokenMint, sign_in: SignIn, scope: str) -> dict[str, Any]:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(MEETING_SECONDS)
+            met.append(True)
+        return mint(self, sign_in, scope)
+
+    monkeypatch.setattr(TokenMint, "bearer_token", waiting_for_another)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(client.refresh, [refresh_token] * 2))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert not met
 
 
 def test_each_reuse_in_the_overlap_mints_another_live_token(start_client: StartClient) -> None:

@@ -269,9 +269,12 @@ def test_cookie_is_out_of_reach_of_scripts(start_client: StartClient) -> None:
     assert "SameSite=Lax" in cookie
 
 
-def test_wrong_secret_is_401_invalid_client(start_client: StartClient) -> None:
+@pytest.mark.parametrize("wrong", [{"client_secret": "wrong"}, {"client_id": "unknown"}])
+def test_wrong_client_is_401_invalid_client(
+    start_client: StartClient, wrong: dict[str, str]
+) -> None:
     client = start_client()
-    answer = client.token(grant_type="refresh_token", refresh_token="x", client_secret="wrong")
+    answer = client.token(grant_type="refresh_token", refresh_token="x", **wrong)
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 

@@ -79,7 +79,7 @@ class _AuthorizeEndpoint:
         if session is None or not max_age.isdecimal():
             return session
         age_seconds = self._state.now() - session.auth_time
-        return session if age_seconds <= int(max_age) and max_age != "0" else None
+        return session if age_seconds < int(max_age) else None
 
     def _grant(self, grant: Any, session: SSOSession | None) -> Response:
         if session is not None and session.user.blocked:

@@ -29,6 +29,9 @@ def counted(state: ProviderState, endpoint: str) -> Callable[[View], View]:
                 return view()
             state.counts.add(f"{endpoint}.order.{order.do}")
             answer = make_response(view()) if order.act and order.do != "delay" else None
+            if order.do == "hang" and not _held_until_released(order):
+                state.counts.add(f"{endpoint}.client_left")
+                return _hang_up()
             return _carry_out(order, answer, view)
 
         return call
@@ -42,7 +45,6 @@ def _carry_out(order: Order, answer: Response | None, view: View) -> ResponseRet
             order.released.wait(order.seconds)
             return view()
         case "hang":
-            _hold(order)
             return answer or view()
         case "drip" if answer is not None:
             return _drip(answer, order)
@@ -74,12 +76,14 @@ def _connection() -> socket.socket:
     return connection
 
 
-def _hold(order: Order) -> None:
+def _held_until_released(order: Order) -> bool:
+    """False if the client left before."""
     connection = _connection()
     while not order.released.wait(LOOK_AT_CLIENT_SECONDS):
         readable, _, _ = select.select([connection], [], [], 0)
         if readable and not connection.recv(1, socket.MSG_PEEK):
-            return
+            return False
+    return True
 
 
 def _hang_up() -> Response:
