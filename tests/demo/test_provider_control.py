@@ -187,7 +187,9 @@ def test_algorithms_are_forged(client: ProviderClient, alg: str, stated: str) ->
 def test_symmetric_signature_is_made_with_the_published_key(client: ProviderClient) -> None:
     client.control("POST", "id_token", alg="HS256-with-public-key")
     signed, _, signature = client.tokens()["id_token"].rpartition(".")
-    public_key = published_keys(client).keys[0].as_pem(private=False)
+    key = published_keys(client).keys[0]
+    assert isinstance(key, RSAKey)
+    public_key = key.as_pem(private=False)
     expected = hmac.digest(public_key, signed.encode(), "sha256")
     assert base64.urlsafe_b64decode(signature + "=") == expected
 
