@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Literal
@@ -29,6 +30,13 @@ REASON_MAX_CHARACTERS = 200
 
 counts: Counter[tuple[str, str]] = Counter()
 """How often each (event, outcome) happened in this process, for a metrics endpoint to read."""
+
+
+def request_id() -> str:
+    """The id by which the request being served is found in every log; made when first needed."""
+    if "request_id" not in g:
+        g.request_id = secrets.token_hex(8)
+    return str(g.request_id)
 
 
 def record(
@@ -56,6 +64,6 @@ def record(
         "reason": reason[:REASON_MAX_CHARACTERS],
         "session": session_key[:HASH_PREFIX_CHARACTERS] if session_key else None,
         "status": status,
-        "request_id": getattr(g, "request_id", None) if has_request_context() else None,
+        "request_id": request_id() if has_request_context() else None,
     }
     log.log(logging.INFO if outcome == "ok" else logging.WARNING, json.dumps(line))

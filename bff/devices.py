@@ -30,7 +30,10 @@ def create_blueprint(guard: Guard, sessions: Sessions) -> Blueprint:
     @blueprint.get("/auth/sessions")
     def list_sessions() -> Response:
         mine = guard.session(slide=False)
-        return jsonify(sessions=[_described(s, mine, sessions) for s in sessions.of_user(mine)])
+        found = [_described(session, mine, sessions) for session in sessions.of_user(mine)]
+        response = jsonify(sessions=found)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     @blueprint.delete("/auth/sessions/<public_id>")
     def end_session(public_id: str) -> tuple[str, int]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from bff import audit, pages
@@ -30,7 +29,7 @@ def install(app: Flask) -> None:
 
 def answer(error: BFFError) -> Response:
     """The answer for *error*, in the form that the caller understands."""
-    reference = reference_id()
+    reference = audit.request_id()
     level = logging.ERROR if error.status == 500 else logging.INFO
     log.log(level, "%s %s: %s [%s]", error.status, error.code, error.detail, reference)
     response = _page(error, reference) if pages.wants_page(request) else _problem(error, reference)
@@ -39,13 +38,6 @@ def answer(error: BFFError) -> Response:
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
-
-
-def reference_id() -> str:
-    """The id by which this request is found in the log."""
-    if "request_id" not in g:
-        g.request_id = secrets.token_hex(8)
-    return str(g.request_id)
 
 
 def _problem(error: BFFError, reference: str) -> Response:
@@ -90,5 +82,5 @@ def _from_werkzeug(error: HTTPException) -> Response:
 def _unexpected(error: Exception) -> Response:
     """The last resort (ASVS 16.5.4): nothing of it reaches the caller."""
     audit.record("unexpected_error", "failed", reason=type(error).__name__)
-    log.error("unexpected error [%s]", reference_id(), exc_info=error)
+    log.error("unexpected error [%s]", audit.request_id(), exc_info=error)
     return answer(BFFError(type(error).__name__))

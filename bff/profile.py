@@ -18,7 +18,9 @@ def create_blueprint(guard: Guard, sessions: Sessions) -> Blueprint:
     @blueprint.get("/auth/profile")
     def profile() -> Response:
         session = guard.session(slide=request.args.get("slide") == "true")
-        return jsonify(described(session, sessions.public_id(session)))
+        response = jsonify(described(session, sessions.public_id(session)))
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     return blueprint
 

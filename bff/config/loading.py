@@ -1,0 +1,67 @@
+"""Where do settings come from, and how is everything that is wrong with them told at once?"""
+
+from __future__ import annotations
+
+import difflib
+import os
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from bff.config.settings import Config
+from bff.errors import ConfigError
+
+
+def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env") -> Config:
+    """Read and check all settings.
+
+    Args:
+        environ: Used instead of the process's environment (tests, the demo); no file is read then.
+        env_file: A dotenv file to read besides the environment.
+
+    Raises:
+        ConfigError: Something is wrong; it lists everything that is.
+    """
+    if environ is None:
+        from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
+        environ = from_file | dict(os.environ)
+    problems = _unknown_names(environ)
+    try:
+        config = Config.model_validate(_known(environ))
+    except ValidationError as error:
+        raise ConfigError(problems + _described(error)) from None
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def setting_names() -> dict[str, str]:
+    """The environment variable of every field: `{field: variable}`, in the table's order."""
+    return {name: str(field.alias) for name, field in Config.model_fields.items()}
+
+
+def _known(environ: dict[str, str]) -> dict[str, str]:
+    aliases = set(setting_names().values())
+    return {name: value for name, value in environ.items() if name in aliases and value}
+
+
+def _unknown_names(environ: dict[str, str]) -> list[str]:
+    """A misspelt `BFF_…` would silently leave a default in force, so it is an error."""
+    known = set(setting_names().values())
+    problems = []
+    for name in sorted(environ):
+        if name.startswith("BFF_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name}: no such setting" + (f"; {near[0]}?" if near else ""))
+    return problems
+
+
+def _described(error: ValidationError) -> list[str]:
+    names = setting_names()
+    problems: list[str] = []
+    for item in error.errors(include_url=False, include_input=False):
+        text = "is missing" if item["type"] == "missing" else item["msg"]
+        # A default that was found wrong is reported under the field's name.
+        name = str(item["loc"][0])
+        problems.append(f"{names.get(name, name)}: {text.removeprefix('Value error, ')}")
+    return problems

@@ -1,0 +1,116 @@
+"""What makes the value of a setting wrong, looked at alone?
+
+Each type here is the check of one kind of value; its message is shown after the setting's name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+MIN_SECRET_CHARACTERS = 32
+ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _sealing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    make_one = "make one with: openssl rand -hex 32"
+    if not value:
+        raise ValueError(f"needs at least one key; {make_one}")
+    if any(len(key.get_secret_value()) < MIN_SECRET_CHARACTERS for key in value):
+        raise ValueError(f"each key needs {MIN_SECRET_CHARACTERS} characters or more; {make_one}")
+    return value
+
+
+def _domain(value: str) -> str:
+    if "/" in value or ":" in value or not value.strip("."):
+        raise ValueError("is a bare host name such as example.eu.auth0.com, without https://")
+    return value
+
+
+def _issuer(value: str) -> str:
+    parts = _url(value)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+        raise ValueError("must be https unless it is on the loopback")
+    return value
+
+
+def _origin(value: str) -> str:
+    parts = _url(value)
+    if parts.path not in ("", "/"):
+        raise ValueError("is an origin without a path, such as https://app.example.com")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+        raise ValueError("must be https unless it is on localhost, 127.0.0.1 or [::1]")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _upstream_url(value: str) -> str:
+    _url(value)
+    return value.rstrip("/")
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return value
+
+
+def _scope(value: str) -> str:
+    if "openid" not in value.split():
+        raise ValueError("must contain openid")
+    return value
+
+
+def _algorithms(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not set(value) <= ALGORITHMS:
+        raise ValueError(f"must be some of {', '.join(sorted(ALGORITHMS))}")
+    return value
+
+
+def _spa_folder(value: Path) -> Path:
+    if not (value / "index.html").is_file():
+        raise ValueError("is not a folder with an index.html in it")
+    return value
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for network in value:
+        ipaddress.ip_network(network, strict=False)
+    return value
+
+
+def _url(value: str) -> SplitResult:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if parts.username or parts.password or any(c <= " " or c == "\\" for c in value):
+        raise ValueError("must have no user name, blanks or backslashes in it")
+    if parts.query or parts.fragment:
+        raise ValueError("must have no query and no fragment")
+    _ = parts.port  # Raises ValueError for a port that is no number.
+    return parts
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Algorithms = Annotated[Words, AfterValidator(_algorithms)]
+Networks = Annotated[Words, AfterValidator(_networks)]
+SealingKeys = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_split), AfterValidator(_sealing_keys)
+]
+Domain = Annotated[str, AfterValidator(_domain)]
+Issuer = Annotated[str, AfterValidator(_issuer)]
+Origin = Annotated[str, AfterValidator(_origin)]
+UpstreamURL = Annotated[str, AfterValidator(_upstream_url)]
+RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]
+Scope = Annotated[str, AfterValidator(_scope)]
+SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

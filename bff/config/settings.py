@@ -1,0 +1,191 @@
+"""Which settings are there, in which unit, with which default?
+
+One field each, with its environment variable and a sentence. What makes a value wrong stands in
+`rules`; rules between two settings are below the fields.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+from bff.config import rules
+
+Seconds = Annotated[int, Field(ge=1)]
+
+
+class Config(BaseModel):
+    """The settings of one BFF. Field order is the order of the README's table."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    # ------------------------------------------------------------ the provider
+    auth0_domain: rules.Domain | None = Field(None, alias="AUTH0_DOMAIN")
+    """The tenant's domain, such as `example.eu.auth0.com`. This or `OIDC_ISSUER` is required."""
+    oidc_issuer: rules.Issuer | None = Field(None, alias="OIDC_ISSUER", validate_default=True)
+    """The issuer of any other OpenID provider, to the letter (a trailing slash counts)."""
+    client_id: str = Field(alias="AUTH0_CLIENT_ID")
+    """The application's client id. Required."""
+    client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
+        "client_secret_post", alias="AUTH0_CLIENT_AUTH"
+    )
+    """How we prove who we are at the token endpoint."""
+    client_secret: SecretStr | None = Field(
+        None, alias="AUTH0_CLIENT_SECRET", validate_default=True
+    )
+    """The application's client secret. Required unless `private_key_jwt` is used."""
+    client_private_key_file: Path | None = Field(
+        None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE", validate_default=True
+    )
+    """A PEM or JWK file with the private key for `private_key_jwt`."""
+    audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
+    """The API's identifier; without it Auth0 issues an opaque access token."""
+    scope: rules.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
+    """What is asked for at sign-in; `openid` is required, `offline_access` gives refresh."""
+    federated_logout: bool = Field(False, alias="AUTH0_FEDERATED_LOGOUT")
+    """Sign out of the upstream identity provider too (Auth0's `federated`)."""
+    id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")
+    """Send `id_token_hint` at logout. An ID token then passes through the browser's address bar."""
+    id_token_algorithms: rules.Algorithms = Field(
+        ("RS256", "PS256", "ES256"), alias="BFF_ID_TOKEN_ALGORITHMS"
+    )
+    """Signature algorithms accepted for ID tokens, comma-separated; never `none` or HMAC."""
+    clock_skew_seconds: Annotated[int, Field(ge=0, le=120)] = Field(
+        10, alias="BFF_CLOCK_SKEW_SECONDS"
+    )
+    """How far the provider's clock may be off, in seconds."""
+    provider_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        5.0, alias="BFF_PROVIDER_TIMEOUT_SECONDS"
+    )
+    """The whole time one call to the provider may take, in seconds."""
+    refresh_before_seconds: Annotated[int, Field(ge=0)] = Field(
+        60, alias="BFF_REFRESH_BEFORE_SECONDS"
+    )
+    """How long before its end an access token is renewed; never more than a fifth of its life."""
+    refresh_token_lifetime_seconds: Seconds = Field(
+        30 * 86_400, alias="BFF_REFRESH_TOKEN_LIFETIME_SECONDS"
+    )
+    """How long a refresh token lives at the provider: how long a revocation is retried."""
+
+    # ------------------------------------------------------------ this application
+    app_base_url: rules.Origin = Field(alias="APP_BASE_URL")
+    """Where browsers find this application, such as `https://app.example.com`. Required."""
+    api_url: rules.UpstreamURL = Field(alias="BFF_API_URL")
+    """What `/api/*` goes to, such as `http://api.internal:8080/v1`. Required."""
+    secrets: rules.SealingKeys = Field(alias="AUTH0_SECRET")
+    """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
+    redis_url: rules.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
+    """Where sessions are kept; `rediss://` for TLS."""
+    redis_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
+        1.0, alias="BFF_REDIS_TIMEOUT_SECONDS"
+    )
+    """How long one command to Redis may take, in seconds."""
+    redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = Field(
+        "bff", alias="BFF_REDIS_PREFIX"
+    )
+    """What every key in Redis begins with."""
+    spa_dir: rules.SPAFolder | None = Field(None, alias="BFF_SPA_DIR")
+    """The folder with the built single-page app (`index.html` in it)."""
+    csp: str | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
+    """Replaces the default Content-Security-Policy of pages and files."""
+    profile_claims: rules.Words = Field(
+        (
+            "sub", "name", "given_name", "family_name", "nickname", "preferred_username", "email",
+            "email_verified", "picture", "locale", "org_id", "org_name",
+        ),
+        alias="BFF_PROFILE_CLAIMS",
+    )  # fmt: skip
+    """The ID token's claims that `/auth/profile` shows, comma-separated."""
+
+    # ------------------------------------------------------------ the session
+    session_idle_seconds: Seconds = Field(86_400, alias="BFF_SESSION_IDLE_SECONDS")
+    """A session ends after this time without a request."""
+    session_absolute_seconds: Seconds = Field(
+        7 * 86_400, alias="BFF_SESSION_ABSOLUTE_SECONDS", validate_default=True
+    )
+    """A session ends this long after the sign-in, whatever happens."""
+    session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
+    """Keep the cookie when the browser is closed."""
+
+    # ------------------------------------------------------------ the proxy
+    upstream_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+        30.0, alias="BFF_UPSTREAM_TIMEOUT_SECONDS"
+    )
+    """How long the upstream may take to begin its answer, in seconds."""
+    request_max_bytes: Annotated[int, Field(ge=0)] = Field(
+        100 * 1024 * 1024, alias="BFF_REQUEST_MAX_BYTES"
+    )
+    """The largest request body that `/api` takes, in bytes; 0 for no limit."""
+    require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
+    """Demand `X-CSRF: 1` of every `/api` request; excludes EventSource and download links."""
+    trusted_proxies: rules.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
+    """Addresses or networks whose `X-Forwarded-For` is believed, comma-separated."""
+
+    # ------------------------------------------------------------ rules between settings
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _one_provider(cls, value: str | None, info: ValidationInfo) -> str | None:
+        domain = info.data.get("auth0_domain")
+        if value is None and domain is None and "auth0_domain" in info.data:
+            raise ValueError("is missing, and so is AUTH0_DOMAIN; one of them is required")
+        if value is not None and domain is not None:
+            raise ValueError("can't be set together with AUTH0_DOMAIN")
+        return value
+
+    @field_validator("client_secret")
+    @classmethod
+    def _secret_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("client_auth", "private_key_jwt") != "private_key_jwt":
+            raise ValueError("is missing")
+        return value
+
+    @field_validator("client_private_key_file")
+    @classmethod
+    def _key_given(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("client_auth") == "private_key_jwt" and not (value and value.is_file()):
+            raise ValueError("must name a readable file when private_key_jwt is used")
+        return value
+
+    @field_validator("session_absolute_seconds")
+    @classmethod
+    def _idle_within(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("session_idle_seconds", 0):
+            raise ValueError("must not be less than BFF_SESSION_IDLE_SECONDS")
+        return value
+
+    # ------------------------------------------------------------ what follows from them
+    @property
+    def issuer(self) -> str:
+        """The issuer to the letter; Auth0's ends with a slash."""
+        return self.oidc_issuer or f"https://{self.auth0_domain}/"
+
+    @property
+    def issuer_origin(self) -> str:
+        """Scheme, host and port of the provider, for the Content-Security-Policy."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach us over https; decides cookie names and HSTS."""
+        return self.app_base_url.startswith("https://")
+
+    @property
+    def redirect_uri(self) -> str:
+        """What is registered at the provider as callback URL."""
+        return f"{self.app_base_url}/auth/callback"
+
+    @property
+    def post_logout_redirect_uri(self) -> str:
+        """What is registered at the provider as logout URL."""
+        return f"{self.app_base_url}/auth/logged-out"

@@ -1,0 +1,158 @@
+"""Every wrong setting is named, all at once, and no secret is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bff.config import load
+from bff.errors import ConfigError
+
+SECRET = "a-secret-that-must-not-be-shown-0123456789"
+GOOD = {
+    "AUTH0_DOMAIN": "example.eu.auth0.com",
+    "AUTH0_CLIENT_ID": "client",
+    "AUTH0_CLIENT_SECRET": SECRET,
+    "AUTH0_SECRET": SECRET,
+    "APP_BASE_URL": "https://app.example.com",
+    "BFF_API_URL": "https://api.example.com/v1/",
+}
+
+
+def problems(**changes: str | None) -> list[str]:
+    """What `load` complains about, with these changes to good settings."""
+    environ = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    with pytest.raises(ConfigError) as caught:
+        load(environ)
+    return caught.value.problems
+
+
+def test_good_settings_load_and_say_what_follows_from_them() -> None:
+    config = load(GOOD)
+    assert config.issuer == "https://example.eu.auth0.com/"
+    assert config.redirect_uri == "https://app.example.com/auth/callback"
+    assert config.api_url == "https://api.example.com/v1"
+    assert config.https
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("AUTH0_DOMAIN", "https://example.eu.auth0.com", "bare host name"),
+        ("AUTH0_DOMAIN", "example.eu.auth0.com/", "bare host name"),
+        ("OIDC_ISSUER", "https://other.example", "together with AUTH0_DOMAIN"),
+        ("AUTH0_CLIENT_ID", None, "is missing"),
+        ("AUTH0_CLIENT_ID", "", "is missing"),
+        ("AUTH0_CLIENT_SECRET", None, "is missing"),
+        ("AUTH0_CLIENT_AUTH", "none", "client_secret_post"),
+        ("AUTH0_SECRET", None, "is missing"),
+        ("AUTH0_SECRET", "short", "32 characters"),
+        ("AUTH0_SECRET", f"{SECRET},short", "32 characters"),
+        ("AUTH0_SECRET", ",", "at least one key"),
+        ("AUTH0_SCOPE", "profile email", "must contain openid"),
+        ("AUTH0_FEDERATED_LOGOUT", "perhaps", "boolean"),
+        ("APP_BASE_URL", None, "is missing"),
+        ("APP_BASE_URL", "http://app.example.com", "must be https"),
+        ("APP_BASE_URL", "http://localhost.evil.example", "must be https"),
+        ("APP_BASE_URL", "https://app.example.com/path", "without a path"),
+        ("APP_BASE_URL", "app.example.com", "http:// or https://"),
+        ("APP_BASE_URL", "https://user@app.example.com", "no user name"),
+        ("APP_BASE_URL", "https://app.example.com:99999", "out of range"),
+        ("BFF_API_URL", None, "is missing"),
+        ("BFF_API_URL", "ftp://api.example.com", "http:// or https://"),
+        ("BFF_API_URL", "https://api.example.com/?a=b", "no query"),
+        ("REDIS_URL", "localhost:6379", "redis://"),
+        ("BFF_SPA_DIR", "/nowhere", "index.html"),
+        ("BFF_SESSION_IDLE_SECONDS", "0", "greater than or equal to 1"),
+        ("BFF_SESSION_IDLE_SECONDS", "a day", "integer"),
+        ("BFF_SESSION_ABSOLUTE_SECONDS", "60", "BFF_SESSION_IDLE_SECONDS"),
+        ("BFF_PROVIDER_TIMEOUT_SECONDS", "0", "greater than 0"),
+        ("BFF_REFRESH_BEFORE_SECONDS", "-1", "greater than or equal to 0"),
+        ("BFF_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "nonsense"),
+        ("BFF_ID_TOKEN_ALGORITHMS", "RS256,none", "must be some of"),
+        ("BFF_ID_TOKEN_ALGORITHMS", "HS256", "must be some of"),
+        ("BFF_REDIS_PREFIX", "a:b", "pattern"),
+        ("BFF_CLOCK_SKEW_SECONDS", "3600", "less than or equal to 120"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str | None, says: str) -> None:
+    [problem] = problems(**{name: value})
+    assert problem.startswith(f"{name}: ")
+    assert says in problem
+
+
+def test_another_provider_must_be_https_too() -> None:
+    [problem] = problems(AUTH0_DOMAIN=None, OIDC_ISSUER="http://provider.example/")
+    assert problem.startswith("OIDC_ISSUER: must be https")
+
+
+def test_no_provider_at_all_is_one_problem() -> None:
+    [problem] = problems(AUTH0_DOMAIN=None)
+    assert "AUTH0_DOMAIN" in problem
+
+
+def test_private_key_jwt_needs_a_key_file_and_no_secret(tmp_path: Path) -> None:
+    [problem] = problems(AUTH0_CLIENT_AUTH="private_key_jwt", AUTH0_CLIENT_SECRET=None)
+    assert problem.startswith("AUTH0_CLIENT_PRIVATE_KEY_FILE: ")
+    key = tmp_path / "key.pem"
+    key.write_text("key")
+    environ = GOOD | {
+        "AUTH0_CLIENT_AUTH": "private_key_jwt",
+        "AUTH0_CLIENT_PRIVATE_KEY_FILE": str(key),
+    }
+    del environ["AUTH0_CLIENT_SECRET"]
+    assert load(environ).client_secret is None
+
+
+def test_a_misspelt_setting_is_an_error_with_a_suggestion() -> None:
+    assert problems(BFF_SESION_IDLE_SECONDS="60") == [
+        "BFF_SESION_IDLE_SECONDS: no such setting; BFF_SESSION_IDLE_SECONDS?"
+    ]
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    found = problems(
+        AUTH0_DOMAIN=None,
+        AUTH0_SECRET="x",
+        APP_BASE_URL="http://app.example.com",
+        BFF_API_URL=None,
+        BFF_SESSION_ABSOLUTE_SECONDS="5",
+        BFF_TYPO="1",
+    )
+    assert len(found) == 6
+
+
+def test_an_issuer_is_kept_to_the_letter() -> None:
+    other = GOOD | {"OIDC_ISSUER": "https://provider.example/realms/x"}
+    del other["AUTH0_DOMAIN"]
+    assert load(other).issuer == "https://provider.example/realms/x"
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000"])
+def test_plain_http_is_allowed_on_the_loopback_only(host: str) -> None:
+    assert load(GOOD | {"APP_BASE_URL": f"http://{host}"}).https is False
+
+
+def test_secrets_are_never_shown(caplog: pytest.LogCaptureFixture) -> None:
+    config = load(GOOD | {"REDIS_URL": f"redis://:{SECRET}@localhost:6379/0"})
+    shown = [repr(config), str(config), repr(config.secrets), str(config.model_dump())]
+    for wrong in ("APP_BASE_URL", "AUTH0_CLIENT_AUTH", "BFF_SESSION_IDLE_SECONDS", "REDIS_URL"):
+        shown += problems(**{wrong: SECRET})
+    shown += problems(AUTH0_SECRET=SECRET[:20])
+    assert not any(SECRET[:20] in text for text in shown)
+
+
+def test_the_env_file_is_read_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("\n".join(f"{name}={value}" for name, value in GOOD.items()))
+    for name in GOOD:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AUTH0_CLIENT_ID", "from-environment")
+    config = load(env_file=str(file))
+    assert (config.client_id, config.issuer) == (
+        "from-environment",
+        "https://example.eu.auth0.com/",
+    )

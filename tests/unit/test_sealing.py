@@ -1,0 +1,82 @@
+"""Sealed values open for their own context and key only; hidden names differ by key and purpose."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.errors import SealInvalid
+from bff.sealing import Sealer
+
+OLD, NEW = "o" * 40, "n" * 40
+
+
+@given(st.binary(max_size=300), st.text(max_size=40))
+def test_what_was_sealed_opens(plaintext: bytes, context: str) -> None:
+    sealer = Sealer([NEW, OLD])
+    assert sealer.open(sealer.seal(plaintext, context), context) == plaintext
+    assert sealer.open_text(sealer.seal_text(plaintext, context), context) == plaintext
+
+
+@given(st.binary(max_size=120))
+def test_rubbish_does_not_open(rubbish: bytes) -> None:
+    with pytest.raises(SealInvalid):
+        Sealer([NEW]).open(rubbish, "context")
+
+
+@given(st.text(max_size=120))
+def test_rubbish_text_does_not_open(rubbish: str) -> None:
+    with pytest.raises(SealInvalid):
+        Sealer([NEW]).open_text(rubbish, "context")
+
+
+def test_every_changed_byte_is_noticed() -> None:
+    sealer = Sealer([NEW])
+    sealed = sealer.seal(b"a token", "context")
+    for position in range(len(sealed)):
+        forged = bytearray(sealed)
+        forged[position] ^= 1
+        with pytest.raises(SealInvalid):
+            sealer.open(bytes(forged), "context")
+        with pytest.raises(SealInvalid):
+            sealer.open(sealed[:position], "context")
+
+
+def test_another_context_does_not_open() -> None:
+    sealer = Sealer([NEW])
+    with pytest.raises(SealInvalid):
+        sealer.open(sealer.seal(b"a token", "session a tokens"), "session b tokens")
+
+
+def test_the_newest_key_seals_and_every_key_opens() -> None:
+    before, after = Sealer([OLD]), Sealer([NEW, OLD])
+    assert after.open(before.seal(b"x", "c"), "c") == b"x"
+    with pytest.raises(SealInvalid):
+        before.open(after.seal(b"x", "c"), "c")
+
+
+def test_the_same_plaintext_never_looks_the_same() -> None:
+    sealer = Sealer([NEW])
+    assert len({sealer.seal(b"x", "c") for _ in range(100)}) == 100
+
+
+def test_names_depend_on_key_purpose_and_every_value() -> None:
+    sealer = Sealer([NEW, OLD])
+    names = {
+        sealer.keyed_hash("user", "a", "bc"),
+        sealer.keyed_hash("user", "ab", "c"),
+        sealer.keyed_hash("sid", "a", "bc"),
+        sealer.keyed_hash("user", "a", "bc", ""),
+        Sealer([OLD]).keyed_hash("user", "a", "bc"),
+    }
+    assert len(names) == 5
+    assert sealer.keyed_hashes("user", "a", "bc") == [
+        sealer.keyed_hash("user", "a", "bc"),
+        Sealer([OLD]).keyed_hash("user", "a", "bc"),
+    ]
+
+
+def test_a_sealer_without_keys_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Sealer([])
