@@ -60,8 +60,8 @@ def _readings(path: str) -> list[str]:
 def _check_path(path: str) -> None:
     if "//" in path or "\\" in path or _CONTROL.search(path):
         raise ReturnToInvalid("double slash, backslash or control character in the path")
-    # A parameter after a semicolon belongs to the segment for some servers and not for others.
-    segments = [segment.split(";", 1)[0] for segment in path.split("/")[1:]]
+    # What follows such a character belongs to the segment for some servers and not for others.
+    segments = [re.split(r"[;?#]", segment, maxsplit=1)[0] for segment in path.split("/")[1:]]
     if "." in segments or ".." in segments:
         raise ReturnToInvalid("dot segment in the path")
     if segments[0].casefold() in OWN_FOLDERS:

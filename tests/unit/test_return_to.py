@@ -1,0 +1,120 @@
+"""returnTo leads to a page of our own application, however it is written, or it is refused."""
+
+import re
+from urllib.parse import quote, urljoin, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.config import Config, load
+from bff.errors import ReturnToInvalid
+from bff.return_to import MAX_CHARACTERS, checked_return_to
+
+ORIGIN = "https://app.example.com"
+CONFIG: Config = load(
+    {
+        "OIDC_ISSUER": "https://issuer.example/", "AUTH0_CLIENT_ID": "a",
+        "AUTH0_CLIENT_SECRET": "b", "AUTH0_SECRET": "x" * 32, "APP_BASE_URL": ORIGIN,
+        "BFF_API_URL": "http://127.0.0.1:9",
+    }
+)  # fmt: skip
+
+HOSTILE = [
+    # Another origin, as it stands.
+    "https://evil.example", "http://evil.example/", "https:evil.example", "https:/evil.example",
+    "HTTPS://evil.example", "//evil.example", "///evil.example", "////evil.example/x",
+    "https://app.example.com.evil.example/", "https://app.example.com@evil.example/",
+    "//app.example.com@evil.example/", "//user:password@evil.example", "ftp://evil.example/",
+    "//[::1]/", "//evil.example:443/x", "https://app.example.com/x",
+    # Slashes that browsers make of other characters, or that appear once something is stripped.
+    "/\\evil.example", "\\\\evil.example", "\\/evil.example", "/\\/evil.example", "/x\\..\\evil",
+    "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example",
+    " //evil.example", "/ /evil.example", "/\x00/evil.example", "/\x0b/evil.example",
+    "\x00//evil.example", "/\u2028/evil.example", "/\x7f/evil", "/\x85/evil", "/\xa0/evil",
+    # The same, encoded, once or more often.
+    "/%09/evil.example", "/%0a/evil.example", "/%0D%0ASet-Cookie:x=y", "/%2Fevil.example",
+    "/%2f%2fevil.example", "%2F%2Fevil.example", "/%5Cevil.example", "/%5c%5cevil.example",
+    "/%252Fevil.example", "/%25252f%25252fevil.example", "/%255Cevil.example", "/%00/x",
+    "/x%7F", "/%2500", "/%25" * 40, "/" + "%25" * 8 + "2f",
+    # Scripts and data.
+    "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "blob:x",
+    "about:blank", "java\tscript:alert(1)", "mailto:a@evil.example",
+    # Not a path.
+    "evil.example", "x", "?x", "#x", ".", "..", "@evil.example", ";x", "*", "null",
+    # Dot segments, which browsers and servers resolve each in their own way.
+    "/./x", "/../x", "/x/../../auth/logout", "/x/..", "/.", "/..", "/.//evil.example",
+    "/..//evil.example", "/x/..//evil.example", "/%2e%2e/auth/logout", "/%2E/x", "/x/%2e%2e/y",
+    "/x/.%2e/auth/logout", "/%252e%252e/auth", "/x%2f..%2fauth%2flogout", "/..;/auth/logout",
+    "/x/..;a=b/auth", "/x//y", "/x%2f%2fy",
+    # Our own routes.
+    "/auth", "/auth/", "/auth/login", "/auth/logout?x", "/auth#x", "/auth?x", "/AUTH/logout",
+    "/%61uth/logout", "/%2561uth/logout", "/auth%2Flogout", "/auth;x/logout", "/api", "/api/items",
+    "/Api/items", "/%61pi/items", "/ap%69", "/api;v=1/x", "/api%3Fx",
+    # What no address has, or what can be read differently.
+    "/ü", "/\ud800", "/<script>\n", "/%", "/%2", "/%zz", "/%u002f", "/x%", "/%25%", "/\uff0fevil",
+    "/" + "x" * MAX_CHARACTERS,
+]  # fmt: skip
+
+GOOD = [
+    "/", "/x", "/items/7", "/x/", "/x?y=z", "/x#y", "/?next=https://evil.example/", "/#/route",
+    "/x?y=%2F%2Fevil.example", "/x?a=..%2f..&b=%00", "/caf%C3%A9", "/a%20b", "/@handle",
+    "/authors", "/apiary", "/x/auth", "/x/api/y", "/a:b", "/~me", "/x.html", "/.well-known/x",
+    "/...", "/x?y=/../auth", "/x#/../auth", "/x;y=1", "/(a)!$&'*+,=", "/x?//evil.example", "/<a>",
+]  # fmt: skip
+
+
+def browser_resolves(value: str) -> str:
+    """Where a browser goes (WHATWG URL): it strips, drops tabs and newlines, turns backslashes."""
+    stripped = value.strip("".join(map(chr, range(0x21))))
+    plain = re.sub(r"[\t\n\r]", "", stripped)
+    path, mark, rest = re.match(r"([^?#]*)([?#]?)(.*)", plain, re.DOTALL).groups()  # type: ignore[union-attr]
+    # Any number of slashes after the first two still begins a host.
+    path = re.sub(r"^/{2,}", "//", path.replace("\\", "/"))
+    return urljoin(ORIGIN + "/", path + mark + rest)
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: ascii(value)[:40])
+def test_a_hostile_value_is_refused(value: str) -> None:
+    with pytest.raises(ReturnToInvalid):
+        checked_return_to(value, CONFIG)
+
+
+@pytest.mark.parametrize("value", GOOD)
+def test_a_page_of_ours_is_returned_unchanged(value: str) -> None:
+    assert checked_return_to(value, CONFIG) == value
+    assert browser_resolves(value).startswith(ORIGIN + "/")
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_none_is_the_start(value: str | None) -> None:
+    assert checked_return_to(value, CONFIG) == "/"
+
+
+def test_the_table_is_long_enough_and_says_nothing_twice() -> None:
+    assert len(HOSTILE) == len(set(HOSTILE)) >= 40
+
+
+PIECES = st.sampled_from(
+    ["/", "//", "\\", "%2f", "%5c", "%09", "\t", "\n", " ", "..", ".", "%2e", "evil.example", "@",
+     ":", "https:", "auth", "api", "%61uth", "?", "#", "%", "%25", ";", "x", "é", "\x00", "%00"]
+)  # fmt: skip
+VALUES = st.one_of(
+    st.text(max_size=40),
+    st.lists(PIECES, max_size=10).map("".join),
+    st.lists(PIECES, max_size=10).map(lambda pieces: "/" + "".join(pieces)),
+    st.text(max_size=20).map(lambda text: "/" + quote(text)),
+)
+
+
+@given(VALUES)
+def test_what_is_accepted_stays_here_for_a_browser(value: str) -> None:
+    try:
+        accepted = checked_return_to(value, CONFIG)
+    except ReturnToInvalid:
+        return
+    resolved = urlsplit(browser_resolves(accepted))
+    assert f"{resolved.scheme}://{resolved.netloc}" == ORIGIN
+    first = resolved.path.split("/")[1] if resolved.path else ""
+    assert first.casefold() not in ("auth", "api")
+    assert accepted in (value, "/")
