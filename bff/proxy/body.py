@@ -7,14 +7,22 @@ itself is refused, and a body that ends early breaks the upstream's request off.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
-from bff.errors import BodyTooLarge, RequestRefused
+from bff.errors import BFFError, BodyTooLarge, RequestRefused
+from bff.proxy import granian
 from bff.proxy.route import Route
 
 LENGTH_MAX_DIGITS = 18
 EXPECTS_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 """An empty one says `Content-Length: 0` (RFC 9110, 8.6)."""
+
+
+class Readable(Protocol):
+    """As much of `wsgi.input` as is used."""
+
+    def read(self, size_bytes: int, /) -> bytes:
+        """Up to that many bytes, fewer only at the end."""
 
 
 class RequestBody:
@@ -28,7 +36,7 @@ class RequestBody:
 
     __slots__ = ("_max_bytes", "_read_bytes", "_stream", "finished", "length_bytes")
 
-    def __init__(self, stream: BinaryIO, length_bytes: int | None, max_bytes: int) -> None:
+    def __init__(self, stream: Readable, length_bytes: int | None, max_bytes: int) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
         self._read_bytes = 0
@@ -39,14 +47,20 @@ class RequestBody:
         """The next piece, empty at the end.
 
         Raises:
-            RequestRefused: The client left before it had sent what it announced.
+            RequestRefused: The client left before it had sent what it announced, or broke HTTP.
             BodyTooLarge: More came than is allowed.
         """
         if self.finished:
             return b""
         if self.length_bytes is not None:
             size_bytes = min(size_bytes, self.length_bytes - self._read_bytes)
-        data = self._stream.read(size_bytes)
+        try:
+            data = self._stream.read(size_bytes)
+        except BFFError:
+            raise
+        except Exception as problem:
+            # Every server has exceptions of its own for a client that left or broke HTTP.
+            raise RequestRefused(f"body unreadable: {type(problem).__name__}") from problem
         self._read_bytes += len(data)
         if self.length_bytes is not None:
             if not data:
@@ -87,12 +101,14 @@ def request_body(environ: Mapping[str, Any], route: Route) -> RequestBody | None
 
 
 def _chunked(
-    environ: Mapping[str, Any], coding: str, stream: BinaryIO, route: Route
+    environ: Mapping[str, Any], coding: str, stream: Readable, route: Route
 ) -> RequestBody:
     if coding.strip().lower() != "chunked":
         raise RequestRefused("transfer coding other than chunked")
     if not environ.get("wsgi.input_terminated"):
         raise RequestRefused("the server can't read chunks")
+    if granian.serves(environ):
+        stream = granian.WatchedStream(environ)
     return RequestBody(stream, None, route.request_max_bytes)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import select
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pycurl
@@ -101,7 +102,12 @@ class Channel:
 
     # ------------------------------------------------------------ one request
     def start(
-        self, method: str, target: str, fields: list[str], body: RequestBody | None, send_limit: int
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[str | bytes],
+        body: RequestBody | None,
+        send_limit: int,
     ) -> None:
         """Begin a request; `step()` then drives it.
 

@@ -66,7 +66,9 @@ class RequestFields:
             f"x-forwarded-proto: {parts.scheme}",
         ]
 
-    def lines(self, environ: Mapping[str, Any], bearer: str, request_id: str) -> list[str]:
+    def lines(
+        self, environ: Mapping[str, Any], bearer: str, request_id: str
+    ) -> list[str] | list[bytes]:
         """All field lines, as libcurl takes them.
 
         Args:
@@ -91,8 +93,12 @@ class RequestFields:
                 lines.append(f"{name}: {value}" if value else f"{name};")
         # All that was nominated for dropping is gone by now; this can't be.
         lines += self._own(environ, bearer, request_id)
-        if _CONTROL.search("".join(lines)):
+        joined = "".join(lines)
+        if _CONTROL.search(joined):
             raise RequestRefused("control character in a field")
+        if not joined.isascii():
+            # A WSGI server hands every byte on as the character of that number (PEP 3333).
+            return [line.encode("latin-1") for line in lines]
         return lines
 
     def _own(self, environ: Mapping[str, Any], bearer: str, request_id: str) -> list[str]:

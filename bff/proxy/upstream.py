@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pycurl
@@ -56,7 +56,7 @@ class Upstream:
         self,
         method: str,
         target: str,
-        fields: list[str],
+        fields: Sequence[str | bytes],
         body: RequestBody | None,
         client_gone: ClientGone | None = None,
     ) -> Exchange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from pathlib import Path
 
 from flask import Flask, Response
 
@@ -12,7 +13,7 @@ from bff import proxy
 from bff.config import load
 from bff.errors import BFFError
 
-TOKEN = "t0ken-of-the-session"  # noqa: S105 - Not a secret.
+TOKEN = "t0ken-of-the-session"
 
 DEFAULTS = {
     "OIDC_ISSUER": "https://issuer.test/",
@@ -38,11 +39,16 @@ def create_app(environ: dict[str, str]) -> Flask:
     @app.errorhandler(BFFError)
     def refuse(error: BFFError) -> Response:
         body = json.dumps({"code": error.code, "detail": error.detail})
-        return Response(body, error.status, content_type="application/problem+json")
+        response = Response(body, error.status, content_type="application/problem+json")
+        response.headers["X-Code"] = error.code
+        return response
 
     @app.get("/memory")
     def memory() -> dict[str, int]:
-        return {"rss_bytes": resident_bytes(), "threads": len(os.listdir("/proc/self/task"))}
+        return {
+            "rss_bytes": resident_bytes(),
+            "threads": len(list(Path("/proc/self/task").iterdir())),
+        }
 
     app.register_blueprint(proxy.create_blueprint(config, bearer))
     return app
@@ -50,8 +56,8 @@ def create_app(environ: dict[str, str]) -> Flask:
 
 def resident_bytes() -> int:
     """How much memory this process has in use (Linux)."""
-    with open("/proc/self/statm") as statm:  # noqa: PTH123 - A file of the kernel.
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def wsgi() -> Flask:

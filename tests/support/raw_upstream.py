@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import threading
 from collections.abc import Callable
@@ -166,6 +167,7 @@ class RawUpstream:
         self._changed = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
+        self._numbers = itertools.count()
         self._threads: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept, daemon=True)
 
@@ -209,6 +211,16 @@ class RawUpstream:
         with self._changed:
             self.seen = []
 
+    def drop_connections(self) -> None:
+        """Close all connections, so that the next request comes on a new one, to a new script."""
+        for wire in self.wires:
+            with contextlib.suppress(OSError):
+                wire.sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(WAIT_SECONDS)
+        self.wires.clear()
+        self._threads.clear()
+
     def wait_for(self, count: int, timeout_seconds: float = WAIT_SECONDS) -> list[Seen]:
         """Wait until *count* requests have been noted."""
         with self._changed:
@@ -217,6 +229,12 @@ class RawUpstream:
             )
             return list(self.seen)
 
+    def wait_for_connection(self, timeout_seconds: float = WAIT_SECONDS) -> Wire:
+        """Wait until somebody has connected."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.wires, timeout_seconds), "nobody came"
+            return self.wires[-1]
+
     def _accept(self) -> None:
         while True:
             try:
@@ -224,8 +242,10 @@ class RawUpstream:
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wire = Wire(sock, len(self.wires))
-            self.wires.append(wire)
+            wire = Wire(sock, next(self._numbers))
+            with self._changed:
+                self.wires.append(wire)
+                self._changed.notify_all()
             thread = threading.Thread(target=self._run, args=(wire,), daemon=True)
             self._threads.append(thread)
             thread.start()

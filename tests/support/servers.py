@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from tests.support.processes import Process, free_port
 
 SERVERS = ("granian", "gunicorn")
 THREADS = 16
+READY_SECONDS = 30.0
 
 _STRIPPED = ("GRANIAN_", "GUNICORN_", "BFF_", "AUTH0_", "OIDC_", "HTTP_", "HTTPS_", "http")
 
@@ -23,6 +25,10 @@ class WebServer(Process):
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    def wait_for_answer(self, port: int) -> None:
+        """Wait until a request gets any answer."""
+        self._wait_until(lambda: _answers(port), f"port {port}", READY_SECONDS)
 
 
 def start_server(
@@ -55,11 +61,23 @@ def start_server(
     server.port = port
     server.start()
     try:
-        server.wait_for_port(port)
+        # gunicorn listens before it can answer, so an answer is waited for, whatever its status.
+        server.wait_for_answer(port)
     except BaseException:
         server.stop()
         raise
     return server
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
+    try:
+        connection.request("GET", "/ready-yet")
+        return connection.getresponse().status > 0
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def start_granian(app: str, port: int = 0, env: Mapping[str, str] | None = None) -> WebServer:

@@ -1,0 +1,301 @@
+"""Which fields pass, which are dropped, which are ours; and whose address is the client's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bff.errors import RequestRefused, UpgradeRefused
+from bff.proxy.answer import answer_fields, our_reference
+from bff.proxy.client import Clients
+from bff.proxy.fields import RequestFields, check_protocol
+from bff.proxy.route import Route
+from bff.proxy.upstream import Head
+from tests.proxy import wire
+from tests.proxy.app import TOKEN
+from tests.proxy.conftest import Line
+from tests.support.raw_upstream import answering
+
+ROUTE = Route(prefix="/api", upstream_url="http://api.test:8080/v1")
+OURS = "https://app.test"
+
+# ---------------------------------------------------------------- to the upstream
+
+SMUGGLED = [
+    "Authorization: Bearer evil", "authorization: Basic ZXZpbA==", "Cookie: a=b",
+    "Forwarded: for=6.6.6.6", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil.test",
+    "X-Forwarded-Proto: http", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /evil",
+    "X-Forwarded-User: admin", "X-Real-IP: 6.6.6.6", "X_Real_IP: 6.6.6.6",
+    "X_Forwarded_For: 6.6.6.6", "X_Forwarded-Host: evil.test", "X-Client-IP: 6.6.6.6",
+    "True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6", "Proxy: evil.test",
+    "Proxy-Authorization: Basic ZXZpbA==", "Remote-User: admin", "X-Remote-User: admin",
+    "X-Auth-Request-Email: admin@test", "X-HTTP-Method-Override: DELETE",
+    "X-Method-Override: DELETE", "X-Original-URL: /admin", "X-Rewrite-URL: /admin",
+    "TE: trailers", "Trailer: X-A", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
+    "Via: 1.1 evil", "X-Request-ID: evil-evil-evil", "X-CSRF: 1", "HTTP2-Settings: AAMA",
+    "Content_Length: 5",
+]  # fmt: skip
+PASSED = [
+    "Accept: text/plain", "Accept-Encoding: gzip", "Accept-Language: de", "User-Agent: tester",
+    "If-None-Match: \"a\"", "Range: bytes=0-1", "Origin: https://app.test", "X-Own: value",
+    "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate: a=b",
+    "Idempotency-Key: 1", "Last-Event-ID: 7",
+]  # fmt: skip
+
+
+def names(fields: list[str]) -> set[str]:
+    return {field.partition(":")[0].lower() for field in fields}
+
+
+def test_nothing_smuggled_reaches_the_upstream(line: Line) -> None:
+    assert wire.request(line.port, "/api/x", *SMUGGLED, *PASSED).status == 200
+    (seen,) = line.raw.seen
+    values = [value for _, value in seen.fields]
+    assert not [value for value in values if "evil" in value or "6.6.6.6" in value]
+    ours = {"authorization", "forwarded", "via", "x-request-id", "host",
+            "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}  # fmt: skip
+    assert {name for name, _ in seen.fields} == names(PASSED) | ours
+    for field in PASSED:
+        name, _, value = field.partition(":")
+        assert seen.get(name.lower()) == value.strip()
+    assert seen.get("authorization") == f"Bearer {TOKEN}"
+    assert seen.get("host") == f"127.0.0.1:{line.raw.port}"
+    assert seen.get("forwarded") == 'for=127.0.0.1;host="app.test";proto=https'
+    assert seen.get("x-forwarded-for") == "127.0.0.1"
+    assert seen.get("x-forwarded-host") == "app.test"
+    assert seen.get("x-forwarded-proto") == "https"
+    assert seen.get("via") == "1.1 bff"
+
+
+def test_libcurl_adds_nothing_of_its_own(line: Line) -> None:
+    wire.request(line.port, "/api/x", method="POST", body=b"abc")
+    (seen,) = line.raw.seen
+    assert not {"user-agent", "accept", "content-type", "expect"} & {n for n, _ in seen.fields}
+
+
+def test_what_connection_names_is_dropped_but_not_what_we_write(line: Line) -> None:
+    """RFC 9110, 7.6.1: a client could nominate the token away."""
+    wire.request(
+        line.port, "/api/x", "X-A: 1", "X-B: 2", "X-C: 3",
+        "Connection: x-a, Authorization, X-Forwarded-For, x_c, Host, Via",
+    )  # fmt: skip
+    (seen,) = line.raw.seen
+    assert {"x-a", "x-c"} & {name for name, _ in seen.fields} == set()
+    assert seen.get("x-b") == "2"
+    assert seen.get("authorization") == f"Bearer {TOKEN}"
+    assert seen.get("x-forwarded-for") == "127.0.0.1"
+    assert seen.get("host") == f"127.0.0.1:{line.raw.port}"
+
+
+def test_an_empty_field_stays_empty(line: Line) -> None:
+    wire.request(line.port, "/api/x", "X-Empty:")
+    assert line.raw.seen[0].get("x-empty") == ""
+
+
+def test_bytes_above_127_go_on_where_the_server_shows_them(line: Line) -> None:
+    wire.request(line.port, "/api/x", "X-Name: \xc3\xa9", method="POST", body=b"abc")
+    expected = "" if "granian" in line.server.name else "\xc3\xa9"
+    assert line.raw.seen[0].get("x-name") == expected
+
+
+def lines_for(trusted: tuple[str, ...] = (), **environ: Any) -> list[str | bytes]:
+    writer = RequestFields(OURS, Clients(trusted))
+    return list(writer.lines({"REMOTE_ADDR": "10.0.0.1", **environ}, "t", "id"))
+
+
+def test_a_control_character_in_a_field_is_refused() -> None:
+    for value in ("a\r\nb: c", "a\nb", "a\0b", "a\x7f"):
+        with pytest.raises(RequestRefused):
+            lines_for(HTTP_X_A=value)
+        with pytest.raises(RequestRefused):
+            lines_for(CONTENT_TYPE=value)
+
+
+def test_a_trusted_proxys_chain_and_id_are_kept() -> None:
+    given = {"HTTP_VIA": "1.1 edge", "HTTP_X_REQUEST_ID": "abcdefgh-1"}
+    assert "via: 1.1 edge, 1.1 bff" in lines_for(("10.0.0.0/8",), **given)
+    assert "via: 1.1 bff" in lines_for((), **given)
+    environ = {"REMOTE_ADDR": "10.0.0.1", **given}
+    assert RequestFields(OURS, Clients(("10.0.0.1",))).request_id(environ) == "abcdefgh-1"
+    assert RequestFields(OURS, Clients(())).request_id(environ) != "abcdefgh-1"
+    environ["HTTP_X_REQUEST_ID"] = "a b"
+    assert RequestFields(OURS, Clients(("10.0.0.1",))).request_id(environ) != "a b"
+
+
+def test_an_ipv6_client_is_quoted() -> None:
+    assert 'forwarded: for="[2001:db8::1]";host="app.test";proto=https' in lines_for(
+        REMOTE_ADDR="2001:db8::1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "chain", "expected"),
+    [
+        ((), "10.0.0.1", "6.6.6.6", "10.0.0.1"),
+        (("10.0.0.0/8",), "192.0.2.1", "6.6.6.6", "192.0.2.1"),
+        (("10.0.0.0/8",), "10.0.0.1", "192.0.2.1", "192.0.2.1"),
+        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, 192.0.2.1", "192.0.2.1"),
+        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, 192.0.2.1, 10.0.0.2", "192.0.2.1"),
+        (("10.0.0.0/8",), "10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        (("10.0.0.0/8",), "10.0.0.1", "", "10.0.0.1"),
+        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, rubbish", "10.0.0.1"),
+        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, rubbish, 10.0.0.2", "10.0.0.2"),
+        (("10.0.0.0/8",), "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        (("fd00::/8",), "fd00::1", "192.0.2.1", "192.0.2.1"),
+        (("10.0.0.0/8",), "", "192.0.2.1", ""),
+    ],
+)
+def test_the_client_is_the_rightmost_address_that_is_not_trusted(
+    trusted: tuple[str, ...], peer: str, chain: str, expected: str
+) -> None:
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": chain}
+    assert Clients(trusted).address(environ) == expected
+
+
+def test_a_websocket_is_refused_and_h2c_ignored() -> None:
+    with pytest.raises(UpgradeRefused):
+        check_protocol({"HTTP_UPGRADE": "WebSocket"})
+    check_protocol({"HTTP_UPGRADE": "h2c"})
+
+
+# ---------------------------------------------------------------- to the browser
+
+
+def fields_for(*fields: tuple[str, str], status: int = 200) -> dict[str, str]:
+    result = answer_fields(Head(status, list(fields)), ROUTE, OURS, "/v1/x")
+    assert len({name for name, _ in result}) == len(result)
+    return dict(result)
+
+
+DROPPED = [
+    "set-cookie", "set-cookie2", "access-control-allow-origin", "access-control-allow-credentials",
+    "clear-site-data", "service-worker-allowed", "strict-transport-security", "alt-svc",
+    "public-key-pins", "nel", "report-to", "x-accel-redirect", "x-sendfile", "connection",
+    "keep-alive", "proxy-authenticate", "trailer", "transfer-encoding", "upgrade",
+    "surrogate-control", "cdn-cache-control",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DROPPED)
+def test_a_field_that_acts_on_the_origin_or_the_hop_is_dropped(name: str) -> None:
+    assert name not in fields_for((name, "x"))
+
+
+def test_what_the_upstreams_connection_names_is_dropped() -> None:
+    fields = fields_for(("connection", "close, X-Hop"), ("x-hop", "1"), ("x-end", "2"))
+    assert "x-hop" not in fields
+    assert fields["x-end"] == "2"
+
+
+def test_a_document_can_not_run_in_our_origin() -> None:
+    fields = answer_fields(
+        Head(200, [("content-security-policy", "default-src *"), ("content-type", "text/html"),
+                   ("x-content-type-options", "none")]),
+        ROUTE, OURS, "/v1/x",
+    )  # fmt: skip
+    assert ("content-security-policy", "sandbox") in fields
+    assert ("content-security-policy", "default-src *") in fields
+    assert [v for n, v in fields if n == "x-content-type-options"] == ["nosniff"]
+
+
+@pytest.mark.parametrize(
+    ("given", "cache", "vary"),
+    [
+        ({}, "private, no-store", None),
+        ({"etag": '"a"', "last-modified": "x"}, "private, no-store", None),
+        ({"vary": "Accept"}, "private, no-store", "Accept"),
+        ({"pragma": "no-cache"}, "private, no-store", None),
+        ({"cache-control": "no-store"}, "no-store", None),
+        ({"cache-control": "max-age=60"}, "max-age=60, private", "Cookie"),
+        ({"cache-control": "no-cache"}, "no-cache, private", "Cookie"),
+        ({"cache-control": "private, max-age=60"}, "private, max-age=60", "Cookie"),
+        ({"cache-control": "max-age=60", "vary": "Accept"}, "max-age=60, private",
+         "Accept, Cookie"),
+        ({"cache-control": "max-age=60, must-revalidate"}, "max-age=60, must-revalidate, private",
+         "Cookie"),
+        ({"cache-control": "public, max-age=60"}, "public, max-age=60", None),
+        ({"cache-control": "s-maxage=60"}, "s-maxage=60", None),
+        ({"cache-control": "public, max-age=60", "vary": "Authorization"},
+         "max-age=60, private", "Authorization, Cookie"),
+        ({"cache-control": "public, s-maxage=9", "vary": "*"}, "private", "*"),
+        ({"expires": "Thu, 01 Jan 2099 00:00:00 GMT"}, "private", "Cookie"),
+    ],
+)  # fmt: skip
+def test_shared_caches_stay_out(given: dict[str, str], cache: str, vary: str | None) -> None:
+    fields = fields_for(*given.items())
+    assert fields.get("cache-control") == cache
+    assert fields.get("vary") == vary
+
+
+def test_a_304_says_nothing_new_about_caching() -> None:
+    assert "cache-control" not in fields_for(("etag", '"a"'), status=304)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://api.test:8080/v1/items/5", "https://app.test/api/items/5"),
+        ("HTTP://API.TEST:8080/v1/items/5", "https://app.test/api/items/5"),
+        ("//api.test:8080/v1/items/5?a=b#c", "https://app.test/api/items/5?a=b#c"),
+        ("/v1/items/5", "https://app.test/api/items/5"),
+        ("/v1", "https://app.test/api"),
+        ("items/5", "https://app.test/api/a/items/5"),
+        ("?page=2", "https://app.test/api/a/b?page=2"),
+        ("../c", "https://app.test/api/c"),
+        ("/v1/x%2Fy", "https://app.test/api/x%2Fy"),
+        ("/v1/\xc3\xa9", "https://app.test/api/%C3%A9"),
+        ("https://elsewhere.test/v1/x", "https://elsewhere.test/v1/x"),
+        ("http://api.test:9999/v1/x", "http://api.test:9999/v1/x"),
+        ("https://app.test/done", "https://app.test/done"),
+        ("/admin", ""),
+        ("../../../../auth/logout", ""),
+        ("http://api.test:8080/other", ""),
+        ("/v1evil", ""),
+        ("http://[bad", ""),
+    ],
+)
+def test_a_location_that_names_the_upstream_is_ours(given: str, expected: str) -> None:
+    assert our_reference(given, ROUTE, OURS, "/v1/a/b?q=1") == expected
+
+
+def test_a_challenge_that_makes_browsers_ask_for_passwords_is_dropped() -> None:
+    assert "www-authenticate" not in fields_for(("www-authenticate", 'Basic realm="x"'))
+    bearer = 'Bearer error="insufficient_scope"'
+    assert fields_for(("www-authenticate", bearer))["www-authenticate"] == bearer
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "body"),
+    [
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b""),
+        ("GET", b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n", b""),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n", b""),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
+        ("GET", b"HTTP/1.1 418 Teapot\r\nContent-Length: 2\r\n\r\nhi", b"hi"),
+        ("GET", b"HTTP/1.1 299 Odd\r\nContent-Length: 2\r\n\r\nhi", b"hi"),
+    ],
+)  # fmt: skip
+def test_the_answers_framing_is_right(line: Line, method: str, answer: bytes, body: bytes) -> None:
+    line.raw.script = answering(answer)
+    received = wire.request(line.port, "/api/x", method=method)
+    assert received.status == int(answer[9:12])
+    assert received.body == body
+    assert "transfer-encoding" not in received.fields
+    if method == "HEAD":
+        assert received.fields["content-length"] == "5"
+
+
+def test_one_answer_by_wire(line: Line) -> None:
+    """All the rules at once, as the browser sees them."""
+    line.raw.script = answering(
+        b"HTTP/1.1 201 Created\r\nSet-Cookie: a=b\r\nLocation: /v1/x/1\r\nContent-Length: 2\r\n"
+        b"Access-Control-Allow-Origin: *\r\nX-Own: 1\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\nok"
+    )
+    received = wire.request(line.port, "/api/x", method="POST", body=b"a")
+    assert received.status == 201
+    assert received.fields["location"] == "https://app.test/api/x/1"
+    assert received.fields["cache-control"] == "private, no-store"
+    assert received.fields["content-security-policy"] == "sandbox"
+    assert received.fields["x-own"] == "1"
+    assert not {"set-cookie", "access-control-allow-origin", "x-hop"} & set(received.fields)

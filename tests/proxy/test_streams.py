@@ -1,0 +1,249 @@
+"""Bodies stream both ways in constant memory, and a client that leaves frees the upstream."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.proxy import wire
+from tests.proxy.conftest import APP, Line
+from tests.support.raw_upstream import RawUpstream, Wire
+from tests.support.scale import rounds
+from tests.support.servers import start_server
+
+LARGE_BYTES = rounds(1024**3, 64 * 1024**2)
+MEMORY_BYTES = 100 * 1024**2
+FREED_SECONDS = 5.0
+EVENT_SECONDS = 0.2
+PIECE = b"0123456789abcdef" * 4096
+
+
+def sse(upstream: RawUpstream, connection: Wire) -> None:
+    """The head of an event stream and one event, then silence."""
+    seen = connection.read_request()
+    assert seen is not None
+    connection.send(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n10\r\ndata: first!!!\n\n\r\n"
+    )
+    upstream.note(seen)
+    connection.wait_closed()
+
+
+def open_stream(line: Line) -> socket.socket:
+    sock = wire.connect(line.port)
+    sock.sendall(b"GET /api/events HTTP/1.1\r\nHost: app.test\r\n\r\n")
+    assert b"data: first" in wire.read_until(sock, b"first!!!\n\n")
+    return sock
+
+
+def test_an_event_arrives_as_it_is_sent(line: Line) -> None:
+    sent_at = []
+    go_on = threading.Semaphore(0)
+
+    def script(upstream: RawUpstream, connection: Wire) -> None:
+        connection.read_request()
+        connection.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for number in range(5):
+            assert go_on.acquire(timeout=10)
+            sent_at.append(time.monotonic())
+            connection.send(b"9\r\ndata: %d\n\n\r\n" % number)
+        connection.send(b"0\r\n\r\n")
+
+    line.raw.script = script
+    with wire.connect(line.port) as sock:
+        sock.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        got = b""
+        for number in range(5):
+            go_on.release()
+            got += wire.read_until(sock, b"data: %d\n\n" % number)
+            assert time.monotonic() - sent_at[number] < EVENT_SECONDS
+        assert (got + wire.read_all(sock).raw).endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_leaves_frees_a_silent_stream(line: Line, how: str) -> None:
+    line.raw.script = sse
+    sock = open_stream(line)
+    (connection,) = line.raw.wires
+    assert not connection.closed.wait(1.5), "a client that stays keeps its stream"
+    if how == "reset":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.close()
+    left_at = time.monotonic()
+    assert connection.closed.wait(FREED_SECONDS + 5)
+    assert time.monotonic() - left_at < FREED_SECONDS
+
+
+def test_a_client_that_leaves_a_download_frees_the_upstream(line: Line) -> None:
+    def script(upstream: RawUpstream, connection: Wire) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n")
+        try:
+            while True:
+                connection.send(PIECE)
+        except OSError:
+            connection.closed.set()
+
+    line.raw.script = script
+    sock = wire.connect(line.port)
+    sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\n\r\n")
+    sock.recv(100_000)
+    sock.close()
+    assert line.raw.wires[0].closed.wait(FREED_SECONDS)
+
+
+def test_a_client_that_leaves_an_upload_breaks_it_off(line: Line) -> None:
+    with wire.connect(line.port) as sock:
+        sock.sendall(b"POST /api/x HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n" + PIECE)
+    (seen,) = line.raw.wait_for(1)
+    assert not seen.complete
+
+
+def test_a_client_that_leaves_an_upload_in_chunks_breaks_it_off(line: Line) -> None:
+    """Granian reports such an end as a clean one."""
+    with wire.connect(line.port) as sock:
+        sock.sendall(b"POST /api/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sock.sendall(b"10000\r\n" + PIECE + b"\r\n")
+        line.raw.wait_for_connection()
+    (seen,) = line.raw.wait_for(1)
+    assert not seen.complete
+
+
+def test_an_upload_in_chunks_goes_through_whole(line: Line) -> None:
+    received = wire.send(
+        line.port,
+        b"POST /api/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        b"Connection: close\r\n\r\n",
+        *[b"10000\r\n" + PIECE + b"\r\n"] * 8,
+        b"0\r\n\r\n",
+    )
+    assert received.status == 200
+    (seen,) = line.raw.wait_for(1)
+    assert seen.complete
+    assert seen.body == PIECE * 8
+
+
+def test_an_answer_of_known_length_that_breaks_off_breaks_the_client_off(line: Line) -> None:
+    def script(upstream: RawUpstream, connection: Wire) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500)
+        time.sleep(0.2)
+
+    line.raw.script = script
+    received = wire.request(line.port)
+    assert received.status == 200
+    assert not received.complete
+
+
+def memory(server_port: int) -> int:
+    body = wire.request(server_port, "/memory").body
+    return int(json.loads(body)["rss_bytes"])
+
+
+def peak(port: int, until: threading.Event) -> list[int]:
+    """Watch the server's memory until told to stop."""
+    seen = [memory(port)]
+
+    def watch() -> None:
+        while not until.wait(0.2):
+            seen.append(memory(port))
+
+    threading.Thread(target=watch, daemon=True).start()
+    return seen
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_large_download_takes_no_memory(line: Line, framing: str) -> None:
+    count = LARGE_BYTES // len(PIECE)
+
+    def script(upstream: RawUpstream, connection: Wire) -> None:
+        connection.read_request()
+        if framing == "length":
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE_BYTES)
+        else:
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = PIECE if framing == "length" else b"10000\r\n" + PIECE + b"\r\n"
+        for _ in range(count):
+            connection.send(piece)
+        if framing == "chunks":
+            connection.send(b"0\r\n\r\n")
+        connection.wait_closed()
+
+    line.raw.script = script
+    done = threading.Event()
+    seen = peak(line.port, done)
+    got = 0
+    with wire.connect(line.port) as sock:
+        sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        # A client slower than the upstream, so that something would pile up.
+        while data := sock.recv(1_000_000):
+            got += len(data)
+            if got < 20_000_000:
+                time.sleep(0.005)
+    done.set()
+    assert got >= LARGE_BYTES
+    assert max(seen) - seen[0] < MEMORY_BYTES
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
+    received = [0]
+
+    def script(upstream: RawUpstream, connection: Wire) -> None:
+        end = b"0\r\n\r\n" if framing == "chunks" else None
+        tail = b""
+        while True:
+            data = connection.sock.recv(262_144)
+            received[0] += len(data)
+            tail = (tail + data)[-5:]
+            if received[0] < 20_000_000:
+                time.sleep(0.002)
+            if tail == end or (end is None and received[0] > LARGE_BYTES):
+                break
+            if not data:
+                return
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.wait_closed()
+
+    with RawUpstream(script) as raw:
+        env = {"BFF_API_URL": raw.url, "BFF_REQUEST_MAX_BYTES": "0"}
+        server = start_server(kind, APP, env=env)
+        done = threading.Event()
+        try:
+            seen = peak(server.port, done)
+            head = b"POST /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            if framing == "length":
+                head += b"Content-Length: %d\r\n\r\n" % LARGE_BYTES
+                pieces = [PIECE] * (LARGE_BYTES // len(PIECE))
+            else:
+                head += b"Transfer-Encoding: chunked\r\n\r\n"
+                pieces = [b"10000\r\n" + PIECE + b"\r\n"] * (LARGE_BYTES // len(PIECE))
+                pieces.append(b"0\r\n\r\n")
+            assert wire.send(server.port, head, *pieces).status == 200
+            assert max(seen) - seen[0] < MEMORY_BYTES
+        finally:
+            done.set()
+            server.stop()
+    assert received[0] > LARGE_BYTES
+
+
+def test_a_slow_answer_of_a_client_that_left_ends_with_the_timeout(line: Line) -> None:
+    """Before the answer's fields are there, Granian can't tell that the client left."""
+    line.raw.script = lambda upstream, connection: connection.wait_closed()
+    with wire.connect(line.port) as sock:
+        sock.sendall(b"GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        line.raw.wait_for_connection()
+    assert line.raw.wires[0].closed.wait(FREED_SECONDS)
+
+
+assert Path("/proc/self/statm").exists(), "memory is read the Linux way"
