@@ -171,7 +171,7 @@ def serve(stub: Stub, port: int = 0) -> Iterator[Stub]:
     server = make_server("127.0.0.1", port, create_app(stub), threaded=True, request_handler=_Quiet)
     # A secure context, as in production: BroadcastChannel and storage behave alike.
     stub.origin = f"http://localhost:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield stub

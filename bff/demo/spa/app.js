@@ -23,12 +23,11 @@ async function refresh() {
   } catch (error) {
     return showOutage(error);
   }
-  if (me) showSignedIn(me);
-  else showSignedOut();
-  await lookAtBrowser();
+  if (me) await showSignedIn(me);
+  else await showSignedOut();
 }
 
-function showSignedIn(me) {
+async function showSignedIn(me) {
   const { user } = me;
   const name = user.name || user.nickname || user.email || user.sub;
   fill("name", name);
@@ -37,18 +36,20 @@ function showSignedIn(me) {
   const rows = claims.map(([claim, value]) => row(CLAIM_NAMES[claim] ?? claim, inText(value)));
   byTestId("user-claims").replaceChildren(...rows);
   showTimes(me.session);
-  const wasIn = document.body.dataset.state === "in";
+  // Everything is there before it is shown, so that nothing moves afterwards.
+  const isNew = document.body.dataset.state !== "in";
+  await Promise.all([lookAtBrowser(), isNew && loadDevices()]);
   showState("in");
-  if (!wasIn) loadDevices();
 }
 
-function showSignedOut() {
+async function showSignedOut() {
   showTimes(null);
   clearStreamPanel();
   clearAPIPanel();
   clearDevices();
   for (const field of ["name", "initials"]) fill(field, "");
   byTestId("user-claims").replaceChildren();
+  await lookAtBrowser();
   showState("out");
 }
 
@@ -95,9 +96,8 @@ async function signOut(event) {
   }
 }
 
-function onEnded({ detail }) {
-  showSignedOut();
-  lookAtBrowser();
+async function onEnded({ detail }) {
+  await showSignedOut();
   notify(ENDINGS[detail.reason] ?? ENDINGS.session_ended);
   document.getElementById("hero-title").focus({ preventScroll: true });
 }

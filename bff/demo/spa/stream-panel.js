@@ -2,7 +2,7 @@
 
 import { byTestId, element } from "/dom.js";
 
-const TICKS = 24;
+const TICKS = 40;
 const toggle = byTestId("stream-toggle");
 const state = byTestId("stream-state");
 const last = byTestId("stream-last");
@@ -48,7 +48,6 @@ function show(text, kind, action) {
   state.textContent = text;
   state.className = `pill ${kind}`;
   toggle.textContent = action;
-  toggle.setAttribute("aria-pressed", String(source !== null));
 }
 
 function showEvent({ number, server_time: serverTime }) {

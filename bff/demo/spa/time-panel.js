@@ -49,7 +49,7 @@ function inWords(name, seconds) {
   const days = Math.floor(seconds / 86400);
   const hours = Math.floor((seconds % 86400) / 3600);
   const minutes = Math.floor((seconds % 3600) / 60);
-  if (days > 0) return `${days} d ${hours} h ${two(minutes)} min`;
+  if (days > 0) return `${days} d ${hours} h`;
   if (hours > 0) return `${hours} h ${two(minutes)} min`;
   return `${minutes}:${two(seconds % 60)}`;
 }

@@ -1,0 +1,230 @@
+"""`/auth/client.js` in a real browser: the session, as a single-page app sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route
+
+from tests.browser.stub import Stub, serve
+
+LOAD = """async () => {
+    window.client = await import("/auth/client.js");
+    window.ends = [];
+    client.session.addEventListener("session-ended", (event) => ends.push(event.detail.reason));
+}"""
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with serve(Stub(spa_dir=None)) as stub:
+        yield stub
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+def open_tab(context: BrowserContext, stub: Stub, path: str = "/") -> Page:
+    page = context.new_page()
+    page.goto(stub.origin + path)
+    page.evaluate(LOAD)
+    return page
+
+
+@pytest.fixture
+def page(context: BrowserContext, stub: Stub) -> Page:
+    return open_tab(context, stub)
+
+
+def run(page: Page, expression: str) -> Any:
+    """The value of an expression; a ProblemError as its class, status and code."""
+    return page.evaluate(
+        f"(async () => {expression})().catch((e) => [e.constructor.name, e.status, e.code])"
+    )
+
+
+# ---------------------------------------------------------------- profile
+
+
+def test_nobody_signed_in_is_null_and_no_event(page: Page) -> None:
+    assert run(page, "client.profile()") is None
+    assert run(page, "client.profile()") is None
+    assert page.evaluate("ends") == []
+
+
+def test_the_profile_is_what_the_bff_says(page: Page, stub: Stub) -> None:
+    stub.signed_in = True
+    profile = run(page, "client.profile()")
+    assert profile["user"]["name"] == "Dana Demo"
+    assert profile["session"]["idle_seconds_left"] == 86_400
+    assert stub.asked("GET", "/auth/profile") == ["1"]
+
+
+def test_sliding_is_asked_for_only_on_demand(page: Page, stub: Stub) -> None:
+    run(page, "client.profile({ slide: true })")
+    assert stub.asked("GET", "/auth/profile?slide=true") == ["1"]
+    assert stub.asked("GET", "/auth/profile") == []
+
+
+def test_an_outage_is_an_error_and_not_a_logout(page: Page, stub: Stub) -> None:
+    stub.signed_in = True
+    run(page, "client.profile()")
+    stub.failing_status = 503
+    assert run(page, "client.profile()") == ["ProblemError", 503, "store_unavailable"]
+    assert run(page, "client.apiFetch('/api/items').then((r) => r.status)") == 503
+    assert page.evaluate("ends") == []
+
+
+def test_a_profile_that_is_gone_ends_the_session_once(page: Page, stub: Stub) -> None:
+    stub.signed_in = True
+    run(page, "client.profile()")
+    stub.signed_in = False
+    assert run(page, "client.profile()") is None
+    assert run(page, "client.profile()") is None
+    assert page.evaluate("ends") == ["session_ended"]
+
+
+# ---------------------------------------------------------------- login and logout
+
+
+def test_login_comes_back_to_this_page_without_its_old_error(
+    context: BrowserContext, stub: Stub
+) -> None:
+    page = open_tab(context, stub, "/?view=a%26b&error=login_required#part")
+    with page.expect_navigation():
+        page.evaluate("client.login()")
+    assert stub.asked("GET", "/auth/login?returnTo=%2F%3Fview%3Da%2526b%23part") == [None]
+    assert page.url == f"{stub.origin}/?view=a%26b#part"
+
+
+def test_login_passes_its_parameters_on(page: Page, stub: Stub) -> None:
+    with page.expect_navigation():
+        page.evaluate("client.login({ returnTo: '/', login_hint: 'a&b=c@x', max_age: 0 })")
+    path = "/auth/login?returnTo=%2F&login_hint=a%26b%3Dc%40x&max_age=0"
+    assert stub.asked("GET", path) == [None]
+
+
+def test_login_refuses_a_parameter_that_it_does_not_know(page: Page, stub: Stub) -> None:
+    assert run(page, "client.login({ redirect_uri: 'https://evil.test' })")[0] == "TypeError"
+    assert not [path for _, path, _ in stub.requests if path.startswith("/auth/login")]
+
+
+def test_logout_posts_leaves_and_tells_the_other_tabs(
+    page: Page, context: BrowserContext, stub: Stub
+) -> None:
+    stub.signed_in = True
+    other = open_tab(context, stub)
+    for tab in (page, other):
+        run(tab, "client.profile()")
+    with page.expect_navigation(url="**/?signed-out"):
+        page.evaluate("client.logout()")
+    assert stub.asked("POST", "/auth/logout") == ["1"]
+    other.wait_for_function("() => ends.length > 0")
+    assert other.evaluate("ends") == ["signed_out"]
+
+
+def test_a_logout_that_failed_says_so_and_stays(
+    page: Page, context: BrowserContext, stub: Stub
+) -> None:
+    stub.signed_in = True
+    other = open_tab(context, stub)
+    stub.failing_status = 503
+    assert run(page, "client.logout()") == ["ProblemError", 503, "store_unavailable"]
+    assert page.url == f"{stub.origin}/"
+    assert other.evaluate("ends") == []
+
+
+# ---------------------------------------------------------------- fetch
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "client.apiFetch('/api/items')",
+        "client.fetch(new URL('/api/items', location.href))",
+        "client.apiFetch(new Request('/api/items', { headers: { 'X-CSRF': '0' } }))",
+    ],
+    ids=["path", "url", "request"],
+)
+def test_our_own_addresses_get_the_header(page: Page, stub: Stub, call: str) -> None:
+    stub.signed_in = True
+    assert run(page, f"{call}.then((r) => r.json())") == {"items": []}
+    assert stub.asked("GET", "/api/items") == ["1"]
+
+
+def test_method_body_and_headers_pass_unchanged(page: Page, stub: Stub) -> None:
+    stub.signed_in = True
+    init = (
+        "{method:'POST', body:'{\"title\":\"Tea\"}', headers:{'Content-Type':'application/json'}}"
+    )
+    added = run(page, f"client.apiFetch('/api/items', {init}).then((r) => r.json())")
+    assert added == {"id": 1, "title": "Tea"}
+    assert stub.asked("POST", "/api/items") == ["1"]
+
+
+def test_another_origin_does_not_get_the_header(context: BrowserContext, stub: Stub) -> None:
+    stub.signed_in = True
+    with serve(Stub(spa_dir=None, csp="default-src *", signed_in=True)) as other:
+        page = open_tab(context, other)
+        run(page, f"client.apiFetch('{stub.origin}/api/items', {{ mode: 'no-cors' }})")
+    assert stub.asked("GET", "/api/items") == [None]
+
+
+def test_an_ended_session_is_reported_once_in_every_tab(
+    page: Page, context: BrowserContext, stub: Stub
+) -> None:
+    stub.signed_in = True
+    other = open_tab(context, stub)
+    for tab in (page, other):
+        run(tab, "client.profile()")
+    stub.signed_in = False
+    code = "client.apiFetch('/api/items').then((r) => r.json()).then((p) => p.code)"
+    for _ in range(3):
+        assert run(page, code) == "session_ended", "the caller gets the answer whole"
+    other.wait_for_function("() => ends.length > 0")
+    assert page.evaluate("ends") == other.evaluate("ends") == ["session_ended"]
+
+    stub.signed_in = True
+    run(page, "client.profile()")
+    stub.signed_in = False
+    run(page, code)
+    assert page.evaluate("ends") == ["session_ended"] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ('{"code": "token_missing"}', "application/problem+json"),
+        ('{"code": "session_ended"}', "application/json"),
+        ("not json", "application/problem+json"),
+    ],
+)
+def test_a_401_of_the_api_itself_ends_nothing(
+    page: Page, stub: Stub, body: str, media_type: str
+) -> None:
+    def answer(route: Route) -> None:
+        route.fulfill(status=401, body=body, content_type=media_type)
+
+    stub.signed_in = True
+    run(page, "client.profile()")
+    page.route("**/api/odd", answer)
+    assert run(page, "client.apiFetch('/api/odd').then((r) => r.status)") == 401
+    assert page.evaluate("ends") == []
+
+
+def test_nothing_is_kept_in_the_browser(page: Page, stub: Stub) -> None:
+    stub.signed_in = True
+    run(page, "client.profile()")
+    run(page, "client.apiFetch('/api/items')")
+    stub.signed_in = False
+    run(page, "client.profile()")
+    kept = """async () => [document.cookie, localStorage.length, sessionStorage.length,
+        (await indexedDB.databases()).length, (await caches.keys()).length]"""
+    assert page.evaluate(kept) == ["", 0, 0, 0, 0]

@@ -1,0 +1,273 @@
+"""The demo's single-page app in a real browser, against a stand-in for the BFF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.browser.stub import Stub, serve
+
+WATCH = """
+    window.violations = [];
+    window.shift = 0;
+    addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective));
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) shift += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with serve(Stub()) as stub:
+        yield stub
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    context.set_default_timeout(10_000)
+    context.add_init_script(WATCH)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, stub: Stub) -> Iterator[Page]:
+    """A page whose scripts must not fail, and that must not try what the policy forbids."""
+    page = context.new_page()
+    errors: list[Any] = []
+    page.on("pageerror", lambda error: errors.append(error))
+    page.goto(stub.origin)
+    yield page
+    assert errors == []
+    assert page.evaluate("violations") == []
+
+
+def part(page: Page, name: str) -> Locator:
+    return page.get_by_test_id(name)
+
+
+def sign_in(page: Page) -> None:
+    part(page, "sign-in").click()
+    expect(part(page, "user-name")).to_have_text("Dana Demo")
+
+
+def test_signed_out_there_is_a_way_in_and_an_empty_browser(page: Page) -> None:
+    expect(part(page, "sign-in")).to_be_visible()
+    expect(part(page, "sign-out")).to_be_hidden()
+    expect(part(page, "browser-holds")).to_contain_text("nothing readable")
+    expect(part(page, "browser-holds").locator(".mark.good")).to_have_count(5)
+
+
+def test_what_the_browser_holds_is_really_looked_at(page: Page) -> None:
+    page.evaluate("localStorage.setItem('access_token', 'x'); document.cookie = 'a=b'")
+    part(page, "holds-refresh").click()
+    expect(part(page, "browser-holds").locator(".mark.bad")).to_have_count(2)
+    expect(part(page, "browser-holds")).to_contain_text("a=b")
+
+
+def test_signed_in_the_claims_and_times_are_shown(page: Page) -> None:
+    sign_in(page)
+    expect(part(page, "user-claims")).to_contain_text("demo@example.com")
+    expect(part(page, "time-idle")).to_contain_text("23 h")
+    expect(part(page, "time-absolute")).to_have_text("6 d 23 h")
+    before = int(str(part(page, "time-access").get_attribute("data-seconds")))
+    assert before in (296, 297)
+    page.wait_for_function(
+        "(b) => Number(document.querySelector('[data-testid=time-access]').dataset.seconds) < b",
+        arg=before,
+    )
+    expect(part(page, "time-access")).to_contain_text("4:5")
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_nothing_moves_while_the_page_fills(page: Page, stub: Stub, signed_in: bool) -> None:
+    stub.signed_in = signed_in
+    page.reload()
+    expect(part(page, "browser-holds")).to_contain_text("nothing readable")
+    if signed_in:
+        part(page, "api-whoami").click()
+        expect(part(page, "api-output")).to_contain_text("claims")
+        part(page, "stream-toggle").click()
+        expect(part(page, "stream-last")).to_contain_text(":")
+    assert page.evaluate("shift") < 0.005
+
+
+def test_the_api_is_called_and_its_answer_shown_as_text(page: Page) -> None:
+    sign_in(page)
+    output = part(page, "api-output")
+    page.get_by_label("Title of the new item").fill("<b>Tea</b>")
+    part(page, "api-add").click()
+    expect(output).to_contain_text("POST /api/items 201")
+    expect(output).to_contain_text('"title": "<b>Tea</b>"')
+    part(page, "api-add").click()
+    expect(output).to_contain_text("A new item")
+    part(page, "api-items").click()
+    expect(output).to_contain_text("GET /api/items 200")
+    expect(output).to_contain_text('"id": 2')
+    part(page, "api-whoami").click()
+    expect(output).to_contain_text("<img src=x onerror=alert(1)>")
+    part(page, "api-slow").click()
+    expect(output).to_contain_text("slept_seconds")
+    part(page, "api-fail").click()
+    expect(output).to_contain_text("404")
+    expect(output.locator(".pill.bad")).to_be_visible()
+    assert output.locator("img, b").count() == 0
+
+
+def test_events_are_shown_as_they_come_and_stop_on_demand(page: Page) -> None:
+    sign_in(page)
+    last = part(page, "stream-last")
+    part(page, "stream-toggle").click()
+    expect(part(page, "stream-state")).to_have_text("Live")
+    page.wait_for_function(
+        "() => Number(document.querySelector('[data-testid=stream-last]').dataset.number) >= 3"
+    )
+    expect(last).to_contain_text(":")
+    part(page, "stream-toggle").click()
+    expect(part(page, "stream-state")).to_have_text("Off")
+    expect(part(page, "stream-toggle")).to_have_text("Connect")
+
+
+def test_a_stream_that_is_refused_shows_that_the_session_is_over(page: Page, stub: Stub) -> None:
+    sign_in(page)
+    stub.signed_in = False
+    part(page, "stream-toggle").click()
+    expect(part(page, "sign-in")).to_be_visible()
+    expect(part(page, "notice")).to_have_text("Your session has ended.")
+
+
+def test_another_device_can_be_signed_out(page: Page, stub: Stub) -> None:
+    sign_in(page)
+    devices = part(page, "devices")
+    expect(devices.get_by_test_id("device")).to_have_count(2)
+    expect(devices.locator("[data-current=true]")).to_contain_text("Chromium on Linux")
+    devices.get_by_role("button", name="Sign out Safari on iPhone").click()
+    expect(devices.get_by_test_id("device")).to_have_count(1)
+    assert stub.asked("DELETE", "/auth/sessions/s2") == ["1"]
+
+
+def test_signing_out_leaves_and_the_other_tab_follows(
+    page: Page, context: BrowserContext, stub: Stub
+) -> None:
+    sign_in(page)
+    other = context.new_page()
+    other.goto(stub.origin)
+    expect(part(other, "user-name")).to_have_text("Dana Demo")
+    part(page, "sign-out").click()
+    page.wait_for_url("**/?signed-out")
+    expect(part(page, "sign-in")).to_be_visible()
+    expect(part(other, "sign-in")).to_be_visible()
+    expect(part(other, "notice")).to_have_text("You signed out in another tab.")
+    assert "Dana" not in other.content()
+
+
+def test_a_sign_out_that_failed_is_not_shown_as_done(page: Page, stub: Stub) -> None:
+    sign_in(page)
+    stub.failing_status = 503
+    part(page, "sign-out").click()
+    expect(part(page, "notice")).to_contain_text("You are not signed out.")
+    expect(part(page, "sign-out")).to_be_enabled()
+
+
+def test_an_outage_at_the_start_is_not_a_logout(page: Page, stub: Stub) -> None:
+    stub.signed_in = True
+    stub.failing_status = 503
+    page.reload()
+    expect(part(page, "retry")).to_be_visible()
+    expect(part(page, "sign-in")).to_be_hidden()
+    stub.failing_status = None
+    part(page, "retry").click()
+    expect(part(page, "user-name")).to_have_text("Dana Demo")
+
+
+def test_the_page_leaves_when_the_time_is_over(page: Page, stub: Stub) -> None:
+    stub.idle_seconds = 1.5
+    sign_in(page)
+    stub.signed_in = False
+    expect(part(page, "notice")).to_have_text("Your session has ended.")
+    expect(part(page, "sign-in")).to_be_visible()
+
+
+def test_a_silent_sign_in_that_failed_is_explained(page: Page) -> None:
+    part(page, "sign-in-silent").click()
+    expect(part(page, "notice")).to_contain_text("please sign in yourself")
+    assert "error" not in page.url
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1440])
+def test_no_width_makes_the_page_scroll_sideways(browser: Browser, stub: Stub, width: int) -> None:
+    stub.signed_in = True
+    stub.user["name"] = "Wolfeschlegelsteinhausenbergerdorff-" * 3
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page = context.new_page()
+    page.goto(stub.origin)
+    part(page, "user-name").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
+
+
+CONTRAST = """() => {
+    const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => {
+        const [x, y, z] = [r, g, b].map((c) => c / 255)
+            .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const ground = (node) => {
+        for (; node; node = node.parentElement) {
+            const colour = channels(getComputedStyle(node).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const bad = [];
+    for (const node of document.querySelectorAll("body *")) {
+        const own = [...node.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+        if (!own || !node.checkVisibility()) continue;
+        const pair = [light(channels(getComputedStyle(node).color)), light(ground(node))];
+        const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+        if (ratio < 4.5) bad.push(`${node.textContent.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
+    }
+    return bad;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(browser: Browser, stub: Stub, scheme: Any) -> None:
+    """WCAG 2.2, 1.4.3: a contrast of 4.5 to 1, in both colour schemes."""
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(stub.origin)
+    part(page, "sign-in").wait_for()
+    expect(part(page, "browser-holds")).to_contain_text("nothing readable")
+    assert page.evaluate(CONTRAST) == []
+    sign_in(page)
+    part(page, "api-fail").click()
+    expect(part(page, "api-output")).to_contain_text("404")
+    expect(part(page, "devices").get_by_test_id("device")).to_have_count(2)
+    assert page.evaluate(CONTRAST) == []
+    context.close()
+
+
+def test_everything_can_be_reached_and_has_a_name(page: Page) -> None:
+    sign_in(page)
+    expect(part(page, "devices").get_by_test_id("device")).to_have_count(2)
+    unnamed = """() => [...document.querySelectorAll("button, a, input, section")].filter((e) =>
+        e.checkVisibility() && !(e.textContent.trim() || e.labels?.length || e.ariaLabel))
+        .map((e) => e.outerHTML)"""
+    assert page.evaluate(unnamed) == []
+    for landmark in ("banner", "main", "contentinfo"):
+        expect(page.get_by_role(landmark)).to_have_count(1)
+    levels = page.eval_on_selector_all(
+        "h1, h2", "all => all.filter((h) => h.checkVisibility()).map((h) => h.tagName)"
+    )
+    assert levels[0] == "H1"
+    assert levels.count("H1") == 1
+    page.keyboard.press("Tab")
+    focused = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert focused == "solid"
