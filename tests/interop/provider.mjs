@@ -1,0 +1,113 @@
+// A certified OpenID provider, as the tests of the BFF need it: `node provider.mjs config.json`.
+//
+// It prints one line of JSON when it is ready. Below /_control/ (with the key of that line) it says
+// what it was asked, which refresh tokens it has issued and whether they still live, and which
+// logout tokens it has sent. Everything else is oidc-provider's own behaviour.
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+
+// oidc-provider asks for Node 22; this is all that it misses on Node 20.
+URL.parse ??= (...parts) => (URL.canParse(...parts) ? new URL(...parts) : null);
+const { default: Provider } = await import('oidc-provider');
+
+const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+const controlKey = randomBytes(16).toString('hex');
+const counts = {};
+const refreshTokens = new Map();
+const logoutTokens = [];
+
+function signingKey() {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { ...privateKey.export({ format: 'jwk' }), kid: 'interop', use: 'sig', alg: 'RS256' };
+}
+
+const resourceIndicators = {
+  enabled: true,
+  // Auth0 calls it `audience`; the BFF sends that name.
+  defaultResource: (ctx, client, oneOf) => oneOf?.[0] ?? ctx.oidc.params.audience,
+  useGrantedResource: () => true,
+  getResourceServerInfo: (ctx, resource) => ({
+    audience: resource,
+    scope: '',
+    accessTokenFormat: 'jwt',
+    accessTokenTTL: settings.access_token_seconds,
+    jwt: { sign: { alg: 'RS256' } },
+  }),
+};
+
+const configuration = {
+  clients: settings.clients,
+  jwks: { keys: [signingKey()] },
+  cookies: { keys: [randomBytes(16).toString('hex')] },
+  pkce: { required: () => true },
+  rotateRefreshToken: true,
+  extraParams: ['audience'],
+  scopes: ['openid', 'offline_access'],
+  claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+  // Auth0, Keycloak and Entra put the claims into the ID token, too.
+  conformIdTokenClaims: false,
+  clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'private_key_jwt'],
+  ttl: { AccessToken: 300, Grant: 86400, IdToken: 300, RefreshToken: 86400, Session: 86400, Interaction: 600 },
+  features: {
+    devInteractions: { enabled: true },
+    resourceIndicators,
+    revocation: { enabled: true, allowedPolicy: (ctx, client, token) => token.clientId === client.clientId },
+    rpInitiatedLogout: { enabled: true },
+    backchannelLogout: { enabled: true },
+  },
+  findAccount: (ctx, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, name: 'Demo Person', email: id, email_verified: true }),
+  }),
+  // Logout tokens go to the loopback here, which oidc-provider refuses by its dispatcher.
+  fetch: (url, { dispatcher, ...options }) => {
+    const token = options.body?.get?.('logout_token');
+    if (token) logoutTokens.push(JSON.parse(Buffer.from(token.split('.')[1], 'base64url')));
+    return fetch(url, options);
+  },
+};
+
+async function control(path) {
+  if (path === 'counts') return counts;
+  if (path === 'logout-tokens') return logoutTokens;
+  if (path === 'refresh-tokens') {
+    return Promise.all([...refreshTokens].map(async ([token, more]) => {
+      const found = await provider.RefreshToken.find(token);
+      return { token, ...more, alive: Boolean(found && !found.consumed) };
+    }));
+  }
+  return null;
+}
+
+async function answerControl(request, response) {
+  const found = request.headers['x-control-key'] === controlKey
+    ? await control(request.url.slice('/_control/'.length)) : null;
+  response.writeHead(found ? 200 : 404, { 'Content-Type': 'application/json' });
+  response.end(JSON.stringify(found));
+}
+
+const server = createServer();
+await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+const issuer = `http://127.0.0.1:${server.address().port}`;
+const provider = new Provider(issuer, configuration);
+
+const count = (name) => { counts[name] = (counts[name] ?? 0) + 1; };
+provider.on('refresh_token.saved', ({ jti, clientId, grantId }) => {
+  refreshTokens.set(jti, { client_id: clientId, grant_id: grantId });
+});
+provider.on('grant.revoked', () => count('grant.revoked'));
+provider.on('server_error', (ctx, error) => console.error(error));
+provider.use(async (ctx, next) => {
+  await next();
+  const { route, params } = ctx.oidc ?? {};
+  if (route) count([route, ...(route === 'token' ? [params?.grant_type] : []), ctx.status].join('.'));
+});
+
+const callback = provider.callback();
+server.on('request', (request, response) => (
+  request.url.startsWith('/_control/') ? answerControl(request, response) : callback(request, response)
+));
+process.on('SIGTERM', () => process.exit(0));
+console.log(JSON.stringify({ ready: true, issuer, control_key: controlKey }));
