@@ -1,0 +1,66 @@
+"""How does a browser test get a BFF behind a front that hears every byte, with or without TLS?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+import bff
+from tests.support.certificate import Certificate
+from tests.support.chromium import FLAGS, installed
+from tests.support.cluster import Cluster
+from tests.support.tls_front import Front
+
+DEMO_SPA = Path(bff.__file__).parent / "demo" / "spa"
+TEST_DOMAIN = "example.test"
+"""Resolved to this machine by the browser of `trusting`; its subdomains are siblings."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A running installation; browsers go to `origin`."""
+
+    cluster: Cluster
+    front: Front
+    origin: str
+
+
+@contextmanager
+def installation(
+    certificate: Certificate | None = None,
+    *,
+    host: str = "localhost",
+    env: Mapping[str, str] | None = None,
+    api_url: str | None = None,
+) -> Iterator[Installation]:
+    """Start everything; over https if there is a *certificate*."""
+    spa = {"BFF_SPA_DIR": str(DEMO_SPA)}
+    cluster = Cluster(env=spa | dict(env or {}), api_url=api_url)
+    tls = certificate.server_context() if certificate else None
+    with Front(cluster.ports[0], tls) as front:
+        cluster.base_url = f"{'https' if tls else 'http'}://{host}:{front.port}"
+        with cluster:
+            yield Installation(cluster, front, cluster.base_url)
+
+
+@contextmanager
+def trusting(browser: Browser, certificate: Certificate) -> Iterator[Browser]:
+    """A second browser that trusts *certificate* and finds the test domain on this machine."""
+    kind = browser.browser_type
+    launched = kind.launch(
+        executable_path=installed() or kind.executable_path,
+        headless=True,
+        args=[
+            *FLAGS,
+            f"--ignore-certificate-errors-spki-list={certificate.spki_hash}",
+            f"--host-resolver-rules=MAP *.{TEST_DOMAIN} 127.0.0.1",
+        ],
+    )
+    try:
+        yield launched
+    finally:
+        launched.close()

@@ -1,0 +1,115 @@
+"""What stands between the browser and a server in a test, ends TLS, and hears every byte?
+
+    with Front(target_port, certificate.server_context()) as front:
+        page.goto(f"https://localhost:{front.port}/")
+        front.exchanges()
+
+Bytes go through unchanged, as behind a load balancer that works on TCP; nothing is added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from tests.support.wire_record import Exchange, Transcript, exchanges_of
+
+CHUNK_BYTES = 65_536
+JOIN_SECONDS = 10.0
+
+
+class Front:
+    """Listens on a free port of 127.0.0.1 and forwards to *target_port*.
+
+    Args:
+        target_port: Where the server listens; it may start later.
+        tls: Ends TLS with this context; None forwards plain connections.
+    """
+
+    def __init__(self, target_port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._target_port = target_port
+        self._tls = tls
+        self._transcripts: list[Transcript] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Front:
+        self._thread.start()
+        assert self._started.wait(JOIN_SECONDS), "the front doesn't start"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(JOIN_SECONDS)
+        self._loop.close()
+
+    def exchanges(self) -> list[Exchange]:
+        """Every request that a browser began, with what it got so far, in the order of requests."""
+        found = [one for script in list(self._transcripts) for one in exchanges_of(script)]
+        return sorted(found, key=lambda exchange: exchange.began_at)
+
+    def received(self) -> list[bytes]:
+        """What browsers received, one string of bytes for each connection."""
+        return [bytes(transcript.answers) for transcript in self._transcripts]
+
+    def forget(self) -> None:
+        """Begin a new record; connections that are open now are not heard any more."""
+        self._transcripts = []
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        if open_connections := asyncio.all_tasks(self._loop):
+            for task in open_connections:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.wait(open_connections))
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._connection, sock=self._listener, ssl=self._tls)
+        self._started.set()
+        await self._stop.wait()
+        server.close()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        transcript = Transcript(self._loop.time)
+        self._transcripts.append(transcript)
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            writer.close()
+            return
+        onward = asyncio.create_task(_pump(reader, there[1], transcript.add_request))
+        back = asyncio.create_task(_pump(there[0], writer, transcript.add_answer))
+        try:
+            # When one side closes, so does the other; browsers don't half-close.
+            await asyncio.wait({onward, back}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (onward, back):
+                task.cancel()
+            await asyncio.gather(onward, back, return_exceptions=True)
+            for closing in (there[1], writer):
+                closing.close()
+                with contextlib.suppress(OSError):
+                    await closing.wait_closed()
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, note: Callable[[bytes], None]
+) -> None:
+    while data := await reader.read(CHUNK_BYTES):
+        note(data)
+        writer.write(data)
+        await writer.drain()
