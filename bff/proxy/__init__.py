@@ -8,12 +8,14 @@ answer comes back (`answer`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from flask import Blueprint, Response, g, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import Rule
 
 from bff.config import Config
+from bff.proxy import granian
 from bff.proxy.answer import answer
 from bff.proxy.body import request_body
 from bff.proxy.client import Clients, gone_check
@@ -99,6 +101,8 @@ class Proxy:
             exchange = self._upstream.ask(method, target, lines, body, gone_check(environ))
         except ClientLeft:
             return Response(status=CLIENT_CLOSED_REQUEST)
+        if granian.serves(environ):
+            exchange.on_break = partial(granian.hang_up, environ)
         return answer(exchange.head, exchange, self._route, self._app_base_url, target)
 
     def _request_id(self) -> str:

@@ -143,7 +143,7 @@ def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Field
     elif not shared and "no-store" not in words:
         kept = [w.strip() for w in cache.split(",") if w.strip()]
         kept = [w for w in kept if w.lower().partition("=")[0] not in ("public", "s-maxage")]
-        if "private" not in words and (kept or expires):
+        if "private" not in words and (cache or expires):
             kept.append("private")
         cache = ", ".join(kept)
         if not any(word.lower() in ("cookie", "*") for word in varies):

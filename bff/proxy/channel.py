@@ -238,8 +238,11 @@ class Channel:
 
     def stop(self) -> None:
         """End the exchange; an unfinished one closes its connection."""
+        fd = self._easy.getinfo(pycurl.ACTIVESOCKET)
         with contextlib.suppress(pycurl.error):
             self._multi.remove_handle(self._easy)
+        if fd != self._fd and fd >= 0:
+            self._watch(fd)
         self._body = None
         self.used_at = time.monotonic()
 

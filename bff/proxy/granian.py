@@ -1,15 +1,22 @@
-"""What does Granian keep from an application, and how is it found out all the same?
+"""What does Granian keep from an application, and how is it done all the same?
 
 Granian (2.8) gives a body in chunks that broke off the same end as a whole one, so that half a file
 would be stored as the file. The kernel knows better: whoever broke off has closed the connection.
-Which connection is ours Granian doesn't say, so all of that client's count.
+In the other direction it ends an answer in chunks properly when the application raises, so that
+half a download would pass for all of it; there the connection is shut down below Granian's feet.
+Which connection is ours Granian doesn't say: reading, all of that client's count; hanging up, it
+must be the only one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
+import socket
+import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,6 +60,41 @@ class WatchedStream:
         if len(data) < size_bytes and not self._before <= _connections(self._peer, self._port):
             raise RequestRefused("the client closed a connection; its body may not be whole")
         return data
+
+
+def hang_up(environ: Mapping[str, Any]) -> bool:
+    """Break the client's connection, so that it can't take half an answer for the whole.
+
+    Returns:
+        False if the client has several connections to this process (a proxy in front has), since
+        the wrong one must not be cut.
+    """
+    peer, port = environ.get("REMOTE_ADDR", ""), int(environ.get("SERVER_PORT") or 0)
+    with contextlib.ExitStack() as stack:
+        found = [sock for sock in _sockets(stack) if _ends(sock) == (peer, port)]
+        if len(found) == 1:
+            found[0].shutdown(socket.SHUT_RDWR)
+        return len(found) == 1
+
+
+def _sockets(stack: contextlib.ExitStack) -> Iterator[socket.socket]:
+    """A duplicate of every socket of this process, closed with *stack*."""
+    try:
+        names = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    except OSError:
+        return
+    for fd in names:
+        with contextlib.suppress(OSError):
+            # A duplicate can't be closed by Granian while it is looked at.
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                yield stack.enter_context(socket.socket(fileno=os.dup(fd)))
+
+
+def _ends(sock: socket.socket) -> tuple[str, int] | None:
+    try:
+        return sock.getpeername()[0], sock.getsockname()[1]
+    except (OSError, IndexError):
+        return None
 
 
 def _connections(peer: str, port: int) -> set[str]:

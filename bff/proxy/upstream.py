@@ -129,7 +129,7 @@ class Exchange:
     `UpstreamUnreachable`, upon which the server must break the client's connection.
     """
 
-    __slots__ = ("_channel", "_client_gone", "_upstream", "head", "whole")
+    __slots__ = ("_channel", "_client_gone", "_upstream", "head", "on_break", "whole")
 
     def __init__(
         self, upstream: Upstream, channel: Channel, head: Head, client_gone: ClientGone | None
@@ -138,6 +138,8 @@ class Exchange:
         self._channel: Channel | None = channel
         self._client_gone = client_gone
         self.head = head
+        self.on_break: Callable[[], object] | None = None
+        """Called before the exception, for a server that doesn't break the connection itself."""
         self.whole: bytes | None = None
         """The whole body, if it came together with the head."""
         if channel.finished and channel.failure is None:
@@ -165,6 +167,8 @@ class Exchange:
         failure = channel.failure
         self.close()
         if failure is not None:
+            if self.on_break is not None:
+                self.on_break()
             raise UpstreamUnreachable(f"broke off: {failure[1]}")
         raise StopIteration
 

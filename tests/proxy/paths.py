@@ -114,7 +114,9 @@ _CHUNKS = b"3\r\nabc\r\n0\r\n\r\n"
 _TE = b"Transfer-Encoding: "
 
 FRAMINGS = {
-    "Content-Length and chunks": _POST + b"Content-Length: 3\r\n" + _TE + b"chunked\r\n\r\n" + _CHUNKS,
+    "Content-Length and chunks": (
+        _POST + b"Content-Length: 3\r\n" + _TE + b"chunked\r\n\r\n" + _CHUNKS
+    ),
     "chunks and Content-Length": _POST + _TE + b"chunked\r\nContent-Length: 3\r\n\r\n" + _CHUNKS,
     "the same length twice": _POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
     "a list of lengths": _POST + b"Content-Length: 3, 3\r\n\r\nabc",
@@ -154,8 +156,8 @@ FRAMINGS = {
     "method in small letters": _GET.replace(b"GET", b"get") + b"\r\n",
     "unknown method": _GET.replace(b"GET", b"PURGE") + b"\r\n",
     "WebSocket": (
-        _GET.replace(b"close", b"Upgrade, close") + b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        _GET.replace(b"close", b"Upgrade, close") + b"Upgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ),
     "h2c": _GET.replace(b"close", b"Upgrade, close") + b"Upgrade: h2c\r\n\r\n",
 }  # fmt: skip

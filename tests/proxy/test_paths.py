@@ -12,6 +12,7 @@ from bff.proxy.route import Route
 from bff.proxy.target import check_path, upstream_target
 from tests.proxy import paths
 from tests.proxy.conftest import Line
+from tests.support.raw_upstream import answering
 from tests.support.servers import SERVERS
 
 ROUTE = Route(prefix="/api", upstream_url="http://api.test:8080/v1")
@@ -20,6 +21,8 @@ ROUTE = Route(prefix="/api", upstream_url="http://api.test:8080/v1")
 @pytest.fixture(scope="module")
 def outcomes(running: Line) -> dict[str, paths.Outcome]:
     """Everything in the tables, tried once on this server."""
+    running.raw.script = answering()
+    running.raw.drop_connections()
     return paths.measure_at(running.port, running.raw)
 
 

@@ -144,6 +144,32 @@ def test_an_answer_of_known_length_that_breaks_off_breaks_the_client_off(line: L
     assert not received.complete
 
 
+def breaks_off_in_chunks(upstream: RawUpstream, connection: Wire) -> None:
+    connection.read_request()
+    connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    time.sleep(0.2)
+
+
+def test_an_answer_in_chunks_that_breaks_off_breaks_the_client_off(line: Line) -> None:
+    """Granian would end it as if it were whole."""
+    line.raw.script = breaks_off_in_chunks
+    received = wire.request(line.port)
+    assert received.status == 200
+    assert not received.complete
+
+
+def test_of_several_connections_none_is_cut(line: Line) -> None:
+    """Granian doesn't say which is the one; the others must not suffer."""
+    line.raw.script = breaks_off_in_chunks
+    with wire.connect(line.port) as other:
+        other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
+        wire.read_until(other, b"}")
+        received = wire.request(line.port)
+        assert received.complete == ("granian" in line.server.name)
+        other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
+        wire.read_until(other, b"}")
+
+
 def memory(server_port: int) -> int:
     body = wire.request(server_port, "/memory").body
     return int(json.loads(body)["rss_bytes"])
