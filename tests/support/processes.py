@@ -8,9 +8,11 @@ from __future__ import annotations
 import atexit
 import functools
 import http.client
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -31,11 +33,17 @@ def guardian() -> Guardian:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on; prefer port 0 where the program can tell what it got."""
+    """A port that nobody listens on; prefer port 0 where the program can tell what it got.
+
+    It is below the range from which the system takes ports for outgoing connections: one of those
+    could be given away before the program listens on it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket(family) as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 class Process(Child):

@@ -1,0 +1,141 @@
+"""Promise 3: every refresh token is in a live session, or revoked, or waits in the outbox."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
+
+import pytest
+import requests
+
+from tests.support.ageing import age_access_token, run_out
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import Cluster
+from tests.support.scale import rounds
+from tests.support.waiting import wait_for
+
+REPLICAS = 3
+PROVIDER_TIMEOUT_SECONDS = 1.0
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    env = {"BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS)}
+    with Cluster(REPLICAS, env=env) as started:
+        yield started
+
+
+def alive(cluster: Cluster) -> int:
+    """How many refresh tokens still work, by the provider's own list."""
+    return sum(token["state"] == "active" for token in cluster.issued("refresh_token"))
+
+
+def all_dead(cluster: Cluster) -> bool:
+    return alive(cluster) == 0 and not cluster.keys("{outbox}:entry")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"do": "status", "status": 503},
+        {"do": "status", "status": 429, "headers": {"Retry-After": "1"}},
+        {"do": "hang"},
+        {"do": "drop_before"},
+        {"do": "drop_after"},
+    ],
+    ids=["503", "429", "hang", "drop_before", "drop_after"],
+)
+def test_promise_3_a_logout_while_the_provider_fails_is_completed_later(
+    cluster: Cluster, order: dict[str, object]
+) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    cluster.control("POST", "orders", endpoint="revoke", times=1000, **order)
+    began = time.monotonic()
+    assert browser.log_out().status_code == 200
+    assert time.monotonic() - began < PROVIDER_TIMEOUT_SECONDS + 1
+    assert browser.profile(replica=1).status_code == 401
+    assert len(cluster.keys("{outbox}:entry")) == 1
+    assert len(cluster.keys("tombstone")) == 1
+    cluster.control("DELETE", "orders")
+    wait_for(lambda: all_dead(cluster), "the revocation after the provider's return", 15)
+    assert cluster.keys("tombstone") == []
+
+
+def test_promise_3_a_session_that_times_out_is_revoked(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    run_out(cluster, browser.cookie)
+    assert browser.profile().status_code == 401
+    wait_for(lambda: all_dead(cluster), "the sweep", 30)
+    assert cluster.keys("session") == []
+
+
+def test_promise_3_a_process_killed_during_a_logout_is_completed_by_the_others(
+    cluster: Cluster,
+) -> None:
+    """Killed at a random instant of its logout, replica 2 leaves no living refresh token."""
+    for number in range(rounds(full=40, reduced=5)):
+        chance = random.Random(number)  # noqa: S311
+        browser = cluster.browser()
+        browser.log_in()
+
+        def log_out(browser: BrowserClient = browser) -> None:
+            # It may be killed before it answers.
+            with suppress(requests.ConnectionError):
+                browser.log_out(replica=2)
+
+        thread = Thread(target=log_out)
+        thread.start()
+        time.sleep(chance.uniform(0, 0.02))  # The instant of the kill is what is random.
+        cluster.replicas[2].kill()
+        thread.join()
+        # Killed before the intent was written, the session lives on, and that is no loss.
+        if browser.profile().status_code == 200:
+            assert browser.log_out().status_code == 200
+        cluster.replicas[2] = cluster.start_replica(cluster.ports[2])
+    make_due(cluster)
+    wait_for(lambda: all_dead(cluster), "the completion by other replicas", 30)
+    assert cluster.keys("session") == []
+
+
+def test_promise_3_a_restart_of_all_replicas_goes_on_with_the_outbox(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    cluster.control("POST", "orders", endpoint="revoke", times=1000, do="status", status=503)
+    browser.log_out()
+    for replica in cluster.replicas:
+        replica.kill()
+    cluster.control("DELETE", "orders")
+    assert alive(cluster) == 1
+    cluster.start_replica(cluster.ports[0])
+    wait_for(lambda: all_dead(cluster), "the drain after a restart", 30)
+
+
+def test_promise_3_a_rotation_that_meets_a_logout_is_revoked_too(cluster: Cluster) -> None:
+    """The provider takes its time over a refresh; meanwhile the user signs out elsewhere."""
+    browser = cluster.browser()
+    browser.log_in()
+    age_access_token(cluster, browser.cookie, 0)
+    cluster.control(
+        "POST", "orders", endpoint="token", grant_type="refresh_token", do="delay", seconds=0.5,
+        act=True, times=1,
+    )  # fmt: skip
+    statuses: list[int] = []
+    thread = Thread(target=lambda: statuses.append(browser.api("/items").status_code))
+    thread.start()
+    wait_for(lambda: len(cluster.issued("refresh_token")) == 2, "the rotation")
+    assert browser.log_out(replica=1).status_code == 200
+    thread.join()
+    assert statuses == [401]
+    wait_for(lambda: all_dead(cluster), "the revocation of what was minted too late")
+
+
+def make_due(cluster: Cluster) -> None:
+    """Let the leases of killed processes pass."""
+    name = f"{cluster.prefix}:{{outbox}}:due"
+    for member in cluster.store().zrange(name, 0, -1):
+        cluster.store().zadd(name, {member: 0})
