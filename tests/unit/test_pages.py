@@ -103,6 +103,11 @@ def test_an_error_page_says_what_happened_and_what_to_do() -> None:
         assert part in text
 
 
+def test_a_message_that_is_the_title_already_is_not_repeated() -> None:
+    text = Outline(error_page(title="Too late", message="Too late.")).text
+    assert "Too late." not in text
+
+
 def test_the_sign_in_button_leads_where_it_is_told_to() -> None:
     links = [
         link["href"] for link in Outline(error_page(sign_in_url="/auth/login?a=1&b")).named("a")

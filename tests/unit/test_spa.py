@@ -257,6 +257,7 @@ FOREVER = "public, max-age=31536000, immutable"
         ("assets/plain.css", False),
         ("assets/date-formatter.js", False),
         ("assets/my-component.js", False),
+        ("assets/my-calendar.js", False),
         ("assets/my-very-long-name2.js", False),
         ("assets/index-BX3k.js", False),
         ("assets/BX3kz9_Q.js", False),
