@@ -43,6 +43,10 @@ def create_app(environ: dict[str, str]) -> Flask:
         response.headers["X-Code"] = error.code
         return response
 
+    @app.get("/ok")
+    def ok() -> str:
+        return "ok"
+
     @app.get("/memory")
     def memory() -> dict[str, int]:
         return {

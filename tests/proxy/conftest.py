@@ -37,6 +37,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Line]:
             "BFF_REQUEST_MAX_BYTES": "3000000",
             # What a container often has; it must reach no upstream.
             "HTTP_PROXY": "http://user:secret@proxy.test:3128",
+            "HTTP_X_OF_THE_PROCESS": "not for the upstream",
             "REQUEST_URI": "/api/from-the-environment",
         }
         server = start_server(request.param, APP, env=env)
