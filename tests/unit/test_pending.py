@@ -148,7 +148,8 @@ def test_the_name_alone_does_not_do_the_whole_state_is_compared(browser: Browser
     browser.cookies[name] = SEALER.seal_text(
         msgspec.json.encode(other), f"login transaction {name}"
     )
-    assert not browser.finds(pending)
+    with pytest.raises(StateInvalid):
+        browser.logins.find(pending.state, browser.cookies)
 
 
 def test_after_ten_minutes_it_is_over_whatever_the_browser_keeps(browser: Browser) -> None:
