@@ -44,7 +44,9 @@ def environment(redis_url: str = "redis://127.0.0.1:1/0") -> dict[str, str]:
 
 
 def run(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=env, cwd=cwd)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, env=env, cwd=cwd, timeout=60
+    )
 
 
 @pytest.fixture

@@ -86,7 +86,11 @@ def test_a_taken_port_is_named_in_one_line_and_nothing_starts(which: str, tmp_pa
     ports = Ports()
     with socket.create_server(("127.0.0.1", getattr(ports, which))):
         ended = subprocess.run(
-            command(*ports.arguments), capture_output=True, text=True, env=environment(tmp_path)
+            command(*ports.arguments),
+            capture_output=True,
+            text=True,
+            env=environment(tmp_path),
+            timeout=60,
         )
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
@@ -119,6 +123,7 @@ def test_a_redis_that_does_not_answer_is_named(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         env=environment(tmp_path),
+        timeout=60,
     )
     assert ended.returncode == 1
     assert "The Redis of --redis-url can't be used" in ended.stderr
