@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ from tests.interop.pages import go_through
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import TIMEOUT_SECONDS, Cluster
 from tests.support.processes import Process
+from tests.support.waiting import wait_for
 
 HERE = Path(__file__).parent
 SPA = HERE.parent.parent / "bff/demo/spa"
 SIGN_IN = "/auth/login?prompt=consent"
 """oidc-provider gives `offline_access` only with `prompt=consent` (OpenID Connect Core, 11)."""
-POLL_SECONDS = 0.05
 
 RSA_KEY = RSAKey.generate_key(2048, private=True)
 EC_KEY = ECKey.generate_key("P-256", {"kid": "interop-ec"}, private=True)
@@ -163,10 +162,7 @@ class InteropCluster(Cluster):
 
     def wait_until_outbox_is_empty(self) -> None:
         """Wait until every revocation that waited was confirmed by the provider."""
-        end = time.monotonic() + TIMEOUT_SECONDS
-        while self.keys("{outbox}:entry"):
-            assert time.monotonic() < end, "revocations still wait in the outbox"
-            time.sleep(POLL_SECONDS)
+        wait_for(lambda: not self.keys("{outbox}:entry"), "every revocation confirmed")
 
 
 class InteropBrowser(BrowserClient):

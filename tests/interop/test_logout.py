@@ -8,7 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.interop.cluster import CLIENTS, InteropBrowser, InteropCluster
-from tests.interop.test_interop import refresh_works, status_with
+from tests.interop.test_interop import REFRESHED, asked_since, refresh_works, status_with
+from tests.support.ageing import age_access_token
+from tests.support.scale import rounds
+from tests.support.storm import Shot, fire
+from tests.support.waiting import wait_for
 
 PROVIDER_TIMEOUT_SECONDS = 1
 
@@ -44,7 +48,7 @@ def test_the_providers_own_logout_still_works_after_the_revocation(hint: str) ->
         assert_lands_on_the_spa(browser, browser.finish_logout(logout_url), cluster)
         (logout_token,) = cluster.control("GET", "logout-tokens")
         assert logout_token["sid"] == sent["logout_hint"][0]
-        assert provider_session_is_gone(browser)
+        assert silent_error(browser) == "login_required", "its session is still there"
 
 
 def assert_lands_on_the_spa(
@@ -58,10 +62,10 @@ def assert_lands_on_the_spa(
     assert browser.profile().status_code == 401
 
 
-def provider_session_is_gone(browser: InteropBrowser) -> bool:
-    """Whether a silent sign-in is refused: nobody is signed in at the provider."""
+def silent_error(browser: InteropBrowser) -> str:
+    """What a silent sign-in is refused with at the provider."""
     location = browser.provider_answer("/auth/login?prompt=none")
-    return parse_qs(urlsplit(location).query).get("error") == ["login_required"]
+    return parse_qs(urlsplit(location).query)["error"][0]
 
 
 def test_a_sign_in_after_a_logout_without_the_providers_logout_is_whole(
@@ -71,16 +75,9 @@ def test_a_sign_in_after_a_logout_without_the_providers_logout_is_whole(
     browser = cluster.browser()
     browser.log_in()
     browser.log_out()
-    assert not provider_session_is_gone_silently(browser)
+    assert silent_error(browser) == "consent_required", "somebody is still signed in there"
     browser.log_in()
     refresh_works(cluster, browser)
-
-
-def provider_session_is_gone_silently(browser: InteropBrowser) -> bool:
-    """`consent_required` says: somebody is signed in, and nothing is granted any more."""
-    location = browser.provider_answer("/auth/login?prompt=none")
-    assert parse_qs(urlsplit(location).query)["error"] in (["consent_required"], ["login_required"])
-    return parse_qs(urlsplit(location).query)["error"] == ["login_required"]
 
 
 def test_one_devices_logout_leaves_the_other_signed_in(cluster: InteropCluster) -> None:
@@ -108,6 +105,50 @@ def test_promise_3_a_paused_provider_delays_the_revocation_and_not_the_logout() 
         cluster.wait_until_outbox_is_empty()
         assert held not in cluster.alive()
         assert cluster.keys("tombstone") == []
+
+
+def test_promise_3_a_logout_amid_a_refresh_leaves_no_refresh_token_alive(
+    cluster: InteropCluster,
+) -> None:
+    others, before = set(cluster.alive()), cluster.counts()
+    for number in range(rounds(full=100, reduced=10)):
+        browser = cluster.browser()
+        browser.log_in()
+        age_access_token(cluster, browser.cookie, 0)
+        cookie, ports = browser.cookie or "", cluster.ports
+        requests = [Shot(ports[i % len(ports)], "/api/items", cookie) for i in range(9)]
+        logout = Shot(ports[0], "/auth/logout", cookie, "POST", {"Content-Length": "0"})
+        requests.insert(number % 10, logout)
+        statuses = [answer.status for answer in fire(requests)]
+        assert statuses[number % 10] == 200
+        assert set(statuses) <= {200, 401}, f"round {number}: {statuses}"
+        assert status_with(cluster, cookie) == 401
+    assert asked_since(cluster, before)[REFRESHED] > 0, "no logout met a refresh"
+    cluster.wait_until_outbox_is_empty()
+    assert set(cluster.alive()) <= others
+
+
+def test_a_provider_that_stalls_in_a_refresh_ends_the_session_and_leaves_no_token() -> None:
+    """Without an overlap period nothing else is left: it acts after we have given up.
+
+    503 while it stalls. Then it spends the token for an answer that nobody reads, and takes our
+    second try for a theft, and revokes the grant.
+    """
+    env = {"BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS)}
+    with InteropCluster(env=env) as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        age_access_token(cluster, browser.cookie, 0)
+        cluster.provider.pause()
+        answer = browser.api("/items")
+        assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+        assert browser.profile().status_code == 200, "the session outlives the outage itself"
+        cluster.provider.resume()
+        wait_for(lambda: browser.api("/items").status_code != 503, "an answer other than 503")
+        assert browser.api("/items").json()["code"] == "session_ended"
+        cluster.wait_until_outbox_is_empty()
+        assert cluster.counts()[REFRESHED] == 1
+        assert cluster.alive() == []
 
 
 @pytest.mark.parametrize("client", sorted(set(CLIENTS) - {"post"}))
