@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.stub import Stub, serve
 
@@ -53,6 +53,7 @@ def part(page: Page, name: str) -> Locator:
 
 def sign_in(page: Page) -> None:
     part(page, "sign-in").click()
+    expect(part(page, "user-name")).to_be_visible()
     expect(part(page, "user-name")).to_have_text("Dana Demo")
 
 
@@ -86,6 +87,7 @@ def test_signed_in_the_claims_and_times_are_shown(page: Page) -> None:
 
 @pytest.mark.parametrize("signed_in", [True, False])
 def test_nothing_moves_while_the_page_fills(page: Page, stub: Stub, signed_in: bool) -> None:
+    expect(part(page, "sign-in")).to_be_visible()
     stub.signed_in = signed_in
     page.reload()
     expect(part(page, "browser-holds")).to_contain_text("nothing readable")
@@ -141,6 +143,25 @@ def test_a_stream_that_is_refused_shows_that_the_session_is_over(page: Page, stu
     expect(part(page, "notice")).to_have_text("Your session has ended.")
 
 
+def test_a_session_that_ends_while_the_page_fills_does_not_come_back(
+    page: Page, stub: Stub
+) -> None:
+    """The profile was answered, the list of devices is refused: the later answer counts."""
+
+    def end_first(route: Route) -> None:
+        stub.signed_in = False
+        route.continue_()
+
+    expect(part(page, "sign-in")).to_be_visible()
+    stub.signed_in = True
+    page.route("**/auth/sessions", end_first)
+    page.reload()
+    expect(part(page, "notice")).to_have_text("Your session has ended.")
+    expect(part(page, "sign-in")).to_be_visible()
+    expect(part(page, "sign-out")).to_be_hidden()
+    assert "Dana" not in page.content()
+
+
 def test_another_device_can_be_signed_out(page: Page, stub: Stub) -> None:
     sign_in(page)
     devices = part(page, "devices")
@@ -175,6 +196,7 @@ def test_a_sign_out_that_failed_is_not_shown_as_done(page: Page, stub: Stub) -> 
 
 
 def test_an_outage_at_the_start_is_not_a_logout(page: Page, stub: Stub) -> None:
+    expect(part(page, "sign-in")).to_be_visible()
     stub.signed_in = True
     stub.failing_status = 503
     page.reload()

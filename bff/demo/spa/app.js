@@ -15,19 +15,25 @@ const ENDINGS = {
 };
 const CLAIM_NAMES = { sub: "Subject", email: "E-mail", email_verified: "Verified", org_id: "Organization" };
 
+/** Counts what was begun to be shown: what ends meanwhile must not come back a moment later. */
+let latestTurn = 0;
+
 /** Ask who is signed in and show the page that fits. */
 async function refresh() {
+  const turn = ++latestTurn;
   let me;
   try {
     me = await profile();
   } catch (error) {
-    return showOutage(error);
+    return turn === latestTurn && showOutage(error);
   }
+  if (turn !== latestTurn) return;
   if (me) await showSignedIn(me);
   else await showSignedOut();
 }
 
 async function showSignedIn(me) {
+  const turn = ++latestTurn;
   const { user } = me;
   const name = user.name || user.nickname || user.email || user.sub;
   fill("name", name);
@@ -39,10 +45,11 @@ async function showSignedIn(me) {
   // Everything is there before it is shown, so that nothing moves afterwards.
   const isNew = document.body.dataset.state !== "in";
   await Promise.all([lookAtBrowser(), isNew && loadDevices()]);
-  showState("in");
+  if (turn === latestTurn) showState("in");
 }
 
 async function showSignedOut() {
+  const turn = ++latestTurn;
   showTimes(null);
   clearStreamPanel();
   clearAPIPanel();
@@ -50,7 +57,7 @@ async function showSignedOut() {
   for (const field of ["name", "initials"]) fill(field, "");
   byTestId("user-claims").replaceChildren();
   await lookAtBrowser();
-  showState("out");
+  if (turn === latestTurn) showState("out");
 }
 
 function showOutage(error) {
