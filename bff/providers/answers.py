@@ -27,6 +27,8 @@ RETRY_AFTER_MAX_SECONDS = 86_400
 OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 PASSING = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
 
+NO_SUCH_ENDPOINT = frozenset({404, 405, 410, 501})
+
 _ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
@@ -63,6 +65,25 @@ def granted(response: requests.Response, retry_after_seconds: int | None) -> Gra
     if body is None:
         raise Unusable("the token answer is not a JSON object")
     return _checked(body)
+
+
+def check_revoked(response: requests.Response, retry_after_seconds: int | None) -> None:
+    """Return if *response* confirms a revocation; the body doesn't matter (RFC 7009, 2.2).
+
+    Raises:
+        ProviderUnavailable: 5xx, 429, or anything that can't be understood.
+        ProviderRejected: Refused for good, or there is no such endpoint.
+    """
+    status, body = response.status_code, parsed(response)
+    if 200 <= status < 300:
+        return
+    if status in NO_SUCH_ENDPOINT and _error_code(body) is None:
+        raise ProviderRejected("unsupported_revocation", status)
+    error = refusal(status, body, retry_after_seconds)
+    if isinstance(error, ProviderMisconfigured):
+        # Nobody is at the page to be told: it stays in the outbox and is reported there.
+        raise ProviderRejected(_error_code(body) or "unreadable", status)
+    raise error
 
 
 def refusal(

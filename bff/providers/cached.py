@@ -6,6 +6,7 @@ is down costs nothing as long as there is an old one, and is asked again after a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -69,7 +70,8 @@ class Cached(Generic[T]):
             return self._first(deadline)
         if self._clock() >= self._fetch_after and self._lock.acquire(blocking=False):
             try:
-                self._refetch(deadline.part(STALE_SHARE))
+                with contextlib.suppress(ProviderError):
+                    self._refetch(deadline.part(STALE_SHARE))
             finally:
                 self._lock.release()
         return (self._held or held)[0]
@@ -79,15 +81,21 @@ class Cached(Generic[T]):
         return self._held[0] if self._held is not None else self._first(deadline)
 
     def renew(self, deadline: Deadline) -> T:
-        """The document, fetched again unless that was tried a moment ago."""
+        """The document, fetched again unless that was tried a moment ago.
+
+        Raises:
+            ProviderError: It can't be had anew, so that the old one proves nothing.
+        """
         asked_at = self._clock()
         if self._held is None:
             return self._first(deadline)
         if not self._lock.acquire(timeout=deadline.remaining_seconds()):
-            return self._held[0]
+            raise ProviderUnavailable("another thread is still waiting for the provider")
         try:
             if asked_at - self._tried_at >= RENEW_PAUSE_SECONDS:
                 self._refetch(deadline)
+            elif self._failure is not None:
+                raise _again(self._failure)
             return self._held[0]
         finally:
             self._lock.release()
@@ -106,12 +114,13 @@ class Cached(Generic[T]):
             self._lock.release()
 
     def _refetch(self, deadline: Deadline) -> None:
-        """Replace the old document, or go on with it."""
+        """Replace the old document; if that fails, it serves for a while yet."""
         try:
             self._load(deadline)
         except ProviderError as error:
             self._fetch_after = self._clock() + STALE_RETRY_SECONDS
             log.warning("the old document goes on being used: %s", error.detail)
+            raise
 
     def _load(self, deadline: Deadline) -> T:
         self._tried_at = self._clock()

@@ -10,16 +10,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import requests
 from authlib.common.urls import add_params_to_uri
 
 from bff.config import Config
 from bff.errors import (
+    BFFError,
+    IDTokenInvalid,
     IssuerMismatch,
     ProviderError,
-    ProviderMisconfigured,
     ProviderRejected,
-    ProviderUnavailable,
 )
 from bff.model import PendingLogin, SignIn, TokenAnswer
 from bff.providers import answers
@@ -30,8 +31,6 @@ from bff.providers.id_token import Expected, validated_claims
 from bff.providers.kept import identity_of, refreshed_tokens_of, tokens_of
 
 log = logging.getLogger("bff.providers")
-
-NO_SUCH_ENDPOINT = frozenset({404, 405, 410, 501})
 
 
 class Provider:
@@ -137,7 +136,11 @@ class Provider:
         expected = self._expected(
             answer, nonce=pending.nonce, authenticated_after=_authenticated_after(pending)
         )
-        claims = self._claims(answer, expected, deadline)
+        try:
+            claims = self._claims(answer, expected, deadline)
+        except BFFError:
+            self._discard(answer.refresh_token)
+            raise
         return SignIn(
             identity=identity_of(claims, self._config),
             tokens=tokens_of(answer, issued_at, self._config),
@@ -161,10 +164,12 @@ class Provider:
         Source: RFC 6749, section 6; OpenID Connect Core, 12.
         """
         deadline = self._deadline()
-        url = self._documents.metadata(deadline).token_endpoint
+        # Before the token is spent: an ID token may come, and must be checked.
+        self._documents.load(deadline)
         issued_at = int(self._clock())
+        url = self._documents.metadata(deadline).token_endpoint
         answer = self._kept(self._calls.refresh, url, refresh_token, deadline)
-        self._check_refreshed(answer, subject, deadline)
+        answer = self._checked_refresh(answer, subject, deadline)
         return refreshed_tokens_of(answer, issued_at, self._config)
 
     def revoke(self, refresh_token: str) -> None:
@@ -182,16 +187,7 @@ class Provider:
         if url is None:
             raise ProviderRejected("unsupported_revocation", 404)
         response = self._calls.revoke(url, refresh_token, deadline)
-        if 200 <= response.status_code < 300:
-            return
-        refusal = answers.refusal(
-            response.status_code, answers.parsed(response), self._retry_after_seconds(response)
-        )
-        if response.status_code in NO_SUCH_ENDPOINT and isinstance(refusal, ProviderUnavailable):
-            raise ProviderRejected("unsupported_revocation", response.status_code)
-        if isinstance(refusal, ProviderMisconfigured):
-            raise ProviderRejected(_first_word(refusal.detail), response.status_code)
-        raise refusal
+        answers.check_revoked(response, self._retry_after_seconds(response))
 
     def logout_url(self, *, sid: str | None, id_token: str | None, state: str) -> str | None:
         """Where to send the browser so that the provider ends its own session.
@@ -243,22 +239,30 @@ class Provider:
     def _claims(
         self, answer: answers.Granted, expected: Expected, deadline: Deadline
     ) -> dict[str, Any]:
+        return validated_claims(
+            answer.id_token,
+            expected,
+            lambda alg, kid: self._documents.find_key(alg, kid, deadline),
+        )
+
+    def _checked_refresh(
+        self, answer: answers.Granted, subject: str | None, deadline: Deadline
+    ) -> answers.Granted:
+        """Hold the ID token that a refresh may bring against the session (Core, 12.2).
+
+        An outage is not a logout: if its key can't be had, it is dropped, and the rest goes on.
+        """
+        if answer.id_token is None:
+            return answer
         try:
-            return validated_claims(
-                answer.id_token,
-                expected,
-                lambda alg, kid: self._documents.find_key(alg, kid, deadline),
-            )
-        except Exception:
+            self._claims(answer, self._expected(answer, subject=subject), deadline)
+        except ProviderError as error:
+            log.warning("a refreshed ID token can't be checked, dropped: %s", error.detail)
+            return msgspec.structs.replace(answer, id_token=None)
+        except IDTokenInvalid:
             self._discard(answer.refresh_token)
             raise
-
-    def _check_refreshed(
-        self, answer: answers.Granted, subject: str | None, deadline: Deadline
-    ) -> None:
-        """Hold the ID token that a refresh may bring against the session (Core, 12.2)."""
-        if answer.id_token is not None:
-            self._claims(answer, self._expected(answer, subject=subject), deadline)
+        return answer
 
     def _expected(self, answer: answers.Granted, **more: Any) -> Expected:
         return Expected(
@@ -290,7 +294,3 @@ def with_parameters(url: str, parameters: Mapping[str, str | None]) -> str:
 def _authenticated_after(pending: PendingLogin) -> float | None:
     """Counted from the start of the sign-in: the user may take their time over the form."""
     return None if pending.max_age is None else pending.started_at - pending.max_age
-
-
-def _first_word(detail: str) -> str:
-    return detail.split(" ", 1)[0]

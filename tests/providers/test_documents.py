@@ -236,6 +236,44 @@ def test_unknown_keys_do_not_make_us_fetch_without_end(
     assert fake.count("/jwks") == 2
 
 
+def test_keys_that_cannot_be_had_make_a_sign_in_an_outage(
+    fake: FakeProvider, aging: Provider, clock: Clock
+) -> None:
+    """Not a forgery: nobody knows. The refresh token that came is discarded."""
+    aging.warm_up()
+    clock.now += RENEW_PAUSE_SECONDS
+    fake.says("/jwks", lambda: Says(b"", 503))
+    fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable):
+            aging.exchange_code("c", pending())
+    assert fake.count("/oauth/revoke") == 2
+    assert fake.count("/jwks") == 2
+
+
+def test_keys_that_cannot_be_had_do_not_end_a_refresh(fake: FakeProvider, clock: Clock) -> None:
+    """The old token is spent by then; a failure would cost the session (promise 5)."""
+    provider = Provider(fake.config(BFF_LOGOUT_ID_TOKEN_HINT="true"), monotonic=clock)
+    provider.warm_up()
+    clock.now += RENEW_PAUSE_SECONDS
+    fake.says("/jwks", lambda: Says(b"", 503))
+    fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
+    answer = provider.refresh("old", subject="auth0|demo")
+    assert (answer.refresh_token, answer.id_token) == ("the-refresh-token", None)
+    assert fake.count("/oauth/revoke") == 0
+    provider.close()
+
+
+def test_nothing_is_spent_before_the_keys_are_there(fake: FakeProvider, provider: Provider) -> None:
+    fake.says("/jwks", lambda: Says(b"", 503))
+    fake.token(fake.grant())
+    for call in (lambda: provider.refresh("old"), lambda: provider.exchange_code("c", pending())):
+        with pytest.raises(ProviderUnavailable) as caught:
+            call()
+        assert not caught.value.maybe_acted
+    assert fake.count("/oauth/token") == 0
+
+
 # ---------------------------------------------------------------- who fetches them
 
 

@@ -29,6 +29,7 @@ HOSTILE = [
     "//[::1]/", "//evil.example:443/x", "https://app.example.com/x",
     # Slashes that browsers make of other characters, or that appear once something is stripped.
     "/\\evil.example", "\\\\evil.example", "\\/evil.example", "/\\/evil.example", "/x\\..\\evil",
+    "/x?\\evil.example", "/x#\\",
     "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example",
     " //evil.example", "/ /evil.example", "/\x00/evil.example", "/\x0b/evil.example",
     "\x00//evil.example", "/\u2028/evil.example", "/\x7f/evil", "/\x85/evil", "/\xa0/evil",
