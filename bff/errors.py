@@ -237,6 +237,14 @@ class RequestRefused(BFFError):
     hint = "Check the request."
 
 
+class LengthRequired(RequestRefused):
+    """A body in chunks, under a server that can't tell a broken one from a whole one (411)."""
+
+    status, code = 411, "length_required"
+    message = "The length of the content must be announced."
+    hint = "Send a Content-Length."
+
+
 class BodyTooLarge(BFFError):
     """The body is larger than the limit (RFC 9110, 15.5.14)."""
 

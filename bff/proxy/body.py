@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from bff.errors import BFFError, BodyTooLarge, RequestRefused
+from bff.errors import BFFError, BodyTooLarge, LengthRequired, RequestRefused
 from bff.proxy import granian
 from bff.proxy.route import Route
 
@@ -78,6 +78,7 @@ def request_body(environ: Mapping[str, Any], route: Route) -> RequestBody | None
 
     Raises:
         RequestRefused: The framing can be read in two ways.
+        LengthRequired: It comes in chunks, and the server can't tell whether they are whole.
         BodyTooLarge: It announces more than the route takes.
 
     Source: RFC 9112, 6.1 to 6.3.
@@ -108,7 +109,9 @@ def _chunked(
     if not environ.get("wsgi.input_terminated"):
         raise RequestRefused("the server can't read chunks")
     if granian.serves(environ):
-        stream = granian.WatchedStream(environ)
+        # Granian (2.8) gives a body in chunks that broke off the same end as a whole one, so that
+        # half a file would be stored as the file.
+        raise LengthRequired("a body in chunks under Granian")
     return RequestBody(stream, None, route.request_max_bytes)
 
 

@@ -37,7 +37,7 @@ def test_nothing_hostile_reaches_the_upstream(outcomes: dict[str, paths.Outcome]
 
 
 def test_refusals_are_clear(outcomes: dict[str, paths.Outcome]) -> None:
-    assert {o.status for o in outcomes.values()} <= {200, 400, 404, 405, 413, 414, 417, 501}
+    assert {o.status for o in outcomes.values()} <= {200, 400, 404, 405, 411, 413, 414, 417, 501}
 
 
 def test_what_reaches_the_upstream_has_one_meaning(outcomes: dict[str, paths.Outcome]) -> None:
