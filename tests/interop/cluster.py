@@ -182,9 +182,10 @@ class InteropBrowser(BrowserClient):
         person = {"login": self._email, "password": self._password}
         return go_through(self.at_provider, url, self.issuer, person)
 
-    def finish_logout(self, logout_url: str) -> str:
-        """Say yes on the provider's logout page; where it sends the browser back to."""
-        return go_through(self.at_provider, logout_url, self.issuer, {"logout": "yes"})
+    def finish_logout(self, logout_url: str, *, say_yes: bool = True) -> str:
+        """Answer the provider's logout page; where it sends the browser back to."""
+        pressed = {"logout": "yes"} if say_yes else {}
+        return go_through(self.at_provider, logout_url, self.issuer, pressed)
 
 
 def _node() -> str:

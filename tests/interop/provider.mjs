@@ -46,8 +46,6 @@ const configuration = {
   extraParams: ['audience'],
   scopes: ['openid', 'offline_access'],
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
-  // Auth0, Keycloak and Entra put the claims into the ID token, too.
-  conformIdTokenClaims: false,
   clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'private_key_jwt'],
   ttl: { AccessToken: 300, Grant: 86400, IdToken: 300, RefreshToken: 86400, Session: 86400, Interaction: 600 },
   features: {

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.interop.cluster import CLIENTS, InteropBrowser, InteropCluster
-from tests.interop.test_interop import REFRESHED, asked_since, refresh_works, status_with
+from tests.interop.test_interop import REFRESHED, grants_since, refresh_works, status_with
 from tests.support.ageing import age_access_token
 from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
@@ -80,6 +80,17 @@ def test_a_sign_in_after_a_logout_without_the_providers_logout_is_whole(
     refresh_works(cluster, browser)
 
 
+def test_a_no_at_the_providers_page_leaves_its_session_and_still_ends_ours(
+    cluster: InteropCluster,
+) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    logout_url = browser.log_out().json()["logout_url"]
+    location = browser.finish_logout(logout_url, say_yes=False)
+    assert_lands_on_the_spa(browser, location, cluster)
+    assert silent_error(browser) == "consent_required", "somebody is still signed in there"
+
+
 def test_one_devices_logout_leaves_the_other_signed_in(cluster: InteropCluster) -> None:
     laptop, phone = cluster.browser(), cluster.browser()
     laptop.log_in()
@@ -110,6 +121,7 @@ def test_promise_3_a_paused_provider_delays_the_revocation_and_not_the_logout() 
 def test_promise_3_a_logout_amid_a_refresh_leaves_no_refresh_token_alive(
     cluster: InteropCluster,
 ) -> None:
+    """Here the whole grant falls with any of its tokens, so this judges the outcome only."""
     others, before = set(cluster.alive()), cluster.counts()
     for number in range(rounds(full=100, reduced=10)):
         browser = cluster.browser()
@@ -123,7 +135,7 @@ def test_promise_3_a_logout_amid_a_refresh_leaves_no_refresh_token_alive(
         assert statuses[number % 10] == 200
         assert set(statuses) <= {200, 401}, f"round {number}: {statuses}"
         assert status_with(cluster, cookie) == 401
-    assert asked_since(cluster, before)[REFRESHED] > 0, "no logout met a refresh"
+    assert grants_since(cluster, before)[REFRESHED] > 0, "no logout met a refresh"
     cluster.wait_until_outbox_is_empty()
     assert set(cluster.alive()) <= others
 
