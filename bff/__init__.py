@@ -7,14 +7,12 @@ and ends. Here come the cookie, the guard, and one file for each group of routes
 
 from __future__ import annotations
 
-from flask import Flask, request
+from typing import TYPE_CHECKING
 
-from bff import devices, headers, health, login, logout, problems, profile, proxy, spa
-from bff.assembly import Parts, assemble
-from bff.config import Config, load
-from bff.cookie import CookieInterface, current
-from bff.guard import Guard
-from bff.model import PendingLogin, SignIn
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from bff.config import Config
 
 __all__ = ["create_app"]
 
@@ -28,8 +26,18 @@ def create_app(config: Config | None = None) -> Flask:
     Raises:
         ConfigError: The settings can't be used; it lists everything that is wrong.
     """
+    # Imported here, since the demo's programs are in this package too (`bff.demo`), and neither
+    # need the application nor may be kept from starting by it.
+    from flask import Flask
+
+    from bff import devices, headers, health, login, logout, problems, profile, proxy, spa
+    from bff.assembly import assemble
+    from bff.config import load
+    from bff.cookie import CookieInterface, begin_session, current
+    from bff.guard import Guard
+
     parts = assemble(config or load())
-    config, sessions = parts.config, parts.sessions
+    config, sessions, provider = parts.config, parts.sessions, parts.provider
 
     # Static files have rules of their own (`spa`), so Flask's are off.
     app = Flask(__name__, static_folder=None)
@@ -40,15 +48,15 @@ def create_app(config: Config | None = None) -> Flask:
     problems.install(app)
     headers.install(app, config)
     for blueprint in (
-        health.create_blueprint(parts.database, parts.provider),
+        health.create_blueprint(parts.database, provider),
         login.create_blueprint(
             config,
-            parts.provider,
+            provider,
             parts.sealer,
             session_key=lambda: current().key,
-            begin_session=lambda sign_in, pending: _begin_session(parts, sign_in, pending),
+            begin_session=lambda sign_in, pending: begin_session(sessions, sign_in, pending),
         ),
-        logout.create_blueprint(config, guard, sessions, parts.provider, parts.sealer),
+        logout.create_blueprint(config, guard, sessions, provider, parts.sealer),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(guard, sessions),
         proxy.create_blueprint(config, lambda: sessions.access_token(guard.api_session())),
@@ -59,12 +67,3 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["bff"] = parts
     parts.background.start()
     return app
-
-
-def _begin_session(parts: Parts, sign_in: SignIn, pending: PendingLogin) -> None:
-    """Store a finished sign-in and give its cookie to the browser."""
-    label = devices.browser_label(request.user_agent.string)
-    cookie_id = parts.sessions.start(
-        sign_in, old_session_key=pending.old_session_key, browser=label
-    )
-    current().begin(cookie_id)

@@ -19,8 +19,9 @@ from flask import Flask, Request, Response
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
 
+from bff.browsers import browser_label
 from bff.config import Config
-from bff.model import Session
+from bff.model import PendingLogin, Session, SignIn
 from bff.sessions import COOKIE_ID_BYTES, Sessions, session_key
 
 
@@ -73,6 +74,17 @@ def current() -> BrowserSession:
     """The browser session of the request being served."""
     # The proxy's real object: `flask.session` itself would count as access at every look.
     return cast(BrowserSession, flask.session._get_current_object())  # type: ignore[attr-defined]
+
+
+def begin_session(sessions: Sessions, sign_in: SignIn, pending: PendingLogin) -> None:
+    """Store a finished sign-in and give its cookie to the browser that is being answered.
+
+    Raises:
+        StoreUnavailable: Redis is away; the tokens are held until they are revoked.
+    """
+    browser = browser_label(flask.request.user_agent.string)
+    cookie_id = sessions.start(sign_in, old_session_key=pending.old_session_key, browser=browser)
+    current().begin(cookie_id)
 
 
 class CookieInterface(RedisSessionInterface):  # type: ignore[misc]

@@ -12,16 +12,6 @@ from bff.guard import Guard
 from bff.model import Session
 from bff.sessions import Sessions
 
-BROWSERS = (
-    ("Edg/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"),
-    ("Firefox/", "Firefox"), ("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-)  # fmt: skip
-SYSTEMS = (
-    ("Windows", "Windows"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"),
-    ("CrOS", "ChromeOS"), ("Mac OS X", "macOS"), ("Linux", "Linux"),
-)  # fmt: skip
-
 
 def create_blueprint(guard: Guard, sessions: Sessions) -> Blueprint:
     """My devices: list them, end one."""
@@ -48,13 +38,6 @@ def create_blueprint(guard: Guard, sessions: Sessions) -> Blueprint:
         raise SessionUnknown
 
     return blueprint
-
-
-def browser_label(user_agent: str) -> str:
-    """A short name such as `Firefox on Linux`; guesses, for people only."""
-    browser = next((name for mark, name in BROWSERS if mark in user_agent), "Unknown browser")
-    system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
-    return f"{browser} on {system}" if system else browser
 
 
 def _described(session: Session, mine: Session, sessions: Sessions) -> dict[str, Any]:

@@ -24,6 +24,11 @@ def identity_of(claims: dict[str, Any], config: Config) -> Identity:
     )
 
 
+def session_end_of(claims: dict[str, Any]) -> int | None:
+    """When the provider's own session ends (Auth0's `session_expiry`), if it says so."""
+    return number(claims.get("session_expiry"))
+
+
 def tokens_of(answer: Granted, issued_at: int, config: Config) -> Tokens:
     """The tokens of a sign-in."""
     return Tokens(

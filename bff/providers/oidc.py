@@ -28,7 +28,7 @@ from bff.providers.calls import Calls
 from bff.providers.documents import Documents
 from bff.providers.http import Deadline, Transport
 from bff.providers.id_token import Expected, validated_claims
-from bff.providers.kept import identity_of, refreshed_tokens_of, tokens_of
+from bff.providers.kept import identity_of, refreshed_tokens_of, session_end_of, tokens_of
 
 log = logging.getLogger("bff.providers")
 
@@ -144,6 +144,7 @@ class Provider:
         return SignIn(
             identity=identity_of(claims, self._config),
             tokens=tokens_of(answer, issued_at, self._config),
+            session_ends_at=session_end_of(claims),
         )
 
     # ------------------------------------------------------------ afterwards

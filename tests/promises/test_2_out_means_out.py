@@ -85,9 +85,9 @@ async def race(
         answered.set()
         return answer
 
-    clients = [client(cluster.ports[i % REPLICAS]) for i in range(CLIENTS)]
-    *lists, answer = await asyncio.gather(*clients, logout())
-    return [a for answers in lists for a in answers], answer
+    clients = asyncio.gather(*(client(cluster.ports[i % REPLICAS]) for i in range(CLIENTS)))
+    answer = await logout()
+    return [a for answers in await clients for a in answers], answer
 
 
 def every_refresh_token_is_dead_or_waits(cluster: Cluster) -> None:

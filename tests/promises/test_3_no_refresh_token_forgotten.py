@@ -136,5 +136,7 @@ def test_promise_3_a_rotation_that_meets_a_logout_is_revoked_too(cluster: Cluste
 def make_due(cluster: Cluster) -> None:
     """Let the leases of killed processes pass."""
     name = f"{cluster.prefix}:{{outbox}}:due"
-    for member in cluster.store().zrange(name, 0, -1):
-        cluster.store().zadd(name, {member: 0})
+    members = cluster.store().zrange(name, 0, -1)
+    assert isinstance(members, list)
+    for member in members:
+        cluster.store().execute_command("ZADD", name, 0, member)  # type: ignore[no-untyped-call]

@@ -49,15 +49,16 @@ def test_the_access_token_is_listed_until_it_expires(bench: Bench) -> None:
 
 def test_the_end_is_final_before_the_provider_is_asked(bench: Bench) -> None:
     key = bench.start()
-    seen = []
+    seen: list[object] = []
 
     def look(_: str) -> None:
-        seen.append((bench.sessions.load(key), bench.deny_list.contains("access-0")))
+        seen.append(bench.sessions.load(key))
+        seen.append(bench.deny_list.contains("access-0"))
         seen.append(len(bench.outbox.waiting()))
 
     bench.provider.on_revoke = look
     bench.sessions.end(key, "logout")
-    assert seen == [(None, True), 1]
+    assert seen == [None, True, 1]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class BrowserClient:
         A SameSite=Strict cookie doesn't come along, so it is left out here too.
         """
         parts = urlsplit(location)
-        kept = {c.name: c.value for c in self.here.cookies if not c.name.endswith("session")}
+        kept = {c.name: c.value or "" for c in self.here.cookies if not c.name.endswith("session")}
         answer = requests.get(
             f"{self._urls[replica]}{parts.path}?{parts.query}",
             headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"},
