@@ -72,7 +72,6 @@ def test_https_a_sign_in_under_way_has_a_cookie_of_its_own(
 
 
 def test_https_every_answer_has_hsts(page: Page, secure: Installation) -> None:
-    secure.front.forget()
     sign_in(page, secure)
     answers = [(e.path, e.answer) for e in secure.front.exchanges() if e.answer]
     assert {path for path, _ in answers} >= {"/", "/auth/login", "/auth/callback", "/auth/profile"}

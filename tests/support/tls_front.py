@@ -14,6 +14,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -57,18 +58,15 @@ class Front:
         self._thread.join(JOIN_SECONDS)
         self._loop.close()
 
-    def exchanges(self) -> list[Exchange]:
-        """Every request that a browser began, with what it got so far, in the order of requests."""
+    def exchanges(self, since: float = 0.0) -> list[Exchange]:
+        """Every request begun after *since* (`time.monotonic`), in order, as far as it has come."""
         found = [one for script in list(self._transcripts) for one in exchanges_of(script)]
-        return sorted(found, key=lambda exchange: exchange.began_at)
+        found.sort(key=lambda exchange: exchange.began_at)
+        return [exchange for exchange in found if exchange.began_at > since]
 
     def received(self) -> list[bytes]:
         """What browsers received, one string of bytes for each connection."""
         return [bytes(transcript.answers) for transcript in self._transcripts]
-
-    def forget(self) -> None:
-        """Begin a new record; connections that are open now are not heard any more."""
-        self._transcripts = []
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())
@@ -84,7 +82,7 @@ class Front:
         server.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        transcript = Transcript(self._loop.time)
+        transcript = Transcript(time.monotonic)
         self._transcripts.append(transcript)
         try:
             there = await asyncio.open_connection("127.0.0.1", self._target_port)

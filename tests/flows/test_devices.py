@@ -1,0 +1,183 @@
+"""Where am I signed in, and how do I sign out there? `/auth/sessions` over two replicas."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import EMAIL, PASSWORD, Cluster
+
+OTHER_EMAIL = "other@example.com"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+USERS = [
+    {"email": EMAIL, "password": PASSWORD, "sub": "auth0|demo", "name": "Dana Demo"},
+    {"email": OTHER_EMAIL, "password": PASSWORD, "sub": "auth0|other", "name": "Otto Other"},
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(replicas=2, provider={"users": USERS}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def signed_in(cluster: Cluster) -> Iterator[list[BrowserClient]]:
+    """Two browsers of one person; all of that person's sessions are ended afterwards."""
+    browsers = [cluster.browser(), cluster.browser()]
+    for replica, browser in enumerate(browsers):
+        browser.log_in(replica=replica)
+    yield browsers
+    for browser in browsers:
+        browser.log_out()
+
+
+@pytest.fixture
+def other_person(cluster: Cluster) -> Iterator[BrowserClient]:
+    browser = BrowserClient([cluster.url(0), cluster.url(1)], OTHER_EMAIL, PASSWORD)
+    browser.log_in()
+    yield browser
+    browser.log_out()
+    browser.close()
+
+
+def devices(browser: BrowserClient, *, replica: int = 0) -> list[dict[str, object]]:
+    answer = browser.fetch("GET", "/auth/sessions", replica=replica)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, object]] = answer.json()["sessions"]
+    return found
+
+
+def own_id(browser: BrowserClient) -> str:
+    return str(browser.profile().json()["session"]["id"])
+
+
+def end(browser: BrowserClient, public_id: str, **headers: str) -> requests.Response:
+    return browser.fetch("DELETE", f"/auth/sessions/{public_id}", headers=headers)
+
+
+def living_refresh_tokens(cluster: Cluster) -> int:
+    return len([t for t in cluster.issued("refresh_token") if t["state"] == "active"])
+
+
+def assert_problem(answer: requests.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+
+
+def test_devices_both_browsers_are_listed_at_every_replica(
+    signed_in: list[BrowserClient],
+) -> None:
+    for replica in (0, 1):
+        for browser in signed_in:
+            listed = devices(browser, replica=replica)
+            assert [d["id"] for d in listed if d["current"]] == [own_id(browser)]
+            assert {d["id"] for d in listed} == {own_id(b) for b in signed_in}
+
+
+def test_devices_have_a_label_and_times_and_nothing_else(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.here.headers["User-Agent"] = FIREFOX
+    before = int(time.time())
+    location = browser.log_in()
+    assert location.status_code == 303
+    (device,) = devices(browser)
+    assert set(device) == {"id", "current", "browser", "created_at", "last_seen_at"}
+    assert before - 1 <= int(str(device["created_at"])) <= int(str(device["last_seen_at"]))
+    assert browser.cookie not in str(device)
+    browser.log_out()
+
+
+def test_devices_answers_are_stored_by_nobody(signed_in: list[BrowserClient]) -> None:
+    answer = signed_in[0].fetch("GET", "/auth/sessions")
+    assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_devices_the_other_one_is_ended_everywhere(
+    cluster: Cluster, signed_in: list[BrowserClient]
+) -> None:
+    here, there = signed_in
+    before = living_refresh_tokens(cluster)
+    answer = end(here, own_id(there))
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "Set-Cookie" not in answer.headers
+    for replica in (0, 1):
+        assert_problem(there.profile(replica=replica), 401, "session_ended")
+        assert_problem(there.api("/items", replica=replica), 401, "session_ended")
+        assert [d["current"] for d in devices(here, replica=replica)] == [True]
+    assert here.api("/items").status_code == 200
+    assert living_refresh_tokens(cluster) == before - 1
+
+
+def test_devices_own_one_is_ended_and_its_cookie_goes(
+    cluster: Cluster, signed_in: list[BrowserClient]
+) -> None:
+    here, there = signed_in
+    copied, before = here.cookie, living_refresh_tokens(cluster)
+    answer = end(here, own_id(here))
+    assert answer.status_code == 204
+    assert "session=;" in answer.headers["Set-Cookie"]
+    assert here.cookie is None
+    here.here.cookies.set("session", copied)
+    for replica in (0, 1):
+        assert_problem(here.profile(replica=replica), 401, "session_ended")
+    assert there.profile().status_code == 200
+    assert living_refresh_tokens(cluster) == before - 1
+
+
+@pytest.mark.parametrize("public_id", ["x", "0" * 32, "0" * 64, "%2e%2e", "a" * 4000])
+def test_devices_an_unknown_id_is_not_found(signed_in: list[BrowserClient], public_id: str) -> None:
+    answer = end(signed_in[0], public_id)
+    assert answer.status_code == 404, answer.text
+    assert len(devices(signed_in[0])) == 2
+
+
+def test_devices_an_id_is_good_once(signed_in: list[BrowserClient]) -> None:
+    here, there = signed_in
+    public_id = own_id(there)
+    assert end(here, public_id).status_code == 204
+    assert_problem(end(here, public_id), 404, "session_unknown")
+
+
+def test_devices_of_another_person_are_neither_listed_nor_ended(
+    signed_in: list[BrowserClient], other_person: BrowserClient
+) -> None:
+    here = signed_in[0]
+    theirs = own_id(other_person)
+    assert theirs not in {d["id"] for d in devices(here)}
+    assert [d["id"] for d in devices(other_person)] == [theirs]
+    assert_problem(end(here, theirs), 404, "session_unknown")
+    assert other_person.profile().status_code == 200
+
+
+def test_devices_a_hash_of_redis_is_no_id(cluster: Cluster, signed_in: list[BrowserClient]) -> None:
+    here = signed_in[0]
+    for name in cluster.keys("session"):
+        key = name.decode().partition("{")[2].rstrip("}")
+        assert_problem(end(here, key), 404, "session_unknown")
+    assert len(devices(here)) == 2
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_devices_are_not_ended_by_another_site(signed_in: list[BrowserClient], site: str) -> None:
+    here, there = signed_in
+    answer = end(here, own_id(there), **{"Sec-Fetch-Site": site})
+    assert_problem(answer, 403, "cross_site")
+    assert there.profile().status_code == 200
+
+
+def test_devices_are_not_listed_for_another_site(signed_in: list[BrowserClient]) -> None:
+    for site in ("cross-site", "same-site"):
+        answer = signed_in[0].fetch("GET", "/auth/sessions", headers={"Sec-Fetch-Site": site})
+        assert_problem(answer, 403, "cross_site")
+
+
+def test_devices_need_a_session(cluster: Cluster) -> None:
+    stranger = cluster.browser()
+    answer = stranger.fetch("GET", "/auth/sessions")
+    assert_problem(answer, 401, "session_missing")
+    assert answer.json()["login_url"] == "/auth/login"
+    assert_problem(end(stranger, "0" * 32), 401, "session_missing")
