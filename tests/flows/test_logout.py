@@ -1,0 +1,246 @@
+"""Signing out by fetch, by form and by link, with and without Fetch Metadata."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from tests.support.ageing import record_name
+from tests.support.browser_client import NAVIGATION, BrowserClient
+from tests.support.cluster import Cluster
+
+FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(replicas=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def browser(cluster: Cluster) -> BrowserClient:
+    browser = cluster.browser()
+    browser.log_in()
+    return browser
+
+
+def assert_signed_out(cluster: Cluster, browser: BrowserClient, copied: str | None) -> None:
+    """The cookie is gone from the browser, and dead at every replica if put back."""
+    assert browser.cookie is None
+    assert cluster.store().exists(record_name(cluster, copied)) == 0
+    browser.here.cookies.set("session", copied)
+    for replica in (0, 1):
+        assert browser.profile(replica=replica).status_code == 401
+
+
+def assert_at_provider(cluster: Cluster, location: str) -> dict[str, list[str]]:
+    """The address leads to the provider's logout, without a token; its query."""
+    parts = urlsplit(location)
+    assert location.startswith(f"{cluster.issuer}oidc/logout?")
+    query = parse_qs(parts.query)
+    assert {"logout_hint", "client_id", "post_logout_redirect_uri", "state"} == set(query)
+    assert query["post_logout_redirect_uri"] == [f"{cluster.base_url}/auth/logged-out"]
+    return query
+
+
+def link(browser: BrowserClient, path: str = "/auth/logout", **headers: str) -> requests.Response:
+    """Follow a link; `Sec_Fetch_Site` stands for `Sec-Fetch-Site`."""
+    return browser.navigate(path, **{n.replace("_", "-"): v for n, v in headers.items()})
+
+
+def plain_form(browser: BrowserClient, form_token: str | None, **headers: str) -> requests.Response:
+    """Our form, posted by a browser without Fetch Metadata."""
+    return browser.here.post(
+        f"{browser.profile().url.removesuffix('/auth/profile')}/auth/logout",
+        data={} if form_token is None else {"form_token": form_token},
+        headers={"Accept": "text/html"} | headers,
+        allow_redirects=False,
+        timeout=10,
+    )
+
+
+def form_token_of(answer: requests.Response) -> str:
+    found = FORM_TOKEN.search(answer.text)
+    assert found, answer.text
+    return found[1]
+
+
+# ---------------------------------------------------------------- by fetch
+def test_logout_by_fetch(cluster: Cluster, browser: BrowserClient) -> None:
+    copied = browser.cookie
+    answer = browser.log_out()
+    assert answer.status_code == 200
+    assert list(answer.json()) == ["logout_url"]
+    assert_at_provider(cluster, answer.json()["logout_url"])
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert answer.headers["Clear-Site-Data"] == '"storage"'
+    deleted = answer.headers["Set-Cookie"]
+    for attribute in ("session=;", "Max-Age=0", "Path=/", "HttpOnly", "SameSite=Strict"):
+        assert attribute in deleted
+    assert_signed_out(cluster, browser, copied)
+
+
+def test_logout_without_a_session_works_too(cluster: Cluster) -> None:
+    stranger = cluster.browser()
+    answer = stranger.log_out()
+    assert answer.status_code == 200
+    assert urlsplit(answer.json()["logout_url"]).path == "/oidc/logout"
+    assert "session=;" in answer.headers["Set-Cookie"]
+
+
+def test_logout_twice_works_too(browser: BrowserClient) -> None:
+    copied = browser.cookie
+    assert browser.log_out().status_code == 200
+    browser.here.cookies.set("session", copied)
+    assert browser.log_out().status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "rubbish"])
+def test_logout_by_fetch_of_another_site_is_refused(browser: BrowserClient, site: str) -> None:
+    answer = browser.fetch("POST", "/auth/logout", headers={"X-CSRF": "1", "Sec-Fetch-Site": site})
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    assert "Set-Cookie" not in answer.headers
+    assert browser.profile().status_code == 200
+
+
+# ---------------------------------------------------------------- by a link
+def test_logout_by_a_link_of_ours(cluster: Cluster, browser: BrowserClient) -> None:
+    copied = browser.cookie
+    answer = link(browser)
+    assert answer.status_code == 303
+    assert_at_provider(cluster, answer.headers["Location"])
+    assert_signed_out(cluster, browser, copied)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"},
+        {"Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"},
+        {"Sec_Fetch_Dest": "iframe"},
+        {"Sec_Purpose": "prefetch"},
+        {"Sec_Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X_Moz": "prefetch"},
+    ],
+    ids=str,
+)
+def test_logout_by_a_doubtful_link_asks_first(
+    browser: BrowserClient, headers: dict[str, str]
+) -> None:
+    answer = link(browser, **headers)
+    assert answer.status_code == 200
+    assert form_token_of(answer)
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "session=" not in answer.headers["Set-Cookie"]
+    assert browser.profile().status_code == 200
+
+
+def test_logout_by_a_link_without_fetch_metadata_asks_first(browser: BrowserClient) -> None:
+    url = browser.profile().url.replace("profile", "logout")
+    answer = browser.here.get(url, headers={"Accept": "text/html"}, allow_redirects=False)
+    assert answer.status_code == 200
+    assert form_token_of(answer)
+    assert browser.profile().status_code == 200
+
+
+def test_logout_by_head_does_nothing(browser: BrowserClient) -> None:
+    answer = browser.fetch("HEAD", "/auth/logout", headers=NAVIGATION)
+    assert answer.status_code == 200
+    assert browser.profile().status_code == 200
+
+
+# ---------------------------------------------------------------- by our form
+def test_logout_by_our_form(cluster: Cluster, browser: BrowserClient) -> None:
+    copied = browser.cookie
+    token = form_token_of(link(browser, Sec_Fetch_Site="cross-site"))
+    answer = browser.fetch("POST", "/auth/logout", headers=NAVIGATION, data={"form_token": token})
+    assert answer.status_code == 303
+    assert_at_provider(cluster, answer.headers["Location"])
+    assert_signed_out(cluster, browser, copied)
+
+
+def test_logout_by_our_form_without_fetch_metadata(
+    cluster: Cluster, browser: BrowserClient
+) -> None:
+    copied = browser.cookie
+    token = form_token_of(link(browser, Sec_Fetch_Site="cross-site"))
+    answer = plain_form(browser, token, Origin=cluster.base_url)
+    assert answer.status_code == 303
+    assert_signed_out(cluster, browser, copied)
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "0" * 64, "ä"])
+def test_logout_by_a_form_without_its_token_is_refused(
+    browser: BrowserClient, token: str | None
+) -> None:
+    link(browser, Sec_Fetch_Site="cross-site")
+    assert plain_form(browser, token).status_code == 403
+    assert browser.profile().status_code == 200
+
+
+def test_logout_a_form_token_is_good_in_its_own_browser_only(
+    cluster: Cluster, browser: BrowserClient
+) -> None:
+    other = cluster.browser()
+    token = form_token_of(link(other, Sec_Fetch_Site="cross-site"))
+    assert plain_form(browser, token).status_code == 403
+    link(browser, Sec_Fetch_Site="cross-site")
+    assert plain_form(browser, token).status_code == 403
+    assert browser.profile().status_code == 200
+
+
+def test_logout_a_form_token_does_not_help_another_site(browser: BrowserClient) -> None:
+    token = form_token_of(link(browser, Sec_Fetch_Site="cross-site"))
+    assert plain_form(browser, token, Origin="http://evil.example").status_code == 403
+    for site in ("cross-site", "same-site"):
+        assert plain_form(browser, token, **{"Sec-Fetch-Site": site}).status_code == 403
+    assert browser.profile().status_code == 200
+
+
+# ---------------------------------------------------------------- where one ends up
+def test_logout_ends_the_providers_session_and_comes_back(
+    cluster: Cluster, browser: BrowserClient
+) -> None:
+    location = link(browser, "/auth/logout?returnTo=/bye%3Fx=1").headers["Location"]
+    answer = browser.at_provider.get(location, allow_redirects=False, timeout=10)
+    assert answer.status_code in (302, 303)
+    assert answer.headers["Location"].startswith(f"{cluster.base_url}/auth/logged-out?")
+    back = browser.navigate(answer.headers["Location"])
+    assert (back.status_code, back.headers["Location"]) == (303, "/bye?x=1")
+    # The provider asks for the password again.
+    form = browser.at_provider.get(browser.authorize_url(), timeout=10)
+    assert 'type="password"' in form.text
+
+
+@pytest.mark.parametrize("value", ["//evil.example", "https://evil.example", "/auth/login", "x"])
+def test_logout_with_a_hostile_return_to_is_refused(browser: BrowserClient, value: str) -> None:
+    answer = browser.fetch(
+        "POST", "/auth/logout", headers={"X-CSRF": "1"}, params={"returnTo": value}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "return_to_invalid")
+    assert browser.profile().status_code == 200
+
+
+@pytest.mark.parametrize("state", ["", "x", "AQAAAA", "%2F%2Fevil.example", "A" * 200, "%C3%A4"])
+def test_logged_out_with_a_foreign_state_leads_to_the_start(cluster: Cluster, state: str) -> None:
+    for query in (f"?state={state}", ""):
+        answer = cluster.browser().navigate(f"/auth/logged-out{query}")
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+        assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_logged_out_takes_no_other_sealed_value_for_its_state(cluster: Cluster) -> None:
+    """A login transaction is sealed with the same key, for another purpose."""
+    browser = cluster.browser()
+    browser.authorize_url()
+    (pending,) = (c.value for c in browser.here.cookies if c.name.startswith("login-"))
+    answer = browser.navigate(f"/auth/logged-out?state={pending}")
+    assert answer.headers["Location"] == "/"
