@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.support.browser_client import BrowserClient
+from tests.support.browser_client import NAVIGATION, BrowserClient
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
+from tests.support.provider_form import sign_in_at_provider
 
 OTHER_EMAIL = "other@example.com"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -43,6 +44,14 @@ def other_person(cluster: Cluster) -> Iterator[BrowserClient]:
     yield browser
     browser.log_out()
     browser.close()
+
+
+def log_in_as(browser: BrowserClient, user_agent: str) -> None:
+    """Come back from the provider with a browser's own name."""
+    url = sign_in_at_provider(browser.at_provider, browser.authorize_url(), EMAIL, PASSWORD)
+    headers = NAVIGATION | {"Sec-Fetch-Site": "cross-site", "User-Agent": user_agent}
+    answer = browser.here.get(url, headers=headers, allow_redirects=False, timeout=10)
+    assert answer.status_code == 303
 
 
 def devices(browser: BrowserClient, *, replica: int = 0) -> list[dict[str, object]]:
@@ -80,14 +89,13 @@ def test_devices_both_browsers_are_listed_at_every_replica(
 
 def test_devices_have_a_label_and_times_and_nothing_else(cluster: Cluster) -> None:
     browser = cluster.browser()
-    browser.here.headers["User-Agent"] = FIREFOX
     before = int(time.time())
-    location = browser.log_in()
-    assert location.status_code == 303
+    log_in_as(browser, FIREFOX)
     (device,) = devices(browser)
     assert set(device) == {"id", "current", "browser", "created_at", "last_seen_at"}
     assert before - 1 <= int(str(device["created_at"])) <= int(str(device["last_seen_at"]))
-    assert browser.cookie not in str(device)
+    assert str(browser.cookie) not in str(device)
+    assert device["browser"] == "Firefox on Linux"
     browser.log_out()
 
 
@@ -121,7 +129,7 @@ def test_devices_own_one_is_ended_and_its_cookie_goes(
     assert answer.status_code == 204
     assert "session=;" in answer.headers["Set-Cookie"]
     assert here.cookie is None
-    here.here.cookies.set("session", copied)
+    here.here.cookies.set("session", copied or "")
     for replica in (0, 1):
         assert_problem(here.profile(replica=replica), 401, "session_ended")
     assert there.profile().status_code == 200
