@@ -93,7 +93,7 @@ class Revocation:
             generation=generation,
         )
         self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        return self._complete(entry)
+        return self._try(entry)
 
     def end_into(self, session_key: str, new_session_key: str) -> bool:
         """End a session whose user signed in again; the new session takes its refresh tokens over.
@@ -108,7 +108,7 @@ class Revocation:
             into=new_session_key,
         )
         self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        return self._complete(entry)
+        return self._try(entry)
 
     def abandon(self, tokens: Tokens, reason: str) -> None:
         """Revoke tokens that found no session to live in.
@@ -124,23 +124,45 @@ class Revocation:
             sealed_tokens=self._outbox.seal_tokens(entry_id, tokens),
         )
         self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        self._complete(entry)
+        self._try(entry)
 
     def drain(self) -> int:
-        """Try what is due once; returns how many entries were confirmed.
+        """Try what is due, until the provider fails; returns how many entries were confirmed.
 
         Raises:
             StoreUnavailable: Redis is away; nothing is lost by it.
         """
         confirmed = 0
-        for entry in self._outbox.claim_due(self._lease_seconds, CLAIM_COUNT):
-            self._complete(entry)
-            confirmed += self._outbox.read(entry.id) is None
+        due = self._outbox.claim_due(self._lease_seconds, CLAIM_COUNT)
+        for position, entry in enumerate(due):
+            try:
+                self._complete(entry)
+                confirmed += self._outbox.read(entry.id) is None
+            except ProviderUnavailable as error:
+                # An outage is felt once; the others of this round wait as long as this one.
+                for waiting in due[position + 1 :]:
+                    self._outbox.put_off(waiting, self._backoff(entry, error))
+                break
         return confirmed
 
     # ------------------------------------------------------------ the steps
+    def _try(self, entry: Entry) -> bool:
+        """`_complete` for a caller whose answer must not depend on the provider."""
+        try:
+            return self._complete(entry)
+        except ProviderUnavailable:
+            return True
+
     def _complete(self, entry: Entry) -> bool:
-        """Steps 2 to 5 for one entry; each can be repeated by whoever finds it half done."""
+        """Steps 2 to 5 for one entry; each can be repeated by whoever finds it half done.
+
+        Returns:
+            Whether there was anything to end.
+
+        Raises:
+            ProviderUnavailable: It is over, but not confirmed; the entry waits for its next turn.
+            StoreUnavailable: Before the session was over.
+        """
         try:
             if entry.kind == "tokens":
                 self._settle(entry, self._outbox.open_tokens(entry))
@@ -180,6 +202,8 @@ class Revocation:
             self._confirm(entry, identity)
         except ProviderError as error:
             self._postpone(entry, error)
+            if isinstance(error, ProviderUnavailable):
+                raise
         except StoreUnavailable as error:
             log.warning("revocation not recorded, it will be repeated: %s", error.detail)
 

@@ -91,6 +91,10 @@ class Outbox:
         keys = [self._due, self._key(entry.id)]
         self._database.run(scripts.OUTBOX_RESCHEDULE, keys, entry.id, seconds, error)
 
+    def put_off(self, entry: Entry, seconds: float) -> None:
+        """Let a claimed entry wait, without an attempt of its own having failed."""
+        self._database.command("ZADD", self._due, "XX", self._database.now() + seconds, entry.id)
+
     def done(self, entry_id: str) -> None:
         """Forget a confirmed entry."""
         self._database.commands(("DEL", self._key(entry_id)), ("ZREM", self._due, entry_id))

@@ -180,3 +180,24 @@ def test_what_one_process_claimed_no_other_gets(make_bench: MakeBench) -> None:
     due_now(first)
     assert len(first.outbox.claim_due(30, 10)) == 1
     assert second.outbox.claim_due(30, 10) == []
+
+
+def test_an_outage_is_felt_once_by_a_drain(bench: Bench) -> None:
+    bench.provider.on_revoke = failing(ProviderUnavailable("503"))
+    for _ in range(4):
+        bench.sessions.end(bench.start(), "logout")
+    due_now(bench)
+    asked: list[str] = []
+
+    def still_down(token: str) -> None:
+        asked.append(token)
+        raise ProviderUnavailable("503")
+
+    bench.provider.on_revoke = still_down
+    assert bench.revocation.drain() == 0
+    assert len(asked) == 1
+    assert len(bench.outbox.waiting()) == 4
+    assert bench.outbox.claim_due(1, 10) == [], "the others wait too"
+    bench.provider.on_revoke = lambda _: None
+    due_now(bench)
+    assert bench.revocation.drain() == 4
