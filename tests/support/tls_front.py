@@ -22,6 +22,7 @@ from tests.support.wire_record import Exchange, Transcript, exchanges_of
 
 CHUNK_BYTES = 65_536
 JOIN_SECONDS = 10.0
+CLOSE_SECONDS = 1.0
 
 
 class Front:
@@ -38,6 +39,7 @@ class Front:
         self._transcripts: list[Transcript] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
+        self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._stop = asyncio.Event()
@@ -70,16 +72,17 @@ class Front:
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())
-        if open_connections := asyncio.all_tasks(self._loop):
-            for task in open_connections:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.wait(open_connections))
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._connection, sock=self._listener, ssl=self._tls)
         self._started.set()
         await self._stop.wait()
         server.close()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            # Their pumps end with the connections, and each closes what is left of its own.
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.wait(others, timeout=CLOSE_SECONDS)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         transcript = Transcript(time.monotonic)
@@ -87,21 +90,29 @@ class Front:
         try:
             there = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
-            writer.close()
+            await _closed(writer)
             return
+        ends = {writer, there[1]}
+        self._writers |= ends
         onward = asyncio.create_task(_pump(reader, there[1], transcript.add_request))
         back = asyncio.create_task(_pump(there[0], writer, transcript.add_answer))
-        try:
-            # When one side closes, so does the other; browsers don't half-close.
-            await asyncio.wait({onward, back}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (onward, back):
-                task.cancel()
-            await asyncio.gather(onward, back, return_exceptions=True)
-            for closing in (there[1], writer):
-                closing.close()
-                with contextlib.suppress(OSError):
-                    await closing.wait_closed()
+        # When one side closes, so does the other; browsers don't half-close.
+        await asyncio.wait({onward, back}, return_when=asyncio.FIRST_COMPLETED)
+        onward.cancel()
+        back.cancel()
+        await asyncio.gather(onward, back, *map(_closed, ends), return_exceptions=True)
+        self._writers -= ends
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+    except TimeoutError:
+        # The other side doesn't answer the end of TLS.
+        writer.transport.abort()
 
 
 async def _pump(

@@ -77,6 +77,14 @@ class Exchange:
         """Of the answer; 0 if none came."""
         return int(self.answer.start_line.split(" ")[1]) if self.answer else 0
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole answer has come, as far as its length was told."""
+        if self.answer is None:
+            return False
+        length = self.answer.get("content-length")
+        return self.method == "HEAD" or not length or len(self.answer.body) == int(length)
+
 
 def exchanges_of(transcript: Transcript) -> list[Exchange]:
     """The requests of a connection in order, each with its answer."""
