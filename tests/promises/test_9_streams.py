@@ -1,0 +1,233 @@
+"""Promise 9, bodies and streams through the whole BFF: constant memory, at once, and let go."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import itertools
+import json
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import psutil
+import pytest
+
+from tests.proxy import wire
+from tests.support.browser_client import FETCH, BrowserClient
+from tests.support.cluster import Cluster
+from tests.support.raw_upstream import RawUpstream, Wire
+from tests.support.scale import rounds
+from tests.support.waiting import wait_for
+
+LARGE_BYTES = rounds(full=1024**3, reduced=192 * 1024**2)
+# No more than half the body, or a BFF that keeps all of it would pass.
+MEMORY_BYTES = min(100 * 1024**2, LARGE_BYTES // 2)
+PIECE = bytes(range(256)) * 256
+WATCH_SECONDS = 0.02
+SLOW_BYTES = 20_000_000
+"""So much is taken slowly, so that something would pile up."""
+SLOW_SECONDS = 0.002
+STALL_SECONDS = 1.0
+"""So long the upstream takes nothing of an upload."""
+EVENTS = 20
+EVENT_MEDIAN_SECONDS = 0.2
+EVENT_MAX_SECONDS = 0.5
+FREED_SECONDS = 5.0
+STREAMS = 20
+REPLICAS = 2
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(REPLICAS, env={"BFF_REQUEST_MAX_BYTES": "0"}) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(cluster: Cluster) -> BrowserClient:
+    started = cluster.browser()
+    started.log_in()
+    for replica in range(REPLICAS):
+        assert started.api("/items", replica=replica).status_code == 200
+    return started
+
+
+def head(browser: BrowserClient, method: str, path: str, *more: str) -> bytes:
+    """The head of a request of this browser."""
+    fields = [f"{name}: {value}" for name, value in FETCH.items()]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Cookie: session={browser.cookie}"]
+    return ("\r\n".join([*lines, *fields, *more]) + "\r\n\r\n").encode()
+
+
+# ---------------------------------------------------------------- memory
+
+
+def resident_bytes(cluster: Cluster) -> int:
+    """How much memory all processes of the BFF have in use."""
+    total = 0
+    for replica in cluster.replicas:
+        process = psutil.Process(replica.pid)
+        for one in [process, *process.children(recursive=True)]:
+            total += one.memory_info().rss
+    return total
+
+
+@contextmanager
+def watched(cluster: Cluster) -> Iterator[list[int]]:
+    """What the memory was above that of the beginning, many times a second."""
+    idle, above, done = resident_bytes(cluster), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(WATCH_SECONDS):
+            above.append(resident_bytes(cluster) - idle)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield above
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_promise_9_a_large_download_takes_no_memory(
+    cluster: Cluster, browser: BrowserClient
+) -> None:
+    got, digest = 0, hashlib.sha256()
+    with watched(cluster) as above, wire.connect(cluster.ports[0]) as sock:
+        sock.sendall(head(browser, "GET", f"/api/files/{LARGE_BYTES}"))
+        answer = http.client.HTTPResponse(sock)
+        answer.begin()
+        assert answer.status == 200
+        while data := answer.read(len(PIECE)):
+            got += len(data)
+            digest.update(data)
+            if got < SLOW_BYTES:
+                time.sleep(SLOW_SECONDS)
+        answer.close()
+    assert got == LARGE_BYTES
+    assert digest.digest() == pattern_digest()
+    assert max(above) < MEMORY_BYTES
+    assert len(above) > 3, "nothing was measured"
+
+
+def test_promise_9_a_large_upload_takes_no_memory(cluster: Cluster, browser: BrowserClient) -> None:
+    cluster.api.pause()
+    threading.Timer(STALL_SECONDS, cluster.api.resume).start()
+    with watched(cluster) as above, wire.connect(cluster.ports[1]) as sock:
+        sock.settimeout(60)
+        sock.sendall(head(browser, "POST", "/api/files", f"Content-Length: {LARGE_BYTES}"))
+        for _ in range(LARGE_BYTES // len(PIECE)):
+            sock.sendall(PIECE)
+        answer = http.client.HTTPResponse(sock)
+        answer.begin()
+        received = json.loads(answer.read())
+        answer.close()
+    assert received == {"bytes": LARGE_BYTES, "sha256": pattern_digest().hex()}
+    assert max(above) < MEMORY_BYTES
+    assert len(above) > 3, "nothing was measured"
+
+
+def pattern_digest() -> bytes:
+    """Of LARGE_BYTES of the demo API's pattern."""
+    digest = hashlib.sha256()
+    for _ in range(LARGE_BYTES // len(PIECE)):
+        digest.update(PIECE)
+    return digest.digest()
+
+
+# ---------------------------------------------------------------- streams
+
+
+@contextmanager
+def stream(
+    cluster: Cluster, browser: BrowserClient, replica: int, query: str
+) -> Iterator[socket.socket]:
+    """An open event stream; the answer's head has been read."""
+    with wire.connect(cluster.ports[replica]) as sock:
+        sock.sendall(head(browser, "GET", f"/api/events?{query}"))
+        assert b" 200 " in wire.read_until(sock, b"\r\n\r\n")
+        yield sock
+
+
+def test_promise_9_an_event_arrives_as_it_is_sent(cluster: Cluster) -> None:
+    """Over both replicas; an upstream of the test's own, so that one clock measures."""
+    go_on, sent_at = threading.Semaphore(0), [0.0]
+
+    def script(upstream: RawUpstream, connection: Wire) -> None:
+        connection.read_request()
+        connection.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for number in itertools.count():
+            go_on.acquire()
+            if number == EVENTS:
+                return
+            sent_at[0] = time.monotonic()
+            connection.send(b"b\r\ndata: %03d\n\n\r\n" % number)
+
+    with (
+        RawUpstream(script) as upstream,
+        Cluster(REPLICAS, api_url=upstream.url) as cluster,
+        ExitStack() as stack,
+    ):
+        stack.callback(go_on.release)
+        browser = cluster.browser()
+        browser.log_in()
+        for replica in range(REPLICAS):
+            took = []
+            with stream(cluster, browser, replica, "") as sock:
+                for number in range(EVENTS):
+                    go_on.release()
+                    wire.read_until(sock, b"data: %03d\n\n" % number)
+                    took.append(time.monotonic() - sent_at[0])
+                go_on.release()
+            assert statistics.median(took) < EVENT_MEDIAN_SECONDS, took
+            assert max(took) < EVENT_MAX_SECONDS, took
+
+
+def open_streams(browser: BrowserClient) -> int:
+    return int(browser.api("/events/open").json()["open_streams"])
+
+
+@pytest.mark.parametrize("replica", range(REPLICAS))
+@pytest.mark.parametrize("query", ["silent=1", "interval_ms=50"], ids=["silent", "busy"])
+def test_promise_9_a_client_that_hangs_up_frees_the_upstream(
+    cluster: Cluster, browser: BrowserClient, replica: int, query: str
+) -> None:
+    wait_for(lambda: open_streams(browser) == 0, "an upstream without streams")
+    with stream(cluster, browser, replica, query):
+        time.sleep(1.5)  # Long enough that a timer of the BFF's would have cut it.
+        assert open_streams(browser) == 1
+    wait_for(lambda: open_streams(browser) == 0, "the end of the stream", FREED_SECONDS)
+
+
+def test_promise_9_ordinary_requests_go_on_beside_many_streams(
+    cluster: Cluster, browser: BrowserClient
+) -> None:
+    wait_for(lambda: open_streams(browser) == 0, "an upstream without streams")
+    before = seconds_of_requests(browser)
+    with ExitStack() as stack:
+        for number in range(STREAMS):
+            query = ("silent=1", "interval_ms=1000")[number % 2]
+            stack.enter_context(stream(cluster, browser, 0, query))
+        assert open_streams(browser) == STREAMS
+        beside = seconds_of_requests(browser)
+    assert beside < max(3 * before, 0.1), f"{before:.3f} s alone, {beside:.3f} s beside streams"
+    wait_for(lambda: open_streams(browser) == 0, "the end of all streams", FREED_SECONDS)
+
+
+def seconds_of_requests(browser: BrowserClient) -> float:
+    """The median of what a few ordinary requests take; all of them are answered."""
+    took = []
+    for _ in range(10):
+        began = time.monotonic()
+        assert browser.api("/items").status_code == 200
+        assert browser.profile().status_code == 200
+        took.append(time.monotonic() - began)
+    return statistics.median(took)
