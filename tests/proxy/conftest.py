@@ -54,3 +54,10 @@ def line(running: Line) -> Line:
     running.raw.drop_connections()
     running.raw.forget()
     return running
+
+
+@pytest.fixture
+def raw() -> Iterator[RawUpstream]:
+    """An upstream that answers everything with `ok` until it is given another script."""
+    with RawUpstream() as upstream:
+        yield upstream

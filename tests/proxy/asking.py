@@ -1,0 +1,38 @@
+"""How do tests ask an upstream directly, without a web server?"""
+
+from __future__ import annotations
+
+import io
+
+from bff.proxy.body import RequestBody
+from bff.proxy.route import Route
+from bff.proxy.upstream import Exchange, Upstream
+
+TIMEOUT_SECONDS = 2.0
+
+
+def upstream_at(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Upstream:
+    return Upstream(
+        Route(
+            prefix="/api",
+            upstream_url=url,
+            connect_timeout_seconds=timeout_seconds / 2,
+            answer_timeout_seconds=timeout_seconds,
+        )
+    )
+
+
+def ask(
+    upstream: Upstream, method: str = "GET", body: bytes | None = None, length: int | None = -1
+) -> Exchange:
+    request_body = None
+    if body is not None:
+        length = len(body) if length == -1 else length
+        request_body = RequestBody(io.BytesIO(body), length, 0)
+    return upstream.ask(method, "/x", ["x-a: 1"], request_body)
+
+
+def whole(exchange: Exchange) -> bytes:
+    if exchange.whole is not None:
+        return exchange.whole
+    return b"".join(exchange)

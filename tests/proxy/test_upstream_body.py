@@ -1,0 +1,82 @@
+"""What of the client's body, and of the process's environment, reaches the upstream."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from bff.errors import BFFError, BodyTooLarge, RequestRefused
+from bff.proxy.body import RequestBody
+from tests.proxy.asking import ask, upstream_at, whole
+from tests.support.processes import free_port
+from tests.support.raw_upstream import RawUpstream, Wire
+
+
+def test_a_body_in_chunks_goes_on_in_chunks(raw: RawUpstream) -> None:
+    assert whole(ask(upstream_at(raw.url), "POST", b"abc" * 100_000, None)) == b"ok"
+    assert raw.seen[0].get("transfer-encoding") == "chunked"
+    assert raw.seen[0].get("content-length") is None
+    assert raw.seen[0].body == b"abc" * 100_000
+
+
+def test_a_body_of_known_length_goes_on_with_it(raw: RawUpstream) -> None:
+    assert whole(ask(upstream_at(raw.url), "PUT", b"abc" * 1_000_000)) == b"ok"
+    assert raw.seen[0].get("content-length") == "3000000"
+    assert raw.seen[0].get("transfer-encoding") is None
+    assert raw.seen[0].get("expect") is None
+    assert raw.seen[0].body == b"abc" * 1_000_000
+
+
+def body_problem(make: Callable[[], RequestBody], raw: RawUpstream) -> BFFError:
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen is not None
+        upstream.note(seen)
+
+    raw.script = script
+    with pytest.raises(BFFError) as caught:
+        upstream_at(raw.url).ask("POST", "/x", [], make())
+    (seen,) = raw.wait_for(1)
+    assert not seen.complete
+    return caught.value
+
+
+def test_a_body_that_ends_early_never_reaches_the_upstream_whole(raw: RawUpstream) -> None:
+    problem = body_problem(lambda: RequestBody(io.BytesIO(b"x" * 500_000), 600_000, 0), raw)
+    assert isinstance(problem, RequestRefused)
+
+
+def test_a_body_over_the_limit_is_broken_off(raw: RawUpstream) -> None:
+    problem = body_problem(lambda: RequestBody(io.BytesIO(b"x" * 900_000), None, 600_000), raw)
+    assert isinstance(problem, BodyTooLarge)
+
+
+def test_an_upstream_that_refuses_early_is_heard(raw: RawUpstream) -> None:
+    """It answers 413 after the fields and reads no further."""
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.sock.recv(1000)
+        wire.send(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        wire.sock.shutdown(socket.SHUT_WR)
+        wire.wait_closed()
+
+    raw.script = script
+    exchange = ask(upstream_at(raw.url), "POST", b"x" * 3_000_000)
+    assert (exchange.head.status, whole(exchange)) == (413, b"no")
+
+
+# ---------------------------------------------------------------- the process's environment
+
+
+def test_proxies_and_netrc_of_the_process_are_ignored(
+    raw: RawUpstream, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")  # type: ignore[operator]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert whole(ask(upstream_at(raw.url))) == b"ok"
+    assert raw.seen[0].get("authorization") is None
