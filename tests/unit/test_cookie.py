@@ -1,0 +1,358 @@
+"""The session cookie and `flask.session`, through the real interface, guard and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from http.cookies import Morsel, SimpleCookie
+
+import flask
+import pytest
+from flask import Flask, request
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from bff import problems
+from bff.cookie import CookieInterface, begin_session, current
+from bff.errors import StoreUnavailable
+from bff.guard import Guard
+from bff.model import PendingLogin
+from bff.sessions import session_key
+from tests.sessions.conftest import Bench, config_for
+from tests.support.redis_server import RedisServer
+
+HTTPS, HTTP = "https://app.example.com", "http://localhost:8000"
+NAMES = {HTTPS: "__Host-Http-session", HTTP: "session"}
+
+
+class Application:
+    """The cookie's interface and the guard over a bench, with the routes that a test needs."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.origin = bench.config.app_base_url
+        self.name = NAMES[self.origin]
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Called when a request has its session and hasn't answered."""
+        self.app = Flask(__name__, static_folder=None)
+        self.interface = CookieInterface(self.app, bench.config, bench.sessions)
+        self.app.session_interface = self.interface
+        self.guard = Guard(bench.config, self.interface)
+        problems.install(self.app)
+        self._add_routes()
+        self.browser = self.new_browser()
+
+    def _add_routes(self) -> None:
+        self.app.add_url_rule("/sign-in", view_func=self._sign_in)
+        self.app.add_url_rule("/read", view_func=self._read)
+        self.app.add_url_rule("/write", view_func=self._write)
+        self.app.add_url_rule("/api", view_func=self._api)
+        self.app.add_url_rule("/end", view_func=self._end)
+        self.app.add_url_rule("/public", view_func=lambda: "anybody")
+        self.app.add_url_rule("/unguarded", view_func=self._unguarded)
+
+    def _sign_in(self) -> dict[str, object]:
+        old = current().key
+        if old:
+            self.guard.session()
+        pending = PendingLogin(
+            state="", nonce="", code_verifier="", return_to="/", started_at=0, old_session_key=old
+        )
+        begin_session(self.bench.sessions, self.bench.sign_in(), pending)
+        return dict(flask.session)
+
+    def _read(self) -> dict[str, object]:
+        self.guard.session()
+        self.guard.session()
+        return dict(flask.session)
+
+    def _write(self) -> str:
+        self.guard.session()
+        flask.session.update(request.args)
+        self.meanwhile()
+        return "written"
+
+    def _api(self) -> str:
+        return self.guard.api_session().tokens.access_token
+
+    def _end(self) -> dict[str, object]:
+        session = self.guard.session()
+        flask.session["late"] = "write"
+        self.bench.sessions.end(session.key, "logout")
+        current().clear_cookie()
+        return dict(flask.session)
+
+    def _unguarded(self) -> str:
+        flask.session["x"] = "y"
+        return "nobody was asked"
+
+    def new_browser(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        named = {"Sec-Fetch-Site": "same-origin"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        return self.browser.get(path, base_url=self.origin, headers=named)
+
+    def sign_in(self) -> str:
+        """Sign in; the session's key."""
+        assert self.get("/sign-in").status_code == 200
+        return self.key()
+
+    def key(self) -> str:
+        cookie = self.browser.get_cookie(self.name, domain=self.origin.split("/")[2].split(":")[0])
+        key = session_key(cookie.value) if cookie else None
+        assert key, "the browser has no cookie of ours"
+        return key
+
+    def stored(self, key: str) -> dict[bytes, bytes]:
+        """The record as it stands in Redis."""
+        name = self.bench.database.key("session", f"{{{key}}}")
+        return dict(self.bench.database.command("HGETALL", name))
+
+
+Make = Callable[..., Application]
+
+
+@pytest.fixture
+def make(redis_server: RedisServer, redis_prefix: str) -> Iterator[Make]:
+    """Makes applications with settings of their own."""
+    made: list[Application] = []
+
+    def make_one(origin: str = HTTPS, **settings: str) -> Application:
+        config = config_for(redis_server, redis_prefix, APP_BASE_URL=origin, **settings)
+        made.append(Application(Bench(config)))
+        return made[-1]
+
+    yield make_one
+    for one in made:
+        one.bench.database.client.close()
+
+
+@pytest.fixture
+def application(make: Make) -> Application:
+    """One on https with the usual settings."""
+    return make()
+
+
+def outcome(answer: TestResponse) -> tuple[int, str]:
+    """Status and stable code of a refusal."""
+    assert answer.json
+    return answer.status_code, answer.json["code"]
+
+
+def only_cookie(answer: TestResponse) -> Morsel[str]:
+    [header] = answer.headers.getlist("Set-Cookie")
+    [morsel] = SimpleCookie(header).values()
+    return morsel
+
+
+# ---------------------------------------------------------------- the cookie
+
+
+@pytest.mark.parametrize("origin", [HTTPS, HTTP])
+def test_the_attributes_when_set_and_when_deleted(make: Make, origin: str) -> None:
+    """A browser ignores the deletion of a `__Host-` cookie that lacks Secure or Path=/."""
+    application = make(origin)
+    made = only_cookie(application.get("/sign-in"))
+    gone = only_cookie(application.get("/end"))
+    for morsel in (made, gone):
+        assert morsel.key == NAMES[origin]
+        assert (morsel["path"], morsel["samesite"], morsel["domain"]) == ("/", "Strict", "")
+        assert morsel["httponly"] is True
+        assert morsel["secure"] == (True if origin == HTTPS else "")
+    assert len(made.value) == 43, "256 random bits and nothing else"
+    assert (made["max-age"], made["expires"]) == ("", ""), "it goes with the browser"
+    assert (gone.value, gone["max-age"]) == ("", "0")
+    assert gone["expires"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def test_a_persistent_cookie_lasts_as_long_as_the_session_can(make: Make) -> None:
+    application = make(BFF_SESSION_PERSISTENT="true", BFF_SESSION_ABSOLUTE_SECONDS="90000")
+    assert only_cookie(application.get("/sign-in"))["max-age"] == "90000"
+    assert only_cookie(application.get("/end"))["max-age"] == "0"
+
+
+def test_after_the_sign_in_the_cookie_is_never_set_again(application: Application) -> None:
+    application.sign_in()
+    for path in ("/read", "/write?a=b", "/read", "/api", "/public", "/unguarded"):
+        answer = application.get(path)
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers, path
+
+
+def test_answers_that_depend_on_the_cookie_say_so_to_caches(application: Application) -> None:
+    assert "Cookie" in application.get("/sign-in").headers["Vary"]
+    assert "Cookie" in application.get("/read").headers["Vary"]
+    assert "Vary" not in application.get("/public").headers
+    assert "Cookie" in application.get("/end").headers["Vary"]
+
+
+def test_the_id_is_known_to_the_browser_only(application: Application) -> None:
+    value = only_cookie(application.get("/sign-in")).value
+    assert not [key for key in application.bench.stored() if value in key]
+
+
+@pytest.mark.parametrize("value", ["A" * 43, "A" * 42, "A" * 44, "é" * 43, "x", "../" * 20])
+def test_an_id_that_the_browser_made_up_is_never_adopted(
+    application: Application, value: str
+) -> None:
+    application.browser.set_cookie(application.name, value, domain="app.example.com")
+    for path in ("/read", "/write?a=b"):
+        answer = application.get(path)
+        code = "session_ended" if value == "A" * 43 else "session_missing"
+        assert outcome(answer) == (401, code)
+        assert "Set-Cookie" not in answer.headers
+    assert application.bench.stored() == []
+
+
+def test_a_sign_in_gives_a_new_id_and_ends_the_session_of_before(application: Application) -> None:
+    old = application.sign_in()
+    assert application.get("/write?word=of-the-old-session").status_code == 200
+    answer = application.get("/sign-in")
+    assert answer.json == {}, "nothing of the old session passes to the new one"
+    assert application.key() != old
+    assert application.stored(old) == {}
+    assert b"data" not in application.stored(application.key())
+    assert application.get("/read").json == {}
+
+
+# ---------------------------------------------------------------- flask.session
+
+
+def test_data_is_kept_sealed_from_one_request_to_the_next(application: Application) -> None:
+    key = application.sign_in()
+    assert application.get("/write?word=confidential").status_code == 200
+    assert application.get("/read").json == {"word": "confidential"}
+    assert application.get("/write?more=of-it").status_code == 200
+    assert application.get("/read").json == {"word": "confidential", "more": "of-it"}
+    assert b"confidential" not in application.stored(key)[b"data"]
+
+
+def test_a_request_that_changes_nothing_writes_nothing(application: Application) -> None:
+    key = application.sign_in()
+    application.get("/write?word=one")
+    before = application.stored(key)
+    assert application.get("/read").status_code == 200
+    assert application.stored(key) == before
+
+
+def test_a_late_write_does_not_revive_an_ended_session(application: Application) -> None:
+    key = application.sign_in()
+    application.meanwhile = lambda: application.bench.sessions.end(key, "logout")
+    answer = application.get("/write?late=write")
+    assert answer.status_code == 200, "a request in flight may finish"
+    assert "Set-Cookie" not in answer.headers
+    assert application.stored(key) == {}
+    assert outcome(application.get("/read")) == (401, "session_ended")
+
+
+def test_a_write_in_the_request_that_ends_the_session_is_dropped(application: Application) -> None:
+    key = application.sign_in()
+    assert application.get("/end").json == {}
+    assert application.stored(key) == {}
+
+
+def test_without_a_session_nothing_is_written(application: Application) -> None:
+    answer = application.get("/unguarded")
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers
+    assert application.bench.stored() == []
+
+
+def test_data_that_was_tampered_with_lets_nobody_in(application: Application) -> None:
+    """It is never unpickled either, which Flask-Session would do (LIBRARIES, section 2)."""
+    key = application.sign_in()
+    name = application.bench.database.key("session", f"{{{key}}}")
+    pickled = b"cos\nsystem\n(S'touch /tmp/owned'\ntR."
+    application.bench.database.command("HSET", name, "data", pickled)
+    answer = application.get("/read")
+    assert outcome(answer) == (401, "session_ended")
+
+
+def test_the_library_can_not_change_an_id_by_itself(application: Application) -> None:
+    with application.app.test_request_context(), pytest.raises(NotImplementedError):
+        application.interface.regenerate(current())
+
+
+# ---------------------------------------------------------------- the guard in front of it
+
+
+def count_loads(application: Application) -> list[str]:
+    """The keys that are asked for from now on."""
+    asked: list[str] = []
+    real = application.bench.records.load
+
+    def load(key: str, *, slide: bool) -> object:
+        asked.append(key)
+        return real(key, slide=slide)
+
+    application.bench.records.load = load  # type: ignore[assignment,method-assign]
+    return asked
+
+
+def test_a_session_is_loaded_once_in_a_request_and_only_where_needed(
+    application: Application,
+) -> None:
+    key = application.sign_in()
+    asked = count_loads(application)
+    application.get("/public")
+    assert asked == []
+    application.get("/read")
+    assert asked == [key], "asked for twice by the route, loaded once"
+
+
+@pytest.mark.parametrize("path", ["/read", "/api"])
+def test_promise_8_another_site_is_refused_before_the_session_is_touched(
+    application: Application, path: str
+) -> None:
+    application.sign_in()
+    asked = count_loads(application)
+    for site in ("cross-site", "same-site", "none of these"):
+        answer = application.get(path, Sec_Fetch_Site=site)
+        assert outcome(answer) == (403, "cross_site")
+    assert asked == []
+
+
+@pytest.mark.parametrize(("header", "status"), [(None, 403), ("0", 403), ("", 403), ("1", 200)])
+def test_promise_8_the_header_can_be_demanded_of_every_api_request(
+    make: Make, header: str | None, status: int
+) -> None:
+    application = make(BFF_REQUIRE_CSRF_HEADER="true")
+    application.sign_in()
+    sent = {} if header is None else {"X_CSRF": header}
+    assert application.get("/api", **sent).status_code == status
+    assert application.get("/read").status_code == 200, "the profile is not behind it"
+
+
+def test_promise_8_the_header_does_not_stand_in_for_fetch_metadata(make: Make) -> None:
+    application = make(BFF_REQUIRE_CSRF_HEADER="true")
+    application.sign_in()
+    answer = application.get("/api", X_CSRF="1", Sec_Fetch_Site="cross-site")
+    assert answer.status_code == 403
+
+
+def test_promise_5_an_outage_is_no_missing_session(application: Application) -> None:
+    application.sign_in()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    real = application.bench.records.load
+    application.bench.records.load = refuse  # type: ignore[method-assign]
+    answer = application.get("/read")
+    assert outcome(answer) == (503, "store_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "Set-Cookie" not in answer.headers
+    application.bench.records.load = real  # type: ignore[method-assign]
+    assert application.get("/read").status_code == 200
+
+
+def test_a_request_keeps_its_session_alive(application: Application) -> None:
+    key = application.sign_in()
+    name = application.bench.database.key("session", f"{{{key}}}")
+    application.bench.database.command("HINCRBY", name, "last_seen_at", -3600)
+    application.bench.database.command("HINCRBY", name, "idle_ends_at", -3600)
+    before = int(application.stored(key)[b"idle_ends_at"])
+    assert application.get("/read").status_code == 200
+    assert int(application.stored(key)[b"idle_ends_at"]) >= before + 3600
