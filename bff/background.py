@@ -30,11 +30,20 @@ class Background:
         self._jobs = jobs
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._job_under_way = threading.Lock()
 
     def start(self) -> None:
-        """Start in this process, and again in a child that is forked from it."""
+        """Start in this process, and again in a child that is forked from it.
+
+        A fork waits for the job under way: the child has no thread that would finish it, so the
+        locks that it holds (of the provider's metadata, say) would be held there for ever.
+        """
         self._run_thread()
-        os.register_at_fork(after_in_child=self._run_thread)
+        os.register_at_fork(
+            before=self._job_under_way.acquire,
+            after_in_parent=self._job_under_way.release,
+            after_in_child=self._start_in_child,
+        )
 
     def stop(self, timeout_seconds: float = 5) -> None:
         """Stop after the job under way."""
@@ -45,7 +54,14 @@ class Background:
     def run_once(self) -> None:
         """Run every job now, in this thread."""
         for _, work in self._jobs:
-            _attempt(work)
+            self._run(work)
+
+    def _start_in_child(self) -> None:
+        self._job_under_way.release()
+        if not self._stop.is_set():
+            # The old one's own lock may have been held at the instant of the fork.
+            self._stop = threading.Event()
+            self._run_thread()
 
     def _run_thread(self) -> None:
         self._thread = threading.Thread(target=self._loop, name="bff-background", daemon=True)
@@ -56,9 +72,13 @@ class Background:
         while not self._stop.is_set():
             for index, (seconds, work) in enumerate(self._jobs):
                 if time.monotonic() >= due_at[index]:
-                    _attempt(work)
+                    self._run(work)
                     due_at[index] = time.monotonic() + seconds
             self._stop.wait(TICK_SECONDS)
+
+    def _run(self, work: Callable[[], object]) -> None:
+        with self._job_under_way:
+            _attempt(work)
 
 
 def _attempt(work: Callable[[], object]) -> None:

@@ -138,6 +138,45 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert run_program(program) == "0\n"
 
 
+def test_a_fork_waits_for_the_job_under_way_and_its_locks() -> None:
+    """Else the first thing that a preloaded worker needs, the metadata's lock, is never free."""
+    program = f"""
+import os, threading
+from bff.background import Background
+
+lock, begun = threading.Lock(), threading.Event()
+
+def work():
+    with lock:
+        begun.set()
+        threading.Event().wait(0.3)
+
+Background([({LONG_SECONDS}, work)]).start()
+assert begun.wait({WAIT_SECONDS})
+child = os.fork()
+if child == 0:
+    os._exit(0 if lock.acquire(timeout={WAIT_SECONDS / 2}) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert run_program(program) == "0\n"
+
+
+def test_a_child_of_a_stopped_process_does_not_start_again() -> None:
+    program = f"""
+import os
+from bff.background import Background
+
+background = Background([({LONG_SECONDS}, lambda: None)])
+background.start()
+background.stop()
+child = os.fork()
+if child == 0:
+    os._exit(1 if background._thread.is_alive() else 0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert run_program(program) == "0\n"
+
+
 def test_it_does_not_keep_a_process_from_ending() -> None:
     program = f"""
 import threading
