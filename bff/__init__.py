@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
+OWN_BODY_MAX_BYTES = 65_536
+"""A form or a logout token is all that our own routes take; `/api` has `BFF_REQUEST_MAX_BYTES`."""
+
 
 def create_app(config: Config | None = None) -> Flask:
     """Make the application, and start what its process does besides answering.
@@ -41,6 +44,8 @@ def create_app(config: Config | None = None) -> Flask:
 
     # Static files have rules of their own (`spa`), so Flask's are off.
     app = Flask(__name__, static_folder=None)
+    # Without it a form of any size would be read into memory, from anybody.
+    app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     interface = CookieInterface(app, config, sessions)
     app.session_interface = interface
     guard = Guard(config, interface)

@@ -13,7 +13,14 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from bff import audit, pages
-from bff.errors import BFFError, MethodNotAllowed, NotFound, RequestRefused, SessionMissing
+from bff.errors import (
+    BFFError,
+    BodyTooLarge,
+    MethodNotAllowed,
+    NotFound,
+    RequestRefused,
+    SessionMissing,
+)
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +83,8 @@ def _from_werkzeug(error: HTTPException) -> Response:
         return response
     if error.code is not None and 300 <= error.code < 400:
         return Response(status=error.code, headers=list(error.get_headers()))
+    if error.code == 413:
+        return answer(BodyTooLarge(error.name))
     return answer(NotFound() if error.code == 404 else RequestRefused(error.name))
 
 

@@ -1,0 +1,42 @@
+"""How does a test of promise 10 send what no library would send, and judge the answer?"""
+
+from __future__ import annotations
+
+from tests.proxy import wire
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import Cluster
+from tests.support.refusal import assert_error
+
+MAX_BYTES = 100_000
+"""What `/api` takes."""
+ROUTES = (
+    "/", "/healthz", "/readyz", "/auth/login", "/auth/callback", "/auth/profile", "/auth/logout",
+    "/auth/logged-out", "/auth/sessions", "/auth/sessions/abc", "/auth/client.js",
+    "/auth/pages.css", "/auth/nothing", "/nothing", "/api", "/api/x",
+)  # fmt: skip
+
+
+def send(
+    cluster: Cluster, target: str, *fields: str, method: str = "GET", body: bytes = b""
+) -> wire.Received:
+    """A request with fields as they are; a fetch of our own page unless they say otherwise."""
+    if not any(field.lower().startswith("sec-fetch-site") for field in fields):
+        fields = (*fields, "Sec-Fetch-Site: same-origin")
+    return wire.request(cluster.ports[0], target, *fields, method=method, body=body)
+
+
+def refused(received: wire.Received, status: int, code: str) -> None:
+    """The answer is a clear error, as `assert_error` has it."""
+    body = received.body.decode()
+    assert_error(received.status, received.fields, body, status, code)
+
+
+def own(browser: BrowserClient) -> str:
+    """The field with this browser's session."""
+    return f"Cookie: session={browser.cookie}"
+
+
+def head(method: str, target: str, *fields: str) -> bytes:
+    """A request's head; the connection stays open unless *fields* say otherwise."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: x", "Sec-Fetch-Site: same-origin", *fields]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -1,0 +1,85 @@
+"""What must a refusal look like, and what may the logs say after it?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import requests
+
+from tests.browser.secrets_seen import leaks, tokens_of
+from tests.support.cluster import CLIENT_SECRET, Cluster
+
+PROBLEM = "application/problem+json"
+PAGE = "text/html; charset=utf-8"
+INTERNALS = re.compile(
+    r"Traceback|File \"|\.py\b|site-packages|/usr/|/tmp/|/work/|Exception|\b\w+Error\b|127\.0\.0\.1"
+    r"|redis|authlib|joserfc|werkzeug|flask|granian|gunicorn|pydantic|msgspec|curl|urllib|openssl",
+    re.IGNORECASE,
+)
+"""Files, classes, libraries and addresses: nothing of it is a caller's business."""
+UNEXPECTED = re.compile(r"Traceback|unexpected_error|internal_error|unexpected error")
+MEMBERS = {"type", "title", "status", "code", "detail", "reference"}
+
+
+def assert_refused(
+    answer: requests.Response, status: int, code: str, *, login_url: bool | None = None
+) -> None:
+    """A clear error: status, stable code, nothing of our insides, and no session."""
+    assert_error(answer.status_code, answer.headers, answer.text, status, code)
+    names = [cookie.name for cookie in answer.cookies]
+    assert not [name for name in names if name.endswith("session")], names
+    if login_url is not None:
+        assert ("login_url" in answer.json()) == login_url
+
+
+def assert_error(
+    got_status: int, headers: Mapping[str, str], text: str, status: int, code: str
+) -> None:
+    """The same for an answer that came over a bare socket; header names in any case."""
+    fields = {name.lower(): value for name, value in headers.items()}
+    assert got_status == status, f"{got_status}: {text[:500]}"
+    kind = fields["content-type"]
+    if kind == PROBLEM:
+        problem = json.loads(text)
+        assert set(problem) - {"login_url"} == MEMBERS
+        assert (problem["status"], problem["code"]) == (status, code)
+    else:
+        assert kind == PAGE
+        assert f"<code>{code}</code>" in text, text
+        assert "<script" not in text
+    if status == 503:
+        assert int(fields["retry-after"]) > 0
+    assert fields["cache-control"] == "no-store"
+    assert not [name for name in fields if name.startswith("access-control-")]
+    found = INTERNALS.search(text)
+    assert found is None, f"{found} in {text}"
+
+
+def kept(cluster: Cluster) -> dict[bytes, bytes | None]:
+    """Every key of the cluster's and its value, to be compared with a later state."""
+    store = cluster.store()
+    names = list(store.scan_iter(f"{cluster.prefix}:*", count=1000))
+    return {name: store.dump(name) for name in names}
+
+
+def assert_quiet_logs(cluster: Cluster, secrets: Iterable[str | None] = ()) -> None:
+    """No secret in any line of a BFF process, and nothing that was not expected.
+
+    Args:
+        cluster: Whose processes; what it was set up with and what its provider issued is secret.
+        secrets: More that is: cookies, states, verifiers.
+    """
+    hidden = tokens_of(cluster.control("GET", "tokens"))
+    hidden |= {token["value"] for token in cluster.control("GET", "tokens")}
+    hidden |= {CLIENT_SECRET, cluster.secret} | {secret for secret in secrets if secret}
+    texts = [(replica.name, replica.output) for replica in cluster.replicas]
+    assert leaks(hidden, texts) == []
+    for name, text in texts:
+        found = list(_unexpected(text))
+        assert not found, f"{name}: {found}"
+
+
+def _unexpected(text: str) -> Iterator[str]:
+    return (line for line in text.splitlines() if UNEXPECTED.search(line))
