@@ -57,11 +57,15 @@ def assert_error(
     assert found is None, f"{found} in {text}"
 
 
-def kept(cluster: Cluster) -> dict[bytes, bytes | None]:
-    """Every key of the cluster's and its value, to be compared with a later state."""
+def kept(cluster: Cluster, *, without: bytes | None = None) -> dict[bytes, bytes | None]:
+    """Every key of the cluster's and its value, to be compared with a later state.
+
+    Args:
+        without: Keys with this in their name are left out.
+    """
     store = cluster.store()
     names = list(store.scan_iter(f"{cluster.prefix}:*", count=1000))
-    return {name: store.dump(name) for name in names}
+    return {name: store.dump(name) for name in names if without is None or without not in name}
 
 
 def assert_quiet_logs(cluster: Cluster, secrets: Iterable[str | None] = ()) -> None:

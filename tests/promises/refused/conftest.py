@@ -12,6 +12,8 @@ from tests.support.cluster import Cluster
 from tests.support.raw_upstream import RawUpstream
 from tests.support.refusal import assert_quiet_logs, kept
 
+DENY_LIST = b":deny:"
+
 
 @pytest.fixture(scope="package")
 def upstream() -> Iterator[RawUpstream]:
@@ -46,6 +48,20 @@ def unharmed(cluster: Cluster, bystander: BrowserClient, upstream: RawUpstream) 
     yield
     assert kept(cluster) == before, "it was written down in Redis"
     assert upstream.seen == []
+    assert_bystander_is_fine(bystander)
+    assert_quiet_logs(cluster, [bystander.cookie])
+
+
+@pytest.fixture
+def nothing_left(cluster: Cluster, bystander: BrowserClient) -> Iterator[None]:
+    """For tests that sign in and out between: only the deny-list has grown."""
+    before = kept(cluster, without=DENY_LIST)
+    yield
+    assert kept(cluster, without=DENY_LIST) == before, "something stayed in Redis"
+    assert_bystander_is_fine(bystander)
+    assert_quiet_logs(cluster, [bystander.cookie])
+
+
+def assert_bystander_is_fine(bystander: BrowserClient) -> None:
     assert bystander.profile().status_code == 200
     assert bystander.api("/x").status_code == 200
-    assert_quiet_logs(cluster, [bystander.cookie])

@@ -1,0 +1,105 @@
+"""How does a test of promise 10 sign in badly, and see what came of it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import msgspec
+import requests
+
+from bff.model import PendingLogin
+from bff.sealing import Sealer
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import EMAIL, PASSWORD, Cluster
+from tests.support.provider_form import sign_in_at_provider
+from tests.support.refusal import assert_refused
+from tests.support.waiting import wait_for
+
+COOKIE_DOMAIN = "localhost.local"
+"""What the cookie jar makes of `localhost`."""
+
+
+@dataclass
+class Attempt:
+    """A sign-in that came back from the provider and was not yet handed to the callback.
+
+    Attributes:
+        location: Where the provider sends the browser.
+        known: The refresh tokens that there were before.
+    """
+
+    cluster: Cluster
+    browser: BrowserClient
+    location: str
+    known: set[str]
+    secrets: list[str] = field(default_factory=list)
+
+    def with_query(self, **changes: str | None) -> str:
+        """The location with parameters changed; None removes one."""
+        parts = urlsplit(self.location)
+        query = dict(parse_qsl(parts.query)) | changes
+        return urlunsplit(parts._replace(query=urlencode({k: v for k, v in query.items() if v})))
+
+    def query(self, name: str) -> str:
+        """A parameter of the location."""
+        return dict(parse_qsl(urlsplit(self.location).query))[name]
+
+    def assert_failed(self, answer: requests.Response, status: int, code: str) -> None:
+        """An error page, no session anywhere, and no refresh token that still works."""
+        assert_refused(answer, status, code)
+        assert self.browser.cookie is None
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        self.assert_no_token_left()
+
+    def assert_no_token_left(self) -> None:
+        """Whatever the provider issued for this attempt is revoked there (promise 3)."""
+        wait_for(lambda: self.alive() == [], "the revocation of what was issued")
+        assert self.cluster.keys("{outbox}:entry") == []
+
+    def alive(self) -> list[str]:
+        """The refresh tokens that were issued since, and still work."""
+        issued = self.cluster.issued("refresh_token")
+        return [
+            token["value"]
+            for token in issued
+            if token["value"] not in self.known and token["state"] == "active"
+        ]
+
+
+def attempt(cluster: Cluster, path: str = "/auth/login") -> Attempt:
+    """A fresh browser goes to the provider, signs in there, and stops before the callback."""
+    browser = cluster.browser()
+    known = {token["value"] for token in cluster.issued("refresh_token")}
+    url = browser.authorize_url(path)
+    location = sign_in_at_provider(browser.at_provider, url, EMAIL, PASSWORD)
+    made = Attempt(cluster, browser, location, known)
+    for name, value in login_cookies(browser).items():
+        pending = opened(cluster, name, value)
+        made.secrets += [value, pending.state, pending.nonce, pending.code_verifier]
+    return made
+
+
+def login_cookies(browser: BrowserClient) -> dict[str, str]:
+    """The sign-ins under way in this browser."""
+    return {c.name: c.value or "" for c in browser.here.cookies if c.name.startswith("login-")}
+
+
+def put_login_cookies(browser: BrowserClient, cookies: dict[str, str]) -> None:
+    """Replace them."""
+    browser.here.cookies.clear()
+    for name, value in cookies.items():
+        browser.here.cookies.set(name, value, domain=COOKIE_DOMAIN, path="/")
+
+
+def opened(cluster: Cluster, name: str, value: str) -> PendingLogin:
+    """What is sealed in such a cookie."""
+    content = Sealer([cluster.secret]).open_text(value, f"login transaction {name}")
+    return msgspec.json.decode(content, type=PendingLogin)
+
+
+def sealed(secret: str, name: str, pending: PendingLogin, context: str | None = None) -> str:
+    """Such a cookie's value, sealed with any key and for any name."""
+    return Sealer([secret]).seal_text(
+        msgspec.json.encode(pending), context or f"login transaction {name}"
+    )
