@@ -1,0 +1,112 @@
+"""An intent carries enough for another process to do what the first one meant, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.store import Entry
+from tests.sessions.conftest import Bench, MakeBench
+from tests.sessions.test_end import due_now, failing
+
+
+class Killed(BaseException):
+    """Like SIGKILL, nothing catches it."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise Killed
+
+
+def killed_before_the_tombstone(bench: Bench, end: Callable[[], object]) -> None:
+    """Run *end* in a process that is killed when its intent is written and nothing else."""
+    real = bench.records.entomb
+    bench.records.entomb = die  # type: ignore[assignment,method-assign]
+    with pytest.raises(Killed):
+        end()
+    bench.records.entomb = real  # type: ignore[method-assign]
+
+
+def refreshed(bench: Bench, key: str) -> None:
+    """Another process renews the session's tokens."""
+    session = bench.load(key)
+    sealed = bench.records.seal_tokens(key, session.tokens)
+    outcome = bench.records.replace_tokens(key, session.generation, "another", sealed)
+    assert outcome == "applied"
+
+
+def end_refused(bench: Bench, key: str) -> None:
+    bench.revocation.end(key, "refresh_refused", generation=1)
+
+
+def test_an_end_that_was_meant_for_older_tokens_leaves_the_newer(make_bench: MakeBench) -> None:
+    crashing, other = make_bench(), make_bench()
+    key = crashing.start()
+    killed_before_the_tombstone(crashing, lambda: end_refused(crashing, key))
+    refreshed(other, key)
+    due_now(other)
+    other.revocation.drain()
+    assert other.load(key)
+    assert other.outbox.waiting() == [], "and it is not tried again and again"
+
+
+def test_such_an_end_does_not_stand_in_for_a_logout(make_bench: MakeBench) -> None:
+    """Both are killed half way; the logout must be completed whatever becomes of the other."""
+    crashing, other = make_bench(), make_bench()
+    key = crashing.start()
+    killed_before_the_tombstone(crashing, lambda: end_refused(crashing, key))
+    refreshed(other, key)
+    killed_before_the_tombstone(crashing, lambda: crashing.sessions.end(key, "logout"))
+    due_now(other)
+    other.revocation.drain()
+    assert other.sessions.load(key) is None
+    assert other.provider.revoked == ["refresh-0"]
+
+
+def test_a_hand_over_is_completed_as_a_hand_over(make_bench: MakeBench) -> None:
+    """Revoked instead, it would take the new session's tokens along at many providers."""
+    crashing, other = make_bench(), make_bench()
+    old, new = crashing.start(), crashing.start(refresh="refresh-new")
+    killed_before_the_tombstone(crashing, lambda: crashing.revocation.end_into(old, new))
+    due_now(other)
+    assert other.revocation.drain() == 1
+    assert other.sessions.load(old) is None
+    assert other.provider.revoked == []
+    assert other.load(new).tokens.all_refresh_tokens() == ("refresh-new", "refresh-0")
+
+
+def test_who_writes_an_intent_works_on_it_alone_for_a_while(make_bench: MakeBench) -> None:
+    ending, other = make_bench(), make_bench()
+    taken: list[list[Entry]] = []
+    ending.provider.on_revoke = lambda _: taken.append(other.outbox.claim_due(1, 10))
+    ending.sessions.end(ending.start(), "logout")
+    assert taken == [[]]
+
+
+def test_each_try_waits_longer_than_the_one_before(bench: Bench) -> None:
+    bench.provider.on_revoke = failing(ProviderUnavailable("503"))
+    bench.sessions.end(bench.start(), "logout")
+    name, waits = bench.database.key("{outbox}", "due"), []
+    for _ in range(5):
+        [entry] = bench.outbox.waiting()
+        due_at = float(bench.database.command("ZSCORE", name, entry.id))
+        waits.append(round(due_at - bench.database.now()))
+        due_now(bench)
+        bench.revocation.drain()
+    assert waits == [1, 2, 4, 8, 8]
+
+
+def test_promise_3_tokens_without_a_session_are_held_while_redis_is_away(bench: Bench) -> None:
+    real = bench.outbox.add
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    bench.outbox.add = refuse  # type: ignore[method-assign]
+    bench.holding.abandon(bench.sign_in().tokens, "answer_refused")
+    assert bench.holding.retry() == 1
+    bench.outbox.add = real  # type: ignore[method-assign]
+    assert bench.holding.retry() == 0
+    assert bench.provider.revoked == ["refresh-0"]
