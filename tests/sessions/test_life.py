@@ -190,6 +190,59 @@ def test_the_tokens_of_a_sign_in_that_can_t_be_stored_are_revoked(bench: Bench) 
     assert bench.provider.revoked == ["refresh-0"]
 
 
+def test_the_idle_end_is_within_a_short_session_from_the_start(bench: Bench) -> None:
+    ends_at = bench.now() + 120
+    sign_in = msgspec.structs.replace(bench.sign_in(), session_ends_at=ends_at)
+    session = bench.load(session_key(bench.sessions.start(sign_in)) or "")
+    assert session.idle_ends_at == ends_at
+
+
+def test_signing_in_with_another_provider_is_signing_in_as_another_user(bench: Bench) -> None:
+    """Subjects are unique within their issuer only (OpenID Connect Core, 5.7)."""
+    old, sign_in = bench.start(), bench.sign_in(refresh="refresh-new")
+    identity = msgspec.structs.replace(sign_in.identity, issuer="https://other.example/")
+    elsewhere = msgspec.structs.replace(sign_in, identity=identity)
+    bench.sessions.start(elsewhere, old_session_key=old)
+    assert bench.sessions.load(old) is None
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def test_an_old_session_that_can_t_be_opened_ends_at_a_sign_in_too(make_bench: MakeBench) -> None:
+    old = make_bench().start()
+    other = make_bench(AUTH0_SECRET="o" * 40)
+    other.sessions.start(other.sign_in(), old_session_key=old)
+    assert not other.database.command("EXISTS", _record(other, old))
+    assert [e.last_error for e in other.outbox.waiting()] == ["seal_invalid"]
+
+
+def test_a_session_is_in_the_index_before_it_exists(bench: Bench) -> None:
+    """Else "end all sessions of this user" could miss one (DESIGN, section 6)."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("just now")
+
+    bench.indexes.add = refuse  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        bench.sessions.start(bench.sign_in())
+    assert [k for k in bench.stored() if ":session:" in k] == []
+
+
+def test_one_unreadable_session_does_not_hide_the_user_s_others(bench: Bench) -> None:
+    mine, broken = bench.start(), bench.start()
+    bench.database.command("HSET", _record(bench, broken), "tokens", b"rubbish")
+    assert [s.key for s in bench.sessions.of_user(bench.load(mine))] == [mine]
+
+
+def test_a_device_s_name_from_before_a_key_rotation_is_still_good(make_bench: MakeBench) -> None:
+    before = make_bench()
+    session = before.load(before.start())
+    after = make_bench(AUTH0_SECRET=f"{'n' * 40},{SECRET}")
+    shown = before.sessions.public_id(session)
+    assert shown in after.sessions.public_ids(session)
+    assert after.sessions.public_id(session) != shown
+    assert session.key[:32] != shown
+
+
 def _record(bench: Bench, key: str) -> str:
     return bench.database.key("session", f"{{{key}}}")
 
