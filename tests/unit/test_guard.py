@@ -35,6 +35,7 @@ def environ(**fields: str) -> dict[str, str]:
         (environ(x_csrf="1", origin="https://evil.example"), "GET"),
         (environ(x_csrf="1", origin="https://sub.app.example.com"), "POST"),
         (environ(x_csrf="1", origin="http://app.example.com"), "POST"),
+        (environ(x_csrf="1", origin="https://app.example.com.evil.example"), "POST"),
         (environ(x_csrf="1", origin="null"), "POST"),
         (environ(x_csrf="1", origin=""), "POST"),
         (environ(origin=OURS), "POST"),
