@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from tests.support.ageing import record_name
 from tests.support.browser_client import NAVIGATION, BrowserClient
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
 from tests.support.provider_form import sign_in_at_provider
@@ -102,6 +103,17 @@ def test_devices_have_a_label_and_times_and_nothing_else(cluster: Cluster) -> No
 def test_devices_answers_are_stored_by_nobody(signed_in: list[BrowserClient]) -> None:
     answer = signed_in[0].fetch("GET", "/auth/sessions")
     assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_devices_looking_at_the_list_keeps_no_session_alive(
+    cluster: Cluster, signed_in: list[BrowserClient]
+) -> None:
+    """A page that polls it would never be signed out for being idle."""
+    name = record_name(cluster, signed_in[0].cookie)
+    cluster.store().hincrby(name, "last_seen_at", -3600)
+    before = cluster.store().hget(name, "idle_ends_at")
+    assert len(devices(signed_in[0])) == 2
+    assert cluster.store().hget(name, "idle_ends_at") == before
 
 
 def test_devices_the_other_one_is_ended_everywhere(

@@ -124,6 +124,7 @@ def test_logout_by_a_link_of_ours(cluster: Cluster, browser: BrowserClient) -> N
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
         {"Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"},
+        {"Sec_Fetch_Mode": "cors"},
         {"Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"},
         {"Sec_Fetch_Dest": "iframe"},
         {"Sec_Purpose": "prefetch"},
@@ -156,6 +157,23 @@ def test_logout_by_head_does_nothing(browser: BrowserClient) -> None:
     answer = browser.fetch("HEAD", "/auth/logout", headers=NAVIGATION)
     assert answer.status_code == 200
     assert browser.profile().status_code == 200
+
+
+def test_logout_by_a_typed_address(cluster: Cluster, browser: BrowserClient) -> None:
+    copied = browser.cookie
+    answer = link(browser, Sec_Fetch_Site="none")
+    assert answer.status_code == 303
+    assert_signed_out(cluster, browser, copied)
+
+
+def test_logout_of_a_session_that_can_not_be_read_ends_it_all_the_same(
+    cluster: Cluster, browser: BrowserClient
+) -> None:
+    """Its key was removed, say: the record goes, and what can't be revoked is reported."""
+    copied = browser.cookie
+    cluster.store().hset(record_name(cluster, copied), "tokens", "rubbish")
+    assert browser.log_out().status_code == 200
+    assert_signed_out(cluster, browser, copied)
 
 
 # ---------------------------------------------------------------- by our form
