@@ -31,13 +31,15 @@ from bff.errors import BFFError
 from tests.test_requirements import asked_for
 
 ROOT = Path(__file__).resolve().parent.parent
-NOT_OURS = {".venv", ".work", "node_modules"}
+NOT_OURS = re.compile(r"\.|node_modules$")
 PICTURE_MAX_BYTES = 300_000
 
 
 def documents() -> list[Path]:
-    found = [path for path in ROOT.rglob("*.md") if not NOT_OURS & set(path.parts)]
-    return sorted(path for path in found if not any(p.startswith(".") for p in path.parts))
+    folders = ((path, path.relative_to(ROOT).parts) for path in ROOT.rglob("*.md"))
+    found = [path for path, parts in folders if not any(NOT_OURS.match(part) for part in parts)]
+    assert ROOT / "README.md" in found
+    return sorted(found)
 
 
 def name(path: Path) -> str:
