@@ -13,7 +13,7 @@ import msgspec
 
 from bff.config import Config
 from bff.errors import SealInvalid
-from bff.model import Session, SignIn, Tokens
+from bff.model import Session, SignIn
 from bff.revocation import Revocation
 from bff.sealing import Sealer
 from bff.sessions.refresh import Refresher
@@ -85,17 +85,19 @@ class Sessions:
         cookie_id = secrets.token_urlsafe(COOKIE_ID_BYTES)
         old = self._readable(old_session_key)
         same_user = old is not None and _same_user(old, sign_in)
-        session = self._new_session(cookie_id, sign_in, old if same_user else None)
+        session = self._new_session(cookie_id, sign_in)
         self._indexes.add(session)
         if not self._records.create(session):
             raise AssertionError("a random id has ended before it began")
         if old is not None and same_user:
+            # Only now the old refresh tokens pass on: had the new record had them from the start,
+            # a failure just before this line would get them revoked under the old session.
             self._revocation.end_into(old.key, session.key)
         elif old_session_key is not None:
             self._revocation.end(old_session_key, "signed_in_as_another")
         return cookie_id
 
-    def _new_session(self, cookie_id: str, sign_in: SignIn, old: Session | None) -> Session:
+    def _new_session(self, cookie_id: str, sign_in: SignIn) -> Session:
         now = self._database.now()
         absolute_ends_at = int(now) + self._config.session_absolute_seconds
         if sign_in.session_ends_at is not None:
@@ -105,7 +107,7 @@ class Sessions:
         return Session(
             key=key,
             generation=1,
-            tokens=_keeping(sign_in.tokens, old),
+            tokens=sign_in.tokens,
             identity=sign_in.identity,
             created_at=int(now),
             last_seen_at=int(now),
@@ -165,10 +167,3 @@ class Sessions:
 def _same_user(old: Session, sign_in: SignIn) -> bool:
     before, now = old.identity, sign_in.identity
     return (before.issuer, before.subject) == (now.issuer, now.subject)
-
-
-def _keeping(tokens: Tokens, old: Session | None) -> Tokens:
-    """The new tokens, with the refresh tokens of the old session to be revoked with them."""
-    if old is None:
-        return tokens
-    return msgspec.structs.replace(tokens, kept_refresh_tokens=old.tokens.all_refresh_tokens())

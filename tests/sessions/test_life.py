@@ -143,6 +143,25 @@ def test_signing_in_again_ends_the_old_session_and_keeps_its_refresh_token(bench
     assert bench.provider.revoked == ["refresh-new", "refresh-0"]
 
 
+def test_a_sign_in_that_failed_before_the_hand_over_leaves_the_old_session_whole(
+    bench: Bench,
+) -> None:
+    """The browser never got the new cookie; what it still has must not lose its refresh token."""
+    old = bench.start()
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise StoreUnavailable("just now")
+
+    bench.revocation.end_into = refuse  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        bench.sessions.start(bench.sign_in(refresh="refresh-new"), old_session_key=old)
+    [orphan] = {s.key for s in bench.sessions.of_user(bench.load(old))} - {old}
+    _run_out(bench, orphan)
+    assert bench.sweep.run() == 1
+    assert bench.load(old).tokens.refresh_token == "refresh-0"
+    assert "refresh-0" not in bench.provider.revoked
+
+
 def test_signing_in_as_another_user_revokes_the_old_session(bench: Bench) -> None:
     old = bench.start()
     bench.sessions.start(
