@@ -7,6 +7,7 @@ and ends. Here come the cookie, the guard, and one file for each group of routes
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from bff.config import Config
 
 __all__ = ["create_app"]
+
+log = logging.getLogger(__name__)
 
 OWN_BODY_MAX_BYTES = 65_536
 """A form or a logout token is all that our own routes take; `/api` has `BFF_REQUEST_MAX_BYTES`."""
@@ -41,6 +44,11 @@ def create_app(config: Config | None = None) -> Flask:
 
     parts = assemble(config or load())
     config, sessions, provider = parts.config, parts.sessions, parts.provider
+    if not config.https:
+        log.warning(
+            "APP_BASE_URL is plain http: cookies are neither Secure nor bound to this host. "
+            "This is for trying things on one machine, never for anybody else's use."
+        )
 
     # Static files have rules of their own (`spa`), so Flask's are off.
     app = Flask(__name__, static_folder=None)

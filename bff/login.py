@@ -75,6 +75,7 @@ def create_blueprint(
             return_to=return_to,
             silent=parameters.get("prompt") == "none",
             max_age=_max_age(parameters),
+            organization=parameters.get("organization"),
             old_session_key=session_key(),
         )
         return _audited(pending, lambda: leave(pending, parameters))
@@ -113,7 +114,7 @@ def create_blueprint(
         if not code or len(code) > CODE_MAX_CHARACTERS:
             raise ParameterInvalid("the answer has neither a code nor an error")
         begin_session(provider.exchange_code(code, pending), pending)
-        audit.record("sign_in_succeeded", "ok")
+        audit.record("sign_in_succeeded", "ok", session_key=session_key())
         return _redirect(pending.return_to, 303)
 
     @blueprint.after_request

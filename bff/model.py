@@ -79,6 +79,8 @@ class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool = False
     """Asked for with `prompt=none`: a failure goes back to the SPA, not to a page."""
     max_age: int | None = None
+    organization: str | None = None
+    """The organization that was asked for; the ID token must be of the same."""
     old_session_key: str | None = None
     """The session that the browser had when it began (its Strict cookie doesn't come back)."""
 

@@ -58,6 +58,7 @@ class PendingLogins:
         return_to: str,
         silent: bool,
         max_age: int | None,
+        organization: str | None = None,
         old_session_key: str | None,
     ) -> PendingLogin:
         """Make a transaction with a fresh state, nonce and verifier.
@@ -72,6 +73,7 @@ class PendingLogins:
             started_at=int(self._clock()),
             silent=silent,
             max_age=max_age,
+            organization=organization,
             old_session_key=old_session_key,
         )
 

@@ -20,11 +20,14 @@ from bff.errors import (
     NotFound,
     RequestRefused,
     SessionMissing,
+    SignInRefused,
 )
 
 log = logging.getLogger(__name__)
 
 LOGIN_URL = "/auth/login"
+SIGN_IN_HELPS = (SessionMissing, SignInRefused)
+"""After these a page offers to sign in."""
 
 
 def install(app: Flask) -> None:
@@ -69,7 +72,7 @@ def _page(error: BFFError, reference: str) -> Response:
         error.hint,
         reference,
         error.status,
-        sign_in_url=LOGIN_URL if error.status in (400, 401, 403) else None,
+        sign_in_url=LOGIN_URL if isinstance(error, SIGN_IN_HELPS) else None,
     )
 
 

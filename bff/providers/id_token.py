@@ -38,6 +38,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """Known for a refresh only."""
     authenticated_after: float | None = None
     """Set if `max_age` was asked for: the earliest `auth_time` that will do."""
+    organization: str | None = None
+    """Set if an organization was asked for, by id or by name."""
 
 
 def validated_claims(id_token: object, expected: Expected, find_key: FindKey) -> dict[str, Any]:
@@ -57,6 +59,7 @@ def validated_claims(id_token: object, expected: Expected, find_key: FindKey) ->
     _check_nonce(claims, expected.nonce)
     _check_auth_time(claims, expected)
     _check_at_hash(claims, alg, expected.access_token)
+    _check_organization(claims, expected.organization)
     return claims
 
 
@@ -137,6 +140,19 @@ def _check_at_hash(claims: dict[str, Any], alg: str, access_token: str) -> None:
     found = claims["at_hash"]
     if not isinstance(found, str) or not hmac.compare_digest(found.rstrip("=").encode(), half):
         raise IDTokenInvalid("at_hash does not belong to the access token")
+
+
+def _check_organization(claims: dict[str, Any], organization: str | None) -> None:
+    """Auth0: whoever asked for an organization must look whether it is the one that answered.
+
+    Source: Auth0 docs, manage-users/organizations/using-tokens.
+    """
+    if organization is None:
+        return
+    name = claims.get("org_name")
+    named = isinstance(name, str) and name.casefold() == organization.casefold()
+    if claims.get("org_id") != organization and not named:
+        raise IDTokenInvalid("org_id and org_name are not of the organization that was asked for")
 
 
 def number(value: object) -> int | None:

@@ -134,7 +134,10 @@ class Provider:
         url = self._documents.metadata(deadline).token_endpoint
         answer = self._kept(self._calls.exchange, url, code, pending.code_verifier, deadline)
         expected = self._expected(
-            answer, nonce=pending.nonce, authenticated_after=_authenticated_after(pending)
+            answer,
+            nonce=pending.nonce,
+            authenticated_after=_authenticated_after(pending),
+            organization=pending.organization,
         )
         try:
             claims = self._claims(answer, expected, deadline)

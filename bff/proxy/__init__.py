@@ -94,8 +94,9 @@ class Proxy:
         target = upstream_target(environ, self._route)
         check_protocol(environ)
         body = request_body(environ, self._route)
-        bearer = self._bearer()
-        lines = self._fields.lines(environ, bearer, self._request_id())
+        # Before `bearer`, which may write audit lines: they carry the id that a trusted proxy gave.
+        request_id = self._request_id()
+        lines = self._fields.lines(environ, self._bearer(), request_id)
         method = environ["REQUEST_METHOD"]
         try:
             exchange = self._upstream.ask(method, target, lines, body, gone_check(environ))

@@ -17,6 +17,8 @@ from redis.retry import Retry
 from bff.config import Config
 from bff.errors import StoreUnavailable
 
+MAX_CONNECTIONS = 10_000
+
 
 class Script:
     """A Lua script, sent by its hash once Redis knows it."""
@@ -97,6 +99,8 @@ def connect(config: Config) -> Database:
         socket_connect_timeout=config.redis_timeout_seconds,
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         decode_responses=False,
+        # redis-py stops at a hundred; here the server's threads are the bound.
+        max_connections=MAX_CONNECTIONS,
     )
     return Database(client, config.redis_prefix)
 

@@ -270,3 +270,25 @@ def test_the_id_token_of_a_refresh_must_be_of_the_same_user(
 def test_a_refresh_without_an_id_token_is_fine(fake: FakeProvider, provider: Provider) -> None:
     fake.token(fake.grant(id_token=None))
     assert provider.refresh("old", subject="auth0|demo").id_token is None
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{}, {"org_id": "org_other"}, {"org_name": "other"}, {"org_id": "acme", "org_name": 7}],
+    ids=["none", "another id", "another name", "name as id"],
+)
+def test_an_id_token_of_another_organization_is_refused(
+    fake: FakeProvider, provider: Provider, claims: dict[str, Any]
+) -> None:
+    refused(fake, provider, fake.id_token(**claims), organization="org_acme")
+
+
+@pytest.mark.parametrize(
+    ("asked", "claims"),
+    [("org_acme", {"org_id": "org_acme"}), ("Acme", {"org_id": "org_1", "org_name": "acme"})],
+    ids=["id", "name"],
+)
+def test_the_organization_that_was_asked_for_is_let_in(
+    fake: FakeProvider, provider: Provider, asked: str, claims: dict[str, Any]
+) -> None:
+    assert sign_in(fake, provider, fake.id_token(**claims), organization=asked)

@@ -1,0 +1,118 @@
+"""An application with the two routes of a sign-in, a provider, and one person's browser."""
+
+import json
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from bff import headers, problems
+from bff.config import Config, load
+from bff.login import create_blueprint
+from bff.model import PendingLogin, SignIn
+from bff.providers import Provider, create_provider
+from bff.sealing import Sealer
+from tests.support.provider_client import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    EMAIL,
+    PASSWORD,
+    ProviderClient,
+)
+from tests.support.provider_form import sign_in_at_provider
+
+ORIGIN = "http://localhost:9"
+SECRET = "0123456789abcdef0123456789abcdef"
+NAVIGATION = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+
+
+class World:
+    """An application with the two routes, a provider, and one person's browser."""
+
+    def __init__(self, issuer: str, control: ProviderClient, **settings: str) -> None:
+        self.control = control
+        self.config: Config = load(
+            {
+                "OIDC_ISSUER": issuer, "AUTH0_CLIENT_ID": CLIENT_ID,
+                "AUTH0_CLIENT_SECRET": CLIENT_SECRET, "AUTH0_SECRET": SECRET,
+                "APP_BASE_URL": ORIGIN, "BFF_API_URL": "http://127.0.0.1:9",
+                "BFF_PROVIDER_TIMEOUT_SECONDS": "5",
+            } | settings
+        )  # fmt: skip
+        self.provider: Provider = create_provider(self.config)
+        self.begun: list[tuple[SignIn, PendingLogin]] = []
+        self.old_session_key: str | None = None
+        self.fail_with: Exception | None = None
+        self.app = Flask(__name__, static_folder=None)
+        self.app.register_blueprint(
+            create_blueprint(
+                self.config, self.provider, Sealer([SECRET]),
+                session_key=lambda: self.old_session_key, begin_session=self.begin,
+            )
+        )  # fmt: skip
+        problems.install(self.app)
+        headers.install(self.app, self.config)
+        self.browser = self.new_browser()
+
+    def begin(self, sign_in: SignIn, pending: PendingLogin) -> None:
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.begun.append((sign_in, pending))
+
+    def new_browser(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def get(self, url: str, **more: str) -> TestResponse:
+        return self.browser.get(url, base_url=self.config.app_base_url, headers=NAVIGATION | more)
+
+    def login(self, **query: str) -> str:
+        """Begin, and give the address at the provider."""
+        answer = self.get(f"/auth/login?{urlencode(query)}")
+        assert answer.status_code == 302, answer.text
+        return answer.headers["Location"]
+
+    def at_provider(self, url: str) -> str:
+        """Sign in there, and give the address of the callback."""
+        return sign_in_at_provider(self.control.browser, url, EMAIL, PASSWORD)
+
+    def callback_url(self, **query: str) -> str:
+        """A whole sign-in up to the callback, which is not called."""
+        return self.at_provider(self.login(**query))
+
+    def login_cookies(self) -> set[str]:
+        jar = self.browser._cookies or {}
+        return {cookie.key for cookie in jar.values() if "login-" in cookie.key}
+
+    def close(self) -> None:
+        self.provider.close()
+
+
+def code_of(answer: TestResponse) -> str:
+    """The stable code on a page, or in a problem document."""
+    if answer.is_json or "problem" in answer.content_type:
+        return str(json.loads(answer.data)["code"])
+    codes = ("state_invalid", "issuer_mismatch", "parameter_invalid", "return_to_invalid",
+             "id_token_invalid", "sign_in_denied", "provider_unavailable", "provider_rejected",
+             "request_refused", "method_not_allowed", "store_unavailable",
+             "provider_misconfigured")  # fmt: skip
+    found = [code for code in codes if code in answer.text]
+    assert len(found) == 1, answer.text
+    return found[0]
+
+
+def changed(url: str, **changes: str | None) -> str:
+    """A callback address with other parameters; None takes one away."""
+    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    kept = {name: value for name, value in (query | changes).items() if value is not None}
+    return f"/auth/callback?{urlencode(kept)}"
+
+
+def refused(world: World, url: str, code: str, status: int) -> TestResponse:
+    """The callback at *url* is refused, and nobody is signed in."""
+    answer = world.get(url)
+    assert (answer.status_code, code_of(answer)) == (status, code)
+    assert world.begun == []
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    return answer

@@ -1,0 +1,89 @@
+"""A silent sign-in: it succeeds, or it brings the SPA back with the error."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from werkzeug.test import TestResponse
+
+from bff.errors import StoreUnavailable
+from bff.login import with_error
+from tests.flows.signing_in import World, changed
+
+
+def error_in(answer: TestResponse) -> str:
+    """The error that a silent sign-in brings back to `/page?x=1#y`."""
+    assert answer.status_code == 303, answer.text
+    path, _, query = answer.headers["Location"].partition("?")
+    assert path == "/page"
+    assert query.startswith("x=1&error=")
+    assert query.endswith("#y")
+    return query.removeprefix("x=1&error=").removesuffix("#y")
+
+
+SILENT = {"prompt": "none", "returnTo": "/page?x=1#y"}
+
+
+def silent_callback(world: World) -> str:
+    answer = world.control.get(world.login(**SILENT))
+    assert answer.status_code in (302, 303)
+    return str(answer.headers["Location"])
+
+
+def test_a_silent_sign_in_without_a_session_there_brings_the_error_back(
+    world: World, audit_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    answer = world.get(silent_callback(world))
+    assert error_in(answer) == "login_required"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert world.login_cookies() == set()
+    assert audit_lines()[-1]["reason"] == "sign_in_denied: login_required"
+
+
+def test_a_silent_sign_in_with_a_session_there_succeeds(world: World) -> None:
+    world.get(world.callback_url())
+    answer = world.get(silent_callback(world))
+    assert answer.headers["Location"] == "/page?x=1#y"
+    assert len(world.begun) == 2
+
+
+def test_any_silent_failure_comes_back_to_the_spa(world: World) -> None:
+    world.get(world.callback_url())
+    orders: list[tuple[Callable[[], Any], str]] = [
+        (lambda: world.control.control("POST", "id_token", omit=True), "id_token_invalid"),
+        (lambda: world.control.control("POST", "orders", endpoint="token", do="status"),
+         "provider_unavailable"),
+        (lambda: world.control.control("POST", "orders", endpoint="token", do="drop_after"),
+         "provider_unavailable"),
+        (lambda: setattr(world, "fail_with", StoreUnavailable("x")), "store_unavailable"),
+        (lambda: setattr(world, "fail_with", RuntimeError("x")), "internal_error"),
+    ]  # fmt: skip
+    for prepare, code in orders:
+        url = silent_callback(world)
+        prepare()
+        assert error_in(world.get(url)) == code
+        assert world.login_cookies() == set()
+    url = silent_callback(world)
+    assert error_in(world.get(changed(url, iss="https://evil.example/"))) == "issuer_mismatch"
+    url = silent_callback(world)
+    assert error_in(world.get(f"{url}&code=twice")) == "parameter_invalid"
+
+
+def test_a_silent_sign_in_comes_back_even_if_the_provider_is_down(world: World) -> None:
+    world.control.control("POST", "orders", endpoint="discovery", do="drop_before", times=9)
+    answer = world.get(f"/auth/login?{urlencode(SILENT)}")
+    assert error_in(answer) == "provider_unavailable"
+    assert world.login_cookies() == set()
+
+
+@pytest.mark.parametrize(
+    ("return_to", "expected"),
+    [
+        ("/", "/?error=a%26b"), ("/x", "/x?error=a%26b"), ("/x?", "/x?error=a%26b"),
+        ("/x?y=1", "/x?y=1&error=a%26b"), ("/x#y", "/x?error=a%26b#y"),
+        ("/x?y=%2F&z#/r?q", "/x?y=%2F&z&error=a%26b#/r?q"),
+    ],
+)  # fmt: skip
+def test_the_error_is_appended_to_what_is_there(return_to: str, expected: str) -> None:
+    assert with_error(return_to, "a&b") == expected
