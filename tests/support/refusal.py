@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import requests
 
+from bff.errors import BFFError
 from tests.browser.secrets_seen import leaks, tokens_of
 from tests.support.cluster import CLIENT_SECRET, Cluster
 
@@ -45,6 +46,7 @@ def assert_error(
         problem = json.loads(text)
         assert set(problem) - {"login_url"} == MEMBERS
         assert (problem["status"], problem["code"]) == (status, code)
+        assert (problem["title"], problem["detail"]) in public_texts(code)
     else:
         assert kind == PAGE
         assert f"<code>{code}</code>" in text, text
@@ -55,6 +57,14 @@ def assert_error(
     assert not [name for name in fields if name.startswith("access-control-")]
     found = INTERNALS.search(text)
     assert found is None, f"{found} in {text}"
+
+
+def public_texts(code: str) -> set[tuple[str, str]]:
+    """Message and hint of the errors with this code: all that a caller may be told."""
+    kinds: list[type[BFFError]] = [BFFError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {(kind.message, kind.hint) for kind in kinds if kind.code == code}
 
 
 def kept(cluster: Cluster, *, without: bytes | None = None) -> dict[bytes, bytes | None]:
