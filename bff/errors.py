@@ -7,6 +7,8 @@ log only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class BFFError(Exception):
     """Root of the tree; never raised itself.
@@ -154,7 +156,7 @@ class ProviderUnavailable(ProviderError):
 
     status, code = 503, "provider_unavailable"
     message = "The sign-in service does not answer at the moment."
-    hint = "You are still signed in here. Please try again in a moment."
+    hint = "Nobody was signed out by it. Please try again in a moment."
     retry_after_seconds = 5
 
     def __init__(
@@ -219,6 +221,11 @@ class MethodNotAllowed(BFFError):
     status, code = 405, "method_not_allowed"
     message = "This method is not allowed here."
     hint = "Use another method."
+
+    def __init__(self, detail: str = "", *, allow: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.allow = ", ".join(sorted(allow))
+        """What is allowed, for the answer's `Allow`, which a 405 must have."""
 
 
 class PathRefused(BFFError):

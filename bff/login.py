@@ -155,7 +155,7 @@ def with_error(return_to: str, code: str) -> str:
 def _refuse_all_but_page_loads() -> None:
     """Frames, images, fetches, prefetches and HEAD get nothing; old browsers don't say."""
     if request.method != "GET":
-        raise MethodNotAllowed("only GET")
+        raise MethodNotAllowed("only GET", allow=["GET"])
     headers = request.headers
     embedded = headers.get("Sec-Fetch-Dest", "document") != "document"
     fetched = headers.get("Sec-Fetch-Mode", "navigate") != "navigate"

@@ -47,6 +47,8 @@ def answer(error: BFFError) -> Response:
     response.vary.update(["Sec-Fetch-Dest", "Accept"])
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = error.allow
     return response
 
 
@@ -79,11 +81,7 @@ def _page(error: BFFError, reference: str) -> Response:
 def _from_werkzeug(error: HTTPException) -> Response:
     """Routing's and the parser's errors, in our form."""
     if error.code == 405:
-        response = answer(MethodNotAllowed())
-        allowed = getattr(error, "valid_methods", None)
-        if allowed:
-            response.headers["Allow"] = ", ".join(sorted(allowed))
-        return response
+        return answer(MethodNotAllowed(allow=getattr(error, "valid_methods", None) or ()))
     if error.code is not None and 300 <= error.code < 400:
         return Response(status=error.code, headers=list(error.get_headers()))
     if error.code == 413:

@@ -22,6 +22,8 @@ RAW_TARGET_KEYS = ("RAW_URI", "REQUEST_URI")
 """Where gunicorn and Werkzeug, and where uWSGI and waitress, keep the target as it was sent."""
 
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
+USUAL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""What a 405 names where the route allows any method but those that are never forwarded."""
 _FORBIDDEN_METHODS = frozenset({"TRACE", "CONNECT"})
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)+/?")
 """Nothing encoded, no empty segment, none that begins with a dot: no further look is needed."""
@@ -64,9 +66,9 @@ def upstream_target(environ: Mapping[str, Any], route: Route) -> str:
 def check_method(method: str, route: Route) -> None:
     """Raise MethodNotAllowed unless *method* may be used on *route*."""
     if route.methods is not None and method not in route.methods:
-        raise MethodNotAllowed("not in the route's list")
+        raise MethodNotAllowed("not in the route's list", allow=route.methods)
     if method.upper() in _FORBIDDEN_METHODS or not _METHOD.fullmatch(method):
-        raise MethodNotAllowed("never forwarded")
+        raise MethodNotAllowed("never forwarded", allow=USUAL_METHODS)
 
 
 def check_path(path: str) -> None:

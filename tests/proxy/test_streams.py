@@ -16,8 +16,8 @@ from tests.support.raw_upstream import RawUpstream, Wire
 from tests.support.scale import rounds
 from tests.support.servers import start_server
 
-LARGE_BYTES = rounds(1024**3, 64 * 1024**2)
-MEMORY_BYTES = 100 * 1024**2
+LARGE_BYTES = rounds(1024**3, 160 * 1024**2)
+MEMORY_BYTES = min(100 * 1024**2, LARGE_BYTES // 2)
 FREED_SECONDS = 5.0
 EVENT_SECONDS = 0.2
 PIECE = b"0123456789abcdef" * 4096
