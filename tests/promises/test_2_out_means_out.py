@@ -11,7 +11,7 @@ from tests.support.ageing import age_access_token, record_name
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.scale import rounds
-from tests.support.storm import Answer, Shot, shoot
+from tests.support.storm import Answer, Shot, run, shoot
 
 REPLICAS = 3
 CLIENTS = 6
@@ -48,7 +48,7 @@ def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
     # Dead, ending or fresh: with and without a refresh in flight.
     age_access_token(cluster, browser.cookie, chance.choice([0, 0, 30, 299]))
     refreshed = cluster.counts().get("token.refresh_token.ok", 0)
-    answers, logout = asyncio.run(race(cluster, browser, chance))
+    answers, logout = run(race(cluster, browser, chance))
     assert logout.status == 200, logout
     for answer in answers:
         sets = answer.headers.get("set-cookie", "")

@@ -7,10 +7,14 @@ then all requests go out at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 TIMEOUT_SECONDS = 60.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,15 @@ class Shot:
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` in a thread of its own: Playwright keeps a loop in the main one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def fire(shots: Sequence[Shot]) -> list[Answer]:
     """Send all *shots* at once and wait for all answers, in the order of the shots."""
-    return asyncio.run(fire_async(shots))
+    return run(fire_async(shots))
 
 
 async def fire_async(shots: Sequence[Shot]) -> list[Answer]:
