@@ -18,7 +18,7 @@ from bff.sessions import Sessions
 from bff.sessions.holding import Holding
 from bff.sessions.refresh import Refresher
 from bff.sessions.sweep import Sweep
-from bff.store import Database, DenyList, Indexes, Outbox, Records, connect
+from bff.store import Database, DenyList, Indexes, Outbox, Records, Watermarks, connect
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Parts:
     revocation: Revocation
     outbox: Outbox
     deny_list: DenyList
+    watermarks: Watermarks
     background: Background
 
 
@@ -61,11 +62,13 @@ def assemble(config: Config) -> Parts:
     indexes = Indexes(database, sealer)
     outbox = Outbox(database, sealer)
     deny_list = DenyList(database, sealer, config.clock_skew_seconds)
+    watermarks = Watermarks(database, sealer, lifetime_seconds=config.watermark_lifetime_seconds)
     revocation = Revocation(
         records=records,
         indexes=indexes,
         outbox=outbox,
         deny_list=deny_list,
+        watermarks=watermarks,
         provider=provider,
         answer_seconds=config.provider_timeout_seconds,
     )
@@ -85,6 +88,7 @@ def assemble(config: Config) -> Parts:
         sealer=sealer,
         records=records,
         indexes=indexes,
+        watermarks=watermarks,
         revocation=revocation,
         refresher=refresher,
     )
@@ -100,7 +104,16 @@ def assemble(config: Config) -> Parts:
         ]
     )
     return Parts(
-        config, sealer, database, provider, sessions, revocation, outbox, deny_list, background
+        config,
+        sealer,
+        database,
+        provider,
+        sessions,
+        revocation,
+        outbox,
+        deny_list,
+        watermarks,
+        background,
     )
 
 

@@ -124,6 +124,14 @@ class IDTokenInvalid(SignInRefused):
     message = "The sign-in service sent an answer that we can't accept."
 
 
+class SignInTooOld(SignInRefused):
+    """The provider vouched with a sign-in from before an end of all the user's sessions."""
+
+    status, code = 403, "sign_in_too_old"
+    message = "Your sessions were ended a moment ago, so you must sign in anew."
+    hint = "Sign in again, and enter your password there."
+
+
 class SignInDenied(SignInRefused):
     """The provider answered the authorization request with `error`; it is in `.error`."""
 

@@ -22,8 +22,8 @@ from bff.errors import (
     SealInvalid,
     StoreUnavailable,
 )
-from bff.model import Identity, Tokens
-from bff.store import DenyList, Entry, Indexes, Outbox, Records
+from bff.model import DeadAccessToken, Group, Identity, Tokens
+from bff.store import DenyList, Entry, Indexes, Outbox, Records, Watermarks
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ BACKOFF_SECONDS = (1, 2, 4, 8)
 """Waits between tries; the last repeats. A drain stops at the first outage, so this is gentle."""
 PERMANENT_RETRY_SECONDS = 3600
 CLAIM_COUNT = 20
+BATCH = 100
+"""So many sessions are ended in one round trip each for intent, tombstone and deny-list."""
 
 
 class Revoker(Protocol):
@@ -55,6 +57,7 @@ class Revocation:
         indexes: Indexes,
         outbox: Outbox,
         deny_list: DenyList,
+        watermarks: Watermarks,
         provider: Revoker,
         answer_seconds: float,
         clock: Callable[[], float] = time.monotonic,
@@ -63,6 +66,7 @@ class Revocation:
         self._indexes = indexes
         self._outbox = outbox
         self._deny_list = deny_list
+        self._watermarks = watermarks
         self._provider = provider
         self._answer_seconds = answer_seconds
         self._clock = clock
@@ -84,14 +88,7 @@ class Revocation:
         Raises:
             StoreUnavailable: Nothing is promised then; the caller must say so.
         """
-        suffix = "" if generation is None else f"-{generation}"
-        entry = Entry(
-            id=f"end-{session_key}{suffix}",
-            kind="session",
-            reason=reason,
-            session_key=session_key,
-            generation=generation,
-        )
+        entry = _entry(session_key, reason, generation)
         self._outbox.add(entry, due_in_seconds=self._lease_seconds)
         return self._try(entry)
 
@@ -109,6 +106,49 @@ class Revocation:
         )
         self._outbox.add(entry, due_in_seconds=self._lease_seconds)
         return self._try(entry)
+
+    def end_group(self, group: Group, reason: str) -> int:
+        """End all sessions of a user, of a provider session, or of everybody.
+
+        The watermark rises first. A sign-in writes itself into the index first and looks at the
+        watermark then, so one of the two sees the other; an id that is in the index without a
+        record is barred. The sessions are over when this returns; their refresh tokens are revoked
+        by the drain, since a thousand revocations take longer than a caller waits.
+
+        Returns:
+            How many sessions there were.
+
+        Raises:
+            StoreUnavailable: Nothing is promised then; ask again.
+        """
+        watermark_at = self._watermarks.rise(group)
+        keys = self._indexes.members(group)
+        ended = sum(
+            self._end_batch(keys[i : i + BATCH], reason) for i in range(0, len(keys), BATCH)
+        )
+        self._watermarks.wait_for(watermark_at)
+        return ended
+
+    def _end_batch(self, keys: list[str], reason: str) -> int:
+        entries = [_entry(key, reason) for key in keys]
+        self._outbox.add_all(entries, due_in_seconds=self._lease_seconds)
+        outcomes = self._records.entomb_all(keys, reason)
+        dead: list[DeadAccessToken] = []
+        for key, ended in zip(keys, outcomes, strict=True):
+            if ended.kind == "ended":
+                audit.record("session_ended", "ok", reason=reason, session_key=key)
+            if ended.sealed_tokens:
+                dead += self._dead(key, ended.sealed_tokens)
+        self._deny_list.add(dead)
+        self._outbox.make_due([entry.id for entry in entries])
+        return sum(ended.kind == "ended" for ended in outcomes)
+
+    def _dead(self, key: str, sealed_tokens: bytes) -> list[DeadAccessToken]:
+        try:
+            tokens = self._records.open_tokens(key, sealed_tokens)
+        except SealInvalid:
+            return []  # The drain meets it again, and reports it.
+        return [*tokens.replaced, self._deny_list.dead(tokens)]
 
     def abandon(self, tokens: Tokens, reason: str) -> None:
         """Revoke tokens that found no session to live in.
@@ -246,3 +286,15 @@ class Revocation:
     def _hand_over(self, tokens: Tokens, new_session_key: str) -> bool:
         """Give the refresh tokens to the new session; false if that is gone."""
         return self._records.keep_refresh_tokens(new_session_key, tokens.all_refresh_tokens())
+
+
+def _entry(session_key: str, reason: str, generation: int | None = None) -> Entry:
+    """The intent to end a session; one with a condition must not stand in for one without."""
+    suffix = "" if generation is None else f"-{generation}"
+    return Entry(
+        id=f"end-{session_key}{suffix}",
+        kind="session",
+        reason=reason,
+        session_key=session_key,
+        generation=generation,
+    )

@@ -32,6 +32,22 @@ def _sealing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def _key(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < MIN_SECRET_CHARACTERS:
+        raise ValueError(f"needs {MIN_SECRET_CHARACTERS} characters or more")
+    return value
+
+
+def _client_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for pair in value:
+        client_id, colon, secret = pair.get_secret_value().partition(":")
+        if not client_id or not colon or len(secret) < MIN_SECRET_CHARACTERS:
+            raise ValueError(
+                f"is a list of id:secret, each secret of {MIN_SECRET_CHARACTERS} characters or more"
+            )
+    return value
+
+
 def _domain(value: str) -> str:
     if "/" in value or ":" in value or not value.strip("."):
         raise ValueError("is a bare host name such as example.eu.auth0.com, without https://")
@@ -107,6 +123,8 @@ Networks = Annotated[Words, AfterValidator(_networks)]
 SealingKeys = Annotated[
     tuple[SecretStr, ...], BeforeValidator(_split), AfterValidator(_sealing_keys)
 ]
+Key = Annotated[SecretStr, AfterValidator(_key)]
+ClientKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split), AfterValidator(_client_keys)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Origin = Annotated[str, AfterValidator(_origin)]

@@ -117,6 +117,11 @@ class Config(BaseModel):
     session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
     """Keep the cookie when the browser is closed."""
 
+    watermark_lifetime_seconds: Seconds = Field(
+        366 * 86_400, alias="BFF_WATERMARK_LIFETIME_SECONDS"
+    )
+    """How long an end of all sessions is remembered: longer than any session at the provider."""
+
     # ------------------------------------------------------------ the proxy
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
         30.0, alias="BFF_UPSTREAM_TIMEOUT_SECONDS"
@@ -131,7 +136,40 @@ class Config(BaseModel):
     trusted_proxies: rules.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
     """Addresses or networks whose `X-Forwarded-For` is believed, comma-separated."""
 
+    # ------------------------------------------------------------ ends from elsewhere
+    logout_token_types: rules.Words = Field(("logout+jwt", "JWT"), alias="BFF_LOGOUT_TOKEN_TYPES")
+    """The `typ` accepted of back-channel logout tokens; Auth0 sends `JWT`."""
+    admin_key: rules.Key | None = Field(None, alias="BFF_ADMIN_KEY")
+    """A static bearer key for the admin API and for Global Token Revocation."""
+    admin_audience: str | None = Field(None, alias="BFF_ADMIN_AUDIENCE")
+    """The `aud` of the provider's access tokens that may use the admin API."""
+    admin_scope: str | None = Field(None, alias="BFF_ADMIN_SCOPE", validate_default=True)
+    """The scope (or Auth0 permission) that such a token needs."""
+    log_stream_key: rules.Key | None = Field(None, alias="BFF_LOG_STREAM_KEY")
+    """The authorization value of an Auth0 log stream (custom webhook); off without it."""
+    ssf_issuer: rules.Issuer | None = Field(None, alias="BFF_SSF_ISSUER")
+    """The issuer of a Shared Signals transmitter; off without it."""
+    ssf_jwks_url: rules.UpstreamURL | None = Field(None, alias="BFF_SSF_JWKS_URL")
+    """Where that transmitter's keys are; its metadata is asked if this is not set."""
+    ssf_audience: str | None = Field(None, alias="BFF_SSF_AUDIENCE")
+    """The `aud` of its security event tokens; `APP_BASE_URL` if not set."""
+    introspection_clients: rules.ClientKeys = Field((), alias="BFF_INTROSPECTION_CLIENTS")
+    """APIs that may ask whether a token is dead, as `id:secret`, comma-separated."""
+    device_reauth_seconds: Annotated[int, Field(ge=0)] = Field(
+        900, alias="BFF_DEVICE_REAUTH_SECONDS"
+    )
+    """Ending another device needs a sign-in at most this old, in seconds; 0 for any."""
+    audit_user: Literal["none", "hash", "id"] = Field("hash", alias="BFF_AUDIT_USER")
+    """How the audit log names a user: not at all, by a keyed hash, or by the provider's id."""
+
     # ------------------------------------------------------------ rules between settings
+    @field_validator("admin_scope")
+    @classmethod
+    def _audience_and_scope(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (value is None) != (info.data.get("admin_audience") is None):
+            raise ValueError("goes together with BFF_ADMIN_AUDIENCE")
+        return value
+
     @field_validator("oidc_issuer")
     @classmethod
     def _one_provider(cls, value: str | None, info: ValidationInfo) -> str | None:

@@ -10,5 +10,6 @@ from bff.store.denylist import DenyList
 from bff.store.indexes import Indexes
 from bff.store.outbox import Entry, Outbox
 from bff.store.records import Records
+from bff.store.watermarks import Watermarks
 
-__all__ = ["Database", "DenyList", "Entry", "Indexes", "Outbox", "Records", "connect"]
+__all__ = ["Database", "DenyList", "Entry", "Indexes", "Outbox", "Records", "Watermarks", "connect"]

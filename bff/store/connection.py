@@ -7,6 +7,7 @@ Every command goes through `Database`. Whatever Redis or the network does wrong 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -67,12 +68,35 @@ class Database:
     def commands(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
         """Send several commands in one round trip; they are not one transaction."""
         try:
-            with self.client.pipeline(transaction=False) as pipeline:
-                for words in commands:
-                    pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
-                return list(pipeline.execute())
+            return self._pipelined(commands)
         except RedisError as error:
             raise StoreUnavailable(_described(error)) from error
+
+    def run_many(
+        self, script: Script, calls: list[tuple[list[str], list[str | bytes | float]]]
+    ) -> list[Any]:
+        """Run *script* once for each `(keys, arguments)`, in one round trip; not one transaction.
+
+        Raises:
+            StoreUnavailable: As in `run`; some of them may have run.
+        """
+        words: list[tuple[str | bytes | float, ...]] = [
+            ("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls
+        ]
+        try:
+            return self._pipelined(words)
+        except NoScriptError:
+            # None has run: a script that is unknown at the first call is unknown at all of them.
+            self.command("SCRIPT LOAD", script.source)
+            return self.commands(*words)
+        except RedisError as error:
+            raise StoreUnavailable(_described(error)) from error
+
+    def _pipelined(self, commands: Sequence[tuple[str | bytes | float, ...]]) -> list[Any]:
+        with self.client.pipeline(transaction=False) as pipeline:
+            for words in commands:
+                pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
+            return list(pipeline.execute())
 
     def now(self) -> float:
         """Redis's clock, in UTC epoch seconds: the one that decides."""

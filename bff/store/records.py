@@ -20,6 +20,8 @@ from bff.store.connection import Database
 SLIDE_SECONDS = 60
 """The idle end is moved at most this often, and four times within a shorter idle time."""
 TOMBSTONE_EXTRA_SECONDS = 86_400
+BARRED_SECONDS = 86_400
+"""Longer than any process takes, or stalls, between writing a session's index and its record."""
 
 _tokens_decoder = msgspec.json.Decoder(Tokens)
 _identity_decoder = msgspec.json.Decoder(Identity)
@@ -166,15 +168,24 @@ class Records:
 
     def entomb(self, key: str, reason: str, generation: int | None = None) -> Ended:
         """Turn the record into a tombstone; from here on it is nobody's session (step 2 of end)."""
-        answer = self._database.run(
-            scripts.ENTOMB,
+        return _ended(self._database.run(scripts.ENTOMB, *self._burial(key, reason, generation)))
+
+    def entomb_all(self, keys: list[str], reason: str) -> list[Ended]:
+        """`entomb` for many at once; an id without a record can't become a session any more."""
+        calls = []
+        for key in keys:
+            names, *words = self._burial(key, reason, None)
+            calls.append((names, [*words[:-1], BARRED_SECONDS]))
+        return [_ended(answer) for answer in self._database.run_many(scripts.ENTOMB, calls)]
+
+    def _burial(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
+        return (
             [self._session(key), self._tombstone(key), self._lock(key), self._failure(key)],
             reason,
             self._token_lifetime_seconds + TOMBSTONE_EXTRA_SECONDS,
             "" if generation is None else str(generation),
+            "",
         )
-        kind = answer[0].decode()
-        return Ended(kind, answer[1], answer[2]) if len(answer) == 3 else Ended(kind)
 
     def delete_tombstone(self, key: str) -> None:
         """Forget an ended session whose tokens are confirmed revoked."""
@@ -221,6 +232,11 @@ class Records:
 
     def _failure(self, key: str) -> str:
         return self._database.key("failure", f"{{{key}}}")
+
+
+def _ended(answer: list[bytes]) -> Ended:
+    kind: Any = answer[0].decode()
+    return Ended(kind, answer[1], answer[2]) if len(answer) == 3 else Ended(kind)
 
 
 def _context(key: str, field: str) -> str:

@@ -93,8 +93,9 @@ return 1
 """)
 
 # KEYS: session, tombstone, lock, failure. ARGV: reason, seconds the tombstone lives,
-# generation that it must have or ''.
+# generation that it must have or '', seconds for which an id without a record is barred or ''.
 # Answers {'ended'|'tomb', tokens, identity}, {'other'} for another generation, or {'gone'}.
+# A barred id belongs to a sign-in that is in the index and hasn't written its record yet.
 ENTOMB = Script(
     _NOW
     + """
@@ -102,6 +103,10 @@ local s = redis.call('HMGET', KEYS[1], 'generation', 'tokens', 'identity')
 if not s[1] then
   local t = redis.call('HMGET', KEYS[2], 'tokens', 'identity')
   if t[1] then return {'tomb', t[1], t[2]} end
+  if ARGV[4] ~= '' then
+    redis.call('HSET', KEYS[2], 'barred', '1')
+    redis.call('EXPIRE', KEYS[2], ARGV[4])
+  end
   return {'gone'}
 end
 if ARGV[3] ~= '' and s[1] ~= ARGV[3] then return {'other'} end
@@ -168,5 +173,16 @@ redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 redis.call('EXPIREAT', KEYS[1], math.ceil(tonumber(last[2])))
 return 1
+"""
+)
+
+# KEYS: watermark. ARGV: seconds it is kept.
+WATERMARK_RISE = Script(
+    _NOW
+    + """
+local old = tonumber(redis.call('GET', KEYS[1]) or '0')
+local risen = math.max(old, math.floor(now) + 1)
+redis.call('SET', KEYS[1], string.format('%d', risen), 'EX', ARGV[1])
+return risen
 """
 )
