@@ -59,11 +59,16 @@ def create_app(config: Config | None = None) -> Flask:
         logout.create_blueprint(config, guard, sessions, provider, parts.sealer),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(guard, sessions),
-        proxy.create_blueprint(config, lambda: sessions.access_token(guard.api_session())),
+        proxy.create_blueprint(
+            config,
+            lambda: sessions.access_token(guard.api_session()),
+            follow=lambda answer: parts.live_answers.follow(current().key or "", answer),
+        ),
         spa.create_blueprint(config),
     ):
         app.register_blueprint(blueprint)
 
     app.extensions["bff"] = parts
-    parts.background.start()
+    for background in parts.background:
+        background.start()
     return app

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bff.background import Background
 from bff.config import Config
+from bff.live import LiveAnswers
 from bff.model import Tokens
 from bff.providers import Provider, create_provider
 from bff.revocation import Revocation
@@ -26,6 +27,7 @@ HOLDING_SECONDS = 0.5
 WARM_UP_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 SWEEP_SECONDS = 5.0
+LIVE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Parts:
     outbox: Outbox
     deny_list: DenyList
     watermarks: Watermarks
-    background: Background
+    live_answers: LiveAnswers
+    background: tuple[Background, ...]
 
 
 def assemble(config: Config) -> Parts:
@@ -94,6 +97,7 @@ def assemble(config: Config) -> Parts:
     )
     # A refresh token that came with an answer we refuse must not be forgotten either.
     provider.discard = lambda refresh_token: holding.abandon(_only(refresh_token), "answer_refused")
+    live_answers = LiveAnswers(records)
     sweep = Sweep(records, indexes, revocation)
     background = Background(
         [
@@ -113,7 +117,9 @@ def assemble(config: Config) -> Parts:
         outbox,
         deny_list,
         watermarks,
-        background,
+        live_answers,
+        # Two threads: a provider that is slow to revoke must not keep an open stream open.
+        (background, Background([(LIVE_SECONDS, live_answers.break_ended)])),
     )
 
 

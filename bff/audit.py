@@ -21,7 +21,7 @@ log = logging.getLogger("bff.audit")
 Event = Literal[
     "sign_in_started", "sign_in_succeeded", "sign_in_failed", "request_refused",
     "token_refreshed", "token_refresh_failed", "session_ended", "token_revoked",
-    "revocation_queued", "revocation_given_up", "seal_invalid", "unexpected_error",
+    "revocation_queued", "revocation_given_up", "seal_invalid", "stream_ended", "unexpected_error",
 ]  # fmt: skip
 """Every event there is; docs/audit.md describes each."""
 

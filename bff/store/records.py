@@ -105,6 +105,11 @@ class Records:
         )
         return (self._parsed(key, row), row[7]) if row else None
 
+    def exist(self, keys: list[str]) -> list[bool]:
+        """Whether each of these sessions has a record, in one round trip."""
+        names = [self._session(key) for key in keys]
+        return [bool(n) for n in self._database.commands(*(("EXISTS", name) for name in names))]
+
     def begin_refresh(self, key: str, generation: int, owner: str, lease_seconds: float) -> Turn:
         """Ask for the refresh lock, for a session whose *generation* was read."""
         answer = self._database.run(
