@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bff.errors import SealInvalid
 from bff.model import Identity, Session, Tokens
 from bff.sealing import Sealer
 from bff.store import scripts
@@ -109,6 +110,25 @@ class Records:
         """Whether each of these sessions has a record, in one round trip."""
         names = [self._session(key) for key in keys]
         return [bool(n) for n in self._database.commands(*(("EXISTS", name) for name in names))]
+
+    def beginnings(self, keys: list[str]) -> list[tuple[int, int | None] | None]:
+        """When each session began, in one round trip: by our clock, and the provider's `auth_time`.
+
+        None without a record. A record that can't be opened has no `auth_time`.
+        """
+        rows = self._database.commands(
+            *(("HMGET", self._session(key), "created_at", "identity") for key in keys)
+        )
+        return [
+            (int(row[0]), self._auth_time(key, row[1])) if row[0] else None
+            for key, row in zip(keys, rows, strict=True)
+        ]
+
+    def _auth_time(self, key: str, sealed_identity: bytes) -> int | None:
+        try:
+            return self.open_identity(key, sealed_identity).auth_time
+        except SealInvalid:
+            return None
 
     def begin_refresh(self, key: str, generation: int, owner: str, lease_seconds: float) -> Turn:
         """Ask for the refresh lock, for a session whose *generation* was read."""

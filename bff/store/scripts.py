@@ -176,12 +176,13 @@ return 1
 """
 )
 
-# KEYS: watermark. ARGV: seconds it is kept.
+# KEYS: watermark. ARGV: seconds it is kept, an instant before now or ''.
 WATERMARK_RISE = Script(
     _NOW
     + """
 local old = tonumber(redis.call('GET', KEYS[1]) or '0')
-local risen = math.max(old, math.floor(now) + 1)
+local since = math.min(now, tonumber(ARGV[2]) or now)
+local risen = math.max(old, math.floor(since) + 1)
 redis.call('SET', KEYS[1], string.format('%d', risen), 'EX', ARGV[1])
 return risen
 """

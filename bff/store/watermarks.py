@@ -29,10 +29,18 @@ class Watermarks:
         self._sealer = sealer
         self._lifetime_seconds = lifetime_seconds
 
-    def rise(self, group: Group) -> int:
-        """Refuse from now on what is older than the next whole second; returns that instant."""
+    def rise(self, group: Group, at: float | None = None) -> int:
+        """Refuse from now on what is older than the next whole second; returns the watermark.
+
+        Args:
+            group: Whose sign-ins and tokens.
+            at: Count from this instant instead of now, for an event that is told late. One that
+                lies ahead counts as now: another's clock must not shut anybody out.
+        """
         name = self._names(group)[0]
-        return int(self._database.run(scripts.WATERMARK_RISE, [name], self._lifetime_seconds))
+        since = "" if at is None else f"{at:.3f}"
+        answer = self._database.run(scripts.WATERMARK_RISE, [name], self._lifetime_seconds, since)
+        return int(answer)
 
     def wait_for(self, watermark_at: int) -> None:
         """Return when Redis's clock has reached *watermark_at*: a second at most."""

@@ -154,3 +154,63 @@ def test_an_end_of_all_while_the_provider_is_down_waits_in_the_outbox(bench: Ben
     bench.provider.on_revoke = lambda _: None
     due_now(bench)
     assert bench.revocation.drain() == 2
+
+
+# ------------------------------------------------------------------ events that are told late
+
+
+@pytest.mark.parametrize(
+    ("created", "authenticated", "ends"),
+    [
+        (-100, None, True),
+        (-100, -100, True),
+        (-1, None, True),
+        (5, None, True),
+        (5, -100, True),
+        (5, 0, True),
+        (5, 1, False),
+        (-5, 1, False),
+        (11, None, False),
+        (11, -100, False),
+    ],
+)
+def test_an_event_ends_only_what_was_there_before_it(
+    bench: Bench, created: int, authenticated: int | None, ends: bool
+) -> None:
+    """Seconds after the event; the allowed skew is 10."""
+    happened_at = bench.now() - 60
+    auth_time = None if authenticated is None else happened_at + authenticated
+    key = _start(bench, authenticated_at(bench, auth_time))
+    record = bench.database.key("session", f"{{{key}}}")
+    bench.database.command("HSET", record, "created_at", happened_at + created)
+    assert bench.revocation.end_group(DANA, "event", before_at=happened_at) == ends
+    assert (bench.sessions.load(key) is None) == ends
+    assert bool(bench.outbox.waiting()) == ends
+
+
+def test_the_watermark_of_an_event_is_the_events_own_instant(bench: Bench) -> None:
+    happened_at = bench.now() - 60.25
+    assert bench.watermarks.rise(DANA, happened_at) == int(happened_at) + 1
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, int(happened_at)))
+    assert bench.sessions.start(authenticated_at(bench, int(happened_at) + 1))
+
+
+def test_an_event_never_lowers_the_watermark_nor_puts_it_ahead(bench: Bench) -> None:
+    ahead = bench.watermarks.rise(DANA, bench.now() + 86_400)
+    assert ahead <= bench.now() + 1
+    assert bench.watermarks.rise(DANA, bench.now() - 60) == ahead
+
+
+def test_an_event_bars_a_sign_in_that_is_not_written_yet(bench: Bench) -> None:
+    real: Callable[..., int | None] = bench.watermarks.newest
+
+    def ended_just_after(identity: Identity) -> int | None:
+        seen = real(identity)
+        bench.revocation.end_group(DANA, "event", before_at=bench.now())
+        return seen
+
+    bench.watermarks.newest = ended_just_after  # type: ignore[method-assign]
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, bench.now() - 10))
+    assert not [k for k in bench.stored() if ":session:" in k]
