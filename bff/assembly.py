@@ -74,6 +74,7 @@ def assemble(config: Config) -> Parts:
         watermarks=watermarks,
         provider=provider,
         answer_seconds=config.provider_timeout_seconds,
+        skew_seconds=config.clock_skew_seconds,
     )
     holding = Holding(records, revocation)
     refresher = Refresher(

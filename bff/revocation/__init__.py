@@ -122,6 +122,14 @@ class Revocation:
         """
         return self._groups.end(group, reason, before_at)
 
+    def end_all(self, session_keys: list[str], reason: str) -> int:
+        """End these sessions and no others, without a watermark; returns how many there were.
+
+        Raises:
+            StoreUnavailable: Nothing is promised then; ask again.
+        """
+        return self._groups.end_sessions(session_keys, reason)
+
     def abandon(self, tokens: Tokens, reason: str) -> None:
         """Revoke tokens that found no session to live in.
 

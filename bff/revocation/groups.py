@@ -57,16 +57,17 @@ class GroupEnd:
         """
         watermark_at = self._watermarks.rise(group, before_at)
         keys = self._indexes.members(group)
-        ended = 0
-        for start in range(0, len(keys), BATCH):
-            batch = keys[start : start + BATCH]
-            if before_at is not None:
-                batch = self._from_before(batch, before_at)
-            ended += self._end_batch(batch, reason)
+        if before_at is not None:
+            keys = self._from_before(keys, before_at)
+        ended = self.end_sessions(keys, reason)
         if before_at is None:
             # Whoever waits for the answer may sign in right after it, in a second of its own.
             self._watermarks.wait_for(watermark_at)
         return ended
+
+    def end_sessions(self, keys: list[str], reason: str) -> int:
+        """End the sessions named by *keys*; returns how many there were."""
+        return sum(self._end_batch(keys[i : i + BATCH], reason) for i in range(0, len(keys), BATCH))
 
     def _from_before(self, keys: list[str], before_at: float) -> list[str]:
         """Those of *keys* that an event of that instant ends; also those without a record."""
@@ -84,8 +85,6 @@ class GroupEnd:
         return auth_time is None or auth_time <= before_at
 
     def _end_batch(self, keys: list[str], reason: str) -> int:
-        if not keys:
-            return 0
         entries = [intent(key, reason) for key in keys]
         self._outbox.add_all(entries, due_in_seconds=self._lease_seconds)
         outcomes = self._records.entomb_all(keys, reason)
