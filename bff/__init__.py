@@ -58,7 +58,7 @@ def create_app(config: Config | None = None) -> Flask:
         ),
         logout.create_blueprint(config, guard, sessions, provider, parts.sealer),
         profile.create_blueprint(guard, sessions),
-        devices.create_blueprint(guard, sessions),
+        devices.create_blueprint(config, guard, sessions),
         proxy.create_blueprint(
             config,
             lambda: sessions.access_token(guard.api_session()),

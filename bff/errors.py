@@ -62,6 +62,15 @@ class SessionEnded(SessionMissing):
     message = "Your session has ended."
 
 
+class SignInNotFresh(BFFError):
+    """The route asks for a more recent sign-in (`BFF_DEVICE_REAUTH_SECONDS`)."""
+
+    status, code = 403, "sign_in_not_fresh"
+    message = "Please confirm that it is you."
+    hint = "Sign in once more, then try again."
+    login_parameters = "max_age=0"
+
+
 class CrossSite(BFFError):
     """Another site, or a program that doesn't prove otherwise, used the cookie."""
 

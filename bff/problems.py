@@ -13,7 +13,14 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from bff import audit, pages
-from bff.errors import BFFError, MethodNotAllowed, NotFound, RequestRefused, SessionMissing
+from bff.errors import (
+    BFFError,
+    MethodNotAllowed,
+    NotFound,
+    RequestRefused,
+    SessionMissing,
+    SignInNotFresh,
+)
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,8 @@ def _problem(error: BFFError, reference: str) -> Response:
     }
     if isinstance(error, SessionMissing):
         problem["login_url"] = LOGIN_URL
+    if isinstance(error, SignInNotFresh):
+        problem["login_url"] = f"{LOGIN_URL}?{error.login_parameters}"
     return Response(json.dumps(problem), error.status, content_type="application/problem+json")
 
 

@@ -173,6 +173,10 @@ class Sessions:
         """End one session, whatever state it is in; see `Revocation.end`."""
         return self._revocation.end(key, reason)
 
+    def end_all(self, keys: list[str], reason: str) -> int:
+        """End these sessions and no others; see `Revocation.end_all`."""
+        return self._revocation.end_all(keys, reason)
+
     def of_user(self, session: Session) -> list[Session]:
         """All live sessions of the user of *session*, the newest first."""
         identity = session.identity
