@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from bff import audit
 from bff.background import Background
 from bff.config import Config
 from bff.live import LiveAnswers
@@ -54,6 +55,7 @@ def assemble(config: Config) -> Parts:
         ConfigError: A key file can't be used.
     """
     sealer = Sealer([key.get_secret_value() for key in config.secrets])
+    audit.name_users(_user_naming(config, sealer))
     database = connect(config)
     provider = create_provider(config)
     records = Records(
@@ -75,6 +77,7 @@ def assemble(config: Config) -> Parts:
         provider=provider,
         answer_seconds=config.provider_timeout_seconds,
         skew_seconds=config.clock_skew_seconds,
+        token_lifetime_seconds=config.refresh_token_lifetime_seconds,
     )
     holding = Holding(records, revocation)
     refresher = Refresher(
@@ -122,6 +125,15 @@ def assemble(config: Config) -> Parts:
         # Two threads: a provider that is slow to revoke must not keep an open stream open.
         (background, Background([(LIVE_SECONDS, live_answers.break_ended)])),
     )
+
+
+def _user_naming(config: Config, sealer: Sealer) -> audit.NameUser:
+    """How the audit log calls a user: by nothing, a keyed hash, or the provider's id."""
+    if config.audit_user == "id":
+        return lambda issuer, subject: subject
+    if config.audit_user == "hash":
+        return lambda issuer, subject: sealer.keyed_hash("audit user", issuer, subject)[:16]
+    return lambda issuer, subject: None
 
 
 def _only(refresh_token: str) -> Tokens:

@@ -114,14 +114,17 @@ def create_blueprint(
         if not code or len(code) > CODE_MAX_CHARACTERS:
             raise ParameterInvalid("the answer has neither a code nor an error")
         try:
-            begin_session(provider.exchange_code(code, pending), pending)
+            sign_in = provider.exchange_code(code, pending)
+            begin_session(sign_in, pending)
         except SignInTooOld:
             # The provider's old session is not enough after an end of all sessions; it is asked
             # once more, for a real sign-in.
             if pending.repeated or pending.silent:
                 raise
             return leave(pending_logins.again(pending), {})
-        audit.record("sign_in_succeeded", "ok")
+        audit.record(
+            "sign_in_succeeded", "ok", session_key=session_key(), user=sign_in.identity.user
+        )
         return _redirect(pending.return_to, 303)
 
     @blueprint.after_request

@@ -50,6 +50,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     browser: str = ""
     """A label such as `Firefox on Linux`, for the list of devices."""
 
+    @property
+    def user(self) -> tuple[str, str]:
+        """Who it is: a subject means something together with its issuer only."""
+        return self.issuer, self.subject
+
 
 class Group(msgspec.Struct, frozen=True):
     """Sessions that are found and ended together: of a user, a provider session, everybody."""

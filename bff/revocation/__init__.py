@@ -30,6 +30,7 @@ class Revocation:
     Args:
         answer_seconds: How long an end may keep its caller waiting for the provider.
         skew_seconds: How far the provider's clock may be off.
+        token_lifetime_seconds: How long a revocation is worth trying.
         clock: Monotonic seconds.
     """
 
@@ -44,6 +45,7 @@ class Revocation:
         provider: Revoker,
         answer_seconds: float,
         skew_seconds: int = 10,
+        token_lifetime_seconds: float = 30 * 86_400,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbox = outbox
@@ -57,6 +59,7 @@ class Revocation:
             deny_list=deny_list,
             provider=provider,
             answer_seconds=answer_seconds,
+            token_lifetime_seconds=token_lifetime_seconds,
             clock=lambda: self._clock(),
         )
         self._groups = GroupEnd(

@@ -40,6 +40,8 @@ class Completion:
 
     Args:
         answer_seconds: How long a caller may be kept waiting for the provider.
+        token_lifetime_seconds: After so long a refresh token has expired at the provider by itself,
+            and what waits for its revocation is given up.
         clock: Monotonic seconds.
     """
 
@@ -52,6 +54,7 @@ class Completion:
         deny_list: DenyList,
         provider: Revoker,
         answer_seconds: float,
+        token_lifetime_seconds: float,
         clock: Callable[[], float],
     ) -> None:
         self._records = records
@@ -60,6 +63,7 @@ class Completion:
         self._deny_list = deny_list
         self._provider = provider
         self._answer_seconds = answer_seconds
+        self._token_lifetime_seconds = token_lifetime_seconds
         self._clock = clock
 
     def complete(self, entry: Entry) -> bool:
@@ -78,11 +82,7 @@ class Completion:
                 return True
             return self._complete_session(entry)
         except SealInvalid as error:
-            # Kept, because the right key may come back; reported, because nobody can revoke it now.
-            audit.record(
-                "seal_invalid", "failed", reason=error.detail, session_key=entry.session_key
-            )
-            self._outbox.reschedule(entry, PERMANENT_RETRY_SECONDS, SealInvalid.code)
+            self._seal_invalid(entry, error)
             return True
 
     def backoff(self, entry: Entry, error: ProviderError) -> float:
@@ -97,7 +97,8 @@ class Completion:
             self._outbox.done(entry.id)
             return False
         if ended.kind == "ended":
-            audit.record("session_ended", "ok", reason=entry.reason, session_key=key)
+            user = self._records.user_of(key, ended.sealed_identity)
+            audit.record("session_ended", "ok", reason=entry.reason, session_key=key, user=user)
         tokens = self._records.open_tokens(key, ended.sealed_tokens)
         identity = self._records.open_identity(key, ended.sealed_identity)
         if entry.into and self._hand_over(tokens, entry.into):
@@ -112,37 +113,59 @@ class Completion:
         # From here on the session is over. What is still to do stands in the outbox, so neither
         # the provider nor Redis can make a logout fail any more.
         try:
-            self._revoke_all(tokens, entry)
+            self._revoke_all(tokens, entry, identity)
             self._confirm(entry, identity)
         except ProviderError as error:
-            self._postpone(entry, error)
+            self._postpone(entry, error, identity)
             if isinstance(error, ProviderUnavailable):
                 raise
         except StoreUnavailable as error:
             log.warning("revocation not recorded, it will be repeated: %s", error.detail)
 
-    def _revoke_all(self, tokens: Tokens, entry: Entry) -> None:
+    def _revoke_all(self, tokens: Tokens, entry: Entry, identity: Identity | None) -> None:
         give_up_at = self._clock() + self._answer_seconds
         for refresh_token in tokens.all_refresh_tokens():
             if self._clock() >= give_up_at:
                 raise ProviderUnavailable("no time left before the answer")
             self._provider.revoke(refresh_token)
-            audit.record("token_revoked", "ok", reason=entry.reason, session_key=entry.session_key)
+            self._record("token_revoked", "ok", entry, identity, entry.reason)
 
-    def _postpone(self, entry: Entry, error: ProviderError) -> None:
-        permanent = isinstance(error, ProviderRejected)
+    def _postpone(self, entry: Entry, error: ProviderError, identity: Identity | None) -> None:
         code = error.error if isinstance(error, ProviderRejected) else error.code
-        wait = PERMANENT_RETRY_SECONDS if permanent else self.backoff(entry, error)
-        audit.record(
-            "revocation_queued",
-            "failed",
-            reason=f"{code}: {error.detail}",
-            session_key=entry.session_key,
-        )
         try:
+            if self._outbox.age_seconds(entry) > self._token_lifetime_seconds:
+                self._record("revocation_given_up", "failed", entry, identity, code)
+                self._confirm(entry, identity)
+                return
+            permanent = isinstance(error, ProviderRejected)
+            wait = PERMANENT_RETRY_SECONDS if permanent else self.backoff(entry, error)
+            reason = f"{code}: {error.detail}"
+            # A permanent refusal is a failure that somebody has to look at; the rest passes.
+            self._record("revocation_failed" if permanent else "revocation_queued", "failed",
+                         entry, identity, reason)  # fmt: skip
             self._outbox.reschedule(entry, wait, code)
         except StoreUnavailable:
             log.warning("revocation not rescheduled; it is due again when its lease ends")
+
+    def _seal_invalid(self, entry: Entry, error: SealInvalid) -> None:
+        """Kept, because the right key may come back; reported, since nobody can revoke it now."""
+        self._record("seal_invalid", "failed", entry, None, error.detail)
+        if self._outbox.age_seconds(entry) > self._token_lifetime_seconds:
+            self._record("revocation_given_up", "failed", entry, None, SealInvalid.code)
+            self._confirm(entry, None)
+        else:
+            self._outbox.reschedule(entry, PERMANENT_RETRY_SECONDS, SealInvalid.code)
+
+    def _record(
+        self,
+        event: audit.Event,
+        outcome: audit.Outcome,
+        entry: Entry,
+        identity: Identity | None,
+        reason: str,
+    ) -> None:
+        user = identity.user if identity else None
+        audit.record(event, outcome, reason=reason, session_key=entry.session_key, user=user)
 
     def _confirm(self, entry: Entry, identity: Identity | None) -> None:
         if entry.kind == "session":

@@ -91,7 +91,8 @@ class GroupEnd:
         dead: list[DeadAccessToken] = []
         for key, ended in zip(keys, outcomes, strict=True):
             if ended.kind == "ended":
-                audit.record("session_ended", "ok", reason=reason, session_key=key)
+                user = self._records.user_of(key, ended.sealed_identity)
+                audit.record("session_ended", "ok", reason=reason, session_key=key, user=user)
             if ended.sealed_tokens:
                 dead += self._dead(key, ended.sealed_tokens)
         self._deny_list.add(dead)

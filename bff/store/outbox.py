@@ -98,6 +98,10 @@ class Outbox:
         keys = [self._due, self._key(entry.id)]
         self._database.run(scripts.OUTBOX_RESCHEDULE, keys, entry.id, seconds, error)
 
+    def age_seconds(self, entry: Entry) -> float:
+        """How long ago the intent was written; 0 for one that comes from no reading."""
+        return self._database.now() - entry.created_at if entry.created_at else 0
+
     def make_due(self, entry_ids: list[str]) -> None:
         """Let entries be tried by the next drain, wherever it runs."""
         members: list[str | float] = [word for entry_id in entry_ids for word in (0, entry_id)]

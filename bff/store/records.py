@@ -233,6 +233,13 @@ class Records:
         """Open the identity of a record or tombstone; raises SealInvalid."""
         return _identity_decoder.decode(self._sealer.open(sealed, _context(key, "identity")))
 
+    def user_of(self, key: str, sealed_identity: bytes) -> tuple[str, str] | None:
+        """Whose session it is or was, for the audit log; None if it can't be opened."""
+        try:
+            return self.open_identity(key, sealed_identity).user
+        except SealInvalid:
+            return None
+
     def _parsed(self, key: str, row: list[Any]) -> Session:
         return Session(
             key=key,
