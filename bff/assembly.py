@@ -111,6 +111,7 @@ def assemble(config: Config) -> Parts:
             (SWEEP_SECONDS, sweep.run),
         ]
     )
+    revocation.on_due = lambda: background.run_soon(revocation.drain)
     return Parts(
         config,
         sealer,

@@ -48,6 +48,8 @@ class Revocation:
         token_lifetime_seconds: float = 30 * 86_400,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.on_due: Callable[[], object] = lambda: None
+        """Called when more is due at once than this caller does; the wiring wakes the drain."""
         self._outbox = outbox
         self._clock = clock
         # The caller works on its own entry until then; afterwards anybody may.
@@ -123,7 +125,9 @@ class Revocation:
         Raises:
             StoreUnavailable: Nothing is promised then; ask again.
         """
-        return self._groups.end(group, reason, before_at)
+        ended = self._groups.end(group, reason, before_at)
+        self.on_due()
+        return ended
 
     def end_all(self, session_keys: list[str], reason: str) -> int:
         """End these sessions and no others, without a watermark; returns how many there were.
@@ -131,7 +135,9 @@ class Revocation:
         Raises:
             StoreUnavailable: Nothing is promised then; ask again.
         """
-        return self._groups.end_sessions(session_keys, reason)
+        ended = self._groups.end_sessions(session_keys, reason)
+        self.on_due()
+        return ended
 
     def abandon(self, tokens: Tokens, reason: str) -> None:
         """Revoke tokens that found no session to live in.
@@ -165,7 +171,9 @@ class Revocation:
                 # An outage is felt once; the others of this round wait as long as this one.
                 for waiting in due[position + 1 :]:
                     self._outbox.put_off(waiting, self._completion.backoff(entry, error))
-                break
+                return confirmed
+        if len(due) == CLAIM_COUNT:
+            self.on_due()  # There may be more; other work gets its turn between two rounds.
         return confirmed
 
     def _try(self, entry: Entry) -> bool:
