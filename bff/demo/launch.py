@@ -107,7 +107,7 @@ class Demo:
         child = Child(
             name,
             [sys.executable, "-m", *command],
-            env=_environment() | settings,
+            env=program_environment() | settings,
             # No .env of the user's working directory shall change the demo.
             cwd=self._supervisor.folder,
             guardian=self._supervisor.guardian,
@@ -220,7 +220,7 @@ def _taken(host: str, port: int) -> bool:
     return False
 
 
-def _environment() -> dict[str, str]:
+def program_environment() -> dict[str, str]:
     """The environment for a program: none of the user's settings, and this code to be found."""
     names = {k: v for k, v in os.environ.items() if not k.startswith(SETTING_PREFIXES)}
     names["PYTHONPATH"] = str(DEMO_FOLDER.parent.parent)
