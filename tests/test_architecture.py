@@ -82,10 +82,32 @@ def test_a_production_start_loads_nothing_of_the_demo() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "bff/demo").rglob("*.py")), ids=name)
 def test_the_demo_knows_nothing_of_the_rest(path: Path) -> None:
-    """It starts the BFF as anybody would: as a process, with settings."""
+    """It starts the BFF as anybody would: as a process, with settings.
+
+    Its API uses the module that is there for APIs, as theirs would.
+    """
     own = {one for one in imported(parsed(path)) if one.split(".")[0] == "bff"}
+    if name(path).startswith("bff/demo/api/"):
+        own.discard("bff.resource_server.TokenGuard")
     assert all(one.startswith("bff.demo") for one in own), own
     assert not any(one.startswith("tests") for one in imported(parsed(path)))
+
+
+def test_the_module_for_apis_loads_nothing_of_the_rest() -> None:
+    """Neither the settings nor what they are checked with; but it needs what it says."""
+    code = "import sys, bff.resource_server; print(*sorted(m.split('.')[0] for m in sys.modules))"
+    code += "; print(*sorted(m for m in sys.modules if m.startswith('bff.')))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    libraries, own = told.stdout.splitlines()
+    assert not {"pydantic", "msgspec", "authlib", "pycurl"} & set(libraries.split())
+    assert {"joserfc", "redis", "flask", "requests"} <= set(libraries.split())
+    assert own.split() == [
+        "bff.bearer", "bff.dead_tokens", "bff.errors", "bff.keyed_names",
+        "bff.resource_server", "bff.resource_server.guard", "bff.resource_server.keys",
+        "bff.verdict",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", sorted(set(python_files("bff", "tests"))), ids=name)

@@ -187,3 +187,24 @@ redis.call('SET', KEYS[1], string.format('%d', risen), 'EX', ARGV[1])
 return risen
 """
 )
+
+# KEYS: the first instant, under each key's name, the newest first; all in one slot.
+# It has no lifetime: it must be gone only when everything else is.
+BEGIN_EPOCH = Script(
+    _NOW
+    + """
+local newest = redis.call('GET', KEYS[1])
+local born = tonumber(newest or '')
+for i = 2, #KEYS do
+  local found = tonumber(redis.call('GET', KEYS[i]) or '')
+  if found then
+    born = math.min(born or found, found)
+    redis.call('DEL', KEYS[i])
+  end
+end
+born = born or math.floor(now) + 1
+local written = string.format('%d', born)
+if newest ~= written then redis.call('SET', KEYS[1], written) end
+return born
+"""
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+from bff.dead_tokens import DeadTokenKeys
 from bff.model import Group, Identity, groups_of
 from bff.sealing import Sealer
 from bff.store import scripts
@@ -26,7 +27,7 @@ class Watermarks:
 
     def __init__(self, database: Database, sealer: Sealer, *, lifetime_seconds: int) -> None:
         self._database = database
-        self._sealer = sealer
+        self._keys = DeadTokenKeys(database.prefix, sealer.dead_token_names)
         self._lifetime_seconds = lifetime_seconds
 
     def rise(self, group: Group, at: float | None = None) -> int:
@@ -39,7 +40,9 @@ class Watermarks:
         """
         name = self._names(group)[0]
         since = "" if at is None else f"{at:.3f}"
-        answer = self._database.run(scripts.WATERMARK_RISE, [name], self._lifetime_seconds, since)
+        answer = self._database.run_safely(
+            scripts.WATERMARK_RISE, [name], self._lifetime_seconds, since
+        )
         return int(answer)
 
     def wait_for(self, watermark_at: int) -> None:
@@ -61,5 +64,4 @@ class Watermarks:
         return max((int(answer) for answer in answers if answer is not None), default=None)
 
     def _names(self, group: Group) -> list[str]:
-        hashes = self._sealer.keyed_hashes(f"watermark {group.kind}", *group.values)
-        return [self._database.key("watermark", name) for name in hashes]
+        return self._keys.watermarks(group.kind, *group.values)
