@@ -67,6 +67,7 @@ def record(
     reason: str = "",
     session_key: str | None = None,
     user: tuple[str, str] | None = None,
+    caller: str | tuple[str, str] | None = None,
     status: int | None = None,
 ) -> None:
     """Write one audit line.
@@ -76,24 +77,30 @@ def record(
         outcome: How it went.
         reason: A stable code or a short text; never a token, code, cookie or address.
         session_key: The session's hash; only a prefix of it is written.
-        user: Issuer and subject; written as `name_users` says.
+        user: Whose session, by issuer and subject; written as `name_users` says.
+        caller: Which program asked for it: a short word, or issuer and subject of its token.
         status: The HTTP status that was answered or received.
     """
     with _counting:
         counts[event, outcome] += 1
-    name = _name_user(*user) if user else None
     line = {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "event": event,
         "outcome": outcome,
         "reason": reason[:REASON_MAX_CHARACTERS],
         "origin": _origin(),
-        "user": name[:USER_MAX_CHARACTERS] if name else None,
+        "user": _named(user),
+        "caller": caller if isinstance(caller, str) else _named(caller),
         "session": session_key[:HASH_PREFIX_CHARACTERS] if session_key else None,
         "status": status,
         "request_id": request_id() if has_request_context() else None,
     }
     log.log(logging.INFO if outcome == "ok" else logging.WARNING, json.dumps(line))
+
+
+def _named(user: tuple[str, str] | None) -> str | None:
+    name = _name_user(*user) if user else None
+    return name[:USER_MAX_CHARACTERS] if name else None
 
 
 def _origin() -> str:

@@ -67,6 +67,11 @@ class Group(msgspec.Struct, frozen=True):
         """All sessions of one user."""
         return cls("user", (issuer, subject))
 
+    @property
+    def user(self) -> tuple[str, str] | None:
+        """The one user whose sessions they are, if that is known."""
+        return (self.values[0], self.values[1]) if self.kind == "user" else None
+
     @classmethod
     def of_email(cls, issuer: str, email: str) -> Group:
         """All sessions whose ID token had this e-mail address."""

@@ -177,11 +177,17 @@ class Sessions:
         """End these sessions and no others; see `Revocation.end_all`."""
         return self._revocation.end_all(keys, reason)
 
+    def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
+        """End a group's sessions and refuse sign-ins from before; see `Revocation.end_group`."""
+        return self._revocation.end_group(group, reason, before_at=before_at)
+
     def of_user(self, session: Session) -> list[Session]:
         """All live sessions of the user of *session*, the newest first."""
-        identity = session.identity
-        keys = self._indexes.members(Group.of_user(identity.issuer, identity.subject))
-        found = [self._readable(key) for key in keys]
+        return self.of_group(Group.of_user(*session.identity.user))
+
+    def of_group(self, group: Group) -> list[Session]:
+        """All live sessions of *group* that can be read, the newest first."""
+        found = [self._readable(key) for key in self._indexes.members(group)]
         return sorted((s for s in found if s), key=lambda s: s.created_at, reverse=True)
 
     def public_id(self, session: Session) -> str:

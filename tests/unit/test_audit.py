@@ -18,7 +18,8 @@ from bff import audit
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "audit.md").read_text()
 FIELDS = [
-    "at", "event", "outcome", "reason", "origin", "user", "session", "status", "request_id",
+    "at", "event", "outcome", "reason", "origin", "user", "caller", "session", "status",
+    "request_id",
 ]  # fmt: skip
 
 Lines = Callable[[], list[str]]
