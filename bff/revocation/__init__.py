@@ -54,7 +54,7 @@ class Revocation:
         self._clock = clock
         # The caller works on its own entry until then; afterwards anybody may.
         self._lease_seconds = 3 * answer_seconds + 5
-        self._completion = Completion(
+        self.completion = Completion(
             records=records,
             indexes=indexes,
             outbox=outbox,
@@ -165,12 +165,12 @@ class Revocation:
         due = self._outbox.claim_due(self._lease_seconds, CLAIM_COUNT)
         for position, entry in enumerate(due):
             try:
-                self._completion.complete(entry)
+                self.completion.complete(entry)
                 confirmed += self._outbox.read(entry.id) is None
             except ProviderUnavailable as error:
                 # An outage is felt once; the others of this round wait as long as this one.
                 for waiting in due[position + 1 :]:
-                    self._outbox.put_off(waiting, self._completion.backoff(entry, error))
+                    self._outbox.put_off(waiting, self.completion.backoff(entry, error))
                 return confirmed
         if len(due) == CLAIM_COUNT:
             self.on_due()  # There may be more; other work gets its turn between two rounds.
@@ -179,6 +179,6 @@ class Revocation:
     def _try(self, entry: Entry) -> bool:
         """Complete for a caller whose answer must not depend on the provider."""
         try:
-            return self._completion.complete(entry)
+            return self.completion.complete(entry)
         except ProviderUnavailable:
             return True

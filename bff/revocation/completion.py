@@ -65,6 +65,8 @@ class Completion:
         self._answer_seconds = answer_seconds
         self._token_lifetime_seconds = token_lifetime_seconds
         self._clock = clock
+        self.before_revoking: Callable[[Identity | None], object] = lambda identity: None
+        """Called before the provider is asked, with whose session it was, if that is known."""
 
     def complete(self, entry: Entry) -> bool:
         """Take all steps for *entry*.
@@ -124,6 +126,7 @@ class Completion:
 
     def _revoke_all(self, tokens: Tokens, entry: Entry, identity: Identity | None) -> None:
         give_up_at = self._clock() + self._answer_seconds
+        self.before_revoking(identity)
         for refresh_token in tokens.all_refresh_tokens():
             if self._clock() >= give_up_at:
                 raise ProviderUnavailable("no time left before the answer")
