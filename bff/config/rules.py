@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
 
 
@@ -76,8 +77,11 @@ def _upstream_url(value: str) -> str:
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in REDIS_SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
+    if parts.scheme == "redis+sentinel" and not parts.path.strip("/"):
+        raise ValueError("names no master, such as redis+sentinel://host:26379/mymaster/0")
     return value
 
 

@@ -85,7 +85,9 @@ class Config(BaseModel):
     secrets: rules.SealingKeys = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
     redis_url: rules.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
-    """Where sessions are kept; `rediss://` for TLS."""
+    """Where sessions are kept; also `rediss://`, `redis+sentinel://`, `redis+cluster://`."""
+    redis_wait_replicas: Annotated[int, Field(ge=0)] = Field(0, alias="BFF_REDIS_WAIT_REPLICAS")
+    """How many replicas must have taken over an end or a watermark before it is answered."""
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
         1.0, alias="BFF_REDIS_TIMEOUT_SECONDS"
     )

@@ -193,7 +193,9 @@ class Records:
 
     def entomb(self, key: str, reason: str, generation: int | None = None) -> Ended:
         """Turn the record into a tombstone; from here on it is nobody's session (step 2 of end)."""
-        return _ended(self._database.run(scripts.ENTOMB, *self._burial(key, reason, generation)))
+        return _ended(
+            self._database.run_safely(scripts.ENTOMB, *self._burial(key, reason, generation))
+        )
 
     def entomb_all(self, keys: list[str], reason: str) -> list[Ended]:
         """`entomb` for many at once; an id without a record can't become a session any more."""
@@ -201,7 +203,9 @@ class Records:
         for key in keys:
             names, *words = self._burial(key, reason, None)
             calls.append((names, [*words[:-1], BARRED_SECONDS]))
-        return [_ended(answer) for answer in self._database.run_many(scripts.ENTOMB, calls)]
+        return [
+            _ended(answer) for answer in self._database.run_many(scripts.ENTOMB, calls, safely=True)
+        ]
 
     def _burial(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
         return (
