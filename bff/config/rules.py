@@ -88,6 +88,8 @@ def _redis_url(value: SecretStr) -> SecretStr:
 def _scope(value: str) -> str:
     if "openid" not in value.split():
         raise ValueError("must contain openid")
+    if {"offline_access", "online_access"} <= set(value.split()):
+        raise ValueError("can't contain both offline_access and online_access (Auth0 refuses it)")
     return value
 
 

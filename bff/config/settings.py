@@ -51,7 +51,7 @@ class Config(BaseModel):
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: rules.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
-    """What is asked for at sign-in; `openid` is required, `offline_access` gives refresh."""
+    """What is asked for at sign-in: `openid`, and `offline_access` (or `online_access`) to refresh."""
     federated_logout: bool = Field(False, alias="AUTH0_FEDERATED_LOGOUT")
     """Sign out of the upstream identity provider too (Auth0's `federated`)."""
     id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")

@@ -51,6 +51,7 @@ def test_good_settings_load_and_say_what_follows_from_them() -> None:
         ("AUTH0_SECRET", f"{SECRET},short", "32 characters"),
         ("AUTH0_SECRET", ",", "at least one key"),
         ("AUTH0_SCOPE", "profile email", "must contain openid"),
+        ("AUTH0_SCOPE", "openid offline_access online_access", "both"),
         ("AUTH0_FEDERATED_LOGOUT", "perhaps", "boolean"),
         ("APP_BASE_URL", None, "is missing"),
         ("APP_BASE_URL", "http://app.example.com", "must be https"),
