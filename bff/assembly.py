@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bff import audit
 from bff.background import Background
 from bff.config import Config
+from bff.dead_tokens import DeadTokenKeys, DeadTokens
 from bff.live import LiveAnswers
 from bff.model import Tokens
 from bff.providers import Provider, create_provider
@@ -20,7 +21,10 @@ from bff.sessions import Sessions
 from bff.sessions.holding import Holding
 from bff.sessions.refresh import Refresher
 from bff.sessions.sweep import Sweep
-from bff.store import Database, DenyList, Indexes, Outbox, Records, Watermarks, connect
+from bff.store import Database, DenyList, Epoch, Indexes, Outbox, Records, Watermarks, connect
+from bff.store.own_revocations import OwnRevocations
+from bff.store.replays import Replays
+from bff.verdict import Expected, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,7 @@ WARM_UP_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 SWEEP_SECONDS = 5.0
 LIVE_SECONDS = 0.5
+EPOCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,29 @@ class Parts:
     outbox: Outbox
     deny_list: DenyList
     watermarks: Watermarks
+    replays: Replays
+    own_revocations: OwnRevocations
     live_answers: LiveAnswers
+    epoch: Epoch
     background: tuple[Background, ...]
+
+    def verdict(self, audience: str | None) -> Verdict:
+        """What says whether an access token for *audience* is alive; for any API's if it is None.
+
+        Then at least ID tokens are told apart, which are addressed to us.
+        """
+        expected = Expected(
+            issuer=self.config.issuer,
+            audience=audience,
+            not_audience=self.config.client_id if audience is None else None,
+            algorithms=self.config.id_token_algorithms,
+            clock_skew_seconds=self.config.clock_skew_seconds,
+        )
+        find_key = self.provider.documents.key_finder(self.config.provider_timeout_seconds)
+        keys = DeadTokenKeys(self.database.prefix, self.sealer.dead_token_names)
+        return Verdict(
+            expected, find_key, DeadTokens(self.database.commands, keys, self.epoch.begin)
+        )
 
 
 def assemble(config: Config) -> Parts:
@@ -79,6 +105,16 @@ def assemble(config: Config) -> Parts:
         skew_seconds=config.clock_skew_seconds,
         token_lifetime_seconds=config.refresh_token_lifetime_seconds,
     )
+    own_revocations = OwnRevocations(
+        database,
+        sealer,
+        config.issuer,
+        within_seconds=config.provider_timeout_seconds + config.clock_skew_seconds,
+    )
+    if config.log_stream_key is not None:
+        revocation.completion.before_revoking = lambda identity: own_revocations.note(
+            identity.sid if identity else None
+        )
     holding = Holding(records, revocation)
     refresher = Refresher(
         provider=provider,
@@ -102,6 +138,7 @@ def assemble(config: Config) -> Parts:
     # A refresh token that came with an answer we refuse must not be forgotten either.
     provider.discard = lambda refresh_token: holding.abandon(_only(refresh_token), "answer_refused")
     live_answers = LiveAnswers(records)
+    epoch = Epoch(database, sealer)
     sweep = Sweep(records, indexes, revocation)
     background = Background(
         [
@@ -122,9 +159,15 @@ def assemble(config: Config) -> Parts:
         outbox,
         deny_list,
         watermarks,
+        Replays(database, sealer),
+        own_revocations,
         live_answers,
+        epoch,
         # Two threads: a provider that is slow to revoke must not keep an open stream open.
-        (background, Background([(LIVE_SECONDS, live_answers.break_ended)])),
+        (
+            background,
+            Background([(EPOCH_SECONDS, epoch.begin), (LIVE_SECONDS, live_answers.break_ended)]),
+        ),
     )
 
 

@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         default=35,
         help="how long a stop waits for requests in flight (%(default)s)",
     )
+    deny_list_key = commands.add_parser(
+        "deny-list-key", help="show the key with which APIs read the deny-list; a secret"
+    )
+    deny_list_key.set_defaults(run=_deny_list_key)
     commands.add_parser("demo", help="try everything on this machine; see demo --help")
     return parser
 
@@ -75,6 +79,15 @@ def _demo(arguments: list[str]) -> int:
         print(f"The demo isn't installed here: {error}", file=sys.stderr)
         return COMMAND_FAILED
     return launch(arguments)
+
+
+def _deny_list_key(options: argparse.Namespace) -> int:
+    """Print what an API's `TokenGuard` needs; nothing else of ours can be made with it."""
+    from bff.sealing import Sealer
+
+    sealer = Sealer([key.get_secret_value() for key in config.load().secrets])
+    print(sealer.dead_token_names.as_text())
+    return 0
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -90,15 +90,18 @@ def encode(part: bytes | dict[str, Any]) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def unsigned_token() -> str:
-    return f"{encode({'alg': 'none', 'typ': 'JWT', 'kid': 'k1'})}.{encode(claims())}."
+def unsigned_token(**changes: Any) -> str:
+    return f"{encode({'alg': 'none', 'typ': 'JWT', 'kid': 'k1'})}.{encode(claims(**changes))}."
 
 
-def hmac_token(secret: bytes | None = None) -> str:
+def hmac_token(
+    secret: bytes | None = None, header: dict[str, Any] | None = None, **changes: Any
+) -> str:
     """A token whose HMAC secret is the public key (RFC 8725, section 2.1)."""
-    signed = f"{encode({'alg': 'HS256', 'typ': 'JWT', 'kid': 'k1'})}.{encode(claims())}"
-    mac = hmac.digest(secret or KEY.as_pem(private=False), signed.encode(), "sha256")
-    return f"{signed}.{encode(mac)}"
+    head = header or {"alg": "HS256", "typ": "JWT", "kid": "k1"}
+    content = f"{encode(head)}.{encode(claims(**changes))}"
+    mac = hmac.digest(secret or KEY.as_pem(private=False), content.encode(), "sha256")
+    return f"{content}.{encode(mac)}"
 
 
 def _other_payload() -> str:
