@@ -1,0 +1,43 @@
+"""A BFF in this process and a provider whose keys the tests have, for messages from machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.providers.fake import FakeProvider
+from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
+
+MakeReceiver = Callable[..., Receiver]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeProvider]:
+    """A provider that answers as told."""
+    provider = FakeProvider()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def receiver_for(
+    fake: FakeProvider, redis_server: RedisServer, redis_prefix: str
+) -> Iterator[MakeReceiver]:
+    """Makes BFFs over the same keys in Redis, each with settings of its own."""
+    made: list[Receiver] = []
+
+    def make(**settings: str) -> Receiver:
+        made.append(Receiver(fake, redis_server, redis_prefix, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def bff(receiver_for: MakeReceiver) -> Receiver:
+    """One with the usual settings."""
+    return receiver_for()
