@@ -13,13 +13,16 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test stress interop check lint format types architecture lock clean
+.PHONY: help run prove install test stress interop check lint format types architecture lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp ## start the demo: provider, API, Redis and BFF on this machine
 	@exec $(BIN)/python -m bff demo $(ARGS)
+
+prove: $(VENV)/run.stamp ## prove that a logout holds, against 3 replicas on this machine
+	@$(BIN)/python -m bff prove $(ARGS)
 
 install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
 
