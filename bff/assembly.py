@@ -137,7 +137,7 @@ def assemble(config: Config) -> Parts:
     )
     # A refresh token that came with an answer we refuse must not be forgotten either.
     provider.discard = lambda refresh_token: holding.abandon(_only(refresh_token), "answer_refused")
-    live_answers = LiveAnswers(records)
+    live_answers = LiveAnswers(records, open_max=config.open_answers_max)
     epoch = Epoch(database, sealer)
     sweep = Sweep(records, indexes, revocation)
     background = Background(

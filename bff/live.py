@@ -11,6 +11,7 @@ import threading
 from typing import Protocol
 
 from bff import audit
+from bff.errors import Overloaded
 from bff.store import Records
 
 
@@ -26,16 +27,30 @@ class Breakable(Protocol):
 
 
 class LiveAnswers:
-    """The open answers of this process, by session."""
+    """The open answers of this process, by session.
 
-    def __init__(self, records: Records) -> None:
+    Args:
+        records: Says which sessions are still there.
+        open_max: So many may be open at once. Each holds a thread of the server, and some must be
+            left for everything else.
+    """
+
+    def __init__(self, records: Records, *, open_max: int) -> None:
         self._records = records
+        self._open_max = open_max
         self._open: dict[str, list[Breakable]] = {}
         self._lock = threading.Lock()
 
     def follow(self, session_key: str, answer: Breakable) -> None:
-        """Break *answer* off when its session ends."""
+        """Break *answer* off when its session ends.
+
+        Raises:
+            Overloaded: Too many are open already.
+        """
         with self._lock:
+            self._forget_sent()
+            if sum(map(len, self._open.values())) >= self._open_max:
+                raise Overloaded(f"{self._open_max} answers are open")
             self._open.setdefault(session_key, []).append(answer)
 
     def break_ended(self) -> int:
@@ -61,12 +76,15 @@ class LiveAnswers:
         return broken
 
     def _still_open(self) -> list[str]:
-        """The sessions to look at; answers that have been sent are forgotten."""
+        """The sessions to look at."""
         with self._lock:
-            for key in list(self._open):
-                left = [answer for answer in self._open[key] if answer.open]
-                if left:
-                    self._open[key] = left
-                else:
-                    del self._open[key]
+            self._forget_sent()
             return list(self._open)
+
+    def _forget_sent(self) -> None:
+        for key, answers in list(self._open.items()):
+            left = [answer for answer in answers if answer.open]
+            if left:
+                self._open[key] = left
+            else:
+                del self._open[key]

@@ -51,7 +51,7 @@ class Config(BaseModel):
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: rules.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
-    """What is asked for at sign-in: `openid`, and `offline_access` (or `online_access`) to refresh."""
+    """What is asked for at sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
     federated_logout: bool = Field(False, alias="AUTH0_FEDERATED_LOGOUT")
     """Sign out of the upstream identity provider too (Auth0's `federated`)."""
     id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")
@@ -133,6 +133,8 @@ class Config(BaseModel):
         100 * 1024 * 1024, alias="BFF_REQUEST_MAX_BYTES"
     )
     """The largest request body that `/api` takes, in bytes; 0 for no limit."""
+    open_answers_max: Annotated[int, Field(ge=1)] = Field(48, alias="BFF_OPEN_ANSWERS_MAX")
+    """How many event streams and long answers a process sends at once; less than its threads."""
     require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
     """Demand `X-CSRF: 1` of every `/api` request; excludes EventSource and download links."""
     trusted_proxies: rules.Networks = Field((), alias="BFF_TRUSTED_PROXIES")

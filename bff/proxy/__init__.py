@@ -15,6 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import Rule
 
 from bff.config import Config
+from bff.errors import BFFError
 from bff.proxy import granian
 from bff.proxy.answer import answer
 from bff.proxy.body import request_body
@@ -39,7 +40,7 @@ def create_blueprint(
         config: Where the upstream is, and the limits.
         bearer: Called once for each request that is fit to be forwarded; refuses other sites and
             people without a session, and returns the access token.
-        follow: Told of every answer that isn't whole yet; may break it off later.
+        follow: Told of every answer that isn't whole yet; may refuse it, or break it off later.
     """
     proxy = Proxy(route_from(config), config, bearer, follow)
     blueprint = Blueprint("proxy", __name__)
@@ -114,7 +115,11 @@ class Proxy:
         if granian.serves(environ):
             exchange.on_break = partial(granian.hang_up, environ)
         if exchange.open and self._follow is not None:
-            self._follow(exchange)
+            try:
+                self._follow(exchange)
+            except BFFError:
+                exchange.close()
+                raise
         return answer(exchange.head, exchange, self._route, self._app_base_url, target)
 
     def _request_id(self) -> str:

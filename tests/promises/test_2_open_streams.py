@@ -89,3 +89,22 @@ def test_promise_5_an_outage_of_redis_breaks_no_stream(cluster: Cluster) -> None
         cluster.redis.start_again()
     browser.log_out()
     wait_for(lambda: answer.ended_at is not None, "the end of the stream")
+
+
+def test_open_streams_leave_room_for_everything_else() -> None:
+    """Beyond the limit a clear 503; ordinary requests and health checks are answered as before."""
+    with Cluster(env={"BFF_OPEN_ANSWERS_MAX": "5"}) as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        answers = [OpenAnswer(browser, "/api/events?silent=1", 0) for _ in range(5)]
+        refused = browser.api("/events?silent=1")
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert browser.api("/items").status_code == 200
+        assert requests.get(f"{cluster.url()}/healthz", timeout=5).status_code == 200
+        browser.log_out()
+        wait_for(lambda: all(a.ended_at for a in answers), "the end of all streams")
+        browser.log_in()
+        wait_for(lambda: browser.api("/events/open").json()["open_streams"] == 0, "freed streams")
+        assert OpenAnswer(browser, "/api/events", 0)
+        browser.log_out()
