@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 
 MakeReceiver = Callable[..., Receiver]
+AuditLines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -41,3 +45,12 @@ def receiver_for(
 def bff(receiver_for: MakeReceiver) -> Receiver:
     """One with the usual settings."""
     return receiver_for()
+
+
+@pytest.fixture
+def audit_lines(caplog: pytest.LogCaptureFixture) -> AuditLines:
+    """Gives the audit lines so far."""
+    caplog.set_level(logging.INFO, logger="bff.audit")
+    return lambda: [
+        json.loads(r.getMessage()) for r in list(caplog.records) if r.name == "bff.audit"
+    ]

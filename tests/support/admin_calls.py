@@ -48,3 +48,12 @@ def ask(
 def end(bff: Receiver, key: str | None = ADMIN_KEY, **body: Any) -> TestResponse:
     """End sessions."""
     return ask(bff, "POST", "/admin/sessions/end", key=key, json=body)
+
+
+def assert_problem(answer: TestResponse, status: int, code: str) -> None:
+    """A refusal as it must be on every route for machines."""
+    assert (answer.status_code, answer.get_json()["code"]) == (status, code), answer.text
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Location" not in answer.headers
+    assert "Set-Cookie" not in answer.headers
