@@ -28,10 +28,12 @@ install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing m
 
 test: $(VENV)/dev.stamp ## run all tests but those of `make interop`, with reduced rounds
 	@.ci/browser
+	@.ci/nginx
 	$(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
+	@.ci/nginx
 	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
 
 interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)

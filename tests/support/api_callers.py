@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import requests
 
 from tests.support.cluster import TIMEOUT_SECONDS, Cluster
@@ -44,7 +46,7 @@ def introspect(
     *,
     replica: int = 0,
     auth: tuple[str, str] | None = (CLIENT_ID, CLIENT_SECRET),
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> requests.Response:
     """Ask as Spring does: a form, and Basic."""
     return requests.post(
