@@ -12,7 +12,7 @@ from bff.demo.child import ChildFailed
 from bff.demo.prove import remote, report
 from bff.demo.prove.installation import Installation
 from bff.demo.prove.rows import Table
-from bff.demo.prove.scenarios import run_all
+from bff.demo.prove.scenarios import IDS, run_some
 from bff.demo.redis import NoRedis
 
 BROKEN = 1
@@ -57,7 +57,7 @@ def main(
 def _run(options: argparse.Namespace, table: Table, replica_environment: Mapping[str, str]) -> None:
     if options.url is None:
         with Installation(options.replicas, replica_environment) as world:
-            run_all(world, table)
+            run_some(world, table, options.only)
         return
     deployment = remote.Deployment(
         url=options.url.rstrip("/"),
@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--replicas", type=_positive, default=3, help="BFF processes to start (%(default)s)")
+    add(
+        "--only",
+        type=_scenarios,
+        default=IDS,
+        metavar="A,B",
+        help=f"run only these sections: {', '.join(IDS)}",
+    )
     add("--json", action="store_true", help="print JSON and nothing else")
     there = parser.add_argument_group("a running deployment")
     add = there.add_argument
@@ -107,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--access-token", help="one of that session, to try at the API itself")
     add("--api-url", help="where that token works without the BFF")
     return parser
+
+
+def _scenarios(text: str) -> tuple[str, ...]:
+    chosen = tuple(text.split(","))
+    if unknown := set(chosen) - set(IDS):
+        raise argparse.ArgumentTypeError(f"there is no section {', '.join(sorted(unknown))}")
+    return chosen
 
 
 def _positive(text: str) -> int:

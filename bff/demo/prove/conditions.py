@@ -39,7 +39,6 @@ def request_in_flight(world: Installation, section: Section, thief: Thief) -> No
         section.attack(
             "request", "the request in flight: may finish, can't bring the session back",
             "an answer without a session cookie", lambda: _without_cookie(slow),
-            within_seconds=WAIT_SECONDS,
         )  # fmt: skip
         thief.try_everything(section.later("afterwards"))
 
@@ -97,7 +96,7 @@ def refresh_in_flight(world: Installation, section: Section, thief: Thief) -> No
             section.ended_now()
             section.attack(
                 "request", "the request whose refresh came too late", "401",
-                lambda: _status_is(late, 401), within_seconds=WAIT_SECONDS,
+                lambda: _status_is(late, 401),
             )  # fmt: skip
         again = section.later("afterwards")
         thief.try_cookie(again)
