@@ -13,7 +13,7 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test stress interop check lint format types architecture lock clean
+.PHONY: help run prove install test stress interop check lint format types architecture lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,14 +21,19 @@ help: ## show this
 run: $(VENV)/run.stamp ## start the demo: provider, API, Redis and BFF on this machine
 	@exec $(BIN)/python -m bff demo $(ARGS)
 
+prove: $(VENV)/run.stamp ## prove that a logout holds, against 3 replicas on this machine
+	@$(BIN)/python -m bff prove $(ARGS)
+
 install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
 
 test: $(VENV)/dev.stamp ## run all tests but those of `make interop`, with reduced rounds
 	@.ci/browser
+	@.ci/nginx
 	$(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
+	@.ci/nginx
 	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
 
 interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)

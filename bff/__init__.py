@@ -36,11 +36,29 @@ def create_app(config: Config | None = None) -> Flask:
     # need the application nor may be kept from starting by it.
     from flask import Flask
 
-    from bff import devices, headers, health, login, logout, problems, profile, proxy, spa
+    from bff import (
+        admin,
+        backchannel,
+        devices,
+        global_revocation,
+        headers,
+        health,
+        introspection,
+        log_streams,
+        login,
+        logout,
+        problems,
+        profile,
+        proxy,
+        signals,
+        spa,
+        token_check,
+    )
     from bff.assembly import assemble
     from bff.config import load
     from bff.cookie import CookieInterface, begin_session, current
     from bff.guard import Guard
+    from bff.machines import Admins
 
     parts = assemble(config or load())
     config, sessions, provider = parts.config, parts.sessions, parts.provider
@@ -57,11 +75,12 @@ def create_app(config: Config | None = None) -> Flask:
     interface = CookieInterface(app, config, sessions)
     app.session_interface = interface
     guard = Guard(config, interface)
+    admins = Admins(config, parts.verdict(config.admin_audience))
 
     problems.install(app)
     headers.install(app, config)
     for blueprint in (
-        health.create_blueprint(parts.database, provider),
+        health.create_blueprint(parts.epoch, provider),
         login.create_blueprint(
             config,
             provider,
@@ -70,13 +89,29 @@ def create_app(config: Config | None = None) -> Flask:
             begin_session=lambda sign_in, pending: begin_session(sessions, sign_in, pending),
         ),
         logout.create_blueprint(config, guard, sessions, provider, parts.sealer),
+        backchannel.create_blueprint(config, provider.documents, sessions, parts.replays),
+        introspection.create_blueprint(
+            config.introspection_clients, parts.verdict(config.audience)
+        ),
+        token_check.create_blueprint(parts.verdict(config.audience)),
+        admin.create_blueprint(config, admins, sessions, parts.revocation),
+        global_revocation.create_blueprint(config, admins, parts.revocation),
+        log_streams.create_blueprint(
+            config, parts.revocation, parts.replays, parts.own_revocations
+        ),
+        signals.create_blueprint(config, sessions.end_group, parts.replays),
         profile.create_blueprint(guard, sessions),
-        devices.create_blueprint(guard, sessions),
-        proxy.create_blueprint(config, lambda: sessions.access_token(guard.api_session())),
+        devices.create_blueprint(config, guard, sessions),
+        proxy.create_blueprint(
+            config,
+            lambda: sessions.access_token(guard.api_session()),
+            follow=lambda answer: parts.live_answers.follow(current().key or "", answer),
+        ),
         spa.create_blueprint(config),
     ):
         app.register_blueprint(blueprint)
 
     app.extensions["bff"] = parts
-    parts.background.start()
+    for background in parts.background:
+        background.start()
     return app

@@ -28,7 +28,9 @@ class Background:
 
     def __init__(self, jobs: list[tuple[float, Callable[[], object]]]) -> None:
         self._jobs = jobs
+        self._soon: set[Callable[[], object]] = set()
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._job_under_way = threading.Lock()
 
@@ -48,8 +50,14 @@ class Background:
     def stop(self, timeout_seconds: float = 5) -> None:
         """Stop after the job under way."""
         self._stop.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout_seconds)
+
+    def run_soon(self, work: Callable[[], object]) -> None:
+        """Run the job with this *work* at once, or after what is under way; from any thread."""
+        self._soon.add(work)
+        self._wake.set()
 
     def run_once(self) -> None:
         """Run every job now, in this thread."""
@@ -64,17 +72,22 @@ class Background:
             self._run_thread()
 
     def _run_thread(self) -> None:
+        # A child's copy could have been made while the parent's thread held the lock in it.
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="bff-background", daemon=True)
         self._thread.start()
 
     def _loop(self) -> None:
         due_at = [0.0] * len(self._jobs)
         while not self._stop.is_set():
+            self._wake.clear()
             for index, (seconds, work) in enumerate(self._jobs):
-                if time.monotonic() >= due_at[index]:
+                if work in self._soon or time.monotonic() >= due_at[index]:
+                    # Before the work: what is asked for while it runs is not forgotten.
+                    self._soon.discard(work)
                     self._run(work)
                     due_at[index] = time.monotonic() + seconds
-            self._stop.wait(TICK_SECONDS)
+            self._wake.wait(TICK_SECONDS)
 
     def _run(self, work: Callable[[], object]) -> None:
         with self._job_under_way:

@@ -29,9 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 if the command failed, 2 if arguments or settings are wrong.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # The demo has its own arguments, and is imported for nobody else.
+    # The demo and the proof have their own arguments, and are imported for nobody else.
     if given[:1] == ["demo"]:
         return _demo(given[1:])
+    if given[:1] == ["prove"]:
+        return _prove(given[1:])
     options = _parser().parse_args(given)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -57,7 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         default=35,
         help="how long a stop waits for requests in flight (%(default)s)",
     )
+    deny_list_key = commands.add_parser(
+        "deny-list-key", help="show the key with which APIs read the deny-list; a secret"
+    )
+    deny_list_key.set_defaults(run=_deny_list_key)
     commands.add_parser("demo", help="try everything on this machine; see demo --help")
+    commands.add_parser("prove", help="prove that a logout holds; see prove --help")
     return parser
 
 
@@ -75,6 +82,24 @@ def _demo(arguments: list[str]) -> int:
         print(f"The demo isn't installed here: {error}", file=sys.stderr)
         return COMMAND_FAILED
     return launch(arguments)
+
+
+def _prove(arguments: list[str]) -> int:
+    try:
+        from bff.demo.prove.command import main as prove
+    except ModuleNotFoundError as error:
+        print(f"The proof isn't installed here: {error}", file=sys.stderr)
+        return COMMAND_FAILED
+    return prove(arguments)
+
+
+def _deny_list_key(options: argparse.Namespace) -> int:
+    """Print what an API's `TokenGuard` needs; nothing else of ours can be made with it."""
+    from bff.sealing import Sealer
+
+    sealer = Sealer([key.get_secret_value() for key in config.load().secrets])
+    print(sealer.dead_token_names.as_text())
+    return 0
 
 
 def _serve(options: argparse.Namespace) -> int:

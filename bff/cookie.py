@@ -80,10 +80,16 @@ def begin_session(sessions: Sessions, sign_in: SignIn, pending: PendingLogin) ->
     """Store a finished sign-in and give its cookie to the browser that is being answered.
 
     Raises:
+        SignInTooOld: It is from before an end of all this user's sessions.
         StoreUnavailable: Redis is away; the tokens are held until they are revoked.
     """
     browser = browser_label(flask.request.user_agent.string)
-    cookie_id = sessions.start(sign_in, old_session_key=pending.old_session_key, browser=browser)
+    cookie_id = sessions.start(
+        sign_in,
+        old_session_key=pending.old_session_key,
+        browser=browser,
+        authenticated_after=pending.started_at if pending.max_age == 0 else None,
+    )
     current().begin(cookie_id)
 
 

@@ -64,6 +64,15 @@ class SessionEnded(SessionMissing):
     message = "Your session has ended."
 
 
+class SignInNotFresh(BFFError):
+    """The route asks for a more recent sign-in (`BFF_DEVICE_REAUTH_SECONDS`)."""
+
+    status, code = 403, "sign_in_not_fresh"
+    message = "Please confirm that it is you."
+    hint = "Sign in once more, then try again."
+    login_parameters = "max_age=0"
+
+
 class CrossSite(BFFError):
     """Another site, or a program that doesn't prove otherwise, used the cookie."""
 
@@ -124,6 +133,14 @@ class IDTokenInvalid(SignInRefused):
 
     status, code = 502, "id_token_invalid"
     message = "The sign-in service sent an answer that we can't accept."
+
+
+class SignInTooOld(SignInRefused):
+    """The provider vouched with a sign-in from before an end of all the user's sessions."""
+
+    status, code = 403, "sign_in_too_old"
+    message = "Your sessions were ended a moment ago, so you must sign in anew."
+    hint = "Sign in again, and enter your password there."
 
 
 class SignInDenied(SignInRefused):

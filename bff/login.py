@@ -24,6 +24,7 @@ from bff.errors import (
     ParameterInvalid,
     RequestRefused,
     SignInDenied,
+    SignInTooOld,
     StateInvalid,
 )
 from bff.model import PendingLogin, SignIn
@@ -113,8 +114,19 @@ def create_blueprint(
             raise SignInDenied(error if _ERROR.fullmatch(error) else "unreadable")
         if not code or len(code) > CODE_MAX_CHARACTERS:
             raise ParameterInvalid("the answer has neither a code nor an error")
-        begin_session(provider.exchange_code(code, pending), pending)
-        audit.record("sign_in_succeeded", "ok", session_key=session_key())
+        try:
+            sign_in = provider.exchange_code(code, pending)
+            begin_session(sign_in, pending)
+        except SignInTooOld:
+            # The provider's old session is not enough after an end of all sessions; it is asked
+            # once more, for a real sign-in.
+            if pending.repeated or pending.silent:
+                raise
+            asked = {"organization": pending.organization} if pending.organization else {}
+            return leave(pending_logins.again(pending), asked)
+        audit.record(
+            "sign_in_succeeded", "ok", session_key=session_key(), user=sign_in.identity.user
+        )
         return _redirect(pending.return_to, 303)
 
     @blueprint.after_request

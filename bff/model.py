@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -50,6 +50,54 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     browser: str = ""
     """A label such as `Firefox on Linux`, for the list of devices."""
 
+    @property
+    def user(self) -> tuple[str, str]:
+        """Who it is: a subject means something together with its issuer only."""
+        return self.issuer, self.subject
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Sessions that are found and ended together: of a user, a provider session, everybody."""
+
+    kind: Literal["user", "email", "sid", "everyone"]
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def of_user(cls, issuer: str, subject: str) -> Group:
+        """All sessions of one user."""
+        return cls("user", (issuer, subject))
+
+    @property
+    def user(self) -> tuple[str, str] | None:
+        """The one user whose sessions they are, if that is known."""
+        return (self.values[0], self.values[1]) if self.kind == "user" else None
+
+    @classmethod
+    def of_email(cls, issuer: str, email: str) -> Group:
+        """All sessions whose ID token had this e-mail address."""
+        return cls("email", (issuer, email.strip().lower()))
+
+    @classmethod
+    def of_sid(cls, issuer: str, sid: str) -> Group:
+        """All sessions that hang on one session at the provider."""
+        return cls("sid", (issuer, sid))
+
+    @classmethod
+    def everyone(cls) -> Group:
+        """All sessions."""
+        return cls("everyone")
+
+
+def groups_of(identity: Identity) -> list[Group]:
+    """The groups that a session of *identity* is found by."""
+    groups = [Group.of_user(identity.issuer, identity.subject)]
+    if identity.sid:
+        groups.append(Group.of_sid(identity.issuer, identity.sid))
+    email = identity.claims.get("email")
+    if isinstance(email, str) and email:
+        groups.append(Group.of_email(identity.issuer, email))
+    return groups
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One signed-in browser, as read from the store at one instant."""
@@ -81,6 +129,8 @@ class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
     max_age: int | None = None
     organization: str | None = None
     """The organization that was asked for; the ID token must be of the same."""
+    repeated: bool = False
+    """Begun again, because the first try brought a sign-in from before an end of all sessions."""
     old_session_key: str | None = None
     """The session that the browser had when it began (its Strict cookie doesn't come back)."""
 

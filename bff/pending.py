@@ -77,6 +77,17 @@ class PendingLogins:
             old_session_key=old_session_key,
         )
 
+    def again(self, pending: PendingLogin) -> PendingLogin:
+        """The same sign-in once more, with a real authentication at the provider."""
+        fresh = self.begin(
+            return_to=pending.return_to,
+            silent=False,
+            max_age=0,
+            organization=pending.organization,
+            old_session_key=pending.old_session_key,
+        )
+        return msgspec.structs.replace(fresh, repeated=True)
+
     def remember(
         self, response: Response, pending: PendingLogin, cookies: Mapping[str, str]
     ) -> None:

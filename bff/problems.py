@@ -20,6 +20,7 @@ from bff.errors import (
     NotFound,
     RequestRefused,
     SessionMissing,
+    SignInNotFresh,
     SignInRefused,
 )
 
@@ -63,6 +64,8 @@ def _problem(error: BFFError, reference: str) -> Response:
     }
     if isinstance(error, SessionMissing):
         problem["login_url"] = LOGIN_URL
+    if isinstance(error, SignInNotFresh):
+        problem["login_url"] = f"{LOGIN_URL}?{error.login_parameters}"
     return Response(json.dumps(problem), error.status, content_type="application/problem+json")
 
 

@@ -10,8 +10,6 @@ without signing anybody out.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import os
 from collections.abc import Sequence
 
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bff.errors import SealInvalid
+from bff.keyed_names import KeyedNames
 
 _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
@@ -41,7 +40,11 @@ class Sealer:
             raise ValueError("at least one secret is needed")
         self._aeads = {_key_id(secret): AESGCM(_derive(secret, "seal")) for secret in secrets}
         self._newest = _key_id(secrets[0])
-        self._hash_keys = [_derive(secret, "hash") for secret in secrets]
+        self._names = KeyedNames([_derive(secret, "hash") for secret in secrets])
+        # Of a key of their own, since APIs get it, and must be able to name nothing else.
+        self.dead_token_names = KeyedNames([_derive(secret, "dead tokens") for secret in secrets])
+        """Names for the deny-list and the watermarks; `python -m bff deny-list-key` shows the key
+        to those who run APIs. None of our other names or seals can be made with it."""
 
     def seal(self, plaintext: bytes, context: str) -> bytes:
         """Encrypt *plaintext* so that it opens only for the same *context*."""
@@ -81,11 +84,11 @@ class Sealer:
 
     def keyed_hash(self, purpose: str, *values: str) -> str:
         """The name under which *values* are written: 256 bits in hex, under the newest key."""
-        return _keyed_hash(self._hash_keys[0], purpose, values)
+        return self._names.name(purpose, *values)
 
     def keyed_hashes(self, purpose: str, *values: str) -> list[str]:
         """Every name under which *values* may have been written, the newest key's first."""
-        return [_keyed_hash(key, purpose, values) for key in self._hash_keys]
+        return self._names.names(purpose, *values)
 
 
 def _derive(secret: str, purpose: str) -> bytes:
@@ -95,11 +98,3 @@ def _derive(secret: str, purpose: str) -> bytes:
 
 def _key_id(secret: str) -> bytes:
     return _derive(secret, "key id")[:_KEY_ID_BYTES]
-
-
-def _keyed_hash(key: bytes, purpose: str, values: Sequence[str]) -> str:
-    # Each part carries its length, so that ("a", "bc") and ("ab", "c") differ.
-    parts = b"".join(
-        len(part).to_bytes(4, "big") + part for part in (purpose.encode(), *map(str.encode, values))
-    )
-    return hmac.new(key, parts, hashlib.sha256).hexdigest()

@@ -59,8 +59,9 @@ def parsed(path: Path) -> ast.Module:
 
 @pytest.mark.parametrize("path", production_files(), ids=name)
 def test_production_code_imports_neither_tests_nor_the_demo(path: Path) -> None:
-    """But for the command that starts the demo, and that one not before it is asked for."""
-    allowed = {"bff.demo.launch.main"} if name(path) == "bff/cli.py" else set()
+    """But for the commands that start it, and those not before they are asked for."""
+    starters = {"bff.demo.launch.main", "bff.demo.prove.command.main"}
+    allowed = starters if name(path) == "bff/cli.py" else set()
     found = {one for one in imported(parsed(path)) if re.match(r"(tests|bff\.demo)\b", one)}
     assert found <= allowed
     at_import = {one for node in parsed(path).body for one in imported_by_statement(node)}
@@ -82,10 +83,32 @@ def test_a_production_start_loads_nothing_of_the_demo() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "bff/demo").rglob("*.py")), ids=name)
 def test_the_demo_knows_nothing_of_the_rest(path: Path) -> None:
-    """It starts the BFF as anybody would: as a process, with settings."""
+    """It starts the BFF as anybody would: as a process, with settings.
+
+    Its API uses the module that is there for APIs, as theirs would.
+    """
     own = {one for one in imported(parsed(path)) if one.split(".")[0] == "bff"}
+    if name(path).startswith("bff/demo/api/"):
+        own.discard("bff.resource_server.TokenGuard")
     assert all(one.startswith("bff.demo") for one in own), own
     assert not any(one.startswith("tests") for one in imported(parsed(path)))
+
+
+def test_the_module_for_apis_loads_nothing_of_the_rest() -> None:
+    """Neither the settings nor what they are checked with; but it needs what it says."""
+    code = "import sys, bff.resource_server; print(*sorted(m.split('.')[0] for m in sys.modules))"
+    code += "; print(*sorted(m for m in sys.modules if m.startswith('bff.')))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    libraries, own = told.stdout.splitlines()
+    assert not {"pydantic", "msgspec", "authlib", "pycurl"} & set(libraries.split())
+    assert {"joserfc", "redis", "flask", "requests"} <= set(libraries.split())
+    assert own.split() == [
+        "bff.bearer", "bff.dead_tokens", "bff.errors", "bff.keyed_names",
+        "bff.resource_server", "bff.resource_server.guard", "bff.resource_server.keys",
+        "bff.verdict",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", sorted(set(python_files("bff", "tests"))), ids=name)

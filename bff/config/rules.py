@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
 
 
@@ -29,6 +30,22 @@ def _sealing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         raise ValueError(f"needs at least one key; {make_one}")
     if any(len(key.get_secret_value()) < MIN_SECRET_CHARACTERS for key in value):
         raise ValueError(f"each key needs {MIN_SECRET_CHARACTERS} characters or more; {make_one}")
+    return value
+
+
+def _key(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < MIN_SECRET_CHARACTERS:
+        raise ValueError(f"needs {MIN_SECRET_CHARACTERS} characters or more")
+    return value
+
+
+def _client_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for pair in value:
+        client_id, colon, secret = pair.get_secret_value().partition(":")
+        if not client_id or not colon or len(secret) < MIN_SECRET_CHARACTERS:
+            raise ValueError(
+                f"is a list of id:secret, each secret of {MIN_SECRET_CHARACTERS} characters or more"
+            )
     return value
 
 
@@ -60,14 +77,19 @@ def _upstream_url(value: str) -> str:
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in REDIS_SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
+    if parts.scheme == "redis+sentinel" and not parts.path.strip("/"):
+        raise ValueError("names no master, such as redis+sentinel://host:26379/mymaster/0")
     return value
 
 
 def _scope(value: str) -> str:
     if "openid" not in value.split():
         raise ValueError("must contain openid")
+    if {"offline_access", "online_access"} <= set(value.split()):
+        raise ValueError("can't contain both offline_access and online_access (Auth0 refuses it)")
     return value
 
 
@@ -107,6 +129,8 @@ Networks = Annotated[Words, AfterValidator(_networks)]
 SealingKeys = Annotated[
     tuple[SecretStr, ...], BeforeValidator(_split), AfterValidator(_sealing_keys)
 ]
+Key = Annotated[SecretStr, AfterValidator(_key)]
+ClientKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split), AfterValidator(_client_keys)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Origin = Annotated[str, AfterValidator(_origin)]

@@ -51,7 +51,7 @@ class Config(BaseModel):
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: rules.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
-    """What is asked for at sign-in; `openid` is required, `offline_access` gives refresh."""
+    """What is asked for at sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
     federated_logout: bool = Field(False, alias="AUTH0_FEDERATED_LOGOUT")
     """Sign out of the upstream identity provider too (Auth0's `federated`)."""
     id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")
@@ -85,7 +85,9 @@ class Config(BaseModel):
     secrets: rules.SealingKeys = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
     redis_url: rules.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
-    """Where sessions are kept; `rediss://` for TLS."""
+    """Where sessions are kept; also `rediss://`, `redis+sentinel://`, `redis+cluster://`."""
+    redis_wait_replicas: Annotated[int, Field(ge=0)] = Field(0, alias="BFF_REDIS_WAIT_REPLICAS")
+    """How many replicas must have taken over an end or a watermark before it is answered."""
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
         1.0, alias="BFF_REDIS_TIMEOUT_SECONDS"
     )
@@ -117,6 +119,11 @@ class Config(BaseModel):
     session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
     """Keep the cookie when the browser is closed."""
 
+    watermark_lifetime_seconds: Seconds = Field(
+        366 * 86_400, alias="BFF_WATERMARK_LIFETIME_SECONDS"
+    )
+    """How long an end of all sessions is remembered: longer than any session at the provider."""
+
     # ------------------------------------------------------------ the proxy
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
         30.0, alias="BFF_UPSTREAM_TIMEOUT_SECONDS"
@@ -126,12 +133,47 @@ class Config(BaseModel):
         100 * 1024 * 1024, alias="BFF_REQUEST_MAX_BYTES"
     )
     """The largest request body that `/api` takes, in bytes; 0 for no limit."""
+    open_answers_max: Annotated[int, Field(ge=1)] = Field(48, alias="BFF_OPEN_ANSWERS_MAX")
+    """How many event streams and long answers a process sends at once; less than its threads."""
     require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
     """Demand `X-CSRF: 1` of every `/api` request; excludes EventSource and download links."""
     trusted_proxies: rules.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
     """Addresses or networks whose `X-Forwarded-For` is believed, comma-separated."""
 
+    # ------------------------------------------------------------ ends from elsewhere
+    logout_token_types: rules.Words = Field(("logout+jwt", "JWT"), alias="BFF_LOGOUT_TOKEN_TYPES")
+    """The `typ` accepted of back-channel logout tokens; Auth0 sends `JWT`."""
+    admin_key: rules.Key | None = Field(None, alias="BFF_ADMIN_KEY")
+    """A static bearer key for the admin API and for Global Token Revocation."""
+    admin_audience: str | None = Field(None, alias="BFF_ADMIN_AUDIENCE")
+    """The `aud` of the provider's access tokens that may use the admin API."""
+    admin_scope: str | None = Field(None, alias="BFF_ADMIN_SCOPE", validate_default=True)
+    """The scope (or Auth0 permission) that such a token needs."""
+    log_stream_key: rules.Key | None = Field(None, alias="BFF_LOG_STREAM_KEY")
+    """The authorization value of an Auth0 log stream (custom webhook); off without it."""
+    ssf_issuer: rules.Issuer | None = Field(None, alias="BFF_SSF_ISSUER")
+    """The issuer of a Shared Signals transmitter; off without it."""
+    ssf_jwks_url: rules.UpstreamURL | None = Field(None, alias="BFF_SSF_JWKS_URL")
+    """Where that transmitter's keys are; its metadata is asked if this is not set."""
+    ssf_audience: str | None = Field(None, alias="BFF_SSF_AUDIENCE")
+    """The `aud` of its security event tokens; `APP_BASE_URL` if not set."""
+    introspection_clients: rules.ClientKeys = Field((), alias="BFF_INTROSPECTION_CLIENTS")
+    """APIs that may ask whether a token is dead, as `id:secret`, comma-separated."""
+    device_reauth_seconds: Annotated[int, Field(ge=0)] = Field(
+        900, alias="BFF_DEVICE_REAUTH_SECONDS"
+    )
+    """Ending another device needs a sign-in at most this old, in seconds; 0 for any."""
+    audit_user: Literal["none", "hash", "id"] = Field("hash", alias="BFF_AUDIT_USER")
+    """How the audit log names a user: not at all, by a keyed hash, or by the provider's id."""
+
     # ------------------------------------------------------------ rules between settings
+    @field_validator("admin_scope")
+    @classmethod
+    def _audience_and_scope(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (value is None) != (info.data.get("admin_audience") is None):
+            raise ValueError("goes together with BFF_ADMIN_AUDIENCE")
+        return value
+
     @field_validator("oidc_issuer")
     @classmethod
     def _one_provider(cls, value: str | None, info: ValidationInfo) -> str | None:

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -80,8 +81,9 @@ class Demo:
         # The stop is in reverse order: the BFF first, since it may have something to revoke.
         redis_url, redis_description = self._start_redis()
         provider = self._start("The provider", self._provider_command(), {})
-        api = self._start("The API", self._api_command(), {})
-        bff = self._start("The BFF", self._bff_command(), self._settings(redis_url))
+        settings = self._settings(redis_url)
+        api = self._start("The API", self._api_command(), self._api_settings(settings))
+        bff = self._start("The BFF", self._bff_command(), settings)
         self._supervisor.wait_until(lambda: provider.ready, provider, START_SECONDS)
         self._supervisor.wait_until(lambda: api.ready, api, START_SECONDS)
         self._supervisor.wait_until(self._answers, bff, START_SECONDS)
@@ -107,7 +109,7 @@ class Demo:
         child = Child(
             name,
             [sys.executable, "-m", *command],
-            env=_environment() | settings,
+            env=program_environment() | settings,
             # No .env of the user's working directory shall change the demo.
             cwd=self._supervisor.folder,
             guardian=self._supervisor.guardian,
@@ -142,6 +144,23 @@ class Demo:
     def _api_command(self) -> list[str]:
         address = ["--host", LOOPBACK, "--port", str(self.options.api_port)]
         return ["bff.demo.api", *address, "--issuer", self.issuer, "--audience", AUDIENCE]
+
+    def _api_settings(self, settings: dict[str, str]) -> dict[str, str]:
+        """Where the API finds the deny-list, so that a copied token dies at the logout."""
+        told = subprocess.run(
+            [sys.executable, "-m", "bff", "deny-list-key"],
+            env=program_environment() | settings,
+            cwd=self._supervisor.folder,
+            capture_output=True,
+            text=True,
+        )
+        if told.returncode != 0:
+            raise ChildFailed(f"The deny-list key can't be had:\n{told.stderr}")
+        return {
+            "REDIS_URL": settings["REDIS_URL"],
+            "REDIS_PREFIX": self._prefix,
+            "DENY_LIST_KEY": told.stdout.strip(),
+        }
 
     def _bff_command(self) -> list[str]:
         address = ["--host", LOOPBACK, "--port", str(self.options.port)]
@@ -220,7 +239,7 @@ def _taken(host: str, port: int) -> bool:
     return False
 
 
-def _environment() -> dict[str, str]:
+def program_environment() -> dict[str, str]:
     """The environment for a program: none of the user's settings, and this code to be found."""
     names = {k: v for k, v in os.environ.items() if not k.startswith(SETTING_PREFIXES)}
     names["PYTHONPATH"] = str(DEMO_FOLDER.parent.parent)

@@ -101,7 +101,7 @@ class EmbeddedRedis:
         if self._guardian:
             self._guardian.watch_folder(self.folder)
         for attempt in range(1, ATTEMPTS + 1):
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 self.start_again(timeout_seconds)
                 return
@@ -222,7 +222,8 @@ def _version(binary: Path) -> str | None:
     return f"{match[1]} {match[2]}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on the loopback that nobody listens on at this moment."""
     while True:
         port = secrets.choice(PORTS)
         with socket.socket() as probe:

@@ -10,6 +10,7 @@ from bff.providers.cached import Cached
 from bff.providers.http import Deadline, Transport
 from bff.providers.keys import SigningKeys
 from bff.providers.metadata import Metadata, fetch_metadata
+from bff.providers.signatures import FindKey
 
 METADATA_LIFETIME_SECONDS = 3600.0
 KEYS_LIFETIME_SECONDS = 600.0
@@ -55,6 +56,14 @@ class Documents:
         """
         key = self._keys.get(deadline).find(alg, kid)
         return key if key is not None else self._keys.renew(deadline).find(alg, kid)
+
+    def key_finder(self, seconds: float) -> FindKey:
+        """`find_key` for tokens that reach us by themselves; each look-up takes *seconds* at most.
+
+        An unknown key makes the list be fetched again seldom only (`Cached.renew`), so that forged
+        tokens don't become a storm at the provider.
+        """
+        return lambda alg, kid: self.find_key(alg, kid, Deadline(seconds))
 
     def _fetch_metadata(self, deadline: Deadline) -> Metadata:
         return fetch_metadata(self._transport, self._issuer, deadline)

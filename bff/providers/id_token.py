@@ -5,22 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from joserfc import jws, jwt
+from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import Key
 
 from bff.errors import IDTokenInvalid
+from bff.providers.signatures import FindKey, TokenRefused, verified
 
 SUBJECT_MAX_CHARACTERS = 255
-HEADER_MAX_BYTES = 16 * 1024
-"""Some providers put a certificate chain into the header."""
-
-FindKey = Callable[[str, str | None], Key | None]
-"""Finds the key by algorithm and key id."""
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,22 +60,11 @@ def validated_claims(id_token: object, expected: Expected, find_key: FindKey) ->
 def _verified(
     id_token: str, algorithms: tuple[str, ...], find_key: FindKey
 ) -> tuple[str, dict[str, Any]]:
-    def key_of(token: Any) -> Key:
-        header = token.headers()
-        kid = header.get("kid")
-        key = find_key(header["alg"], kid) if kid is None or isinstance(kid, str) else None
-        if key is None:
-            raise IDTokenInvalid("signed with a key that the provider does not list")
-        return key
-
-    # An unknown header field is harmless; one named in `crit` is refused by the library.
-    registry = jws.JWSRegistry(algorithms=algorithms, strict_check_header=False)
-    registry.max_header_length = HEADER_MAX_BYTES
     try:
-        token = jwt.decode(id_token, key_of, algorithms=algorithms, registry=registry)
-    except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise IDTokenInvalid(f"not acceptable: {type(error).__name__}") from error
-    return str(token.header["alg"]), token.claims
+        header, claims = verified(id_token, algorithms, find_key)
+    except TokenRefused as error:
+        raise IDTokenInvalid(error.detail) from error
+    return str(header["alg"]), claims
 
 
 def _check_registered(claims: dict[str, Any], expected: Expected) -> None:

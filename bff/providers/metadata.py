@@ -58,12 +58,12 @@ def checked_metadata(document: Any, issuer: str) -> Metadata:
         )
     for name in ENDPOINTS:
         value = getattr(metadata, name)
-        if value is not None and not _acceptable(value, issuer):
+        if value is not None and not acceptable(value, issuer):
             raise ProviderMisconfigured(f"{name} of the provider must be an https URL")
     return metadata
 
 
-def _acceptable(url: str, issuer: str) -> bool:
+def acceptable(url: str, issuer: str) -> bool:
     """https; plain http only on the loopback, and only for an issuer that is there itself."""
     try:
         parts = urlsplit(url)

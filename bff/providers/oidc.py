@@ -54,7 +54,8 @@ class Provider:
         self._config = config
         self._clock = clock
         self._transport = Transport()
-        self._documents = Documents(self._transport, config.issuer, monotonic)
+        self.documents = Documents(self._transport, config.issuer, monotonic)
+        """Its keys are also for tokens that reach us in other ways."""
         self._calls = Calls(config, self._transport, self._retry_after_seconds)
         self.discard: Callable[[str], None] = self._revoke_quietly
         """Takes a refresh token that came with an answer we refuse. It is revoked at once; the
@@ -64,7 +65,7 @@ class Provider:
     @property
     def ready(self) -> bool:
         """Whether metadata and keys were loaded once."""
-        return self._documents.loaded
+        return self.documents.loaded
 
     def warm_up(self) -> None:
         """Load metadata and keys.
@@ -73,7 +74,7 @@ class Provider:
             ProviderUnavailable: They can't be had at the moment.
             ProviderMisconfigured: The provider goes by another issuer than the configured one.
         """
-        self._documents.load(self._deadline())
+        self.documents.load(self._deadline())
 
     def close(self) -> None:
         """Close idle connections."""
@@ -92,7 +93,7 @@ class Provider:
 
         Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3.
         """
-        endpoint = self._documents.metadata(self._deadline()).authorization_endpoint
+        endpoint = self.documents.metadata(self._deadline()).authorization_endpoint
         more: dict[str, Any] = dict(parameters)
         more.update(nonce=pending.nonce, scope=self._config.scope, audience=self._config.audience)
         if pending.max_age is not None:
@@ -112,7 +113,7 @@ class Provider:
 
         Source: RFC 9207, section 2.4 (simple string comparison).
         """
-        metadata = self._documents.metadata(self._deadline())
+        metadata = self.documents.metadata(self._deadline())
         if iss is None and metadata.authorization_response_iss_parameter_supported:
             raise IssuerMismatch("iss is missing, though the provider announces it")
         if iss is not None and iss != self._config.issuer:
@@ -129,9 +130,9 @@ class Provider:
         """
         deadline = self._deadline()
         # Before the code is spent: without keys that would be for nothing.
-        self._documents.load(deadline)
+        self.documents.load(deadline)
         issued_at = int(self._clock())
-        url = self._documents.metadata(deadline).token_endpoint
+        url = self.documents.metadata(deadline).token_endpoint
         answer = self._kept(self._calls.exchange, url, code, pending.code_verifier, deadline)
         expected = self._expected(
             answer,
@@ -169,9 +170,9 @@ class Provider:
         """
         deadline = self._deadline()
         # Before the token is spent: an ID token may come, and must be checked.
-        self._documents.load(deadline)
+        self.documents.load(deadline)
         issued_at = int(self._clock())
-        url = self._documents.metadata(deadline).token_endpoint
+        url = self.documents.metadata(deadline).token_endpoint
         answer = self._kept(self._calls.refresh, url, refresh_token, deadline)
         answer = self._checked_refresh(answer, subject, deadline)
         return refreshed_tokens_of(answer, issued_at, self._config)
@@ -187,7 +188,7 @@ class Provider:
         Source: RFC 7009, sections 2.1 and 2.2.
         """
         deadline = self._deadline()
-        url = self._documents.metadata(deadline).revocation_endpoint
+        url = self.documents.metadata(deadline).revocation_endpoint
         if url is None:
             raise ProviderRejected("unsupported_revocation", 404)
         response = self._calls.revoke(url, refresh_token, deadline)
@@ -203,7 +204,7 @@ class Provider:
         Source: OpenID Connect RP-Initiated Logout 1.0, section 2.
         """
         try:
-            metadata = self._documents.metadata(self._deadline(), any_age=True)
+            metadata = self.documents.metadata(self._deadline(), any_age=True)
         except ProviderError as error:
             log.warning("no logout at the provider: %s", error.detail)
             return None
@@ -246,7 +247,7 @@ class Provider:
         return validated_claims(
             answer.id_token,
             expected,
-            lambda alg, kid: self._documents.find_key(alg, kid, deadline),
+            lambda alg, kid: self.documents.find_key(alg, kid, deadline),
         )
 
     def _checked_refresh(

@@ -15,6 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import Rule
 
 from bff.config import Config
+from bff.errors import BFFError
 from bff.proxy import granian
 from bff.proxy.answer import answer
 from bff.proxy.body import request_body
@@ -22,7 +23,7 @@ from bff.proxy.client import Clients, gone_check
 from bff.proxy.fields import RequestFields, check_protocol
 from bff.proxy.route import Route
 from bff.proxy.target import belongs_to, upstream_target
-from bff.proxy.upstream import ClientLeft, Upstream
+from bff.proxy.upstream import ClientLeft, Exchange, Upstream
 
 PREFIX = "/api"
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -30,15 +31,18 @@ CLIENT_CLOSED_REQUEST = 499
 """For the log; nobody is there to read it."""
 
 
-def create_blueprint(config: Config, bearer: Callable[[], str]) -> Blueprint:
+def create_blueprint(
+    config: Config, bearer: Callable[[], str], follow: Callable[[Exchange], None] | None = None
+) -> Blueprint:
     """Make the blueprint that answers every method on `/api` and below.
 
     Args:
         config: Where the upstream is, and the limits.
         bearer: Called once for each request that is fit to be forwarded; refuses other sites and
             people without a session, and returns the access token.
+        follow: Told of every answer that isn't whole yet; may refuse it, or break it off later.
     """
-    proxy = Proxy(route_from(config), config, bearer)
+    proxy = Proxy(route_from(config), config, bearer, follow)
     blueprint = Blueprint("proxy", __name__)
     blueprint.record(proxy.register)
     blueprint.before_app_request(proxy.before_request)
@@ -60,9 +64,16 @@ def route_from(config: Config) -> Route:
 class Proxy:
     """Forwards what belongs to one route."""
 
-    def __init__(self, route: Route, config: Config, bearer: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        route: Route,
+        config: Config,
+        bearer: Callable[[], str],
+        follow: Callable[[Exchange], None] | None,
+    ) -> None:
         self._route = route
         self._bearer = bearer
+        self._follow = follow
         self._upstream = Upstream(route)
         self._app_base_url = config.app_base_url
         self._fields = RequestFields(config.app_base_url, Clients(config.trusted_proxies))
@@ -104,6 +115,12 @@ class Proxy:
             return Response(status=CLIENT_CLOSED_REQUEST)
         if granian.serves(environ):
             exchange.on_break = partial(granian.hang_up, environ)
+        if exchange.open and self._follow is not None:
+            try:
+                self._follow(exchange)
+            except BFFError:
+                exchange.close()
+                raise
         return answer(exchange.head, exchange, self._route, self._app_base_url, target)
 
     def _request_id(self) -> str:

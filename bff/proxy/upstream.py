@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import pycurl
 
@@ -129,7 +130,15 @@ class Exchange:
     `UpstreamUnreachable`, upon which the server must break the client's connection.
     """
 
-    __slots__ = ("_channel", "_client_gone", "_upstream", "head", "on_break", "whole")
+    __slots__ = (
+        "_broken_off",
+        "_channel",
+        "_client_gone",
+        "_upstream",
+        "head",
+        "on_break",
+        "whole",
+    )
 
     def __init__(
         self, upstream: Upstream, channel: Channel, head: Head, client_gone: ClientGone | None
@@ -137,6 +146,7 @@ class Exchange:
         self._upstream = upstream
         self._channel: Channel | None = channel
         self._client_gone = client_gone
+        self._broken_off = False
         self.head = head
         self.on_break: Callable[[], object] | None = None
         """Called before the exception, for a server that doesn't break the connection itself."""
@@ -153,8 +163,10 @@ class Exchange:
         channel = self._channel
         if channel is None:
             raise StopIteration
-        if not channel.chunks and not channel.finished:
+        if not channel.chunks and not channel.finished and not self._broken_off:
             channel.step(TICK_SECONDS)
+        if self._broken_off:
+            self._break("its session has ended")
         if channel.chunks:
             data = channel.chunks[0] if len(channel.chunks) == 1 else b"".join(channel.chunks)
             channel.chunks.clear()
@@ -165,12 +177,25 @@ class Exchange:
                 raise StopIteration
             return b""
         failure = channel.failure
-        self.close()
         if failure is not None:
-            if self.on_break is not None:
-                self.on_break()
-            raise UpstreamUnreachable(f"broke off: {failure[1]}")
+            self._break(failure[1])
+        self.close()
         raise StopIteration
+
+    def _break(self, why: str) -> NoReturn:
+        self.close()
+        if self.on_break is not None:
+            self.on_break()
+        raise UpstreamUnreachable(f"broke off: {why}")
+
+    @property
+    def open(self) -> bool:
+        """Whether the answer is still being sent."""
+        return self._channel is not None
+
+    def break_off(self) -> None:
+        """End the answer within a second, as if the upstream had broken off; from any thread."""
+        self._broken_off = True
 
     def close(self) -> None:
         """Let go of the connection; what is unread of the answer is given up."""

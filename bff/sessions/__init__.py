@@ -12,12 +12,12 @@ import secrets
 import msgspec
 
 from bff.config import Config
-from bff.errors import SealInvalid
-from bff.model import Session, SignIn
+from bff.errors import SealInvalid, SignInTooOld
+from bff.model import Group, Session, SignIn
 from bff.revocation import Revocation
 from bff.sealing import Sealer
 from bff.sessions.refresh import Refresher
-from bff.store import Database, Indexes, Records
+from bff.store import Database, Indexes, Records, Watermarks
 
 COOKIE_ID_BYTES = 32
 _COOKIE_ID = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -47,6 +47,7 @@ class Sessions:
         sealer: Sealer,
         records: Records,
         indexes: Indexes,
+        watermarks: Watermarks,
         revocation: Revocation,
         refresher: Refresher,
     ) -> None:
@@ -55,11 +56,17 @@ class Sessions:
         self._sealer = sealer
         self._records = records
         self._indexes = indexes
+        self._watermarks = watermarks
         self._revocation = revocation
         self._refresher = refresher
 
     def start(
-        self, sign_in: SignIn, *, old_session_key: str | None = None, browser: str = ""
+        self,
+        sign_in: SignIn,
+        *,
+        old_session_key: str | None = None,
+        browser: str = "",
+        authenticated_after: int | None = None,
     ) -> str:
         """Make a session for a finished sign-in; the one the browser had before ends.
 
@@ -67,28 +74,37 @@ class Sessions:
             sign_in: Who, and the tokens.
             old_session_key: The hash of the session that the browser had, if any.
             browser: What the user calls this browser by, in the list of their devices.
+            authenticated_after: An instant of our own clock after which the provider has certainly
+                authenticated the user (it was asked for `max_age=0` then).
 
         Returns:
             The id for the cookie: 256 random bits that stand nowhere else.
 
         Raises:
+            SignInTooOld: It is from before an end of all this user's sessions.
             StoreUnavailable: Redis is away; the tokens are held until they are revoked.
         """
         identity = msgspec.structs.replace(sign_in.identity, browser=browser)
+        sign_in = msgspec.structs.replace(sign_in, identity=identity)
         try:
-            return self._start(msgspec.structs.replace(sign_in, identity=identity), old_session_key)
+            return self._start(sign_in, old_session_key, authenticated_after)
         except Exception:
             self._refresher.abandon(sign_in.tokens, "sign_in_not_stored")
             raise
 
-    def _start(self, sign_in: SignIn, old_session_key: str | None) -> str:
+    def _start(
+        self, sign_in: SignIn, old_session_key: str | None, authenticated_after: int | None
+    ) -> str:
         cookie_id = secrets.token_urlsafe(COOKIE_ID_BYTES)
         old = self._readable(old_session_key)
         same_user = old is not None and _same_user(old, sign_in)
         session = self._new_session(cookie_id, sign_in)
+        # First the index, then the watermark, then the record: an end of all sessions either
+        # finds this one in the index, or has raised the watermark before it is looked at.
         self._indexes.add(session)
+        self._refuse_too_old(session, authenticated_after)
         if not self._records.create(session):
-            raise AssertionError("a random id has ended before it began")
+            raise SignInTooOld("all sessions of the user were ended during the sign-in")
         if old is not None and same_user:
             # Only now the old refresh tokens pass on: had the new record had them from the start,
             # a failure just before this line would get them revoked under the old session.
@@ -96,6 +112,25 @@ class Sessions:
         elif old_session_key is not None:
             self._revocation.end(old_session_key, "signed_in_as_another")
         return cookie_id
+
+    def _refuse_too_old(self, session: Session, authenticated_after: int | None) -> None:
+        """Refuse what the provider vouched for before the newest watermark.
+
+        The provider's clock may lag behind ours, so that even a sign-in of this moment looks old.
+        If we asked for a new authentication after the watermark, the ID token's checks have shown
+        that there was one, whatever the clocks say.
+        """
+        watermark_at = self._watermarks.newest(session.identity)
+        if watermark_at is None:
+            return
+        auth_time = session.identity.auth_time
+        if auth_time is not None and auth_time >= watermark_at:
+            return
+        certain_since = (authenticated_after or 0) - self._config.clock_skew_seconds
+        if certain_since >= watermark_at:
+            return
+        self._indexes.remove(session.key, session.identity)
+        raise SignInTooOld("older than the end of all sessions")
 
     def _new_session(self, cookie_id: str, sign_in: SignIn) -> Session:
         now = self._database.now()
@@ -140,11 +175,21 @@ class Sessions:
         """End one session, whatever state it is in; see `Revocation.end`."""
         return self._revocation.end(key, reason)
 
+    def end_all(self, keys: list[str], reason: str) -> int:
+        """End these sessions and no others; see `Revocation.end_all`."""
+        return self._revocation.end_all(keys, reason)
+
+    def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
+        """End a group's sessions and refuse sign-ins from before; see `Revocation.end_group`."""
+        return self._revocation.end_group(group, reason, before_at=before_at)
+
     def of_user(self, session: Session) -> list[Session]:
         """All live sessions of the user of *session*, the newest first."""
-        identity = session.identity
-        keys = self._indexes.of_user(identity.issuer, identity.subject)
-        found = [self._readable(key) for key in keys]
+        return self.of_group(Group.of_user(*session.identity.user))
+
+    def of_group(self, group: Group) -> list[Session]:
+        """All live sessions of *group* that can be read, the newest first."""
+        found = [self._readable(key) for key in self._indexes.members(group)]
         return sorted((s for s in found if s), key=lambda s: s.created_at, reverse=True)
 
     def public_id(self, session: Session) -> str:

@@ -116,6 +116,7 @@ class Refresher:
             audit.record(
                 "token_refresh_failed", "failed",
                 reason=f"{error.code}, the old token serves", session_key=session.key,
+                user=session.identity.user,
             )  # fmt: skip
             return old.access_token
         return (fresh or old).access_token
@@ -181,8 +182,9 @@ class Refresher:
             self._give_back(session, owner, error)
             raise error
         audit.record(
-            "token_refresh_failed", "refused", reason=error.detail, session_key=session.key
-        )
+            "token_refresh_failed", "refused", reason=error.detail, session_key=session.key,
+            user=session.identity.user,
+        )  # fmt: skip
         ended = self._revocation.end(session.key, "refresh_refused", generation=session.generation)
         if not ended:
             newer = self._records.load(session.key, slide=False)
@@ -204,7 +206,7 @@ class Refresher:
         if tokens is None:
             raise SessionEnded("ended while its token was being refreshed")
         self._records.end_refresh(session.key, owner)
-        audit.record("token_refreshed", "ok", session_key=session.key)
+        audit.record("token_refreshed", "ok", session_key=session.key, user=session.identity.user)
         return tokens
 
     def _merged(self, session: Session, answer: TokenAnswer) -> Tokens:
@@ -225,7 +227,7 @@ class Refresher:
         asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
         audit.record(
             "token_refresh_failed", "failed", reason=f"{error.code}: {error.detail}",
-            session_key=session.key,
+            session_key=session.key, user=session.identity.user,
         )  # fmt: skip
         seconds = min(max(REMEMBER_FAILURE_SECONDS, asked), REMEMBER_MAX_SECONDS)
         self._records.end_refresh(session.key, owner, error.code, seconds)

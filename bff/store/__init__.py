@@ -2,13 +2,26 @@
 
 `connection` reaches Redis, `scripts` holds what must happen there in one step, `records` keeps the
 sessions, `indexes` finds them by user and by deadline, `outbox` keeps what must still be revoked,
-and `denylist` the access tokens that died early.
+`denylist` the access tokens that died early, `watermarks` since when a sign-in or token is too old,
+and `epoch` since when all of that is remembered.
 """
 
 from bff.store.connection import Database, connect
 from bff.store.denylist import DenyList
+from bff.store.epoch import Epoch
 from bff.store.indexes import Indexes
 from bff.store.outbox import Entry, Outbox
 from bff.store.records import Records
+from bff.store.watermarks import Watermarks
 
-__all__ = ["Database", "DenyList", "Entry", "Indexes", "Outbox", "Records", "connect"]
+__all__ = [
+    "Database",
+    "DenyList",
+    "Entry",
+    "Epoch",
+    "Indexes",
+    "Outbox",
+    "Records",
+    "Watermarks",
+    "connect",
+]

@@ -7,17 +7,22 @@ Every command goes through `Database`. Whatever Redis or the network does wrong 
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Sequence
 from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
-from redis.retry import Retry
+from redis.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.config import Config
 from bff.errors import StoreUnavailable
+from bff.store.clients import Client, make_client
 
-MAX_CONNECTIONS = 10_000
+log = logging.getLogger(__name__)
+
+FAILURES = (RedisError, RedisClusterException)
+WAIT_MILLISECONDS = 1000
+_NOW = "return redis.call('TIME')"
 
 
 class Script:
@@ -35,11 +40,14 @@ class Database:
     Args:
         client: A connected redis-py client that answers bytes.
         prefix: What all our keys begin with.
+        wait_replicas: By how many replicas an end or a watermark must have been taken over.
     """
 
-    def __init__(self, client: redis.Redis, prefix: str) -> None:
+    def __init__(self, client: Client, prefix: str, *, wait_replicas: int = 0) -> None:
         self.client = client
         self.prefix = prefix
+        self._wait_replicas = wait_replicas
+        self._now = Script(_NOW)
 
     def run(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
         """Run *script* in Redis: one round trip, and one more the first time ever.
@@ -52,8 +60,16 @@ class Database:
                 return self.client.evalsha(script.sha, len(keys), *keys, *args)
             except NoScriptError:
                 return self.client.eval(script.source, len(keys), *keys, *args)
-        except RedisError as error:
+        except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
+
+    def run_safely(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
+        """`run`, for what must outlast a failover: an end, a watermark.
+
+        Where replicas are configured, it waits until so many have it; too few are logged, since the
+        end itself stands. `WAIT` lessens what a failover can lose and doesn't rule it out.
+        """
+        return self.run_many(script, [(keys, list(args))], safely=True)[0]
 
     def command(self, *words: str | bytes | float) -> Any:
         """Send one plain command; the answer is as redis-py parses it.
@@ -63,22 +79,64 @@ class Database:
         """
         try:
             return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
-        except RedisError as error:
+        except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
 
     def commands(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
         """Send several commands in one round trip; they are not one transaction."""
         try:
-            with self.client.pipeline(transaction=False) as pipeline:
-                for words in commands:
-                    pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
-                return list(pipeline.execute())
-        except RedisError as error:
+            return self._pipelined(commands)
+        except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
+
+    def run_many(
+        self,
+        script: Script,
+        calls: list[tuple[list[str], list[str | bytes | float]]],
+        *,
+        safely: bool = False,
+    ) -> list[Any]:
+        """Run *script* once for each `(keys, arguments)`, in one round trip; not one transaction.
+
+        Args:
+            script: What to run.
+            calls: Keys and arguments of each run.
+            safely: Wait for replicas, as `run_safely` does.
+
+        Raises:
+            StoreUnavailable: As in `run`; some of them may have run.
+        """
+        words: list[tuple[str | bytes | float, ...]] = [
+            ("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls
+        ]
+        # `WAIT` speaks of its own connection's writes, so it goes with them. A cluster's writes go
+        # to several nodes, where it can't.
+        wait = safely and self._wait_replicas > 0 and not isinstance(self.client, RedisCluster)
+        if wait:
+            words.append(("WAIT", self._wait_replicas, WAIT_MILLISECONDS))
+        try:
+            try:
+                answers = self._pipelined(words)
+            except NoScriptError:
+                # A script that is unknown at the first call is unknown at all: none has run.
+                self.command("SCRIPT LOAD", script.source)
+                answers = self._pipelined(words)
+        except FAILURES as error:
+            raise StoreUnavailable(_described(error)) from error
+        if wait and (acknowledged := int(answers.pop())) < self._wait_replicas:
+            log.error("only %d of %d replicas have it", acknowledged, self._wait_replicas)
+        return answers
+
+    def _pipelined(self, commands: Sequence[tuple[str | bytes | float, ...]]) -> list[Any]:
+        with self.client.pipeline(transaction=False) as pipeline:
+            for words in commands:
+                pipeline.execute_command(*words)
+            return list(pipeline.execute())
 
     def now(self) -> float:
         """Redis's clock, in UTC epoch seconds: the one that decides."""
-        seconds, microseconds = self.command("TIME")
+        # By a script on a key of ours, so that it is one clock also where there are several nodes.
+        seconds, microseconds = self.run(self._now, [self.key("deadlines")])
         return int(seconds) + int(microseconds) / 1_000_000
 
     def key(self, *parts: str) -> str:
@@ -87,24 +145,18 @@ class Database:
 
 
 def connect(config: Config) -> Database:
-    """Make the client; nothing is sent before the first command.
+    """Make the client for the configured Redis.
 
-    redis-py's defaults are ten retries and five seconds each (LIBRARIES: 3.8 to 7.5 s before an
-    answer). Here a dead pooled connection is replaced once and at once, and a time-out is final.
-    A retried script can run twice; every script in `scripts` is written for that.
+    Raises:
+        StoreUnavailable: It is a cluster, and none of its nodes answers.
     """
-    client = redis.Redis.from_url(
-        config.redis_url.get_secret_value(),
-        socket_timeout=config.redis_timeout_seconds,
-        socket_connect_timeout=config.redis_timeout_seconds,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        decode_responses=False,
-        # redis-py stops at a hundred; here the server's threads are the bound.
-        max_connections=MAX_CONNECTIONS,
-    )
-    return Database(client, config.redis_prefix)
+    try:
+        client = make_client(config.redis_url.get_secret_value(), config.redis_timeout_seconds)
+    except FAILURES as error:
+        raise StoreUnavailable(_described(error)) from error
+    return Database(client, config.redis_prefix, wait_replicas=config.redis_wait_replicas)
 
 
-def _described(error: RedisError) -> str:
+def _described(error: Exception) -> str:
     """Class and first words only: a message may quote a command's arguments."""
     return f"{type(error).__name__}: {str(error)[:60]}"

@@ -6,12 +6,18 @@ name, and nothing in it can be turned back into a token.
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 from collections.abc import Iterable
 
+from bff.dead_tokens import DeadTokenKeys
 from bff.model import DeadAccessToken, Tokens
 from bff.sealing import Sealer
 from bff.store.connection import Database
+
+LIFETIME_MAX_SECONDS = 31 * 86_400
+"""More than any provider gives an access token (Auth0: 30 days)."""
 
 
 class DenyList:
@@ -23,27 +29,40 @@ class DenyList:
 
     def __init__(self, database: Database, sealer: Sealer, skew_seconds: int) -> None:
         self._database = database
-        self._sealer = sealer
+        self._keys = DeadTokenKeys(database.prefix, sealer.dead_token_names)
         self._skew_seconds = skew_seconds
 
     def dead(self, tokens: Tokens) -> DeadAccessToken:
-        """How the list would name the access token in *tokens*."""
-        deny_id = self._sealer.keyed_hash("deny", tokens.access_token)
-        return DeadAccessToken(deny_id=deny_id, expires_at=tokens.expires_at)
+        """How the list would name the access token in *tokens*, and until when.
+
+        `expires_in` may be missing or smaller than the truth; APIs go by the token's own `exp`.
+        """
+        expires_at = max(tokens.expires_at, _own_end(tokens))
+        deny_id = self._keys.deny_id(tokens.access_token)
+        return DeadAccessToken(deny_id=deny_id, expires_at=expires_at)
 
     def add(self, dead: Iterable[DeadAccessToken]) -> None:
         """Refuse these tokens until they expire."""
         commands: list[tuple[str | bytes | float, ...]] = [
-            ("SET", self._key(d.deny_id), "1", "EXAT", math.ceil(d.expires_at) + self._skew_seconds)
-            for d in dead
+            ("SET", self._keys.denied_as(d.deny_id), "1", "EXAT", self._until(d)) for d in dead
         ]
         if commands:
             self._database.commands(*commands)
 
     def contains(self, access_token: str) -> bool:
         """Whether *access_token* was listed and hasn't expired."""
-        names = self._sealer.keyed_hashes("deny", access_token)
-        return any(self._database.commands(*(("EXISTS", self._key(name)) for name in names)))
+        names = self._keys.denied(access_token)
+        return any(self._database.commands(*(("EXISTS", name) for name in names)))
 
-    def _key(self, deny_id: str) -> str:
-        return self._database.key("deny", deny_id)
+    def _until(self, dead: DeadAccessToken) -> int:
+        return math.ceil(dead.expires_at) + self._skew_seconds
+
+
+def _own_end(tokens: Tokens) -> int:
+    """The `exp` of a JWT, unverified: it came from the provider itself; 0 if there is none."""
+    try:
+        payload = tokens.access_token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return min(int(claims["exp"]), tokens.issued_at + LIFETIME_MAX_SECONDS)
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        return 0

@@ -7,14 +7,14 @@ a lower bound: a slide doesn't touch it, the sweep moves it on.
 
 from __future__ import annotations
 
-from bff.model import Identity, Session
+from bff.model import Group, Identity, Session, groups_of
 from bff.sealing import Sealer
 from bff.store import scripts
 from bff.store.connection import Database
 
 
 class Indexes:
-    """Finds sessions by user, by provider session (`sid`) and by deadline."""
+    """Finds sessions by user, e-mail address, provider session (`sid`) and deadline."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -24,23 +24,23 @@ class Indexes:
     def add(self, session: Session) -> None:
         """Write a session into its indexes; before its record, so that an end can't miss it."""
         self.set_deadline(session.key, session.idle_ends_at)
-        for name in self._newest_names(session.identity):
+        for group in groups_of(session.identity):
+            name = self._names(group)[0]
             self._database.run(scripts.INDEX_ADD, [name], session.absolute_ends_at, session.key)
 
     def remove(self, key: str, identity: Identity | None) -> None:
         """Take a session out of its indexes."""
         commands: list[tuple[str | bytes | float, ...]] = [("ZREM", self._deadlines, key)]
         if identity is not None:
-            commands += [("ZREM", name, key) for name in self._all_names(identity)]
+            names = [name for group in groups_of(identity) for name in self._names(group)]
+            commands += [("ZREM", name, key) for name in names]
         self._database.commands(*commands)
 
-    def of_user(self, issuer: str, subject: str) -> list[str]:
-        """The hashes of a user's sessions; some may have ended."""
-        return self._members(self._sealer.keyed_hashes("user", issuer, subject), "user")
-
-    def of_provider_session(self, issuer: str, sid: str) -> list[str]:
-        """The hashes of the sessions that hang on the provider's session *sid*."""
-        return self._members(self._sealer.keyed_hashes("sid", issuer, sid), "sid")
+    def members(self, group: Group) -> list[str]:
+        """The hashes of the group's sessions; some may have ended."""
+        names = [self._deadlines] if group.kind == "everyone" else self._names(group)
+        answers = self._database.commands(*(("ZRANGE", name, 0, -1) for name in names))
+        return list(dict.fromkeys(m.decode() for members in answers for m in members))
 
     def claim_due(self, lease_seconds: float, count: int) -> list[str]:
         """Sessions whose deadline may have passed; claimed by this caller for the lease."""
@@ -51,20 +51,7 @@ class Indexes:
         """Move a session's place in the deadline index."""
         self._database.command("ZADD", self._deadlines, deadline_at, key)
 
-    def _members(self, hashes: list[str], kind: str) -> list[str]:
-        names = [self._database.key(kind, name) for name in hashes]
-        answers = self._database.commands(*(("ZRANGE", name, 0, -1) for name in names))
-        return list(dict.fromkeys(m.decode() for members in answers for m in members))
-
-    def _newest_names(self, identity: Identity) -> list[str]:
-        names = [("user", self._sealer.keyed_hash("user", identity.issuer, identity.subject))]
-        if identity.sid:
-            names.append(("sid", self._sealer.keyed_hash("sid", identity.issuer, identity.sid)))
-        return [self._database.key(kind, name) for kind, name in names]
-
-    def _all_names(self, identity: Identity) -> list[str]:
-        hashes = self._sealer.keyed_hashes
-        names = [("user", h) for h in hashes("user", identity.issuer, identity.subject)]
-        if identity.sid:
-            names += [("sid", h) for h in hashes("sid", identity.issuer, identity.sid)]
-        return [self._database.key(kind, name) for kind, name in names]
+    def _names(self, group: Group) -> list[str]:
+        """The keys that the group may stand under, the newest sealing key's first."""
+        hashes = self._sealer.keyed_hashes(group.kind, *group.values)
+        return [self._database.key(group.kind, name) for name in hashes]

@@ -51,17 +51,24 @@ class Outbox:
 
     def add(self, entry: Entry, *, due_in_seconds: float) -> None:
         """Write an intent. One that stands already under this id stays as it is."""
-        fields: dict[str, str | bytes] = {
-            "kind": entry.kind,
-            "reason": entry.reason,
-            "session_key": entry.session_key,
-            "generation": "" if entry.generation is None else str(entry.generation),
-            "into": entry.into,
-            "sealed_tokens": entry.sealed_tokens,
-        }
-        flat = [word for pair in fields.items() for word in pair]
-        keys = [self._due, self._key(entry.id)]
-        self._database.run(scripts.OUTBOX_ADD, keys, entry.id, due_in_seconds, *flat)
+        self.add_all([entry], due_in_seconds=due_in_seconds)
+
+    def add_all(self, entries: list[Entry], *, due_in_seconds: float) -> None:
+        """`add` for many in one round trip."""
+        calls = []
+        for entry in entries:
+            fields: dict[str, str | bytes] = {
+                "kind": entry.kind,
+                "reason": entry.reason,
+                "session_key": entry.session_key,
+                "generation": "" if entry.generation is None else str(entry.generation),
+                "into": entry.into,
+                "sealed_tokens": entry.sealed_tokens,
+            }
+            words: list[str | bytes | float] = [entry.id, due_in_seconds]
+            words += [word for pair in fields.items() for word in pair]
+            calls.append(([self._due, self._key(entry.id)], words))
+        self._database.run_many(scripts.OUTBOX_ADD, calls)
 
     def read(self, entry_id: str) -> Entry | None:
         """One entry; None if it is done."""
@@ -90,6 +97,16 @@ class Outbox:
         """Try again in *seconds*; *error* is a short code for people."""
         keys = [self._due, self._key(entry.id)]
         self._database.run(scripts.OUTBOX_RESCHEDULE, keys, entry.id, seconds, error)
+
+    def age_seconds(self, entry: Entry) -> float:
+        """How long ago the intent was written; 0 for one that comes from no reading."""
+        return self._database.now() - entry.created_at if entry.created_at else 0
+
+    def make_due(self, entry_ids: list[str]) -> None:
+        """Let entries be tried by the next drain, wherever it runs."""
+        members: list[str | float] = [word for entry_id in entry_ids for word in (0, entry_id)]
+        if members:
+            self._database.command("ZADD", self._due, "XX", *members)
 
     def put_off(self, entry: Entry, seconds: float) -> None:
         """Let a claimed entry wait, without an attempt of its own having failed."""

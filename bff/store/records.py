@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bff.errors import SealInvalid
 from bff.model import Identity, Session, Tokens
 from bff.sealing import Sealer
 from bff.store import scripts
@@ -20,6 +21,8 @@ from bff.store.connection import Database
 SLIDE_SECONDS = 60
 """The idle end is moved at most this often, and four times within a shorter idle time."""
 TOMBSTONE_EXTRA_SECONDS = 86_400
+BARRED_SECONDS = 86_400
+"""Longer than any process takes, or stalls, between writing a session's index and its record."""
 
 _tokens_decoder = msgspec.json.Decoder(Tokens)
 _identity_decoder = msgspec.json.Decoder(Identity)
@@ -103,6 +106,30 @@ class Records:
         )
         return (self._parsed(key, row), row[7]) if row else None
 
+    def exist(self, keys: list[str]) -> list[bool]:
+        """Whether each of these sessions has a record, in one round trip."""
+        names = [self._session(key) for key in keys]
+        return [bool(n) for n in self._database.commands(*(("EXISTS", name) for name in names))]
+
+    def beginnings(self, keys: list[str]) -> list[tuple[int, int | None] | None]:
+        """When each session began, in one round trip: by our clock, and the provider's `auth_time`.
+
+        None without a record. A record that can't be opened has no `auth_time`.
+        """
+        rows = self._database.commands(
+            *(("HMGET", self._session(key), "created_at", "identity") for key in keys)
+        )
+        return [
+            (int(row[0]), self._auth_time(key, row[1])) if row[0] else None
+            for key, row in zip(keys, rows, strict=True)
+        ]
+
+    def _auth_time(self, key: str, sealed_identity: bytes) -> int | None:
+        try:
+            return self.open_identity(key, sealed_identity).auth_time
+        except SealInvalid:
+            return None
+
     def begin_refresh(self, key: str, generation: int, owner: str, lease_seconds: float) -> Turn:
         """Ask for the refresh lock, for a session whose *generation* was read."""
         answer = self._database.run(
@@ -166,15 +193,28 @@ class Records:
 
     def entomb(self, key: str, reason: str, generation: int | None = None) -> Ended:
         """Turn the record into a tombstone; from here on it is nobody's session (step 2 of end)."""
-        answer = self._database.run(
-            scripts.ENTOMB,
+        return _ended(
+            self._database.run_safely(scripts.ENTOMB, *self._burial(key, reason, generation))
+        )
+
+    def entomb_all(self, keys: list[str], reason: str) -> list[Ended]:
+        """`entomb` for many at once; an id without a record can't become a session any more."""
+        calls = []
+        for key in keys:
+            names, *words = self._burial(key, reason, None)
+            calls.append((names, [*words[:-1], BARRED_SECONDS]))
+        return [
+            _ended(answer) for answer in self._database.run_many(scripts.ENTOMB, calls, safely=True)
+        ]
+
+    def _burial(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
+        return (
             [self._session(key), self._tombstone(key), self._lock(key), self._failure(key)],
             reason,
             self._token_lifetime_seconds + TOMBSTONE_EXTRA_SECONDS,
             "" if generation is None else str(generation),
+            "",
         )
-        kind = answer[0].decode()
-        return Ended(kind, answer[1], answer[2]) if len(answer) == 3 else Ended(kind)
 
     def delete_tombstone(self, key: str) -> None:
         """Forget an ended session whose tokens are confirmed revoked."""
@@ -196,6 +236,13 @@ class Records:
     def open_identity(self, key: str, sealed: bytes) -> Identity:
         """Open the identity of a record or tombstone; raises SealInvalid."""
         return _identity_decoder.decode(self._sealer.open(sealed, _context(key, "identity")))
+
+    def user_of(self, key: str, sealed_identity: bytes) -> tuple[str, str] | None:
+        """Whose session it is or was, for the audit log; None if it can't be opened."""
+        try:
+            return self.open_identity(key, sealed_identity).user
+        except SealInvalid:
+            return None
 
     def _parsed(self, key: str, row: list[Any]) -> Session:
         return Session(
@@ -221,6 +268,11 @@ class Records:
 
     def _failure(self, key: str) -> str:
         return self._database.key("failure", f"{{{key}}}")
+
+
+def _ended(answer: list[bytes]) -> Ended:
+    kind: Any = answer[0].decode()
+    return Ended(kind, answer[1], answer[2]) if len(answer) == 3 else Ended(kind)
 
 
 def _context(key: str, field: str) -> str:

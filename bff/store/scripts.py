@@ -93,8 +93,9 @@ return 1
 """)
 
 # KEYS: session, tombstone, lock, failure. ARGV: reason, seconds the tombstone lives,
-# generation that it must have or ''.
+# generation that it must have or '', seconds for which an id without a record is barred or ''.
 # Answers {'ended'|'tomb', tokens, identity}, {'other'} for another generation, or {'gone'}.
+# A barred id belongs to a sign-in that is in the index and hasn't written its record yet.
 ENTOMB = Script(
     _NOW
     + """
@@ -102,6 +103,10 @@ local s = redis.call('HMGET', KEYS[1], 'generation', 'tokens', 'identity')
 if not s[1] then
   local t = redis.call('HMGET', KEYS[2], 'tokens', 'identity')
   if t[1] then return {'tomb', t[1], t[2]} end
+  if ARGV[4] ~= '' then
+    redis.call('HSET', KEYS[2], 'barred', '1')
+    redis.call('EXPIRE', KEYS[2], ARGV[4])
+  end
   return {'gone'}
 end
 if ARGV[3] ~= '' and s[1] ~= ARGV[3] then return {'other'} end
@@ -168,5 +173,38 @@ redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 redis.call('EXPIREAT', KEYS[1], math.ceil(tonumber(last[2])))
 return 1
+"""
+)
+
+# KEYS: watermark. ARGV: seconds it is kept, an instant before now or ''.
+WATERMARK_RISE = Script(
+    _NOW
+    + """
+local old = tonumber(redis.call('GET', KEYS[1]) or '0')
+local since = math.min(now, tonumber(ARGV[2]) or now)
+local risen = math.max(old, math.floor(since) + 1)
+redis.call('SET', KEYS[1], string.format('%d', risen), 'EX', ARGV[1])
+return risen
+"""
+)
+
+# KEYS: the first instant, under each key's name, the newest first; all in one slot.
+# It has no lifetime: it must be gone only when everything else is.
+BEGIN_EPOCH = Script(
+    _NOW
+    + """
+local newest = redis.call('GET', KEYS[1])
+local born = tonumber(newest or '')
+for i = 2, #KEYS do
+  local found = tonumber(redis.call('GET', KEYS[i]) or '')
+  if found then
+    born = math.min(born or found, found)
+    redis.call('DEL', KEYS[i])
+  end
+end
+born = born or math.floor(now) + 1
+local written = string.format('%d', born)
+if newest ~= written then redis.call('SET', KEYS[1], written) end
+return born
 """
 )

@@ -310,3 +310,11 @@ def test_secrets_are_not_in_the_repr_of_settings() -> None:
     settings = ProviderSettings(clients=(client,), control_key="the-key")
     assert "the-secret" not in repr(settings)
     assert "the-key" not in repr(settings)
+
+
+def test_the_lifetime_of_access_tokens_can_be_changed(client: ProviderClient) -> None:
+    client.control("POST", "lifetimes", access_token_seconds=7)
+    answer = client.tokens()
+    _, claims = header_and_claims(answer["access_token"])
+    assert answer["expires_in"] == 7
+    assert claims["exp"] - claims["iat"] == 7

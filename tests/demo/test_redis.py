@@ -171,8 +171,8 @@ def test_a_paused_server_takes_connections_and_says_nothing() -> None:
 
 def test_a_taken_port_is_not_mistaken_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     with running(real_source()) as first:
-        ports = iter([first.port, demo_redis._free_port()])
-        monkeypatch.setattr(demo_redis, "_free_port", lambda: next(ports))
+        ports = iter([first.port, demo_redis.free_port()])
+        monkeypatch.setattr(demo_redis, "free_port", lambda: next(ports))
         with running(real_source()) as second:
             assert second.port != first.port
 

@@ -1,4 +1,6 @@
-"""What the tests of signing in share."""
+"""What the tests share: sign-ins from the browser's side, and messages from machines."""
+
+from __future__ import annotations
 
 import json
 import logging
@@ -10,10 +12,52 @@ import pytest
 
 from bff.demo.provider import start_provider
 from tests.flows.signing_in import World
-from tests.support.provider_client import (
-    ProviderClient,
-    provider_settings,
-)
+from tests.providers.fake import FakeProvider
+from tests.support.provider_client import ProviderClient, provider_settings
+from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
+
+MakeReceiver = Callable[..., Receiver]
+AuditLines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeProvider]:
+    """A provider that answers as told."""
+    provider = FakeProvider()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def receiver_for(
+    fake: FakeProvider, redis_server: RedisServer, redis_prefix: str
+) -> Iterator[MakeReceiver]:
+    """Makes BFFs over the same keys in Redis, each with settings of its own."""
+    made: list[Receiver] = []
+
+    def make(**settings: str) -> Receiver:
+        made.append(Receiver(fake, redis_server, redis_prefix, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def bff(receiver_for: MakeReceiver) -> Receiver:
+    """One with the usual settings."""
+    return receiver_for()
+
+
+@pytest.fixture
+def audit_lines(caplog: pytest.LogCaptureFixture) -> AuditLines:
+    """Gives the audit lines so far."""
+    caplog.set_level(logging.INFO, logger="bff.audit")
+    return lambda: [
+        json.loads(r.getMessage()) for r in list(caplog.records) if r.name == "bff.audit"
+    ]
 
 
 @pytest.fixture
@@ -35,12 +79,3 @@ def world_for() -> Iterator[Callable[..., World]]:
 def world(world_for: Callable[..., World]) -> World:
     """One with the usual settings."""
     return world_for()
-
-
-@pytest.fixture
-def audit_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
-    """Gives the audit lines so far."""
-    caplog.set_level(logging.INFO, logger="bff.audit")
-    return lambda: [
-        json.loads(record.getMessage()) for record in caplog.records if record.name == "bff.audit"
-    ]

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.support.ageing import record_name
+from tests.support.ageing import age_sign_in, record_name
 from tests.support.browser_client import NAVIGATION, BrowserClient
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
 from tests.support.provider_form import sign_in_at_provider
+from tests.support.waiting import wait_for
 
 OTHER_EMAIL = "other@example.com"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -202,3 +203,43 @@ def test_devices_need_a_session(cluster: Cluster) -> None:
     assert_problem(answer, 401, "session_missing")
     assert answer.json()["login_url"] == "/auth/login"
     assert_problem(end(stranger, "0" * 32), 401, "session_missing")
+
+
+def test_devices_ending_another_one_takes_a_recent_sign_in(
+    cluster: Cluster, signed_in: list[BrowserClient]
+) -> None:
+    """ASVS 7.5.2; the answer says where to sign in, and a fresh sign-in opens the way."""
+    mine, other = signed_in
+    age_sign_in(cluster, mine.cookie, 901)
+    refused = end(mine, own_id(other))
+    assert (refused.status_code, refused.json()["code"]) == (403, "sign_in_not_fresh")
+    assert refused.json()["login_url"] == "/auth/login?max_age=0"
+    assert mine.fetch("DELETE", "/auth/sessions").status_code == 403
+    assert other.profile().status_code == 200
+    mine.at_provider.cookies.clear()
+    mine.log_in(refused.json()["login_url"])
+    assert end(mine, own_id(other)).status_code == 204
+    assert other.profile(replica=1).status_code == 401
+
+
+def test_devices_ending_the_one_in_hand_needs_no_recent_sign_in(
+    cluster: Cluster, signed_in: list[BrowserClient]
+) -> None:
+    mine = signed_in[0]
+    age_sign_in(cluster, mine.cookie, 100_000)
+    assert end(mine, own_id(mine)).status_code == 204
+    assert mine.profile(replica=1).status_code == 401
+
+
+def test_devices_all_others_end_in_one_call_and_this_one_stays(
+    cluster: Cluster, signed_in: list[BrowserClient], other_person: BrowserClient
+) -> None:
+    """What one does after a change of password (ASVS 7.4.3)."""
+    mine, other = signed_in
+    answer = mine.fetch("DELETE", "/auth/sessions")
+    assert (answer.status_code, answer.json()["ended"] >= 1) == (200, True)
+    assert other.profile(replica=1).status_code == 401
+    assert mine.profile(replica=1).status_code == 200
+    assert other_person.profile().status_code == 200
+    assert [d["current"] for d in devices(mine)] == [True]
+    wait_for(lambda: living_refresh_tokens(cluster) == 2, "the revocation of the others")

@@ -2,7 +2,7 @@
 //
 // It prints one line of JSON when it is ready. Below /_control/ (with the key of that line) it says
 // what it was asked, which refresh tokens it has issued and whether they still live, and which
-// logout tokens it has sent. Everything else is oidc-provider's own behaviour.
+// logout tokens it has sent and how they were answered. Everything else is oidc-provider's own behaviour.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -60,10 +60,14 @@ const configuration = {
     claims: () => ({ sub: id, name: 'Demo Person', email: id, email_verified: true }),
   }),
   // Logout tokens go to the loopback here, which oidc-provider refuses by its dispatcher.
-  fetch: (url, { dispatcher, ...options }) => {
+  fetch: async (url, { dispatcher, ...options }) => {
+    const answer = await fetch(url, options);
     const token = options.body?.get?.('logout_token');
-    if (token) logoutTokens.push(JSON.parse(Buffer.from(token.split('.')[1], 'base64url')));
-    return fetch(url, options);
+    if (token) {
+      const [header, claims] = token.split('.').map((part) => Buffer.from(part, 'base64url'));
+      logoutTokens.push({ ...JSON.parse(claims), typ: JSON.parse(header).typ, status: answer.status });
+    }
+    return answer;
   },
 };
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -48,6 +48,7 @@ def test_the_providers_own_logout_still_works_after_the_revocation(hint: str) ->
         assert_lands_on_the_spa(browser, browser.finish_logout(logout_url), cluster)
         (logout_token,) = cluster.control("GET", "logout-tokens")
         assert logout_token["sid"] == sent["logout_hint"][0]
+        assert logout_token["status"] == 200, "the session was gone already, which is success too"
         assert silent_error(browser) == "login_required", "its session is still there"
 
 
@@ -60,6 +61,34 @@ def assert_lands_on_the_spa(
     page = browser.navigate("/")
     assert (page.status_code, page.headers["Content-Type"].split(";")[0]) == (200, "text/html")
     assert browser.profile().status_code == 401
+
+
+def test_its_own_logout_token_ends_the_session_at_every_replica(cluster: InteropCluster) -> None:
+    """Signed by the certified provider: somebody signs out there, and isn't here at all."""
+    laptop, phone = cluster.browser("ada@example.com"), cluster.browser("bob@example.com")
+    laptop.log_in(replica=1)
+    phone.log_in()
+    held = set(cluster.alive())
+    before = len(cluster.control("GET", "logout-tokens"))
+    laptop.finish_logout(f"{cluster.issuer}/session/end?{urlencode(their_page(cluster))}")
+    [sent] = cluster.control("GET", "logout-tokens")[before:]
+    assert (sent["status"], sent["typ"]) == (200, "logout+jwt")
+    for replica in range(len(cluster.ports)):
+        assert laptop.profile(replica=replica).status_code == 401
+        assert phone.profile(replica=replica).status_code == 200
+    cluster.wait_until_outbox_is_empty()
+    assert len(held - set(cluster.alive())) == 1, "the laptop's refresh token is revoked"
+    refresh_works(cluster, phone)
+    laptop.log_in()
+    refresh_works(cluster, laptop)
+
+
+def their_page(cluster: InteropCluster) -> dict[str, str]:
+    """Parameters that let the provider send the browser away, so that its pages have an end."""
+    return {
+        "client_id": cluster.client["client_id"],
+        "post_logout_redirect_uri": f"{cluster.base_url}/auth/logged-out",
+    }
 
 
 def silent_error(browser: InteropBrowser) -> str:

@@ -10,13 +10,13 @@ from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 
 REPEATS = 20
-NOT_OURS = ("{outbox}:due", ":deadlines", "HELLO", "CLIENT ")
+NOT_OURS = ("{outbox}:due", ":deadlines", "{born_at}", "HELLO", "CLIENT ")
 """What the background thread asks, and what sets up a connection."""
 
 
 @pytest.fixture(scope="module")
 def signed_in() -> object:
-    with Cluster(env={"BFF_SPA_DIR": "bff/demo/spa"}) as cluster:
+    with Cluster(env={"BFF_SPA_DIR": "bff/demo/spa"}, api_asks=False) as cluster:
         browser = cluster.browser()
         browser.log_in()
         yield cluster, browser

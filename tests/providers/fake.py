@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import Key, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -110,11 +111,38 @@ class FakeProvider:
             "iss": self.issuer, "sub": "auth0|demo", "aud": CLIENT_ID, "iat": now,
             "exp": now + 600, "nonce": "the-nonce", "sid": "sid-one", "name": "Dana",
         }  # fmt: skip
-        claims = {name: value for name, value in (claims | changes).items() if value is not None}
+        return self.sign(claims | changes, header, key, alg)
+
+    def logout_token(
+        self,
+        key: Key = KEY,
+        alg: str = "RS256",
+        header: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> str:
+        """A good logout token as Auth0 sends it, changed; None takes a claim away."""
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": self.issuer, "sub": "auth0|demo", "aud": CLIENT_ID, "iat": now,
+            "exp": now + 120, "jti": secrets.token_hex(16), "sid": "sid-one",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+            "trace_id": "b2c3",
+        }  # fmt: skip
+        return self.sign(claims | changes, {"typ": "JWT"} | (header or {}), key, alg)
+
+    def sign(
+        self,
+        claims: dict[str, Any],
+        header: dict[str, Any] | None = None,
+        key: Key = KEY,
+        alg: str = "RS256",
+    ) -> str:
+        """Whatever a test wants, signed; what is None is left out."""
         protected = {"alg": alg, "kid": key.get("kid")} | (header or {})
-        kept = {name: value for name, value in protected.items() if value is not None}
-        return jwt.encode(
-            kept, claims, key, algorithms=[alg], registry=_Unchecked(algorithms=[alg])
+        # In ASCII, so that half a character can be sent as its escape.
+        payload = json.dumps(_given(claims)).encode()
+        return jws.serialize_compact(
+            _given(protected), payload, key, registry=_Unchecked(algorithms=[alg])
         )
 
     def grant(self, **changes: Any) -> dict[str, Any]:
@@ -123,7 +151,7 @@ class FakeProvider:
             "access_token": "the-access-token", "token_type": "Bearer", "expires_in": 600,
             "refresh_token": "the-refresh-token", "id_token": self.id_token(), "scope": "openid",
         } | changes  # fmt: skip
-        return {name: value for name, value in body.items() if value is not None}
+        return _given(body)
 
     def config(self, **changes: str) -> Config:
         """Settings that point here."""
@@ -154,6 +182,10 @@ def pending(**changes: Any) -> PendingLogin:
         started_at=int(time.time()),
     )  # fmt: skip
     return msgspec.structs.replace(usual, **changes)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class _Unchecked(JWSRegistry):

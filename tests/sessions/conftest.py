@@ -14,7 +14,7 @@ from bff.sessions import Sessions, session_key
 from bff.sessions.holding import Holding
 from bff.sessions.refresh import Refresher
 from bff.sessions.sweep import Sweep
-from bff.store import Database, DenyList, Indexes, Outbox, Records, connect
+from bff.store import Database, DenyList, Indexes, Outbox, Records, Watermarks, connect
 from tests.support.redis_server import RedisServer
 
 SECRET = "s" * 40
@@ -81,11 +81,15 @@ class Bench:
         self.indexes = Indexes(self.database, self.sealer)
         self.outbox = Outbox(self.database, self.sealer)
         self.deny_list = DenyList(self.database, self.sealer, config.clock_skew_seconds)
+        self.watermarks = Watermarks(
+            self.database, self.sealer, lifetime_seconds=config.watermark_lifetime_seconds
+        )
         self.revocation = Revocation(
             records=self.records,
             indexes=self.indexes,
             outbox=self.outbox,
             deny_list=self.deny_list,
+            watermarks=self.watermarks,
             provider=self.provider,
             answer_seconds=config.provider_timeout_seconds,
         )
@@ -105,6 +109,7 @@ class Bench:
             sealer=self.sealer,
             records=self.records,
             indexes=self.indexes,
+            watermarks=self.watermarks,
             revocation=self.revocation,
             refresher=self.refresher,
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bff import audit
 from bff.errors import BFFError, ProviderRejected, ProviderUnavailable, StoreUnavailable
 from tests.sessions.conftest import Bench, MakeBench
 
@@ -201,3 +202,60 @@ def test_an_outage_is_felt_once_by_a_drain(bench: Bench) -> None:
     bench.provider.on_revoke = lambda _: None
     due_now(bench)
     assert bench.revocation.drain() == 4
+
+
+# ------------------------------------------------------------------ what will never be confirmed
+
+
+def aged(bench: Bench, seconds: int) -> None:
+    """Let the intents have been written that long ago."""
+    for entry in bench.outbox.waiting():
+        name = bench.database.key("{outbox}", "entry", entry.id)
+        bench.database.command("HSET", name, "created_at", entry.created_at - seconds)
+
+
+@pytest.mark.parametrize(
+    "error", [ProviderUnavailable("503"), ProviderRejected("invalid_client", 401)]
+)
+def test_a_revocation_is_given_up_when_the_token_has_expired_by_itself(
+    bench: Bench, error: BFFError
+) -> None:
+    bench.provider.on_revoke = failing(error)
+    bench.sessions.end(bench.start(), "logout")
+    lifetime = bench.config.refresh_token_lifetime_seconds
+    aged(bench, lifetime - 60)
+    due_now(bench)
+    bench.revocation.drain()
+    assert len(bench.outbox.waiting()) == 1
+    given_up = audit.counts["revocation_given_up", "failed"]
+    aged(bench, 120)
+    due_now(bench)
+    bench.revocation.drain()
+    assert bench.outbox.waiting() == []
+    assert not [k for k in bench.stored() if ":tombstone:" in k]
+    assert audit.counts["revocation_given_up", "failed"] == given_up + 1
+
+
+def test_what_can_still_be_revoked_is_not_given_up_however_old(bench: Bench) -> None:
+    bench.provider.on_revoke = failing(ProviderUnavailable("503"))
+    bench.sessions.end(bench.start(), "logout")
+    aged(bench, bench.config.refresh_token_lifetime_seconds + 60)
+    bench.provider.on_revoke = lambda _: None
+    due_now(bench)
+    assert bench.revocation.drain() == 1
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def test_a_seal_that_nobody_can_open_is_kept_until_the_token_has_expired(
+    bench: Bench, make_bench: MakeBench
+) -> None:
+    bench.provider.on_revoke = failing(ProviderUnavailable("503"))
+    bench.sessions.end(bench.start(), "logout")
+    other = make_bench(AUTH0_SECRET="n" * 40)
+    due_now(other)
+    other.revocation.drain()
+    assert [e.last_error for e in other.outbox.waiting()] == ["seal_invalid"]
+    aged(other, other.config.refresh_token_lifetime_seconds + 60)
+    due_now(other)
+    other.revocation.drain()
+    assert other.outbox.waiting() == []

@@ -6,8 +6,11 @@ import msgspec
 import pytest
 
 from bff.errors import SealInvalid, StoreUnavailable
+from bff.model import Group
 from bff.sessions import session_key
 from tests.sessions.conftest import SECRET, Bench, MakeBench
+
+ISSUER = "https://provider.example/"
 
 
 def test_an_id_that_was_never_given_out_names_no_session(bench: Bench) -> None:
@@ -105,7 +108,7 @@ def test_rotating_the_sealing_keys_signs_nobody_out(make_bench: MakeBench) -> No
     key = before.start()
     after = make_bench(AUTH0_SECRET=f"{'n' * 40},{SECRET}")
     assert after.load(key).tokens.access_token == "access-0"
-    assert after.indexes.of_user("https://provider.example/", "auth0|dana") == [key]
+    assert after.indexes.members(Group.of_user(ISSUER, "auth0|dana")) == [key]
     assert after.sessions.end(key, "logout")
     assert after.provider.revoked == ["refresh-0"]
     assert before.deny_list.contains("access-0") is False
@@ -195,9 +198,7 @@ def test_a_user_s_sessions_are_found_and_nobody_else_s(bench: Bench) -> None:
     bench.start(subject="auth0|eve")
     session = bench.load(next(iter(mine)))
     assert {s.key for s in bench.sessions.of_user(session)} == mine
-    assert (
-        set(bench.indexes.of_provider_session("https://provider.example/", "provider-sid")) > mine
-    )
+    assert set(bench.indexes.members(Group.of_sid(ISSUER, "provider-sid"))) > mine
 
 
 def test_the_tokens_of_a_sign_in_that_can_t_be_stored_are_revoked(bench: Bench) -> None:

@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from bff.model import Tokens
+from bff.model import Identity, Tokens
 from bff.sealing import Sealer
 from tests.support.cluster import Cluster
 
@@ -45,3 +45,14 @@ def run_out(cluster: Cluster, cookie: str | None) -> None:
     now = int(time.time())
     cluster.store().hset(record_name(cluster, cookie), "idle_ends_at", now - 1)
     cluster.store().zadd(f"{cluster.prefix}:deadlines", {session_key(cookie): now - 1})
+
+
+def age_sign_in(cluster: Cluster, cookie: str | None, seconds: int) -> None:
+    """Make the person's authentication at the provider *seconds* old."""
+    store, name = cluster.store(), record_name(cluster, cookie)
+    sealer, context = Sealer([cluster.secret]), f"session {session_key(cookie)} identity"
+    sealed = store.hget(name, "identity")
+    assert isinstance(sealed, bytes), "there is no such session"
+    identity = msgspec.json.decode(sealer.open(sealed, context), type=Identity)
+    aged = msgspec.structs.replace(identity, auth_time=int(time.time()) - seconds)
+    store.hset(name, "identity", sealer.seal(msgspec.json.encode(aged), context))

@@ -23,6 +23,7 @@ from typing import Any
 import redis
 import requests
 
+from bff.sealing import Sealer
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
@@ -44,6 +45,7 @@ class Cluster:
         provider: Settings of the demo provider (`ProviderSettings` fields).
         env: More environment variables of the BFF.
         api_url: An upstream of the test's own; None starts the demo API.
+        api_asks: Whether the demo API asks the deny-list, as `make run` has it.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Cluster:
         provider: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         api_url: str | None = None,
+        api_asks: bool = True,
     ) -> None:
         self._stack = ExitStack()
         self._given_redis = redis
         self._provider_settings = dict(provider or {})
         self._env = dict(env or {})
         self._api_url = api_url
+        self._api_asks = api_asks
         self.ports = [free_port() for _ in range(replicas)]
         self.base_url = f"http://localhost:{self.ports[0]}"
         self.secret = secrets.token_hex(32)
@@ -93,6 +97,7 @@ class Cluster:
                     "client_secret": CLIENT_SECRET,
                     "redirect_uris": [f"{self.base_url}/auth/callback"],
                     "post_logout_redirect_uris": [f"{self.base_url}/auth/logged-out"],
+                    "backchannel_logout_uri": f"{self.base_url}/auth/backchannel-logout",
                 }
             ],
         } | self._provider_settings
@@ -110,8 +115,21 @@ class Cluster:
             sys.executable, "-m", "bff.demo.api", "--port", "0",
             "--issuer", self.issuer, "--audience", AUDIENCE,
         ]  # fmt: skip
-        self.api = self._stack.enter_context(Process(command, name="api"))
+        # Where Sentinels or a cluster are, an API needs a client of its own making.
+        asks = self._api_asks and self.redis.url.startswith("redis://")
+        told = self.api_environment() if asks else {}
+        self.api = self._stack.enter_context(
+            Process(command, name="api", env={"PATH": "/usr/bin:/bin"} | told)
+        )
         return f"http://127.0.0.1:{self.api.wait_ready(TIMEOUT_SECONDS)['port']}"
+
+    def api_environment(self) -> dict[str, str]:
+        """What an API is told of the deny-list."""
+        return {
+            "REDIS_URL": self.redis.url,
+            "REDIS_PREFIX": self.prefix,
+            "DENY_LIST_KEY": Sealer([self.secret]).dead_token_names.as_text(),
+        }
 
     def start_replica(self, port: int, **env: str) -> Process:
         """Start one more BFF process on *port*, with *env* over the common settings."""
@@ -170,6 +188,8 @@ class Cluster:
 
     def store(self) -> redis.Redis:
         """A client of the cluster's Redis."""
+        if hasattr(self.redis, "client_of_all"):
+            return self.redis.client_of_all()
         client = self.redis.client()
         self._stack.callback(client.close)
         return client

@@ -1,5 +1,6 @@
 """The demo API: what stands behind `/api` when there is no API of your own.
 
-It is a resource server and nothing else: it knows an issuer and an audience, checks the access
-token of every request, and shares no code with the BFF. Start it with `python -m bff.demo.api`.
+It is a resource server and nothing else: it knows an issuer, an audience and, if it is told, where
+dead tokens are listed, and checks the access token of every request. All that it shares with the
+BFF is the module that is there for APIs. Start it with `python -m bff.demo.api`.
 """

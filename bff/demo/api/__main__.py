@@ -1,14 +1,19 @@
-"""How is the demo API started? `python -m bff.demo.api --port 8002 --issuer … --audience …`."""
+"""How is the demo API started? `python -m bff.demo.api --port 8002 --issuer … --audience …`.
+
+With `REDIS_URL`, `REDIS_PREFIX` and `DENY_LIST_KEY` in its environment it knows of tokens that died
+at a logout. They are secrets, so they are no arguments, which everybody on the machine can read.
+"""
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
 
 from bff.demo.api.app import create_app
 from bff.demo.api.serving import APIServer
-from bff.demo.api.tokens import TokenValidator
+from bff.resource_server import TokenGuard
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         0 after a stop by signal, 1 if the address can't be had.
     """
     options = _parser().parse_args(arguments)
-    app = create_app(TokenValidator(options.issuer, options.audience))
+    app = create_app(_guard(options.issuer, options.audience))
     try:
         server = APIServer((options.host, options.port), app.wsgi_app)
     except OSError as error:
@@ -31,6 +36,19 @@ def main(arguments: list[str] | None = None) -> int:
     with server:
         server.serve_forever(poll_interval=0.1)
     return 0
+
+
+def _guard(issuer: str, audience: str) -> TokenGuard:
+    redis_url = os.environ.get("REDIS_URL")
+    if redis_url is None:
+        return TokenGuard.without_deny_list(issuer=issuer, audience=audience)
+    return TokenGuard(
+        issuer=issuer,
+        audience=audience,
+        redis_url=redis_url,
+        redis_prefix=os.environ["REDIS_PREFIX"],
+        deny_key=os.environ["DENY_LIST_KEY"],
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

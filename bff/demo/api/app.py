@@ -16,7 +16,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
 from bff.demo.api.items import ItemsFull, ItemStore
-from bff.demo.api.tokens import KeysUnavailable, TokenInvalid, TokenValidator
+from bff.resource_server import TokenGuard
 
 MAX_SLOW_SECONDS = 60.0
 MAX_DOWNLOAD_BYTES = 16 * 1024**3
@@ -44,14 +44,17 @@ SHOWN_HEADERS = (
 )
 
 
-def create_app(validator: TokenValidator) -> Flask:
-    """Return the API as a Flask application that accepts what *validator* accepts."""
+def create_app(guard: TokenGuard) -> Flask:
+    """Return the API as a Flask application that lets in whom *guard* lets in."""
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
     @app.before_request
-    def authenticate() -> None:
-        g.claims = validator.validate(_bearer_token())
+    def authenticate() -> Response | None:
+        refused = guard.refusal()
+        if refused is None:
+            g.claims = guard.claims
+        return refused
 
     _add_error_answers(app)
     _add_items(app, ItemStore())
@@ -63,18 +66,6 @@ def create_app(validator: TokenValidator) -> Flask:
     return app
 
 
-def _bearer_token() -> str:
-    """Return the token from the request (RFC 6750, section 2.1; the header only).
-
-    Raises:
-        TokenInvalid: There is none; its text is empty then (RFC 6750, section 3.1).
-    """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise TokenInvalid("")
-    return token.strip()
-
-
 def _problem(status: int, code: str, detail: str) -> Response:
     """Return an RFC 9457 answer."""
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail}
@@ -82,25 +73,6 @@ def _problem(status: int, code: str, detail: str) -> Response:
 
 
 def _add_error_answers(app: Flask) -> None:
-    @app.errorhandler(TokenInvalid)
-    def token_invalid(error: TokenInvalid) -> Response:
-        challenge = 'Bearer realm="demo-api"'
-        if str(error):
-            description = str(error).replace("\\", "").replace('"', "'")
-            challenge += f', error="invalid_token", error_description="{description}"'
-        code, detail = (
-            ("invalid_token", str(error)) if str(error) else ("token_missing", "No token.")
-        )
-        response = _problem(401, code, detail)
-        response.headers["WWW-Authenticate"] = challenge
-        return response
-
-    @app.errorhandler(KeysUnavailable)
-    def keys_unavailable(error: KeysUnavailable) -> Response:
-        response = _problem(503, "keys_unavailable", str(error))
-        response.headers["Retry-After"] = "2"
-        return response
-
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500

@@ -5,6 +5,7 @@ Every request needs the header `X-Control-Key`. What can be asked is in the tabl
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, jsonify, request
@@ -58,6 +59,7 @@ def _routes(
         ("POST", "/authorize", panel.forge_authorizations),
         ("POST", "/discovery", panel.change_discovery),
         ("POST", "/clock", panel.put_clock_ahead),
+        ("POST", "/lifetimes", panel.change_lifetimes),
     ]
 
 
@@ -149,6 +151,12 @@ class _Panel:
     def put_clock_ahead(self) -> Response:
         """Add to the provider's clock, for what would need waiting (overlap, lifetimes)."""
         self._state.clock_ahead_seconds += float(_body()["advance_seconds"])
+        return _done()
+
+    def change_lifetimes(self) -> Response:
+        """Give the access tokens that are issued from now on another lifetime."""
+        seconds = int(_body()["access_token_seconds"])
+        self._state.settings = replace(self._state.settings, access_token_seconds=seconds)
         return _done()
 
 

@@ -1,0 +1,69 @@
+"""How is an access token sent to a protected resource, and how is it refused there?
+
+Source: RFC 6750, sections 2.1 (the header; never a form field or a query) and 3 (the challenge).
+"""
+
+from __future__ import annotations
+
+import re
+
+from bff.errors import BFFError
+
+TOKEN_MAX_CHARACTERS = 16 * 1024
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+
+class TokenMissing(BFFError):
+    """The request carries no access token."""
+
+    status, code = 401, "token_missing"
+    message = "An access token is needed."
+    hint = "Send it in the Authorization header, as Bearer."
+
+
+class TokenInvalid(BFFError):
+    """The access token is forged, expired, meant for others, or dead. Callers aren't told which."""
+
+    status, code = 401, "invalid_token"
+    message = "The access token is not valid."
+    hint = "Get a new one."
+
+
+class ScopeMissing(BFFError):
+    """The token is alive, but doesn't allow this; what is needed is in `.scope`."""
+
+    status, code = 403, "insufficient_scope"
+    message = "The access token does not allow this."
+    hint = "Get one with the scope that is named in WWW-Authenticate."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__("a scope is missing")
+        self.scope = scope
+
+
+def bearer_token(authorization: str | None) -> str:
+    """The token in an `Authorization` header.
+
+    Raises:
+        TokenMissing: No header, another scheme, or no token in it.
+        TokenInvalid: What follows `Bearer` can't be a token, or there are several.
+    """
+    scheme, _, token = (authorization or "").partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise TokenMissing
+    if len(token) > TOKEN_MAX_CHARACTERS or not _TOKEN.fullmatch(token):
+        raise TokenInvalid("not of a token's form")
+    return token
+
+
+def challenge(error: BFFError, realm: str) -> str | None:
+    """The `WWW-Authenticate` that goes with a refusal; None if *error* is none."""
+    if isinstance(error, TokenMissing):
+        # Who sent no token is told no error (RFC 6750, 3.1).
+        return f'Bearer realm="{realm}"'
+    if isinstance(error, ScopeMissing):
+        return f'Bearer realm="{realm}", error="{error.code}", scope="{error.scope}"'
+    if isinstance(error, TokenInvalid):
+        return f'Bearer realm="{realm}", error="{error.code}"'
+    return None

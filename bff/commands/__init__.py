@@ -1,0 +1,1 @@
+"""What do the commands for the person on call do?"""

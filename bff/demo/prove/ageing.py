@@ -1,0 +1,67 @@
+"""How does the proof get a session whose access token is about to be renewed, and still lives?
+
+The BFF renews in the last fifth of a token's life, so somebody has to wait for it. These sessions
+begin first of all, and are used when their time has come.
+"""
+
+from __future__ import annotations
+
+import time
+
+from bff.demo.prove.conditions import NORMAL_SECONDS
+from bff.demo.prove.installation import Installation
+from bff.demo.prove.rows import Finding, ProofFailed, Section
+from bff.demo.prove.thief import Thief, signed_in
+from bff.demo.prove.ways import spa
+
+LIFETIME_SECONDS = 40
+RENEWED_FROM_SECONDS = LIFETIME_SECONDS * 4 / 5 + 0.5
+TOO_LATE_SECONDS = LIFETIME_SECONDS - 4
+
+
+class Ageing:
+    """A robbed session on its way into the last fifth of its access token's life."""
+
+    def __init__(self, world: Installation) -> None:
+        """Begin it now; `due` waits for it."""
+        self._world = world
+        self._begin()
+
+    def _begin(self) -> None:
+        self._world.control("POST", "lifetimes", access_token_seconds=LIFETIME_SECONDS)
+        try:
+            self._thief = signed_in(self._world)
+        finally:
+            self._world.control("POST", "lifetimes", access_token_seconds=NORMAL_SECONDS)
+        self._began_at = time.monotonic()
+
+    def due(self, world: Installation) -> Thief:
+        """Wait until the next request renews the token; begin anew if that moment is over."""
+        if self._age() > TOO_LATE_SECONDS:
+            self._begin()
+        time.sleep(max(0.0, RENEWED_FROM_SECONDS - self._age()))
+        return self._thief
+
+    def _age(self) -> float:
+        return time.monotonic() - self._began_at
+
+
+def replaced_token(world: Installation, section: Section, thief: Thief) -> None:
+    """A refresh replaces the access token a moment before the logout; both are alive till then."""
+    thief.browser.fetch("GET", "/api/items")
+    if len(thief.access_tokens()) != 2:
+        raise ProofFailed("the access token wasn't replaced, or is dead by itself already")
+    spa(world, thief)
+    section.ended_now()
+    section.attack(
+        "two", "are both access tokens still within their life?", "2",
+        lambda: _two(thief),
+    )  # fmt: skip
+    thief.try_access_token(section)
+    thief.try_cookie(section)
+    thief.try_refresh_token(section)
+
+
+def _two(thief: Thief) -> Finding:
+    count = len(thief.access_tokens())
+    return Finding(str(count), held=count == 2)

@@ -1,0 +1,176 @@
+"""How does the proof behave as a browser does?
+
+It keeps cookies, sends Fetch Metadata, goes through the provider's form, and can ask every replica.
+A thief's requests are made here, too: the same fields, and the cookie that was copied.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from bff.demo.prove.rows import ProofFailed
+
+TIMEOUT_SECONDS = 20
+ROUNDS_AT_PROVIDER = 3
+FETCH = {
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Dest": "empty",
+    "X-CSRF": "1",
+}
+NAVIGATION = {
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+    "Accept": "text/html",
+}
+FROM_ANOTHER_SITE = NAVIGATION | {"Sec-Fetch-Site": "cross-site"}
+
+
+def cookie_name(url: str) -> str:
+    """What the session cookie is called there."""
+    return "__Host-Http-session" if url.startswith("https://") else "session"
+
+
+def send(method: str, url: str, cookie: str | None = None, **options: Any) -> requests.Response:
+    """One request on a connection of its own, with a session cookie or without."""
+    with requests.Session() as session:
+        # Neither a proxy nor a netrc of the user's is asked.
+        session.trust_env = False
+        headers = options.pop("headers", {})
+        if cookie is not None:
+            headers = headers | {"Cookie": f"{cookie_name(url)}={cookie}"}
+        options.setdefault("timeout", TIMEOUT_SECONDS)
+        return session.request(method, url, headers=headers, allow_redirects=False, **options)
+
+
+def sets_session(answer: requests.Response) -> bool:
+    """Whether an answer gives the browser a session cookie (clearing one is something else)."""
+    return any(c.value and c.name == cookie_name(answer.url) for c in answer.cookies)
+
+
+class Browser:
+    """One browser of one user."""
+
+    def __init__(self, replica_urls: Sequence[str], email: str, password: str) -> None:
+        """A browser without cookies.
+
+        Args:
+            replica_urls: Whom it may ask; the first one unless it is said otherwise.
+            email: The user's name at the provider.
+            password: The user's password there.
+        """
+        self.urls = replica_urls
+        self.email, self._password = email, password
+        self.here, self.at_provider = requests.Session(), requests.Session()
+        self.here.trust_env = self.at_provider.trust_env = False
+
+    def close(self) -> None:
+        """Close its connections."""
+        self.here.close()
+        self.at_provider.close()
+
+    @property
+    def cookie(self) -> str:
+        """The value of its session cookie.
+
+        Raises:
+            ProofFailed: It has none.
+        """
+        for cookie in self.here.cookies:
+            if cookie.name == cookie_name(self.urls[0]) and cookie.value:
+                return cookie.value
+        raise ProofFailed("the browser has no session cookie")
+
+    def fetch(self, method: str, path: str, replica: int = 0, **options: Any) -> requests.Response:
+        """What the SPA's script does."""
+        return self._request(method, self.urls[replica] + path, FETCH, **options)
+
+    def open(
+        self, path: str, replica: int = 0, fields: dict[str, str] = NAVIGATION
+    ) -> requests.Response:
+        """Open an address; redirects are not followed."""
+        return self._request("GET", self.urls[replica] + path, fields)
+
+    def submit(self, page: requests.Response, **fields: str) -> requests.Response:
+        """Fill in the first form of *page* and send it."""
+        jar = self.here if page.url.startswith(tuple(self.urls)) else self.at_provider
+        action = urljoin(page.url, html.unescape(_form_action(page.text)))
+        return jar.post(
+            action,
+            data=_hidden_fields(page.text) | fields,
+            headers=NAVIGATION,
+            allow_redirects=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def sign_in(self, replica: int = 0) -> None:
+        """The whole sign-in, with the password.
+
+        Raises:
+            ProofFailed: It doesn't lead to a session.
+        """
+        location = self.begin(replica)
+        for _ in range(ROUNDS_AT_PROVIDER):
+            answer = self.come_back(self.through_provider(location), replica)
+            if answer.status_code == 303 and sets_session(answer):
+                return
+            # After an end of all sessions the BFF sends the browser to the provider once more.
+            location = answer.headers.get("Location", "")
+            if not location.startswith("http"):
+                break
+        raise ProofFailed(f"the sign-in was answered {answer.status_code}: {answer.text[:200]}")
+
+    def begin(self, replica: int = 0) -> str:
+        """Begin a sign-in; the address of the provider."""
+        answer = self.open("/auth/login", replica)
+        if answer.status_code != 302:
+            raise ProofFailed(f"/auth/login was answered {answer.status_code}")
+        return answer.headers["Location"]
+
+    def at_authorize(self, location: str) -> requests.Response:
+        """Open the provider's page: a form (200), or a redirect for who is signed in there."""
+        return self.at_provider.get(location, allow_redirects=False, timeout=TIMEOUT_SECONDS)
+
+    def through_provider(self, location: str) -> str:
+        """Go through the provider, with the password if it asks; where it redirects to."""
+        answer = self.at_authorize(location)
+        if answer.status_code == 200:
+            answer = self.submit(answer, username=self.email, password=self._password)
+        if answer.status_code not in (302, 303):
+            raise ProofFailed(f"the provider answered {answer.status_code}")
+        return answer.headers["Location"]
+
+    def come_back(self, location: str, replica: int = 0) -> requests.Response:
+        """Follow the provider's redirect, as a browser does: a Strict cookie stays behind."""
+        parts = urlsplit(location)
+        name = cookie_name(self.urls[0])
+        kept = {c.name: c.value or "" for c in self.here.cookies if c.name != name}
+        url = f"{self.urls[replica]}{parts.path}?{parts.query}"
+        answer = send("GET", url, headers=FROM_ANOTHER_SITE, cookies=kept)
+        self.here.cookies.update(answer.cookies)
+        return answer
+
+    def _request(
+        self, method: str, url: str, fields: dict[str, str], **options: Any
+    ) -> requests.Response:
+        options.setdefault("timeout", TIMEOUT_SECONDS)
+        return self.here.request(method, url, headers=fields, allow_redirects=False, **options)
+
+
+def _form_action(page: str) -> str:
+    found = re.search(r'<form[^>]*\saction="([^"]*)"', page)
+    if not found:
+        raise ProofFailed("the page has no form")
+    return found[1]
+
+
+def _hidden_fields(page: str) -> dict[str, str]:
+    pattern = r'<input type="hidden" name="([^"]+)" value="([^"]*)"'
+    return {name: html.unescape(value) for name, value in re.findall(pattern, page)}

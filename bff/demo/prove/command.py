@@ -1,0 +1,130 @@
+"""How is the proof asked for? `python -m bff prove`, here or against a running deployment."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from bff.demo.child import ChildFailed
+from bff.demo.prove import remote, report
+from bff.demo.prove.installation import Installation
+from bff.demo.prove.rows import Table
+from bff.demo.prove.scenarios import IDS, run_some
+from bff.demo.redis import NoRedis
+
+BROKEN = 1
+CAN_NOT_START = 2
+INTERRUPTED = 130
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    replica_environment: Mapping[str, str] | None = None,
+) -> int:
+    """Run the proof.
+
+    Args:
+        arguments: What follows `python -m bff prove`.
+        replica_environment: More variables for the BFF processes; the proof's own tests start
+            broken builds with them.
+
+    Returns:
+        0 if every row that was run held; 1 if one is broken; 2 if it could not be started.
+    """
+    options = _parser().parse_args(arguments)
+    _check(options)
+    # So that what was started is stopped in order.
+    signal.signal(signal.SIGTERM, _interrupt)
+    printer = report.Printer()
+    table = Table(printer.row if not options.json else lambda row: None)
+    try:
+        if not options.json:
+            printer.head(_subject(options))
+        _run(options, table, replica_environment or {})
+    except (ChildFailed, NoRedis) as error:
+        print(error, file=sys.stderr)
+        return CAN_NOT_START
+    except KeyboardInterrupt:
+        print("Stopped. Nothing is left running.", file=sys.stderr)
+        return INTERRUPTED
+    print(report.as_json(table.rows) if options.json else f"\n{report.summary(table.rows)}")
+    return 0 if table.held else BROKEN
+
+
+def _run(options: argparse.Namespace, table: Table, replica_environment: Mapping[str, str]) -> None:
+    if options.url is None:
+        with Installation(options.replicas, replica_environment) as world:
+            run_some(world, table, options.only)
+        return
+    deployment = remote.Deployment(
+        url=options.url.rstrip("/"),
+        cookie=options.cookie,
+        api_path=options.api_path,
+        tries=options.tries,
+        access_token=options.access_token,
+        api_url=options.api_url,
+    )
+    remote.run(deployment, table)
+
+
+def _check(options: argparse.Namespace) -> None:
+    if (options.url is None) != (options.cookie is None):
+        _parser().error("--url and --cookie go together")
+    if (options.access_token is None) != (options.api_url is None):
+        _parser().error("--access-token and --api-url go together")
+
+
+def _subject(options: argparse.Namespace) -> str:
+    where = options.url or f"{options.replicas} replicas on this machine"
+    return f"Does a logout hold? {where}."
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bff prove",
+        description="Tries after each kind of logout whether anything that was copied still works. "
+        "Without --url, everything is started on this machine.",
+        epilog="Values that others on this machine must not see can stand in a file, one argument "
+        "on each line: python -m bff prove @file",
+        fromfile_prefix_chars="@",
+    )
+    add = parser.add_argument
+    add("--replicas", type=_positive, default=3, help="BFF processes to start (%(default)s)")
+    add(
+        "--only",
+        type=_scenarios,
+        default=IDS,
+        metavar="A,B",
+        help=f"run only these sections: {', '.join(IDS)}",
+    )
+    add("--json", action="store_true", help="print JSON and nothing else")
+    there = parser.add_argument_group("a running deployment")
+    add = there.add_argument
+    add("--url", help="where browsers find it, such as https://app.example.com")
+    add("--cookie", help="the session cookie's value after a sign-in; it is signed out")
+    add("--api-path", default="/items", help="a GET under /api that works (%(default)s)")
+    add("--tries", type=_positive, default=20, help="attempts of each attack (%(default)s)")
+    add("--access-token", help="one of that session, to try at the API itself")
+    add("--api-url", help="where that token works without the BFF")
+    return parser
+
+
+def _scenarios(text: str) -> tuple[str, ...]:
+    chosen = tuple(text.split(","))
+    if unknown := set(chosen) - set(IDS):
+        raise argparse.ArgumentTypeError(f"there is no section {', '.join(sorted(unknown))}")
+    return chosen
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number

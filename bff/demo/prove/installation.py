@@ -1,0 +1,241 @@
+"""What is attacked on this machine? A Redis, the provider, the API and several BFF processes.
+
+Each is a process of its own and the BFF is started as in production; all replicas have the same
+`APP_BASE_URL`, as behind a load balancer, and a port of their own, so that the proof chooses which
+one it asks. They are stopped and killed here, too.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+
+from bff.demo.child import Child, ChildFailed
+from bff.demo.guardian import Guardian
+from bff.demo.launch import AUDIENCE, CLIENT_ID, LOOPBACK, program_environment
+from bff.demo.prove.browser import Browser, send
+from bff.demo.redis import EmbeddedRedis, first_source, free_port
+
+START_SECONDS = 60.0
+POLL_SECONDS = 0.02
+PROVIDER_TIMEOUT_SECONDS = 3
+ACCESS_TOKEN_SECONDS = 300
+USERS = 60
+PASSWORD = "demo"  # noqa: S105 - of users who exist only while the proof runs
+
+
+class Installation:
+    """Everything, started at the entry of a `with` block and gone after it.
+
+    Args:
+        replicas: How many BFF processes.
+        replica_environment: More variables for each of them.
+    """
+
+    def __init__(self, replicas: int, replica_environment: Mapping[str, str]) -> None:
+        self._stack = ExitStack()
+        self._more = dict(replica_environment)
+        self._users = iter(range(USERS))
+        self._extra: Child | None = None
+        self.client_secret = secrets.token_urlsafe(32)
+        self.admin_key = secrets.token_urlsafe(32)
+        self.log_stream_key = secrets.token_urlsafe(32)
+        self.introspection_secret = secrets.token_urlsafe(32)
+        self.ports = [free_port() for _ in range(replicas)]
+        self.base_url = f"http://localhost:{self.ports[0]}"
+        self.urls = [f"http://localhost:{port}" for port in self.ports]
+        self._api_port = free_port()
+        self.api_url = f"http://{LOOPBACK}:{self._api_port}"
+
+    def __enter__(self) -> Installation:
+        with self._stack:
+            self._guardian = Guardian()
+            self._stack.callback(self._guardian.close)
+            self.folder = Path(tempfile.mkdtemp(prefix="bff-proof-"))
+            self._guardian.watch_folder(self.folder)
+            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self._start_all()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    # ------------------------------------------------------------ starting
+    def _start_all(self) -> None:
+        self.redis = EmbeddedRedis(first_source(), self._guardian)
+        self._stack.callback(self.redis.stop)
+        self.redis.start()
+        self.provider = self._start("The provider", self._provider_command(), {})
+        ready = self.provider.wait_ready(START_SECONDS)
+        self.issuer: str = ready["issuer"]
+        self._control_key: str = ready["control_key"]
+        api = self._start("The API", self._api_command(), self._api_settings())
+        self.replicas = [self._replica(port) for port in self.ports]
+        api.wait_ready(START_SECONDS)
+        for url, replica in zip(self.urls, self.replicas, strict=True):
+            self._await_ready(url, replica)
+
+    def _start(self, name: str, command: list[str], settings: Mapping[str, str]) -> Child:
+        child = Child(
+            name,
+            [sys.executable, "-m", *command],
+            env=program_environment() | dict(settings),
+            cwd=self.folder,
+            guardian=self._guardian,
+        )
+        self._stack.callback(_end, child)
+        child.start()
+        return child
+
+    def _provider_command(self) -> list[str]:
+        client = {
+            "client_id": CLIENT_ID,
+            "client_secret": self.client_secret,
+            "redirect_uris": [f"{self.base_url}/auth/callback"],
+            "post_logout_redirect_uris": [f"{self.base_url}/auth/logged-out"],
+            "backchannel_logout_uri": f"{self.urls[-1]}/auth/backchannel-logout",
+        }
+        users = [
+            {"email": _email(n), "password": PASSWORD, "sub": f"auth0|proof-{n}", "name": f"No {n}"}
+            for n in range(USERS)
+        ]
+        config = self.folder / "provider.json"
+        settings = {
+            "port": 0,
+            "clients": [client],
+            "users": users,
+            "audiences": [AUDIENCE],
+            "access_token_seconds": ACCESS_TOKEN_SECONDS,
+        }
+        config.write_text(json.dumps(settings))
+        return ["bff.demo.provider", "--config", str(config)]
+
+    def _api_command(self) -> list[str]:
+        address = ["--host", LOOPBACK, "--port", str(self._api_port)]
+        return ["bff.demo.api", *address, "--issuer", self.issuer, "--audience", AUDIENCE]
+
+    def _api_settings(self) -> dict[str, str]:
+        key = self.command("deny-list-key").strip()
+        return {"REDIS_URL": self.redis.url, "REDIS_PREFIX": "proof", "DENY_LIST_KEY": key}
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "OIDC_ISSUER": self.issuer,
+            "AUTH0_CLIENT_ID": CLIENT_ID,
+            "AUTH0_CLIENT_SECRET": self.client_secret,
+            "AUTH0_AUDIENCE": AUDIENCE,
+            # Derived from what this process knows, so that every start has the same one.
+            "AUTH0_SECRET": f"sealing {self.client_secret}",
+            "APP_BASE_URL": self.base_url,
+            "BFF_API_URL": self.api_url,
+            "BFF_REDIS_PREFIX": "proof",
+            "BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
+            "BFF_ADMIN_KEY": self.admin_key,
+            "BFF_LOG_STREAM_KEY": self.log_stream_key,
+            "BFF_INTROSPECTION_CLIENTS": f"proof:{self.introspection_secret}",
+            "REDIS_URL": self.redis.url,
+        } | self._more
+
+    def _replica(self, port: int, **settings: str) -> Child:
+        command = ["bff", "serve", "--port", str(port), "--grace-seconds", "2"]
+        return self._start(f"The BFF on port {port}", command, self._settings() | settings)
+
+    def _await_ready(self, url: str, replica: Child) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not _is_ready(url):
+            if not replica.running or time.monotonic() > end:
+                raise replica.failure(f"wasn't ready within {START_SECONDS:g} s")
+            time.sleep(POLL_SECONDS)
+
+    # ------------------------------------------------------------ what scenarios do with it
+    def browser(self) -> Browser:
+        """A browser of a user who has no other one yet."""
+        return self._browser(_email(next(self._users)))
+
+    def another_browser(self, of: Browser) -> Browser:
+        """One more browser of the same user."""
+        return self._browser(of.email)
+
+    def _browser(self, email: str) -> Browser:
+        browser = Browser(self.urls, email, PASSWORD)
+        self._stack.callback(browser.close)
+        return browser
+
+    def short_lived_replica(self, idle_seconds: int) -> str:
+        """One more replica, whose sign-ins end after *idle_seconds*; its address."""
+        port = free_port()
+        url = f"http://localhost:{port}"
+        self._extra = self._replica(port, BFF_SESSION_IDLE_SECONDS=str(idle_seconds))
+        self._await_ready(url, self._extra)
+        return url
+
+    def drop_short_lived_replica(self) -> None:
+        """It was there for its sign-in only."""
+        if self._extra is not None:
+            self._extra.kill()
+
+    def restart_replica(self, number: int) -> None:
+        """Start a replica that was killed."""
+        self.replicas[number] = self._replica(self.ports[number])
+        self._await_ready(self.urls[number], self.replicas[number])
+
+    def control(self, method: str, path: str, **body: Any) -> Any:
+        """Give the provider an order, or ask for its own list; see bff/demo/provider/control.py."""
+        options: dict[str, Any] = {"json": body} if method == "POST" else {}
+        headers = {"X-Control-Key": self._control_key}
+        answer = send(method, f"{self.issuer}_control/{path}", headers=headers, **options)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def issued(self) -> list[dict[str, Any]]:
+        """Every token that the provider ever issued, with its state now."""
+        return list(self.control("GET", "tokens"))
+
+    def command(self, *words: str) -> str:
+        """What `python -m bff <words>` prints, with the settings of a replica."""
+        done = subprocess.run(
+            [sys.executable, "-m", "bff", *words],
+            env=program_environment() | self._settings(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+        )
+        return done.stdout
+
+
+def _email(number: int) -> str:
+    return f"user{number}@example.com"
+
+
+def _end(child: Child) -> None:
+    if child.started:
+        # A paused one would not hear the request to stop.
+        with suppress(ChildFailed):
+            child.resume()
+        child.stop()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return send("GET", f"{url}/readyz", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False

@@ -1,0 +1,154 @@
+"""What comes of an attack, and when does it count as held off?
+
+An attack is an attempt that can be repeated. Where the promise is "at once", the first attempt
+decides; where it is "within so many seconds", it is repeated until it fails or the time is over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import requests
+
+from bff.demo.child import ChildFailed
+
+POLL_SECONDS = 0.05
+
+Outcome = Literal["held", "broken", "not run"]
+
+
+class ProofFailed(Exception):
+    """What has to work before an attack means anything doesn't."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one attempt came to."""
+
+    got: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table."""
+
+    id: str
+    """Stable, such as `link/cookie-api`."""
+    section: str
+    attack: str
+    expected: str
+    got: str
+    milliseconds: float | None
+    """From the end's answer until the attempt that decided."""
+    outcome: Outcome
+
+
+class Table:
+    """The rows so far.
+
+    Args:
+        show: Called with each row as it comes.
+    """
+
+    def __init__(self, show: Callable[[Row], None]) -> None:
+        self.rows: list[Row] = []
+        self._show = show
+
+    @property
+    def held(self) -> bool:
+        """Whether no row is broken."""
+        return all(row.outcome != "broken" for row in self.rows)
+
+    def add(self, row: Row) -> None:
+        """Take a row."""
+        self.rows.append(row)
+        self._show(row)
+
+
+class Section:
+    """The rows of one scenario.
+
+    `ended_at` (monotonic) is when the end was answered; what the rows count from.
+    """
+
+    def __init__(self, table: Table, id: str, title: str) -> None:
+        self.id = id
+        self.title = title
+        self.ended_at = time.monotonic()
+        self._table = table
+
+    def ended_now(self) -> None:
+        """The end was answered just now."""
+        self.ended_at = time.monotonic()
+
+    def later(self, when: str) -> Section:
+        """The same scenario at a later point, counting from the same instant."""
+        section = Section(self._table, f"{self.id}-later", f"{self.title}: {when}")
+        section.ended_at = self.ended_at
+        return section
+
+    def attack(
+        self,
+        id: str,
+        attack: str,
+        expected: str,
+        attempt: Callable[[], Finding],
+        *,
+        within_seconds: float = 0,
+    ) -> None:
+        """Try, and write down what came of it.
+
+        Args:
+            id: Names the row within its section.
+            attack: What is tried, in plain words.
+            expected: What has to come of it.
+            attempt: Tries once.
+            within_seconds: It has to hold so soon after the end's answer; 0: at the first attempt.
+        """
+        finding = _tried(attempt)
+        while not finding.held and time.monotonic() - self.ended_at < within_seconds:
+            time.sleep(POLL_SECONDS)
+            finding = _tried(attempt)
+        took = (time.monotonic() - self.ended_at) * 1000
+        self._add(id, attack, expected, finding.got, took, "held" if finding.held else "broken")
+
+    def failed(self, error: Exception) -> None:
+        """The scenario couldn't be carried out, which proves nothing and so counts as broken."""
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        self._add("prepare", "carry out the scenario", "works", text, None, "broken")
+
+    def not_run(self, why: str) -> None:
+        """The scenario can't be tried here."""
+        self._add("all", "everything in this section", "see docs/logout.md", why, None, "not run")
+
+    def _add(
+        self,
+        id: str,
+        attack: str,
+        expected: str,
+        got: str,
+        milliseconds: float | None,
+        outcome: Outcome,
+    ) -> None:
+        row = Row(
+            id=f"{self.id}/{id}",
+            section=self.title,
+            attack=attack,
+            expected=expected,
+            got=got,
+            milliseconds=milliseconds,
+            outcome=outcome,
+        )
+        self._table.add(row)
+
+
+def _tried(attempt: Callable[[], Finding]) -> Finding:
+    try:
+        return attempt()
+    except (requests.RequestException, ChildFailed, ProofFailed) as error:
+        # No answer is not a refusal.
+        return Finding(f"no answer ({type(error).__name__})", held=False)

@@ -1,0 +1,112 @@
+"""What is tried, in which order?
+
+Every scenario begins with a user who signs in and is robbed, and ends with everything being tried
+again. Those whose access token has to grow old are prepared before all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import requests
+
+from bff.demo.child import ChildFailed
+from bff.demo.prove import after_end, ageing, conditions, ways
+from bff.demo.prove.installation import Installation
+from bff.demo.prove.rows import ProofFailed, Section, Table
+from bff.demo.prove.thief import Thief, signed_in
+
+Prepare = Callable[[Installation], Thief]
+Run = Callable[[Installation, Section, Thief], None]
+WITHIN_A_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One way of ending a session, or one thing that comes in the way of it."""
+
+    id: str
+    title: str
+    run: Run
+    prepare: Prepare = signed_in
+    ages: bool = False
+    """Its session has to be prepared long before."""
+
+
+def ended_by(end: Callable[[Installation, Thief], None]) -> Run:
+    """A scenario that consists of the end alone."""
+
+    def run(world: Installation, section: Section, thief: Thief) -> None:
+        end(world, thief)
+        section.ended_now()
+        thief.try_everything(section)
+
+    return run
+
+
+def timed_out(world: Installation, section: Section, thief: Thief) -> None:
+    """Nobody asks for this end, so the tokens have a minute."""
+    ways.timed_out(world, thief)
+    section.ended_now()
+    thief.try_cookie(section)
+    thief.try_access_token(section, within_seconds=WITHIN_A_MINUTE)
+    thief.try_refresh_token(section, within_seconds=WITHIN_A_MINUTE)
+
+
+SCENARIOS = (
+    Scenario("spa", "Signed out by the SPA", ended_by(ways.spa)),
+    Scenario("link", "Signed out by a link", ended_by(ways.link)),
+    Scenario("form", "Signed out by the page that asks first", ended_by(ways.form)),
+    Scenario("other-device", "Signed out on another device", ended_by(ways.other_device)),
+    Scenario(
+        "backchannel-sid", "Back-channel logout of one session", ended_by(ways.backchannel_sid)
+    ),
+    Scenario("backchannel-sub", "Back-channel logout of a user", ended_by(ways.backchannel_sub)),
+    Scenario("admin-one", "Ended by an administrator: one session", ended_by(ways.admin_one)),
+    Scenario("admin-user", "Ended by an administrator: a user", ended_by(ways.admin)),
+    Scenario("global", "Global Token Revocation", ended_by(ways.global_token_revocation)),
+    Scenario(
+        "log-logout", "Auth0 log stream: logged out there", ended_by(ways.log_stream_logout)
+    ),
+    Scenario(
+        "log-password", "Auth0 log stream: password changed", ended_by(ways.log_stream_password)
+    ),
+    Scenario("timed-out", "Timed out", timed_out, ways.robbed_on_a_short_lived_replica),
+    Scenario("old-sign-in", "After all sessions of a user ended", after_end.old_sign_ins),
+    Scenario("in-flight", "With a request in flight", conditions.request_in_flight),
+    Scenario("stream", "With an event stream open", conditions.stream_open),
+    Scenario(
+        "refresh-refused", "The provider refuses the refresh",
+        ended_by(ways.refresh_refused), ages=True,
+    ),
+    Scenario(
+        "replaced", "Signed out a moment after a refresh", ageing.replaced_token, ages=True
+    ),
+    Scenario(
+        "refresh", "With a refresh in flight",
+        conditions.refresh_in_flight, conditions.robbed_with_a_short_token,
+    ),
+    Scenario("provider-down", "With the provider down", conditions.provider_down),
+    Scenario("provider-503", "With the provider failing", conditions.provider_failing),
+    Scenario("redis-away", "With Redis down during the logout", conditions.redis_away),
+    Scenario("redis-restarted", "With Redis restarted after it", conditions.redis_restarted),
+    Scenario("killed", "With the process killed in the middle", conditions.process_killed),
+    Scenario("everyone", "Ended by an administrator: everyone", ended_by(ways.admin_everyone)),
+)  # fmt: skip
+"""The last one ends all sessions, so it comes last."""
+
+IDS = tuple(scenario.id for scenario in SCENARIOS)
+
+
+def run_some(world: Installation, table: Table, only: Collection[str]) -> None:
+    """Run the scenarios with these ids; one that can't be carried out is a broken row."""
+    chosen = [scenario for scenario in SCENARIOS if scenario.id in only]
+    early = {s.id: ageing.Ageing(world).due for s in chosen if s.ages}
+    for scenario in chosen:
+        section = Section(table, scenario.id, scenario.title)
+        try:
+            thief = early.get(scenario.id, scenario.prepare)(world)
+            scenario.run(world, section, thief)
+        except (ProofFailed, ChildFailed, requests.RequestException) as error:
+            section.failed(error)

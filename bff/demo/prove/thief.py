@@ -1,0 +1,176 @@
+"""What can somebody do who has copied everything: the cookie, the tokens?
+
+A thief copies after a sign-in, makes sure that the loot works, and tries all of it again after the
+end: the cookie at every replica, the access tokens at the API and in the two other ways in which an
+API can ask, the refresh tokens by the provider's own list.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+from bff.demo.prove.browser import FETCH, Browser, send, sets_session
+from bff.demo.prove.installation import Installation
+from bff.demo.prove.rows import Finding, ProofFailed, Section
+
+REFRESH_TOKEN_WITHIN_SECONDS = 10.0
+WORKS = {"200", "201", "API 200", "introspection active", "nginx 204"}
+TOKEN_REFUSED = ("API 401", "introspection inactive", "nginx 401")
+SPENT = ("revoked", "expired")
+"""States in the provider's list from which no refresh token comes back."""
+
+
+class Thief:
+    """Has what one sign-in of one browser brought."""
+
+    def __init__(self, world: Installation, browser: Browser) -> None:
+        """Copy everything; right after the sign-in, since it is the provider's newest."""
+        self.world = world
+        self.browser = browser
+        self.cookie = browser.cookie
+        newest = world.issued()[-1]
+        self._family_id: str = newest["family_id"]
+        self.sub: str = newest["sub"]
+        self.sid: str = newest["sid"]
+
+    def tokens(self, kind: str) -> list[dict[str, Any]]:
+        """What the provider has issued since to this sign-in, refreshes included."""
+        issued = self.world.issued()
+        return [t for t in issued if t["family_id"] == self._family_id and t["kind"] == kind]
+
+    def access_tokens(self) -> list[str]:
+        """Those that haven't expired by themselves: what is left to refuse."""
+        now = time.time()
+        return [t["value"] for t in self.tokens("access_token") if t["expires_at"] > now + 0.5]
+
+    def make_sure_it_works(self) -> None:
+        """Try the loot before the end; what never worked can't be refused afterwards.
+
+        Raises:
+            ProofFailed: Something is refused already.
+        """
+        tried = self._profile() + self._api() + self._bearer()
+        if not set(tried) <= WORKS or not {"API 200", "introspection active"} <= set(tried):
+            raise ProofFailed(f"before the end not everything worked: {_summary(tried)}")
+        if not any(t["state"] == "active" for t in self.tokens("refresh_token")):
+            raise ProofFailed("there is no living refresh token")
+
+    # ------------------------------------------------------------ attempts
+    def _profile(self) -> Counter[str]:
+        return self._everywhere(
+            lambda url: self._with_cookie("GET", url, "/auth/profile?slide=true")
+        )
+
+    def _api(self) -> Counter[str]:
+        return self._everywhere(
+            lambda url: self._with_cookie("GET", url, "/api/items"),
+            lambda url: self._with_cookie("POST", url, "/api/items", json={"title": "mine"}),
+        )
+
+    def _bearer(self) -> Counter[str]:
+        told = (judgements(self.world, token) for token in self.access_tokens())
+        return sum(told, Counter())
+
+    def _refreshing(self) -> Counter[str]:
+        return Counter(token["state"] for token in self.tokens("refresh_token"))
+
+    def _with_cookie(self, method: str, url: str, path: str, **options: Any) -> requests.Response:
+        return send(method, url + path, self.cookie, headers=FETCH, **options)
+
+    def _everywhere(self, *requests_: Callable[[str], requests.Response]) -> Counter[str]:
+        answers = [ask(url) for url in self.world.urls for ask in requests_]
+        return Counter(
+            f"{answer.status_code}{' with a session cookie' * sets_session(answer)}"
+            for answer in answers
+        )
+
+    # ------------------------------------------------------------ rows
+    def try_cookie(self, section: Section, *, within_seconds: float = 0) -> None:
+        """The rows about the copied cookie."""
+        when = _when(within_seconds)
+        replicas = f"at all {len(self.world.urls)} replicas"
+        section.attack(
+            "cookie-profile", f"the cookie on /auth/profile, {replicas}",
+            f"401 {when}", lambda: held(self._profile(), "401"), within_seconds=within_seconds,
+        )  # fmt: skip
+        section.attack(
+            "cookie-api", f"the cookie on /api, {replicas}",
+            f"401 {when}", lambda: held(self._api(), "401"), within_seconds=within_seconds,
+        )  # fmt: skip
+
+    def try_access_token(self, section: Section, *, within_seconds: float = 0) -> None:
+        """The row about the copied access tokens."""
+        section.attack(
+            "access-token",
+            "the access token: at the API, by introspection, by nginx",
+            f"refused {_when(within_seconds)}",
+            lambda: held(self._bearer(), *TOKEN_REFUSED),
+            within_seconds=within_seconds,
+        )
+
+    def try_refresh_token(
+        self, section: Section, *, within_seconds: float = REFRESH_TOKEN_WITHIN_SECONDS
+    ) -> None:
+        """The row about the refresh tokens."""
+        section.attack(
+            "refresh-token", "every refresh token, by the provider's own list",
+            f"revoked {_when(within_seconds)}", lambda: held(self._refreshing(), *SPENT),
+            within_seconds=within_seconds,
+        )  # fmt: skip
+
+    def try_everything(self, section: Section) -> None:
+        """All rows, each with the time that is promised for the usual case."""
+        self.try_cookie(section)
+        self.try_access_token(section)
+        self.try_refresh_token(section)
+
+
+def signed_in(world: Installation, browser: Browser | None = None) -> Thief:
+    """A user without other sessions signs in, and is robbed of what works.
+
+    Raises:
+        ProofFailed: It doesn't, so that the proof would prove nothing.
+    """
+    browser = browser or world.browser()
+    browser.sign_in()
+    thief = Thief(world, browser)
+    thief.make_sure_it_works()
+    return thief
+
+
+def judgements(world: Installation, token: str) -> Counter[str]:
+    """What the API says of a token, and introspection and nginx's check at every replica."""
+    bearer = {"Authorization": f"Bearer {token}"}
+    told = Counter([f"API {send('GET', f'{world.api_url}/items', headers=bearer).status_code}"])
+    client = ("proof", world.introspection_secret)
+    for url in world.urls:
+        asked = send("POST", f"{url}/auth/introspect", data={"token": token}, auth=client)
+        told[f"introspection {_introspected(asked)}"] += 1
+        checked = send("GET", f"{url}/auth/check-token", headers=bearer)
+        told[f"nginx {checked.status_code}"] += 1
+    return told
+
+
+def _introspected(answer: requests.Response) -> str:
+    if answer.status_code != 200:
+        return str(answer.status_code)
+    return "active" if answer.json().get("active") else "inactive"
+
+
+def held(told: Counter[str], *refusals: str) -> Finding:
+    """A finding: it held if something was tried, and nothing but these came of it."""
+    return Finding(_summary(told) or "nothing to try", bool(told) and set(told) <= set(refusals))
+
+
+def _summary(told: Counter[str]) -> str:
+    """How often each word was told: `401 ×5, 503 ×1`."""
+    return ", ".join(f"{word} ×{count}" for word, count in sorted(told.items()))
+
+
+def _when(within_seconds: float) -> str:
+    return f"within {within_seconds:g} s" if within_seconds else "at once"

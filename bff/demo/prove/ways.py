@@ -1,0 +1,152 @@
+"""In which ways can a session end?
+
+Each way ends the session of a robbed browser, and returns when the end was answered.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from bff.demo.prove.browser import FROM_ANOTHER_SITE, send
+from bff.demo.prove.installation import Installation
+from bff.demo.prove.rows import ProofFailed
+from bff.demo.prove.thief import Thief, signed_in
+
+IDLE_SECONDS = 4
+
+
+def spa(world: Installation, thief: Thief) -> None:
+    """The SPA's fetch."""
+    _expect(200, thief.browser.fetch("POST", "/auth/logout").status_code)
+
+
+def link(world: Installation, thief: Thief) -> None:
+    """A link in the application."""
+    _expect(303, thief.browser.open("/auth/logout").status_code)
+
+
+def form(world: Installation, thief: Thief) -> None:
+    """A link from elsewhere: the page that asks first, and its form."""
+    page = thief.browser.open("/auth/logout", fields=FROM_ANOTHER_SITE)
+    _expect(200, page.status_code)
+    _expect(303, thief.browser.submit(page).status_code)
+
+
+def backchannel_sid(world: Installation, thief: Thief) -> None:
+    """The provider's logout token for one session of its own."""
+    _backchannel(world, sid=thief.sid, sub=thief.sub)
+
+
+def backchannel_sub(world: Installation, thief: Thief) -> None:
+    """The provider's logout token for a user."""
+    _backchannel(world, sub=thief.sub)
+
+
+def _backchannel(world: Installation, **whom: str) -> None:
+    deliveries = world.control("POST", "backchannel", **whom)
+    _expect([200], [delivery["status"] for delivery in deliveries])
+
+
+def admin(world: Installation, thief: Thief) -> None:
+    """The admin API, all sessions of a user."""
+    end_user(world, thief.sub)
+
+
+def end_user(world: Installation, sub: str) -> None:
+    """End all sessions of a user by the admin API."""
+    _admin_end(world, sub=sub, reason="the proof")
+
+
+def admin_one(world: Installation, thief: Thief) -> None:
+    """The admin API, one session of a user."""
+    url = f"{world.urls[-1]}/admin/sessions"
+    listed = send("GET", url, params={"sub": thief.sub}, headers=_key(world)).json()["sessions"]
+    _expect(1, len(listed))
+    _admin_end(world, sub=thief.sub, id=listed[0]["id"])
+
+
+def admin_everyone(world: Installation, thief: Thief) -> None:
+    """The admin API, everybody's sessions."""
+    _admin_end(world, everyone=True)
+
+
+def _admin_end(world: Installation, **whom: Any) -> None:
+    url = f"{world.urls[-1]}/admin/sessions/end"
+    _expect(200, send("POST", url, json=whom, headers=_key(world)).status_code)
+
+
+def global_token_revocation(world: Installation, thief: Thief) -> None:
+    """Global Token Revocation, as an identity team's tooling asks for it."""
+    subject = {"format": "iss_sub", "iss": world.issuer, "sub": thief.sub}
+    url = f"{world.urls[-1]}/auth/global-token-revocation"
+    answer = send("POST", url, json={"sub_id": subject}, headers=_key(world))
+    _expect(204, answer.status_code)
+
+
+def _key(world: Installation) -> dict[str, str]:
+    return {"Authorization": f"Bearer {world.admin_key}"}
+
+
+def log_stream_logout(world: Installation, thief: Thief) -> None:
+    """Auth0's log says that the session at the provider ended."""
+    _log_event(world, "slo", user_id=thief.sub, details={"session_id": thief.sid})
+
+
+def log_stream_password(world: Installation, thief: Thief) -> None:
+    """Auth0's log says that the user changed the password."""
+    _log_event(world, "scp", user_id=thief.sub)
+
+
+def _log_event(world: Installation, kind: str, **data: Any) -> None:
+    # Its events are milliseconds old at best; one of the sign-in's own second is told apart.
+    time.sleep(1)
+    event = {
+        "log_id": secrets.token_hex(16),
+        "data": {"type": kind, "date": datetime.now(UTC).isoformat(), **data},
+    }
+    answer = send(
+        "POST",
+        f"{world.urls[-1]}/webhooks/auth0-logs",
+        json=[event],
+        headers={"Authorization": world.log_stream_key},
+    )
+    _expect(200, answer.status_code)
+
+
+def other_device(world: Installation, thief: Thief) -> None:
+    """The user's other browser, in the list of devices."""
+    other = world.another_browser(thief.browser)
+    other.sign_in(replica=len(world.urls) - 1)
+    listed = other.fetch("GET", "/auth/sessions").json()["sessions"]
+    robbed = [session["id"] for session in listed if not session["current"]]
+    _expect(1, len(robbed))
+    _expect(204, other.fetch("DELETE", f"/auth/sessions/{robbed[0]}").status_code)
+
+
+def refresh_refused(world: Installation, thief: Thief) -> None:
+    """The provider refuses to go on; the access token is in its last fifth."""
+    refusal = {"do": "status", "status": 403, "body": {"error": "invalid_grant"}}
+    world.control("POST", "orders", endpoint="token", grant_type="refresh_token", **refusal)
+    _expect(401, thief.browser.fetch("GET", "/api/items").status_code)
+
+
+def robbed_on_a_short_lived_replica(world: Installation) -> Thief:
+    """A session that ends soon if nobody uses it."""
+    url = world.short_lived_replica(IDLE_SECONDS)
+    browser = world.browser()
+    browser.urls = [url]
+    return signed_in(world, browser)
+
+
+def timed_out(world: Installation, thief: Thief) -> None:
+    """Nobody does anything until the idle time is over."""
+    world.drop_short_lived_replica()
+    time.sleep(IDLE_SECONDS)
+
+
+def _expect(wanted: object, got: object) -> None:
+    if got != wanted:
+        raise ProofFailed(f"the end itself was answered {got}, not {wanted}")

@@ -1,0 +1,107 @@
+"""How does an identity team's tooling end all sessions of a user? `/auth/global-token-revocation`.
+
+It names the user by a subject identifier (RFC 9493) in `sub_id`; in `subject`, as earlier drafts
+and Auth0's own endpoint have it, the same counts. Who may call is decided as for the admin API.
+Source: draft-parecki-oauth-global-token-revocation-05, sections 3.2 to 3.4.
+
+A user without a session here is answered like any other: whoever has no session now is still kept
+from coming in with an old sign-in, so the request has had its effect. 404 is for an issuer that
+isn't ours, none of whose users can be here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from bff import audit, machines
+from bff.config import Config
+from bff.errors import BFFError, NotFound, RequestRefused
+from bff.inbox import machine_answer
+from bff.machines import Admins
+from bff.model import Group
+from bff.revocation import Revocation
+
+PATH = "/auth/global-token-revocation"
+REASON = "global_token_revocation"
+VALUE_MAX_CHARACTERS = 320
+STATUSES = {"sub_id": 204, "subject": 200}
+"""What success is called: by the draft, and by Auth0."""
+MEMBERS = {"iss_sub": {"iss", "sub"}, "opaque": {"id"}, "email": {"email"}}
+"""What each format of a subject identifier consists of, besides `format`."""
+
+
+class UserNotFound(BFFError):
+    """The identifier names an issuer whose users can't be here."""
+
+    status, code = 404, "user_not_found"
+    message = "There is no such user."
+    hint = "The issuer must be the provider of this application."
+
+
+def create_blueprint(config: Config, admins: Admins, revocation: Revocation) -> Blueprint:
+    """The route, or what says 404 in its place if nobody is to use it."""
+    blueprint = Blueprint("global_revocation", __name__)
+    if not admins.configured:
+        blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
+        return blueprint
+    machines.protect(blueprint, admins.admit)
+
+    @blueprint.post(PATH)
+    def revoke() -> Response:
+        group: Group | None = None
+        try:
+            status, group = _read(machines.json_object(), config.issuer)
+            ended = revocation.end_group(group, REASON)
+        except BFFError as error:
+            _record(group, "failed" if error.status >= 500 else "refused", error.code)
+            raise
+        _record(group, "ok", f"ended {ended}")
+        return machine_answer(status, {} if status == 200 else None)
+
+    return blueprint
+
+
+def _off() -> Response:
+    raise NotFound
+
+
+def _read(asked: dict[str, Any], issuer: str) -> tuple[int, Group]:
+    """What success will be called, and whose sessions are meant."""
+    if len(asked) != 1 or not asked.keys() <= STATUSES.keys():
+        raise RequestRefused("exactly one of sub_id and subject is needed")
+    [(name, subject)] = asked.items()
+    return STATUSES[name], _group(_checked(subject), issuer)
+
+
+def _checked(subject: object) -> dict[str, str]:
+    """A subject identifier of a format that we know, with its members and no others."""
+    if not isinstance(subject, dict):
+        raise RequestRefused("a subject identifier is a JSON object")
+    form = subject.get("format")
+    members = MEMBERS.get(form) if isinstance(form, str) else None
+    if members is None or subject.keys() != {"format", *members}:
+        raise RequestRefused("unknown format, or members that don't belong to it")
+    return {name: machines.text_of(subject[name], VALUE_MAX_CHARACTERS) for name in subject}
+
+
+def _group(subject: dict[str, str], issuer: str) -> Group:
+    if subject["format"] == "email":
+        return Group.of_email(issuer, subject["email"])
+    if subject["format"] == "opaque":
+        return Group.of_user(issuer, subject["id"])
+    if subject["iss"] != issuer:
+        raise UserNotFound("another issuer")
+    return Group.of_user(issuer, subject["sub"])
+
+
+def _record(group: Group | None, outcome: audit.Outcome, result: str) -> None:
+    kind = group.kind if group else "nobody"
+    audit.record(
+        "admin_called",
+        outcome,
+        reason=f"global_token_revocation {kind}: {result}",
+        user=group.user if group else None,
+        caller=machines.caller(),
+    )

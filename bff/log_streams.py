@@ -1,0 +1,245 @@
+"""What does the tenant's log say that must end sessions? `/webhooks/auth0-logs`.
+
+Auth0 posts its log to a custom webhook: with a fixed authorization value, at least once, and in no
+order. So an event ends only sessions from before its own instant, one that was acted upon is known
+by its `log_id`, and the echo of a revocation of our own ends nothing. This is the second line,
+where back-channel logout is not in the tenant's plan. Source: FACTS, section C; Auth0's docs,
+customize/log-streams.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from bff import audit, machines
+from bff.bearer import TokenInvalid, TokenMissing
+from bff.config import Config
+from bff.errors import BFFError, NotFound, RequestRefused
+from bff.inbox import machine_answer, read_body
+from bff.model import Group
+from bff.revocation import Revocation
+from bff.store.own_revocations import OwnRevocations
+from bff.store.replays import Replays
+
+PATH = "/webhooks/auth0-logs"
+BODY_MAX_BYTES = 4 * 1024 * 1024
+TEXT_MAX_CHARACTERS = 255
+SEEN_SECONDS = 8 * 86_400
+"""Auth0 goes on for seven days with what it could not deliver."""
+
+Effect = Literal["session", "user", "record"]
+
+EFFECTS: dict[str, Effect] = {
+    "slo": "session",
+    "srrt": "session",
+    "ferrt": "session",
+    "oidc_backchannel_logout_failed": "session",
+    "fslo": "session",
+    "scp": "user",
+    "sce": "user",
+    "sdu": "user",
+    "universal_logout_succeeded": "user",
+    "flo": "record",
+    "scu": "record",
+    "scpn": "record",
+    "sapi": "record",
+    "sertft": "record",
+    "fertft": "record",
+    "oidc_backchannel_logout_succeeded": "record",
+    "sslo": "record",
+    "universal_logout_failed": "record",
+}
+"""What each type ends; every other type of the log is passed over."""
+
+OF_ONE_CLIENT = frozenset({"srrt", "ferrt", "oidc_backchannel_logout_failed", "fslo"})
+"""They concern one application's tokens. A session at the provider, and a user, are everybody's."""
+THEFT = "ferrt"
+"""A refresh token was used twice. If nobody says in which session, all of the user's end."""
+ECHO = "srrt"
+"""It also follows on our own revocations."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of the log, as far as it matters here."""
+
+    type: str
+    at: float
+    """When it happened, by the provider's clock."""
+    log_id: str
+    user_id: str
+    session_id: str
+    client_id: str
+
+
+class Unreadable(Exception):
+    """An event lacks what would be needed to act on it."""
+
+
+def create_blueprint(
+    config: Config, revocation: Revocation, replays: Replays, own_revocations: OwnRevocations
+) -> Blueprint:
+    """The webhook, or what says 404 in its place if it isn't configured."""
+    blueprint = Blueprint("log_streams", __name__)
+    if config.log_stream_key is None:
+        blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
+        return blueprint
+    secret = config.log_stream_key.get_secret_value()
+    receiver = Receiver(config, revocation, replays, own_revocations)
+    machines.protect(blueprint, lambda: _admit(secret))
+
+    @blueprint.post(PATH)
+    def receive() -> Response:
+        items = read()
+        ended = sum(receiver.receive(item) for item in items)
+        return machine_answer(200, {"received": len(items), "ended": ended})
+
+    def read() -> list[dict[str, Any]]:
+        try:
+            return _items(read_body(BODY_MAX_BYTES, request.mimetype))
+        except BFFError as error:
+            audit.record("event_received", "refused", reason=error.code, status=error.status)
+            raise
+
+    return blueprint
+
+
+def _off() -> Response:
+    raise NotFound
+
+
+def _admit(secret: str) -> None:
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        raise TokenMissing
+    if not machines.is_secret(authorization, secret):
+        raise TokenInvalid("not the key of the log stream")
+
+
+def _items(body: bytes) -> list[dict[str, Any]]:
+    """The events in an array, in an object alone, or one on each line.
+
+    Raises:
+        RequestRefused: Anything in it is none of that; nothing has been acted upon.
+    """
+    try:
+        found = machines.parsed_json(body)
+    except RequestRefused:
+        found = [machines.parsed_json(line) for line in body.splitlines() if line.strip()]
+    items = found if isinstance(found, list) else [found]
+    if not items or not all(isinstance(item, dict) for item in items):
+        raise RequestRefused("neither an array of events, nor an event, nor one on each line")
+    return items
+
+
+class Receiver:
+    """Acts on single events."""
+
+    def __init__(
+        self,
+        config: Config,
+        revocation: Revocation,
+        replays: Replays,
+        own_revocations: OwnRevocations,
+    ) -> None:
+        self._issuer = config.issuer
+        self._client_id = config.client_id
+        self._revocation = revocation
+        self._replays = replays
+        self._own_revocations = own_revocations
+
+    def receive(self, item: dict[str, Any]) -> int:
+        """Do what the event calls for, once; returns how many sessions it ended.
+
+        Raises:
+            StoreUnavailable: It couldn't be done; the event must come again.
+        """
+        kind = _data(item).get("type")
+        if not isinstance(kind, str) or kind not in EFFECTS:
+            return 0
+        try:
+            event = _parsed(kind, item)
+            return self._act(event)
+        except Unreadable as error:
+            audit.record("event_received", "refused", reason=f"{kind}: {error}")
+        except BFFError as error:
+            audit.record("event_received", "failed", reason=f"{kind}: {error.code}")
+            raise
+        return 0
+
+    def _act(self, event: Event) -> int:
+        group = self._group(event)
+        if group is None:
+            return self._done(event, "recorded")
+        if event.log_id and self._replays.contains("log", self._issuer, event.log_id):
+            return self._done(event, "repeated")
+        if event.type == ECHO and self._own_revocations.explain(event.session_id, event.at):
+            return self._done(event, "our own revocation")
+        ended = self._revocation.end_group(group, f"log_stream: {event.type}", before_at=event.at)
+        if event.log_id:
+            # After the effect: what failed half way is done again when it is delivered again.
+            until = int(time.time()) + SEEN_SECONDS
+            self._replays.add("log", self._issuer, event.log_id, until=until)
+        return self._done(event, f"ended {ended}", ended)
+
+    def _group(self, event: Event) -> Group | None:
+        """Whose sessions the event ends; None if nobody's."""
+        effect = EFFECTS[event.type]
+        foreign = event.client_id not in ("", self._client_id)
+        if effect == "record" or (foreign and event.type in OF_ONE_CLIENT):
+            return None
+        if effect == "session" and event.session_id:
+            return Group.of_sid(self._issuer, event.session_id)
+        if effect == "session" and event.type != THEFT:
+            return None  # A logout somewhere, nobody says where: no reason to end them all.
+        if not event.user_id:
+            raise Unreadable("no user_id")
+        return Group.of_user(self._issuer, event.user_id)
+
+    def _done(self, event: Event, result: str, ended: int = 0) -> int:
+        user = (self._issuer, event.user_id) if event.user_id else None
+        audit.record("event_received", "ok", reason=f"{event.type}: {result}", user=user)
+        return ended
+
+
+def _data(item: dict[str, Any]) -> dict[str, Any]:
+    """The event itself; the envelope with the `log_id` is around it, or left out."""
+    data = item.get("data", item)
+    return data if isinstance(data, dict) else {}
+
+
+def _parsed(kind: str, item: dict[str, Any]) -> Event:
+    data = _data(item)
+    details = data.get("details")
+    details = details if isinstance(details, dict) else {}
+    return Event(
+        type=kind,
+        at=_instant(data.get("date")),
+        log_id=_text(item.get("log_id") or data.get("log_id")),
+        user_id=_text(data.get("user_id")),
+        session_id=_text(details.get("session_id")),
+        client_id=_text(data.get("client_id")),
+    )
+
+
+def _text(value: object) -> str:
+    """A name in an event; empty if there is none."""
+    if value is None or value == "":
+        return ""
+    try:
+        return machines.text_of(value, TEXT_MAX_CHARACTERS)
+    except RequestRefused as error:
+        raise Unreadable(error.detail) from error
+
+
+def _instant(value: object) -> float:
+    """ISO 8601, in UTC where no zone is named."""
+    try:
+        at = datetime.fromisoformat(value if isinstance(value, str) else "")
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise Unreadable("no date") from error

@@ -1,0 +1,129 @@
+"""Is this token genuine, about something that happened, meant for us, and fresh?
+
+What logout tokens and the tokens of Shared Signals have in common: both are security event tokens
+(RFC 8417). Each has a file of its own for the rest. Everything in a token is a stranger's word
+until the signature is proved, and only then looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bff.providers.id_token import number
+from bff.providers.signatures import FindKey, TokenRefused, verified
+
+TEXT_MAX_CHARACTERS = 255
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token is held against."""
+
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    types: tuple[str, ...]
+    """The accepted `typ`."""
+    age_max_seconds: int
+    """An older token is refused, so that its `jti` need not be remembered for longer."""
+    now: float
+    clock_skew_seconds: int
+
+
+class EventToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that passed."""
+
+    claims: dict[str, Any]
+    jti: str
+    issued_at: int
+    events: dict[str, Any]
+    refused_from: int
+    """From then on it is too old, so that its `jti` can be forgotten."""
+
+
+def verified_event_token(token: str, expected: Expected, find_key: FindKey) -> EventToken:
+    """*token*, once signature, type, issuer, audience and times are right.
+
+    Raises:
+        TokenRefused: One check failed; the detail names which.
+        ProviderError: The keys can't be had, so nothing can be said.
+
+    Source: RFC 8417, 2.2; RFC 7519, 7.2; OpenID Connect Back-Channel Logout 1.0, 2.6.
+    """
+    header, claims = verified(token, expected.algorithms, find_key)
+    _check_type(header.get("typ"), expected.types)
+    if claims.get("iss") != expected.issuer:
+        raise TokenRefused("invalid_issuer", "iss names another issuer")
+    if expected.audience not in _audiences(claims.get("aud")):
+        raise TokenRefused("invalid_audience", "aud does not name us")
+    issued_at = _issued_at(claims, expected)
+    return EventToken(
+        claims=claims,
+        jti=text_of(claims, "jti"),
+        issued_at=issued_at,
+        events=_events(claims.get("events")),
+        refused_from=issued_at + expected.age_max_seconds + expected.clock_skew_seconds + 1,
+    )
+
+
+def text_of(claims: dict[str, Any], name: str) -> str:
+    """The claim *name*; raises TokenRefused unless it is a text of sensible length."""
+    value = claims.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX_CHARACTERS:
+        raise TokenRefused("invalid_request", f"{name} is missing, too long or no text")
+    if not is_unicode(value):
+        raise TokenRefused("invalid_request", f"{name} is no Unicode text")
+    return value
+
+
+def is_unicode(value: str) -> bool:
+    """False for half a surrogate pair, which JSON can express and UTF-8 can't."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def media_type(typ: object) -> str:
+    """*typ* in one spelling: media types are compared without regard to case, and `application/`
+    may be left out (RFC 7515, 4.1.9)."""
+    if not isinstance(typ, str):
+        return ""
+    name = typ.lower().removeprefix("application/")
+    return name if "/" not in name else typ.lower()
+
+
+def _check_type(typ: object, types: tuple[str, ...]) -> None:
+    """A token of another kind must not pass for one of this kind (RFC 8725, 3.11)."""
+    if media_type(typ) not in {media_type(one) for one in types} - {""}:
+        raise TokenRefused("invalid_request", "typ is missing or of another kind of token")
+
+
+def _audiences(aud: object) -> list[str]:
+    if isinstance(aud, str):
+        return [aud]
+    if isinstance(aud, list) and all(isinstance(one, str) for one in aud):
+        return aud
+    raise TokenRefused("invalid_audience", "aud is missing or malformed")
+
+
+def _issued_at(claims: dict[str, Any], expected: Expected) -> int:
+    issued_at = number(claims.get("iat"))
+    skew = expected.clock_skew_seconds
+    if issued_at is None:
+        raise TokenRefused("invalid_request", "iat is missing or no number")
+    if issued_at > expected.now + skew:
+        raise TokenRefused("invalid_request", "iat lies ahead")
+    if issued_at < expected.now - skew - expected.age_max_seconds:
+        raise TokenRefused("invalid_request", "iat is too long ago")
+    if "nbf" in claims:
+        not_before = number(claims["nbf"])
+        if not_before is None or not_before > expected.now + skew:
+            raise TokenRefused("invalid_request", "nbf lies ahead or is no number")
+    return issued_at
+
+
+def _events(events: object) -> dict[str, Any]:
+    if not isinstance(events, dict) or not events:
+        raise TokenRefused("invalid_request", "events is missing, empty or no object")
+    if not all(isinstance(event, dict) for event in events.values()):
+        raise TokenRefused("invalid_request", "an event is no object")
+    return events

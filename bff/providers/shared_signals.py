@@ -1,0 +1,126 @@
+"""What does a Shared Signals transmitter tell us with a token, and about whom?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bff.config import Config
+from bff.model import Group
+from bff.providers.event_token import EventToken, Expected, text_of, verified_event_token
+from bff.providers.id_token import number
+from bff.providers.signatures import FindKey, TokenRefused
+
+CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
+SESSION_REVOKED = f"{CAEP}session-revoked"
+CREDENTIAL_CHANGE = f"{CAEP}credential-change"
+AGE_MAX_SECONDS = 7 * 86_400
+"""A transmitter that could not reach us tries for days."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """One token: what happened, by the transmitter's clock, to whom."""
+
+    issuer: str
+    jti: str
+    refused_from: int
+    ends: dict[str, int]
+    """The events that end sessions, each with its instant: only sessions from before end."""
+    passed_over: tuple[str, ...]
+    """The others."""
+    group: Group | None
+    """Whose sessions; None if nothing ends, or it is nobody whom our provider knows."""
+
+
+def expected_of(config: Config, issuer: str, now: float) -> Expected:
+    """What the tokens of the transmitter *issuer* are held against."""
+    return Expected(
+        issuer=issuer,
+        audience=config.ssf_audience or config.app_base_url,
+        algorithms=config.id_token_algorithms,
+        types=("secevent+jwt",),
+        age_max_seconds=AGE_MAX_SECONDS,
+        now=now,
+        clock_skew_seconds=config.clock_skew_seconds,
+    )
+
+
+def validated_signal(
+    token: str, expected: Expected, find_key: FindKey, provider_issuer: str
+) -> Signal:
+    """What *token* says, once every check has passed that needs no memory.
+
+    Raises:
+        TokenRefused: One check failed, or a subject of a session's end can't be understood.
+        ProviderError: The transmitter's keys can't be had, so nothing can be said.
+
+    Source: Shared Signals Framework 1.0, section 4; CAEP 1.0, sections 3.1 and 3.3; RFC 9493.
+    """
+    found = verified_event_token(token, expected, find_key)
+    for name in ("sub", "exp"):
+        # So that no such token passes for a token of another kind (4.1).
+        if name in found.claims:
+            raise TokenRefused("invalid_request", f"{name} is present")
+    subject = found.claims.get("sub_id")
+    if not isinstance(subject, dict):
+        raise TokenRefused("invalid_request", "sub_id is missing or no object")
+    ends = {n: _happened_at(found, e) for n, e in found.events.items() if _ends_sessions(n, e)}
+    return Signal(
+        issuer=expected.issuer,
+        jti=found.jti,
+        refused_from=found.refused_from,
+        ends=ends,
+        passed_over=tuple(name for name in found.events if name not in ends),
+        group=group_of(subject, provider_issuer) if ends else None,
+    )
+
+
+def group_of(subject: dict[str, Any], provider_issuer: str) -> Group | None:
+    """Whose sessions a subject identifier means; None for a user of another issuer.
+
+    `opaque` is taken for the provider's own user id. Of a complex subject, its session (the
+    provider's `sid`) or else its user counts. A narrower member, such as a device, is passed over:
+    we don't know devices, and one sign-in too many is the smaller harm.
+
+    Raises:
+        TokenRefused: Malformed, or of a format that we can't resolve; saying yes would be a lie.
+
+    Source: RFC 9493, section 3; Shared Signals Framework 1.0, section 3.
+    """
+    form = subject.get("format")
+    if form == "iss_sub":
+        issuer, name = text_of(subject, "iss"), text_of(subject, "sub")
+        return Group.of_user(issuer, name) if issuer == provider_issuer else None
+    if form == "opaque":
+        return Group.of_user(provider_issuer, text_of(subject, "id"))
+    if form == "email":
+        return Group.of_email(provider_issuer, text_of(subject, "email"))
+    if form == "complex":
+        return _group_of_complex(subject, provider_issuer)
+    raise TokenRefused("invalid_request", "the subject's format is missing or not supported")
+
+
+def _group_of_complex(subject: dict[str, Any], provider_issuer: str) -> Group | None:
+    session, user = subject.get("session"), subject.get("user")
+    if isinstance(session, dict) and session.get("format") == "opaque":
+        return Group.of_sid(provider_issuer, text_of(session, "id"))
+    if isinstance(user, dict) and user.get("format") != "complex":
+        return group_of(user, provider_issuer)
+    raise TokenRefused("invalid_request", "the complex subject has no usable session or user")
+
+
+def _ends_sessions(name: str, event: dict[str, Any]) -> bool:
+    if name == CREDENTIAL_CHANGE:
+        # A credential more is no reason to distrust the sessions that others have opened.
+        return event.get("change_type") != "create"
+    return name == SESSION_REVOKED
+
+
+def _happened_at(found: EventToken, event: dict[str, Any]) -> int:
+    if "event_timestamp" not in event:
+        return found.issued_at
+    happened_at = number(event["event_timestamp"])
+    if happened_at is None:
+        raise TokenRefused("invalid_request", "event_timestamp is no number")
+    return happened_at

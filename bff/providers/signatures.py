@@ -1,0 +1,65 @@
+"""Is this token signed with a key that its issuer lists, by an algorithm that we allow?
+
+The same for ID tokens, logout tokens and security event tokens. The algorithms are an allow-list
+from the settings, never `none` and never HMAC; what a token brings along (`jwk`, `jku`, `x5c`) is
+never looked at (RFC 8725, 3.1 and 3.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+
+from bff.errors import BFFError
+
+HEADER_MAX_BYTES = 16 * 1024
+"""Some providers put a certificate chain into the header."""
+
+FindKey = Callable[[str, str | None], Key | None]
+"""Finds the key by algorithm and key id; raises ProviderError if the keys can't be had."""
+Problem = Literal["invalid_request", "invalid_key", "invalid_issuer", "invalid_audience"]
+
+
+class TokenRefused(BFFError):
+    """A signed token failed a check; `problem` is the error code of RFC 8935, 2.4."""
+
+    status, code = 400, "token_refused"
+    message = "This token is not acceptable."
+
+    def __init__(self, problem: Problem, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+
+
+def verified(
+    token: str, algorithms: tuple[str, ...], find_key: FindKey
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of *token*, once its signature is proved.
+
+    Raises:
+        TokenRefused: No JWT, another algorithm, an unknown key or a wrong signature.
+        ProviderError: The keys can't be had, so nothing can be said.
+
+    Source: RFC 7515, 5.2; RFC 8725, 3.1.
+    """
+
+    def key_of(parsed: Any) -> Key:
+        header = parsed.headers()
+        kid = header.get("kid")
+        key = find_key(header["alg"], kid) if kid is None or isinstance(kid, str) else None
+        if key is None:
+            raise TokenRefused("invalid_key", "signed with a key that the provider does not list")
+        return key
+
+    # An unknown header field is harmless; one named in `crit` is refused by the library.
+    registry = jws.JWSRegistry(algorithms=algorithms, strict_check_header=False)
+    registry.max_header_length = HEADER_MAX_BYTES
+    try:
+        found = jwt.decode(token, key_of, algorithms=algorithms, registry=registry)
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise TokenRefused("invalid_request", f"not acceptable: {type(error).__name__}") from error
+    return dict(found.header), found.claims

@@ -1,0 +1,73 @@
+"""Which keys does a Shared Signals transmitter sign with?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
+
+from joserfc.jwk import Key
+
+from bff.errors import ProviderMisconfigured
+from bff.providers.cached import Cached
+from bff.providers.http import Deadline, Transport
+from bff.providers.keys import SigningKeys
+from bff.providers.metadata import acceptable
+
+KEYS_LIFETIME_SECONDS = 600.0
+
+
+class Transmitter:
+    """The keys of one transmitter, fetched when they are needed.
+
+    Args:
+        issuer: To the letter.
+        jwks_url: Where its keys are; None asks its metadata.
+        timeout_seconds: The whole time that a look-up may take.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        jwks_url: str | None,
+        timeout_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._issuer = issuer
+        self._jwks_url = jwks_url
+        self._timeout_seconds = timeout_seconds
+        self._transport = Transport()
+        self._keys = Cached(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
+
+    def find_key(self, alg: str, kid: str | None) -> Key | None:
+        """The key from the list; an unknown one makes the list be fetched again, but seldom.
+
+        Raises:
+            ProviderError: The list can't be had.
+        """
+        deadline = Deadline(self._timeout_seconds)
+        key = self._keys.get(deadline).find(alg, kid)
+        return key if key is not None else self._keys.renew(deadline).find(alg, kid)
+
+    def _fetch_keys(self, deadline: Deadline) -> SigningKeys:
+        url = self._jwks_url or self._listed_url(deadline)
+        return SigningKeys(self._transport.get_json(url, deadline))
+
+    def _listed_url(self, deadline: Deadline) -> str:
+        """`jwks_uri` of the transmitter's metadata (Shared Signals Framework 1.0, 7.1 and 7.2)."""
+        document = self._transport.get_json(metadata_url(self._issuer), deadline)
+        found = document if isinstance(document, dict) else {}
+        if found.get("issuer") != self._issuer:
+            raise ProviderMisconfigured("the transmitter's metadata names another issuer")
+        url = found.get("jwks_uri")
+        if not isinstance(url, str) or not acceptable(url, self._issuer):
+            raise ProviderMisconfigured("the transmitter's metadata has no https jwks_uri")
+        return url
+
+
+def metadata_url(issuer: str) -> str:
+    """Where the metadata is: the well-known name goes between host and path."""
+    parts = urlsplit(issuer)
+    path = f"/.well-known/ssf-configuration{parts.path.rstrip('/')}"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

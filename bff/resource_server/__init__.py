@@ -1,0 +1,22 @@
+"""How does a Flask API refuse access tokens that died at a logout?
+
+    guard = TokenGuard(
+        issuer="https://example.eu.auth0.com/",
+        audience="https://api.example.com",
+        redis_url="redis://redis.internal:6379/0",
+        deny_key=os.environ["DENY_LIST_KEY"],  # printed by: python -m bff deny-list-key
+    )
+
+    @app.get("/items")
+    @guard.required(scope="read:items")
+    def items():
+        return list_of(guard.claims["sub"])
+
+It needs joserfc, redis, flask and requests, and none of the BFF's settings. Redis is only read:
+`GET` and `EXISTS` on `<prefix>:deny:*`, `<prefix>:watermark:*` and `<prefix>:{born_at}:*`.
+"""
+
+from bff.resource_server.guard import TokenGuard
+from bff.resource_server.keys import IssuerKeys
+
+__all__ = ["IssuerKeys", "TokenGuard"]

@@ -1,0 +1,132 @@
+"""Where does an API get the provider's public keys from, and how often does it ask?
+
+From the issuer's discovery document, when the first token comes, again after a while, and when a
+token names a key that isn't known yet. A provider that is down costs nothing while there are keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from joserfc.errors import JoseError
+from joserfc.jwk import JWKRegistry, Key
+
+from bff.errors import ProviderUnavailable
+
+LIFETIME_SECONDS = 600
+PAUSE_SECONDS = 10
+"""Between two fetches, so that made-up key names cost the provider next to nothing."""
+FIRST_PAUSE_SECONDS = 1
+"""The same while there are no keys at all."""
+TIMEOUT_SECONDS = 5
+FAMILIES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+
+log = logging.getLogger(__name__)
+
+
+def fetch_json(url: str) -> Any:
+    """Get the JSON document at *url*, without redirects and with a timeout.
+
+    Raises:
+        requests.RequestException: No answer, or not a 200.
+        ValueError: The answer isn't JSON.
+    """
+    answer = requests.get(url, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    if answer.status_code != 200:
+        raise requests.HTTPError(f"{url} answered {answer.status_code}")
+    return answer.json()
+
+
+class IssuerKeys:
+    """The signing keys of one issuer; safe to use from several threads.
+
+    Args:
+        issuer: Exactly as in the tokens' `iss`, trailing slash included.
+        fetch: Gets a URL and returns the parsed JSON.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        fetch: Callable[[str], Any] = fetch_json,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._issuer = issuer
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._keys: list[Key] = []
+        self._tried_at = float("-inf")
+
+    def find(self, alg: str, kid: str | None) -> Key | None:
+        """The key that a token's header names; without a `kid` there must be no choice.
+
+        Raises:
+            ProviderUnavailable: There are no keys, and they can't be fetched.
+        """
+        if not self._keys:
+            self._load(FIRST_PAUSE_SECONDS, wait=True)
+        elif self._age_seconds() > LIFETIME_SECONDS:
+            self._load(LIFETIME_SECONDS, wait=False)
+        if not self._keys:
+            raise ProviderUnavailable("the issuer's signing keys can't be loaded")
+        if self._named(alg, kid) is None:
+            self._load(PAUSE_SECONDS, wait=True)
+        return self._named(alg, kid)
+
+    def _named(self, alg: str, kid: str | None) -> Key | None:
+        fitting = [key for key in self._keys if _fits(key, alg)]
+        if kid is None:
+            return fitting[0] if len(fitting) == 1 else None
+        return next((key for key in fitting if key.get("kid") == kid), None)
+
+    def _age_seconds(self) -> float:
+        return self._clock() - self._tried_at
+
+    def _load(self, older_than_seconds: float, *, wait: bool) -> None:
+        """Fetch the keys, in one thread; the others use the old ones, or wait for it."""
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            # Who waited here finds that another has just tried.
+            if self._age_seconds() > older_than_seconds:
+                self._replace()
+        finally:
+            self._lock.release()
+
+    def _replace(self) -> None:
+        """Replace the keys; when that fails, the ones we have stay in use."""
+        try:
+            document = self._fetch(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+            if document["issuer"] != self._issuer:
+                raise ValueError("the discovery document names another issuer")
+            entries = self._fetch(document["jwks_uri"])["keys"]
+            keys = [key for entry in entries if (key := _imported(entry)) is not None]
+            if not keys:
+                raise ValueError("there is no key for signatures")
+            self._keys = keys
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            log.warning("the issuer's keys can't be loaded: %s", type(error).__name__)
+        self._tried_at = self._clock()
+
+
+def _imported(entry: Any) -> Key | None:
+    """A public key for signatures; one that we can't read must not take the others with it."""
+    if not isinstance(entry, dict) or entry.get("kty") not in FAMILIES.values():
+        return None
+    if entry.get("use", "sig") != "sig":
+        return None
+    try:
+        return JWKRegistry.import_key(entry)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _fits(key: Key, alg: str) -> bool:
+    return key.key_type == FAMILIES.get(alg[:2]) and key.get("alg", alg) == alg

@@ -1,0 +1,255 @@
+"""A copied access token: it opens the API before the logout, and nothing after it.
+
+In each of the three ways of asking: the API looks itself, it asks by introspection, or a gateway
+asks for it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from joserfc.jwk import RSAKey
+
+from bff.assembly import assemble
+from bff.config import load
+from bff.model import Group
+from tests.resource_server.issuer import AUDIENCE as OTHER_AUDIENCE
+from tests.resource_server.issuer import REFUSED, encode, hmac_token, token, unsigned_token
+from tests.support.ageing import age_access_token
+from tests.support.api_callers import ASKING, DEAD, WAYS, at_the_api, by_introspection
+from tests.support.cluster import AUDIENCE, TIMEOUT_SECONDS, Cluster
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(replicas=2, env=ASKING) as cluster:
+        yield cluster
+
+
+def copied(cluster: Cluster) -> str:
+    """The access token that the provider issued last, as a thief has it."""
+    newest: str = cluster.issued("access_token")[-1]["value"]
+    return newest
+
+
+def asked(cluster: Cluster, access_token: str) -> list[int]:
+    return [way(cluster, access_token) for way in WAYS]
+
+
+def end_all(cluster: Cluster, group: Group) -> int:
+    """What the admin API does, in a process of its own without a server."""
+    parts = assemble(load(cluster.environment()))
+    return parts.revocation.end_group(group, "test")
+
+
+def subject(cluster: Cluster) -> str:
+    return str(cluster.issued("access_token")[-1]["sub"])
+
+
+def test_a_copied_token_dies_at_the_logout(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    stolen = copied(cluster)
+    assert asked(cluster, stolen) == [200, 200, 200]
+    assert browser.log_out(replica=1).status_code == 200
+    assert asked(cluster, stolen) == [DEAD, DEAD, DEAD]
+
+
+def test_so_does_the_one_that_a_refresh_replaced_a_moment_before(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    replaced = copied(cluster)
+    age_access_token(cluster, browser.cookie, seconds_left=30)
+    assert browser.api("/items").status_code == 200
+    newest = copied(cluster)
+    assert newest != replaced
+    # A replaced token isn't dead yet: a request that carries it may be on its way.
+    assert asked(cluster, replaced) == asked(cluster, newest) == [200, 200, 200]
+    browser.log_out()
+    assert asked(cluster, replaced) == asked(cluster, newest) == [DEAD, DEAD, DEAD]
+
+
+def test_a_logout_here_leaves_another_browser_alone(cluster: Cluster) -> None:
+    here, there = cluster.browser(), cluster.browser()
+    there.log_in()
+    of_another = copied(cluster)
+    here.log_in()
+    here.log_out()
+    assert asked(cluster, of_another) == [200, 200, 200]
+    assert there.api("/items").status_code == 200
+
+
+def test_the_end_of_all_sessions_kills_a_token_that_no_session_held(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    stray = copied(cluster)
+    user = Group.of_user(cluster.issuer, subject(cluster))
+    # Its session, and with that the deny-list, knows another token only.
+    age_access_token(cluster, browser.cookie, seconds_left=30)
+    browser.api("/items")
+    cluster.store().delete(*cluster.keys("session"))
+    assert asked(cluster, stray) == [200, 200, 200]
+    end_all(cluster, user)
+    assert not denied(cluster, stray), "it is the watermark that is to be seen here"
+    assert asked(cluster, stray) == [DEAD, DEAD, DEAD]
+    # A real sign-in after it gives a token that lives.
+    again = cluster.browser()
+    again.log_in()
+    assert asked(cluster, copied(cluster)) == [200, 200, 200]
+
+
+def denied(cluster: Cluster, access_token: str) -> bool:
+    return assemble(load(cluster.environment())).deny_list.contains(access_token)
+
+
+# ---------------------------------------------------------------- what can't be judged
+
+
+def test_redis_away_is_503_and_the_token_lives_afterwards() -> None:
+    with RedisServer() as server, Cluster(redis=server, env=ASKING) as cluster:
+        cluster.browser().log_in()
+        held = copied(cluster)
+        server.stop()
+        assert asked(cluster, held) == [503, 503, 503]
+        # What is no token at all needs no Redis to be refused.
+        assert asked(cluster, "garbage") == [DEAD, DEAD, DEAD]
+        server.start_again()
+        assert asked(cluster, held) == [200, 200, 200]
+        server.pause()
+        assert asked(cluster, held) == [503, 503, 503]
+        server.resume()
+        assert asked(cluster, held) == [200, 200, 200]
+
+
+def test_an_emptied_redis_calls_older_tokens_inactive() -> None:
+    with RedisServer() as server, Cluster(redis=server, env=ASKING) as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        dead = copied(cluster)
+        browser.log_out()
+        browser.log_in()
+        living = copied(cluster)
+        assert asked(cluster, dead) == [DEAD, DEAD, DEAD]
+        assert asked(cluster, living) == [200, 200, 200]
+        # It comes back empty, and nobody told the BFF.
+        cluster.store().flushall()
+        assert by_introspection(cluster, dead) == DEAD
+        assert asked(cluster, living) == [DEAD, DEAD, DEAD]
+        assert asked(cluster, dead) == [DEAD, DEAD, DEAD]
+        wait_until_ready(cluster)
+        browser.log_in()
+        assert asked(cluster, copied(cluster)) == [200, 200, 200]
+
+
+def wait_until_ready(cluster: Cluster) -> None:
+    """As a load balancer does: the first second of a Redis is no time to sign in."""
+    cluster.replicas[0].wait_for_http(f"http://127.0.0.1:{cluster.ports[0]}/readyz")
+
+
+def test_an_api_with_a_wrong_key_lets_nobody_in() -> None:
+    """Otherwise it would find no dead token, and take all for alive."""
+    with WrongKey() as wrong:
+        wrong.browser().log_in()
+        assert at_the_api(wrong, copied(wrong)) == 503
+
+
+class WrongKey(Cluster):
+    """An installation whose API was given another's key."""
+
+    def api_environment(self) -> dict[str, str]:
+        return super().api_environment() | {"DENY_LIST_KEY": "ab" * 32}
+
+
+# ---------------------------------------------------------------- forged
+
+
+def public_key(cluster: Cluster) -> dict[str, Any]:
+    jwks = requests.get(f"{cluster.issuer}.well-known/jwks.json", timeout=TIMEOUT_SECONDS).json()
+    return dict(jwks["keys"][0])
+
+
+def test_forged_tokens_are_dead_in_every_way(cluster: Cluster) -> None:
+    cluster.browser().log_in()
+    honest = copied(cluster)
+    key = public_key(cluster)
+    ours: dict[str, Any] = {"iss": cluster.issuer, "aud": AUDIENCE}
+    head = {"alg": "HS256", "typ": "JWT", "kid": key["kid"]}
+    pem = RSAKey.import_key(key).as_pem(private=False)
+    forged = {
+        "alg none": unsigned_token(**ours),
+        "HS256 with the public key": hmac_token(pem, head, **ours),
+        "an unknown key": token(header={"kid": "made-up"}, **ours),
+        "another key of that name": token(header={"kid": key["kid"]}, **ours),
+        "another issuer": token(aud=AUDIENCE),
+        "no signature": honest.rsplit(".", 1)[0] + ".",
+        "another payload": f"{honest.split('.')[0]}.{encode(b'{}')}.{honest.split('.')[2]}",
+        "an ID token": str(cluster.issued("id_token")[-1]["value"]),
+        "a refresh token": str(cluster.issued("refresh_token")[-1]["value"]),
+        "garbage": "garbage",
+        "punctuation": "-._~+/==",
+        "another API's": REFUSED["wrong_audience"](),
+        "nobody's": token(aud=OTHER_AUDIENCE),
+    }
+    for what, value in forged.items():
+        assert (what, asked(cluster, value)) == (what, [DEAD, DEAD, DEAD])
+    assert asked(cluster, honest) == [200, 200, 200]
+
+
+def test_a_hundred_kilobytes_are_refused_and_cost_nothing(cluster: Cluster) -> None:
+    cluster.browser().log_in()
+    honest = copied(cluster)
+    # A server may refuse such a header before it gets to us.
+    assert all(status in (401, 400, 413, 431) for status in asked(cluster, "x" * 100_000))
+    assert by_introspection(cluster, honest + "x" * 100_000) == DEAD
+    assert asked(cluster, honest) == [200, 200, 200]
+
+
+def test_a_token_for_another_audience_or_past_its_end_is_dead() -> None:
+    """Issued and signed by the provider itself."""
+    provider = {"audiences": [AUDIENCE, "https://other-api"], "access_token_seconds": 2}
+    with Cluster(provider=provider, env=ASKING) as cluster:
+        cluster.browser().log_in()
+        short = copied(cluster)
+        assert asked(cluster, short) == [200, 200, 200]
+        wait_for(lambda: asked(cluster, short) == [DEAD, DEAD, DEAD], "its end", 5)
+        port = cluster.ports[0]
+        cluster.replicas[0].stop()
+        cluster.start_replica(port, AUTH0_AUDIENCE="https://other-api")
+        cluster.browser().log_in()
+        others = copied(cluster)
+        # The BFF judges for the audience that it is set up for now, the API for its own.
+        assert asked(cluster, others) == [DEAD, 200, 200]
+
+
+def test_an_opaque_token_is_never_called_alive() -> None:
+    """Without an audience Auth0 gives such tokens; nobody here can say that one lives."""
+    with Cluster(env=ASKING | {"AUTH0_AUDIENCE": ""}) as cluster:
+        cluster.browser().log_in()
+        opaque = copied(cluster)
+        assert "." not in opaque
+        assert asked(cluster, opaque) == [DEAD, DEAD, DEAD]
+
+
+# ---------------------------------------------------------------- the key for APIs
+
+
+def test_the_command_prints_the_key_and_nothing_else(cluster: Cluster) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "bff", "deny-list-key"],
+        env=cluster.environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == cluster.api_environment()["DENY_LIST_KEY"] + "\n"
+    assert cluster.secret not in told.stdout

@@ -1,0 +1,345 @@
+"""The tenant's log as a second line: what each event ends, once, and what it must not end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from bff.errors import SignInTooOld, StoreUnavailable
+from bff.log_streams import EFFECTS
+from tests.flows.conftest import AuditLines, MakeReceiver
+from tests.providers.fake import CLIENT_ID, Says
+from tests.support.admin_calls import assert_problem
+from tests.support.receiver import Receiver
+from tests.support.waiting import wait_for
+
+PATH = "/webhooks/auth0-logs"
+KEY = "the-authorization-value-of-the-stream"
+DANA, EVE = "auth0|demo", "auth0|eve"
+HOUR = 3600
+
+
+@pytest.fixture
+def bff(receiver_for: MakeReceiver) -> Receiver:
+    return receiver_for(BFF_LOG_STREAM_KEY=KEY)
+
+
+def post(
+    bff: Receiver, body: Any, authorization: str | None = KEY, content_type: str | None = None
+) -> TestResponse:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {} if authorization is None else {"Authorization": authorization}
+    content_type = content_type or "application/json"
+    return bff.client.post(PATH, data=raw, headers=headers, content_type=content_type)
+
+
+class Log:
+    """Makes events, each with a `log_id` of its own."""
+
+    def __init__(self, bff: Receiver) -> None:
+        self._bff = bff
+        self._made = 0
+
+    def event(
+        self, kind: str, *, after: float = 1, details: Any = None, log_id: Any = None, **data: Any
+    ) -> dict[str, Any]:
+        """An event about Dana and sid-one, so many seconds after now; None takes a field away."""
+        self._made += 1
+        at = datetime.fromtimestamp(self._bff.parts.database.now() + after, UTC)
+        usual = {
+            "type": kind,
+            "date": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "user_id": DANA,
+            "client_id": CLIENT_ID,
+            "ip": "192.0.2.1",
+            "details": {"session_id": "sid-one"} if details is None else details,
+        }
+        shown = {name: value for name, value in (usual | data).items() if value is not None}
+        return {"log_id": log_id or f"9002{self._made:052d}", "data": shown}
+
+
+@pytest.fixture
+def log(bff: Receiver) -> Log:
+    return Log(bff)
+
+
+def alive(bff: Receiver, keys: list[str]) -> list[bool]:
+    return [bff.lives(key) for key in keys]
+
+
+def three(bff: Receiver) -> list[str]:
+    """Dana's session that events are about, another of hers, and one of Eve's; all are old."""
+    keys = [bff.start(), bff.start(sid="sid-two"), bff.start(subject=EVE, sid="sid-eve")]
+    for key in keys:
+        begin(bff, key, -HOUR)
+    return keys
+
+
+def begin(bff: Receiver, key: str, seconds: int) -> None:
+    """Let the session have begun so long after now."""
+    created_at = int(bff.parts.database.now()) + seconds
+    name = bff.parts.database.key("session", f"{{{key}}}")
+    bff.parts.database.command("HSET", name, "created_at", created_at)
+
+
+# ------------------------------------------------------------------ what ends what
+
+SESSION, USER, NOBODY = [False, True, True], [False, False, True], [True, True, True]
+"""Who of the three lives on."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        ("slo", SESSION),
+        ("srrt", SESSION),
+        ("ferrt", SESSION),
+        ("oidc_backchannel_logout_failed", SESSION),
+        ("fslo", SESSION),
+        ("scp", USER),
+        ("sce", USER),
+        ("sdu", USER),
+        ("universal_logout_succeeded", USER),
+        ("flo", NOBODY),
+        ("scu", NOBODY),
+        ("scpn", NOBODY),
+        ("sapi", NOBODY),
+        ("sertft", NOBODY),
+        ("fertft", NOBODY),
+        ("oidc_backchannel_logout_succeeded", NOBODY),
+        ("sslo", NOBODY),
+        ("universal_logout_failed", NOBODY),
+    ],
+)
+def test_what_an_event_ends(
+    bff: Receiver, log: Log, audit_lines: AuditLines, kind: str, left: list[bool]
+) -> None:
+    assert kind in EFFECTS
+    keys = three(bff)
+    answer = post(bff, [log.event(kind)])
+    assert (answer.status_code, answer.get_json()) == (
+        200, {"received": 1, "ended": left.count(False)},
+    )  # fmt: skip
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert alive(bff, keys) == left
+    wait_for(lambda: len(bff.revoked()) == left.count(False), "their tokens are revoked")
+    received = [a for a in audit_lines() if a["event"] == "event_received"]
+    assert [a["reason"].partition(":")[0] for a in received] == [kind]
+    ends = [a["reason"] for a in audit_lines() if a["event"] == "session_ended"]
+    assert ends == [f"log_stream: {kind}"] * left.count(False)
+
+
+@pytest.mark.parametrize("kind", ["s", "f", "seacft", "limit_wc", "", "SLO", "slo ", "unknown"])
+def test_the_rest_of_the_log_is_passed_over(
+    bff: Receiver, log: Log, audit_lines: AuditLines, kind: str
+) -> None:
+    keys = three(bff)
+    assert post(bff, [log.event(kind)]).get_json() == {"received": 1, "ended": 0}
+    assert alive(bff, keys) == NOBODY
+    assert audit_lines() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [("slo", SESSION), ("scp", USER), ("srrt", NOBODY), ("ferrt", NOBODY), ("fslo", NOBODY)],
+)
+def test_what_concerns_another_application(
+    bff: Receiver, log: Log, kind: str, left: list[bool]
+) -> None:
+    """A session at the provider and a user are everybody's; a refresh token is its client's own."""
+    keys = three(bff)
+    post(bff, [log.event(kind, client_id="another-client")])
+    assert alive(bff, keys) == left
+
+
+def test_a_password_changed_by_an_administrator_has_no_client(bff: Receiver, log: Log) -> None:
+    keys = three(bff)
+    post(bff, [log.event("scp", client_id=None, details={})])
+    assert alive(bff, keys) == USER
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"), [("slo", NOBODY), ("srrt", NOBODY), ("fslo", NOBODY), ("ferrt", USER)]
+)
+def test_a_session_that_nobody_names(bff: Receiver, log: Log, kind: str, left: list[bool]) -> None:
+    """A refresh token used twice was stolen, so all end; a logout somewhere is no reason to."""
+    keys = three(bff)
+    post(bff, [log.event(kind, details={})])
+    assert alive(bff, keys) == left
+
+
+def test_events_about_strangers_end_nothing(bff: Receiver, log: Log) -> None:
+    keys = three(bff)
+    events = [
+        log.event("scp", user_id="auth0|stranger"),
+        log.event("slo", details={"session_id": "unknown"}, user_id="auth0|stranger"),
+        log.event("sdu", user_id="auth0|DEMO"),
+    ]
+    assert post(bff, events).get_json() == {"received": 3, "ended": 0}
+    assert alive(bff, keys) == NOBODY
+
+
+# ------------------------------------------------------------------ forms of delivery
+
+
+def as_array(events: list[dict[str, Any]]) -> bytes:
+    return json.dumps(events, indent=1).encode()
+
+
+def as_lines(events: list[dict[str, Any]]) -> bytes:
+    return b"\n".join(json.dumps(event).encode() for event in events)
+
+
+def as_windows_lines(events: list[dict[str, Any]]) -> bytes:
+    return b"\r\n\r\n".join(json.dumps(event).encode() for event in events) + b"\r\n"
+
+
+@pytest.mark.parametrize("form", [as_array, as_lines, as_windows_lines])
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson", "text/plain"])
+def test_an_array_and_lines(
+    bff: Receiver, log: Log, form: Callable[[list[dict[str, Any]]], bytes], content_type: str
+) -> None:
+    keys = three(bff)
+    body = form([log.event("s"), log.event("slo"), log.event("scp", user_id=EVE)])
+    answer = post(bff, body, content_type=content_type)
+    assert answer.get_json() == {"received": 3, "ended": 2}
+    assert alive(bff, keys) == [False, True, False]
+
+
+def test_a_single_object_and_one_without_an_envelope(bff: Receiver, log: Log) -> None:
+    keys = three(bff)
+    assert post(bff, log.event("slo")).get_json() == {"received": 1, "ended": 1}
+    bare = log.event("scp", user_id=EVE)
+    assert post(bff, bare["data"] | {"log_id": bare["log_id"]}).get_json()["ended"] == 1
+    assert alive(bff, keys) == [False, True, False]
+
+
+# ------------------------------------------------------------------ late, twice, in any order
+
+
+def test_an_event_ends_only_what_was_there_before_it(bff: Receiver, log: Log) -> None:
+    old, recent = bff.start(auth_time=None), bff.start(auth_time=None)
+    begin(bff, old, -2 * HOUR)
+    assert post(bff, [log.event("scp", after=-HOUR)]).get_json()["ended"] == 1
+    assert alive(bff, [old, recent]) == [False, True]
+
+
+def test_events_in_any_order_come_to_the_same(bff: Receiver, log: Log) -> None:
+    first, second, third = (bff.start(sid="sid-one", auth_time=None) for _ in range(3))
+    begin(bff, first, -3 * HOUR)
+    begin(bff, second, -HOUR - 60)
+    late, early = log.event("slo", after=-HOUR), log.event("scp", after=-2 * HOUR)
+    post(bff, [late])
+    assert alive(bff, [first, second, third]) == [False, False, True]
+    assert post(bff, [early]).get_json()["ended"] == 0
+    assert alive(bff, [first, second, third]) == [False, False, True]
+
+
+def test_a_sign_in_from_before_the_event_is_refused_afterwards(bff: Receiver, log: Log) -> None:
+    now = int(bff.parts.database.now())
+    post(bff, [log.event("scp", after=-60)])
+    with pytest.raises(SignInTooOld):
+        bff.start(auth_time=now - 70)
+    assert bff.start(auth_time=now - 50)
+
+
+def test_an_event_is_acted_upon_once(bff: Receiver, log: Log, audit_lines: AuditLines) -> None:
+    event = log.event("slo")
+    assert post(bff, [event]).get_json()["ended"] == 0
+    key = bff.start(sid=None)
+    begin(bff, key, -HOUR)
+    repeated = log.event("scp", log_id=event["log_id"])
+    assert post(bff, [repeated, repeated]).get_json()["ended"] == 0
+    assert bff.lives(key)
+    assert audit_lines()[-1]["reason"] == "scp: repeated"
+    assert post(bff, [log.event("scp")]).get_json()["ended"] >= 1
+    assert not bff.lives(key)
+
+
+def test_what_failed_is_done_when_it_is_delivered_again(
+    bff: Receiver, log: Log, monkeypatch: pytest.MonkeyPatch, audit_lines: AuditLines
+) -> None:
+    keys = three(bff)
+    events = [log.event("scp", user_id=EVE), log.event("slo")]
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bff.parts.deny_list, "add", away)
+        answer = post(bff, events)
+    assert_problem(answer, 503, "store_unavailable")
+    assert answer.headers["Retry-After"]
+    assert audit_lines()[-1]["outcome"] == "failed"
+    assert bff.names("seen") == set()
+    assert post(bff, events).status_code == 200
+    assert alive(bff, keys) == [False, True, False]
+    assert len(bff.names("seen")) == 2
+
+
+def test_a_log_id_is_forgotten_after_the_days_of_delivery(bff: Receiver, log: Log) -> None:
+    post(bff, [log.event("slo")])
+    [name] = bff.names("seen")
+    assert 7 * 86_400 < bff.parts.database.command("TTL", name) <= 8 * 86_400
+    assert "9002" not in name
+
+
+# ------------------------------------------------------------------ the echo
+
+
+def test_the_echo_of_our_own_revocation_ends_nothing(
+    bff: Receiver, log: Log, audit_lines: AuditLines
+) -> None:
+    """Signed out here and in again at once, over the same session at the provider."""
+    gone = bff.start()
+    bff.parts.sessions.end(gone, "logout")
+    wait_for(lambda: bool(bff.revoked()), "revoked")
+    again = bff.start(auth_time=int(bff.parts.database.now()) - HOUR)
+    assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 0
+    assert bff.lives(again)
+    assert audit_lines()[-1]["reason"] == "srrt: our own revocation"
+
+
+def test_a_revocation_that_was_not_ours_is_no_echo(bff: Receiver, log: Log) -> None:
+    """Of another session, and of another time."""
+    bff.parts.sessions.end(bff.start(sid="sid-two"), "logout")
+    key = bff.start()
+    assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 1
+    assert not bff.lives(key)
+    late = bff.start(sid="sid-two")
+    assert post(
+        bff, [log.event("srrt", after=HOUR, details={"session_id": "sid-two"})]
+    ).get_json() == {"received": 1, "ended": 1}
+    assert not bff.lives(late)
+
+
+def test_a_revocation_that_was_late_is_still_known_as_ours(bff: Receiver, log: Log) -> None:
+    """The provider was down at the logout, and the person has signed in again since."""
+    down = True
+
+    bff.fake.says("/oauth/revoke", lambda: Says(b"", 503 if down else 200))
+    bff.parts.sessions.end(bff.start(), "logout")
+    again = bff.start(auth_time=int(bff.parts.database.now()) - HOUR)
+    down = False
+    wait_for(lambda: not bff.parts.outbox.waiting(), "the drain has come to it")
+    assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 0
+    assert bff.lives(again)
+
+
+def test_the_log_of_our_own_logout_ends_nothing_more(bff: Receiver, log: Log) -> None:
+    keys = three(bff)
+    bff.parts.sessions.end(keys[0], "logout")
+    events = [log.event("slo", after=0), log.event("srrt", after=0)]
+    assert post(bff, events).get_json() == {"received": 2, "ended": 0}
+    assert alive(bff, keys) == [False, True, True]
+
+
+def test_without_a_log_stream_nothing_is_noted(receiver_for: MakeReceiver) -> None:
+    bff = receiver_for()
+    bff.parts.sessions.end(bff.start(), "logout")
+    assert bff.names("revoked") == set()

@@ -1,0 +1,110 @@
+"""Promise 2 for what is still being sent: a logout ends open answers, at every replica."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
+
+import pytest
+import requests
+from urllib3.exceptions import HTTPError
+
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import Cluster
+from tests.support.waiting import wait_for
+
+REPLICAS = 2
+ENDS_WITHIN_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(REPLICAS) as started:
+        yield started
+
+
+class OpenAnswer:
+    """Reads an answer in a thread, and notes when it ended."""
+
+    def __init__(self, browser: BrowserClient, path: str, replica: int) -> None:
+        self._answer = browser.fetch("GET", path, replica=replica, stream=True)
+        assert self._answer.status_code == 200
+        self.received_bytes = 0
+        self.ended_at: float | None = None
+        self._thread = Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with suppress(requests.RequestException, HTTPError):  # Broken off, as it should be.
+            while piece := self._answer.raw.read1(65_536):
+                self.received_bytes += len(piece)
+                if self.received_bytes > 200_000:
+                    time.sleep(
+                        0.002
+                    )  # Some 30 MB a second: the download must last, not its buffers.
+        self.ended_at = time.monotonic()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/events", "/api/events?silent=1", "/api/files/900000000"],
+    ids=["stream", "silent stream", "download"],
+)
+def test_promise_2_an_open_answer_ends_with_its_session(cluster: Cluster, path: str) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    answers = [OpenAnswer(browser, path, replica) for replica in range(REPLICAS)]
+    other = cluster.browser()
+    other.log_in()
+    untouched = OpenAnswer(other, "/api/events", 1)
+    wait_for(lambda: untouched.received_bytes > 0, "the first event")
+    began = time.monotonic()
+    assert browser.log_out(replica=0).status_code == 200
+    wait_for(lambda: all(a.ended_at for a in answers), "the end of the open answers", 10)
+    for answer in answers:
+        assert answer.ended_at is not None
+        assert answer.ended_at - began < ENDS_WITHIN_SECONDS
+        assert answer.received_bytes < 900_000_000
+    assert untouched.ended_at is None, "another session's stream goes on"
+    other.log_out()
+    wait_for(lambda: untouched.ended_at is not None, "the end of the last stream")
+
+
+def test_promise_5_an_outage_of_redis_breaks_no_stream(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    answer = OpenAnswer(browser, "/api/events?interval_ms=100", 1)
+    cluster.redis.stop()
+    try:
+        before = answer.received_bytes
+        began = time.monotonic()
+        wait_for(
+            lambda: time.monotonic() - began > 1.5 and answer.received_bytes > before,
+            "events during the outage",
+        )
+        assert answer.ended_at is None
+    finally:
+        cluster.redis.start_again()
+    browser.log_out()
+    wait_for(lambda: answer.ended_at is not None, "the end of the stream")
+
+
+def test_open_streams_leave_room_for_everything_else() -> None:
+    """Beyond the limit a clear 503; ordinary requests and health checks are answered as before."""
+    with Cluster(env={"BFF_OPEN_ANSWERS_MAX": "5"}) as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        answers = [OpenAnswer(browser, "/api/events?silent=1", 0) for _ in range(5)]
+        refused = browser.api("/events?silent=1")
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert browser.api("/items").status_code == 200
+        assert requests.get(f"{cluster.url()}/healthz", timeout=5).status_code == 200
+        browser.log_out()
+        wait_for(lambda: all(a.ended_at for a in answers), "the end of all streams")
+        browser.log_in()
+        wait_for(lambda: browser.api("/events/open").json()["open_streams"] == 0, "freed streams")
+        assert OpenAnswer(browser, "/api/events", 0)
+        browser.log_out()

@@ -1,0 +1,124 @@
+"""The promises on Redis Sentinel and on a Redis Cluster, and what a failover costs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.support.ageing import age_access_token
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import Cluster
+from tests.support.redis_topology import RedisCluster, Sentinels, Topology
+from tests.support.scale import rounds
+from tests.support.storm import Shot, fire
+from tests.support.waiting import wait_for
+
+REPLICAS = 2
+REQUESTS = rounds(full=200, reduced=60)
+
+
+@pytest.fixture(scope="module", params=[Sentinels, RedisCluster], ids=["sentinel", "cluster"])
+def topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
+    with request.param() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def cluster(topology: Topology) -> Iterator[Cluster]:
+    env = {"BFF_REDIS_WAIT_REPLICAS": "1"}
+    with Cluster(REPLICAS, redis=topology, env=env) as started:  # type: ignore[arg-type]
+        yield started
+
+
+def test_sign_in_and_logout(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    assert browser.api("/items", replica=1).status_code == 200
+    assert len(browser.fetch("GET", "/auth/sessions").json()["sessions"]) == 1
+    assert browser.log_out(replica=1).status_code == 200
+    assert browser.profile().status_code == 401
+    wait_for(lambda: not alive(cluster), "the revocation")
+
+
+def test_promise_4_a_storm_spends_one_refresh_token(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    age_access_token(cluster, browser.cookie, 0)
+    before = cluster.counts()
+    shots = [
+        Shot(cluster.ports[i % REPLICAS], "/api/items", browser.cookie or "")
+        for i in range(REQUESTS)
+    ]
+    assert Counter(answer.status for answer in fire(shots)) == {200: REQUESTS}
+    asked = Counter(cluster.counts()) - Counter(before)
+    assert asked["token.refresh_token.ok"] == 1
+    browser.log_out()
+
+
+def test_promise_2_all_others_end_in_one_call(cluster: Cluster) -> None:
+    browsers = [cluster.browser() for _ in range(3)]
+    for browser in browsers:
+        browser.log_in()
+    assert browsers[0].fetch("DELETE", "/auth/sessions").json() == {"ended": 2}
+    assert [browser.profile(replica=1).status_code for browser in browsers] == [200, 401, 401]
+    browsers[0].log_out()
+    wait_for(lambda: not alive(cluster), "the revocation of all")
+
+
+def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topology) -> None:
+    """Sessions and ends from before it, acknowledged by a replica, are there after it."""
+    staying, leaving = [cluster.browser() for _ in range(4)], cluster.browser()
+    for browser in (*staying, leaving):
+        browser.log_in()
+    assert leaving.log_out().status_code == 200
+    let_replicas_follow(topology)
+    with traffic(staying[0]) as statuses:
+        wait_for(lambda: len(statuses) > 5, "traffic")
+        topology.fail_over()
+        wait_for(lambda: statuses[-5:] == [200] * 5, "answers after the failover", 30)
+    assert set(statuses) <= {200, 503}, Counter(statuses)
+    assert [browser.profile().status_code for browser in staying] == [200] * 4
+    assert leaving.profile().status_code == 401
+    for browser in staying:
+        assert browser.log_out().status_code == 200
+    wait_for(lambda: not alive(cluster), "the revocation of all after the failover", 30)
+
+
+def alive(cluster: Cluster) -> list[object]:
+    return [t for t in cluster.issued("refresh_token") if t["state"] == "active"]
+
+
+def let_replicas_follow(topology: Topology) -> None:
+    """What is acknowledged by no replica may be lost by a failover; this is about the rest."""
+    for port in topology.servers:
+        info: Any = topology.client(port).info()
+        if info["redis_mode"] != "sentinel" and info["role"] == "master":
+            assert topology.command(port, "WAIT", 1, 2000) >= 1
+
+
+@contextmanager
+def traffic(browser: BrowserClient) -> Iterator[list[int]]:
+    """Requests to all replicas until the block ends; their statuses."""
+    statuses: list[int] = []
+    going = True
+
+    def run(replica: int) -> None:
+        while going:
+            statuses.append(browser.api("/items", replica=replica).status_code)
+            time.sleep(0.01)  # A pace, so that the list stays readable.
+
+    threads = [Thread(target=run, args=(i,)) for i in range(REPLICAS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield statuses
+    finally:
+        going = False
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,67 @@
+"""Which part of the BFF does `BROKEN_BUILD` switch off?
+
+Python imports a module of this name at its start, if its folder is on the path. The proof's tests
+put it there for the BFF processes, so that `bff/` itself needs no switch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+
+def no_outbox() -> None:
+    """Nothing is written down before it is done, so nothing is completed later."""
+    from bff.store import Outbox
+
+    _replace(Outbox, "add_all", lambda self, entries, *, due_in_seconds: None)
+
+
+def no_drain() -> None:
+    """What waits in the outbox waits for ever."""
+    from bff.revocation import Revocation
+
+    _replace(Revocation, "drain", lambda self: 0)
+
+
+def no_existence_check() -> None:
+    """New tokens are written whether there is a session or not."""
+    from bff.store import scripts
+    from bff.store.connection import Script
+
+    check = "if not r[1] then return 'gone' end"
+    source = scripts.REPLACE_TOKENS.source
+    assert check in source
+    scripts.REPLACE_TOKENS = Script(source.replace(check, "r[1] = r[1] or ARGV[1]"))
+
+
+def no_watermark() -> None:
+    """An end of all sessions ends those that are there, and leaves nothing behind."""
+    from bff.store import Watermarks
+
+    _replace(Watermarks, "rise", lambda self, group, at=None: int(time.time()) + 1)
+
+
+def no_deny_list() -> None:
+    """Access tokens live until they expire."""
+    from bff.store import DenyList
+
+    _replace(DenyList, "add", lambda self, dead: None)
+
+
+def _replace(kind: type, name: str, function: Any) -> None:
+    assert hasattr(kind, name), f"{kind.__name__} has no {name} any more"
+    setattr(kind, name, function)
+
+
+BUILDS = {
+    "outbox": no_outbox,
+    "drain": no_drain,
+    "existence check": no_existence_check,
+    "watermark": no_watermark,
+    "deny-list": no_deny_list,
+}
+
+if "BROKEN_BUILD" in os.environ:
+    BUILDS[os.environ["BROKEN_BUILD"]]()

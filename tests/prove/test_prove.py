@@ -1,0 +1,163 @@
+"""Is the proof green for what is built, and red in the right rows for what is broken?"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.demo.test_launch import family, nothing_left
+from tests.support.cluster import Cluster
+from tests.support.processes import Process
+from tests.support.scale import rounds
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_SECONDS = 600
+ALL = rounds(full=1, reduced=0)
+"""With the full scale every broken build meets every scenario."""
+
+DIRECT = ("spa", "link", "form", "other-device", "backchannel-sid", "admin-one", "log-logout",
+          "timed-out", "stream", "refresh-refused", "replaced", "redis-away", "redis-restarted",
+          "killed", "provider-503")  # fmt: skip
+"""Ends that raise no watermark over a user: of their access tokens the deny-list alone knows."""
+GROUPS = ("backchannel-sid", "backchannel-sub", "admin-user", "global", "log-logout",
+          "log-password", "everyone")  # fmt: skip
+"""Ends of many sessions, whose refresh tokens the drain revokes."""
+
+RED = {
+    "outbox": {f"{id}/refresh-token" for id in (*GROUPS, "killed", "provider-503-later")}
+    | {"provider-503/waiting"},
+    "drain": {f"{id}/refresh-token" for id in (*GROUPS, "killed", "provider-503-later")},
+    "existence check": {
+        "refresh/request", "refresh-later/cookie-profile", "refresh-later/cookie-api",
+        "refresh-later/access-token", "refresh-later/refresh-token",
+    },
+    "watermark": {"old-sign-in/half-done", "old-sign-in/silent", "old-sign-in/other-token"},
+    "deny-list": {f"{id}/access-token" for id in DIRECT}
+    | {"in-flight-later/access-token", "refresh-later/access-token",
+       "provider-down-later/access-token"},
+}  # fmt: skip
+"""What each broken build must turn red, and nothing else."""
+
+SOME = {
+    "outbox": "spa,provider-503,admin-user,old-sign-in",
+    "drain": "spa,provider-503,killed",
+    "existence check": "spa,refresh,killed",
+    "watermark": "spa,backchannel-sub,admin-user,global,log-password,old-sign-in,refresh,everyone",
+    "deny-list": "spa,form,other-device,backchannel-sub,admin-one,admin-user,provider-503,replaced",
+}
+"""What is tried of each in a reduced run: what must turn red, and some of what must not."""
+
+
+def prove(*arguments: str, module: str = "bff") -> tuple[int, dict[str, Any]]:
+    """Run the proof; its exit status and its JSON."""
+    words = ["prove"] if module == "bff" else []
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words, *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=LIMIT_SECONDS,
+    )
+    assert done.stdout.startswith("{"), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def rows(told: dict[str, Any], outcome: str) -> dict[str, str]:
+    return {row["id"]: row["got"] for row in told["rows"] if row["outcome"] == outcome}
+
+
+def test_the_proof_is_green_with_three_replicas() -> None:
+    status, told = prove("--replicas", "3")
+    assert rows(told, "broken") == {}
+    assert rows(told, "not run") == {}
+    assert status == 0
+    assert told["held"] is True
+    assert len(told["rows"]) > 100
+    assert len({row["id"] for row in told["rows"]}) == len(told["rows"])
+
+
+@pytest.mark.parametrize("build", RED)
+def test_a_broken_build_turns_its_rows_red_and_no_others(build: str) -> None:
+    chosen = [] if ALL else ["--only", SOME[build]]
+    status, told = prove(build, *chosen, module="tests.prove.broken_proof")
+    tried = {row["id"] for row in told["rows"]}
+    assert set(rows(told, "broken")) == RED[build] & tried, rows(told, "broken")
+    assert RED[build] & tried
+    assert status == 1
+    assert told["held"] is False
+
+
+def test_a_running_deployment_is_proved_with_a_cookie() -> None:
+    """What needs orders to the provider, or a process to be killed, is not run."""
+    with Cluster(2) as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        there = ("--url", cluster.url(), "--cookie", str(browser.cookie))
+        status, told = prove(*there)
+        assert status == 0
+        assert set(rows(told, "held")) == {"spa/cookie-profile", "spa/cookie-api"}
+        assert len(rows(told, "not run")) > 20
+        # The cookie is dead by now, and what never worked proves nothing.
+        status, told = prove(*there)
+        assert status == 1
+        assert "before the logout" in rows(told, "broken")["spa/prepare"]
+
+
+def test_a_deployment_whose_api_does_not_ask_is_red() -> None:
+    """The cluster's API knows no deny-list."""
+    with Cluster() as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        token = cluster.issued("access_token")[-1]["value"]
+        status, told = prove(
+            "--url", cluster.url(), "--cookie", str(browser.cookie),
+            "--access-token", token, "--api-url", f"{cluster.api_url}/items",
+        )  # fmt: skip
+    assert status == 1
+    assert rows(told, "broken") == {"spa/access-token": "200 ×20"}
+
+
+def test_people_get_a_table() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bff", "prove", "--replicas", "1", "--only", "spa"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=LIMIT_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Signed out by the SPA" in done.stdout
+    assert "4 held, 0 broken, 0 not run." in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--url", "https://x.example"], ["--cookie", "x"], ["--only", "spa,tea"], ["--replicas", "0"]],
+    ids=" ".join,
+)
+def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bff", "prove", *arguments], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert "error:" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_proof_that_is_stopped_leaves_nothing_behind(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    env = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with Process([sys.executable, "-m", "bff", "prove"], name="the proof", env=env) as process:
+        process.wait_for_output("Signed out by a link", 60)
+        started = family(process)
+        os.kill(process.pid, number)
+        process.process.wait(30)
+        assert nothing_left(started, tmp_path)

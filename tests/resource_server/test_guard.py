@@ -1,0 +1,187 @@
+"""One import and one decorator: a Flask API of somebody else's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from bff.model import Tokens
+from bff.resource_server import TokenGuard
+from bff.sealing import Sealer
+from bff.store import Database, DenyList, Epoch
+from tests.resource_server.issuer import AUDIENCE, ISSUER, REFUSED, Issuer, token
+from tests.support.redis_server import RedisServer
+
+NOW = int(time.time())
+SEALER = Sealer(["s" * 40])
+DENY_KEY = SEALER.dead_token_names.as_text()
+
+
+def guard_of(issuer: Issuer, **options: Any) -> TokenGuard:
+    return TokenGuard(issuer=ISSUER, audience=AUDIENCE, keys=issuer.keys(), **options)
+
+
+def client_of(guard: TokenGuard) -> FlaskClient:
+    app = Flask(__name__)
+
+    @app.get("/items")
+    @guard.required(scope="read:items")
+    def items() -> dict[str, Any]:
+        return {"of": guard.claims["sub"]}
+
+    @app.post("/items/<int:item_id>")
+    @guard.required("write:items")
+    def write(item_id: int) -> tuple[str, int]:
+        return "", 204
+
+    @app.get("/open")
+    def unguarded() -> str:
+        return "anybody"
+
+    return app.test_client()
+
+
+def bearer(access_token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access_token}"}
+
+
+@pytest.fixture
+def database(redis_server: RedisServer, redis_prefix: str) -> Iterator[Database]:
+    database = Database(redis_server.client(), redis_prefix)
+    database.command("SET", Epoch(database, SEALER)._keys[0], 1)
+    yield database
+    database.client.close()
+
+
+@pytest.fixture
+def api(redis_server: RedisServer, database: Database) -> FlaskClient:
+    options = {"redis_prefix": database.prefix, "deny_key": DENY_KEY}
+    return client_of(guard_of(Issuer(), redis_url=redis_server.url, **options))
+
+
+def test_a_living_token_comes_through_and_its_claims_are_there(api: FlaskClient) -> None:
+    answer = api.get("/items", headers=bearer(token()))
+    assert (answer.status_code, answer.json) == (200, {"of": "alice"})
+    assert api.get("/open").text == "anybody"
+
+
+def test_a_copied_token_is_refused_after_it_was_denied(
+    api: FlaskClient, database: Database
+) -> None:
+    copied = token()
+    assert api.get("/items", headers=bearer(copied)).status_code == 200
+    deny_list = DenyList(database, SEALER, 10)
+    deny_list.add([deny_list.dead(Tokens(access_token=copied, issued_at=NOW, expires_at=0))])
+    answer = api.get("/items", headers=bearer(copied))
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.mimetype == "application/problem+json"
+    # A dead token and a forged one look the same from outside.
+    forged = api.get("/items", headers=bearer(REFUSED["expired"]()))
+    assert (forged.data, forged.headers) == (answer.data, answer.headers)
+
+
+def test_a_missing_scope_is_403_and_named(api: FlaskClient) -> None:
+    answer = api.post("/items/7", headers=bearer(token()))
+    assert answer.status_code == 403
+    assert answer.headers["WWW-Authenticate"] == (
+        'Bearer realm="api", error="insufficient_scope", scope="write:items"'
+    )
+    allowed = bearer(token(scope="write:items"))
+    assert api.post("/items/7", headers=allowed).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (None, "token_missing"), ("", "token_missing"), ("Bearer", "token_missing"),
+        ("Bearer ", "token_missing"), ("Basic dXNlcjpwYXNz", "token_missing"),
+        ("Bearer a b", "invalid_token"), ("Bearer a, Bearer b", "invalid_token"),
+        ("Bearer é", "invalid_token"), ("Bearer a\"b", "invalid_token"),
+        ("Bearer " + "x" * 100_000, "invalid_token"),
+    ],
+)  # fmt: skip
+def test_headers_without_a_usable_token(api: FlaskClient, header: str | None, code: str) -> None:
+    answer = api.get("/items", headers={} if header is None else {"Authorization": header})
+    assert answer.status_code == 401
+    assert answer.get_json()["code"] == code
+    assert ("error=" in answer.headers["WWW-Authenticate"]) == (code == "invalid_token")
+
+
+@pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED.keys())
+def test_forgeries(api: FlaskClient, make: Any) -> None:
+    assert api.get("/items", headers=bearer(make())).status_code == 401
+
+
+def test_redis_away_is_503_and_says_when_to_come_back(redis_prefix: str) -> None:
+    with RedisServer() as server:
+        guard = guard_of(
+            Issuer(), redis_url=server.url, redis_prefix=redis_prefix, deny_key=DENY_KEY
+        )
+        api = client_of(guard)
+        # Nobody has begun an epoch here: that can't be told from a wrong key.
+        assert api.get("/items", headers=bearer(token())).status_code == 503
+        server.stop()
+        answer = api.get("/items", headers=bearer(token()))
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "store_unavailable")
+        assert answer.headers["Retry-After"] == "2"
+        # What is no token needs no Redis to be refused.
+        assert api.get("/items", headers=bearer("garbage")).status_code == 401
+
+
+def test_a_redis_that_hangs_is_503_in_time(redis_prefix: str) -> None:
+    with RedisServer() as server:
+        guard = guard_of(
+            Issuer(), redis_url=server.url, redis_prefix=redis_prefix, deny_key=DENY_KEY,
+            redis_timeout_seconds=0.2,
+        )  # fmt: skip
+        server.pause()
+        answer = client_of(guard).get("/items", headers=bearer(token()))
+        server.resume()
+    assert answer.status_code == 503
+
+
+def test_keys_away_is_503() -> None:
+    issuer = Issuer()
+    issuer.broken = True
+    guard = TokenGuard.without_deny_list(issuer=ISSUER, audience=AUDIENCE, keys=issuer.keys())
+    answer = client_of(guard).get("/items", headers=bearer(token()))
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "keys_unavailable")
+
+
+def test_reading_is_all_that_redis_must_allow(
+    redis_server: RedisServer, database: Database
+) -> None:
+    """The rights that docs/apis.md names are enough."""
+    user, password = f"reader-{database.prefix}", "p" * 20
+    prefix = database.prefix
+    patterns = [f"~{prefix}:{kind}:*" for kind in ("deny", "watermark", "{born_at}")]
+    commands = ["+get", "+exists", "+hello"]
+    database.command(
+        "ACL", "SETUSER", user, "on", f">{password}", "resetkeys", *patterns, "-@all", *commands
+    )
+    url = redis_server.url.replace("redis://", f"redis://{user}:{password}@")
+    guard = guard_of(Issuer(), redis_url=url, redis_prefix=prefix, deny_key=DENY_KEY)
+    assert client_of(guard).get("/items", headers=bearer(token())).status_code == 200
+    database.command("ACL", "DELUSER", user)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"redis_url": "redis://x"}, {"deny_key": DENY_KEY},
+        {"redis_url": "", "deny_key": DENY_KEY}, {"redis_url": "redis://x", "deny_key": ""},
+        {"redis_url": "redis://x", "deny_key": "short"},
+        {"redis_url": "redis://x", "deny_key": "ab" * 31},
+        {"redis_url": "redis://x", "deny_key": f"{DENY_KEY},"},
+    ],
+)  # fmt: skip
+def test_an_empty_setting_opens_nothing(options: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"needed|hex"):
+        guard_of(Issuer(), **options)

@@ -1,0 +1,284 @@
+"""Is this access token alive? The one rule, on a real Redis, against a table of forgeries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bff.bearer import ScopeMissing, TokenInvalid
+from bff.dead_tokens import DeadTokenKeys, DeadTokens
+from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.keyed_names import KeyedNames
+from bff.model import Group, Tokens
+from bff.sealing import Sealer
+from bff.store import Database, DenyList, Epoch, Watermarks
+from bff.verdict import Expected, Verdict
+from tests.resource_server.issuer import (
+    AUDIENCE,
+    EC_KEY,
+    ISSUER,
+    REFUSED,
+    Issuer,
+    token,
+)
+from tests.support.redis_server import RedisServer
+
+SECRET, NEWER_SECRET = "s" * 40, "n" * 40
+
+
+class Bench:
+    """The BFF's side of a Redis, and whoever asks there."""
+
+    def __init__(self, server: RedisServer, prefix: str) -> None:
+        self.database = Database(server.client(), prefix)
+        self.sealer = Sealer([SECRET])
+        self.issuer = Issuer()
+        self.born(3600)
+
+    def born(self, seconds_ago: int) -> None:
+        key = self.keys().born_at()[0]
+        self.database.command("SET", key, int(time.time()) - seconds_ago)
+
+    def keys(self, *secrets: str) -> DeadTokenKeys:
+        names = Sealer(secrets or (SECRET,)).dead_token_names
+        # Through the text, as an API gets them.
+        return DeadTokenKeys(self.database.prefix, KeyedNames.from_text(names.as_text()))
+
+    def verdict(self, *secrets: str, **expected: Any) -> Verdict:
+        rules: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, **expected}
+        dead_tokens = DeadTokens(self.database.commands, self.keys(*secrets))
+        return Verdict(Expected(**rules), self.issuer.keys().find, dead_tokens)
+
+    def deny(self, access_token: str, *secrets: str) -> None:
+        deny_list = DenyList(self.database, Sealer(secrets or (SECRET,)), 10)
+        tokens = Tokens(access_token=access_token, issued_at=int(time.time()), expires_at=0)
+        deny_list.add([deny_list.dead(tokens)])
+
+    def rise(self, group: Group) -> int:
+        return Watermarks(self.database, self.sealer, lifetime_seconds=60).rise(group)
+
+    def reason(self, access_token: str) -> str:
+        with pytest.raises(TokenInvalid) as refusal:
+            self.verdict().claims(access_token)
+        return refusal.value.detail
+
+
+@pytest.fixture
+def bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[Bench]:
+    bench = Bench(redis_server, redis_prefix)
+    yield bench
+    bench.database.client.close()
+
+
+# ---------------------------------------------------------------- alive
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: token(),
+        lambda: token(header={"typ": "at+jwt"}, jti="1", client_id="c"),
+        lambda: token(header={"typ": "application/AT+JWT"}),
+        lambda: token(without_typ=True),
+        lambda: token(header={"x-of-the-provider": 1}),
+        lambda: token(EC_KEY, {"alg": "ES256", "kid": "e1"}),
+        lambda: token(aud=["https://issuer.test/userinfo", AUDIENCE]),
+        lambda: token(iat=int(time.time()) + 5),
+        lambda: token(sub="auth0|ö 'x\" \u2028"),
+    ],
+    ids=[
+        "auth0_dialect", "rfc9068_dialect", "rfc9068_long_type", "no_type", "unknown_header",
+        "es256", "audience_list", "clock_a_little_ahead", "odd_subject",
+    ],
+)  # fmt: skip
+def test_a_living_token_is_let_through(bench: Bench, make: Callable[[], str]) -> None:
+    assert bench.verdict().claims(make())["iss"] == ISSUER
+
+
+def test_without_an_audience_all_but_id_tokens_pass(bench: Bench) -> None:
+    verdict = bench.verdict(audience=None, not_audience="client-id")
+    assert verdict.claims(token(aud="https://whatever"))
+    with pytest.raises(TokenInvalid):
+        verdict.claims(token(aud=["client-id", "https://whatever"]))
+
+
+@pytest.mark.parametrize(
+    ("scope", "claims", "allowed"),
+    [
+        ("", {"scope": None}, True),
+        ("read:items", {}, True),
+        ("read:items openid", {}, True),
+        ("read:items write:items", {}, False),
+        ("read", {}, False),
+        ("write:items", {"permissions": ["write:items"]}, True),
+        ("write:items", {"permissions": "write:items"}, False),
+        ("write:items", {"scope": ["write:items"]}, False),
+        ("write:items", {"permissions": [{"write:items": 1}, ["write:items"]]}, False),
+    ],
+)
+def test_scopes(bench: Bench, scope: str, claims: dict[str, Any], allowed: bool) -> None:
+    if allowed:
+        assert bench.verdict().claims(token(**claims), scope)
+        return
+    with pytest.raises(ScopeMissing):
+        bench.verdict().claims(token(**claims), scope)
+
+
+# ---------------------------------------------------------------- forged or not for us
+
+
+@pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED.keys())
+def test_refused_tokens_cost_no_look_at_redis(bench: Bench, make: Callable[[], str]) -> None:
+    forged = make()
+    asked: list[object] = []
+    dead_tokens = DeadTokens(lambda *c: asked.append(c) or [], bench.keys())  # type: ignore[func-returns-value]
+    expected = Expected(issuer=ISSUER, audience=AUDIENCE)
+    with pytest.raises(TokenInvalid) as refusal:
+        Verdict(expected, bench.issuer.keys().find, dead_tokens).claims(forged)
+    assert not asked
+    assert not any(part in refusal.value.detail for part in forged.split(".") if len(part) > 9)
+
+
+def test_a_token_ends_at_its_very_end(bench: Bench) -> None:
+    """The deny-list forgets it a little later, so there is no leeway here."""
+    access_token = token(iat=1000, exp=2000)
+    bench.database.command("SET", bench.keys().born_at()[0], 1)
+    dead_tokens = DeadTokens(bench.database.commands, bench.keys())
+    for now, alive in ((1999.9, True), (2000.0, False)):
+        expected = Expected(issuer=ISSUER, audience=AUDIENCE)
+        verdict = Verdict(expected, bench.issuer.keys().find, dead_tokens, lambda now=now: now)  # type: ignore[misc]
+        if alive:
+            assert verdict.claims(access_token)
+        else:
+            with pytest.raises(TokenInvalid):
+                verdict.claims(access_token)
+
+
+# ---------------------------------------------------------------- dead before its time
+
+
+def test_a_denied_token_is_dead_and_its_sister_is_not(bench: Bench) -> None:
+    copied, other = token(jti="1"), token(jti="2")
+    assert bench.verdict().claims(copied)
+    bench.deny(copied)
+    assert bench.reason(copied) == "denied"
+    assert bench.verdict().claims(other)
+
+
+@pytest.mark.parametrize("group", [Group.of_user(ISSUER, "alice"), Group.everyone()])
+def test_a_watermark_kills_what_is_older(bench: Bench, group: Group) -> None:
+    old = token()
+    risen = bench.rise(group)
+    assert bench.reason(old) == "older_than_watermark"
+    assert bench.reason(token(iat=risen - 1)) == "older_than_watermark"
+    assert bench.verdict().claims(token(iat=risen))
+
+
+@pytest.mark.parametrize(
+    "group",
+    [Group.of_user(ISSUER, "bob"), Group.of_user("https://other/", "alice"),
+     Group.of_sid(ISSUER, "alice"), Group.of_email(ISSUER, "alice")],
+)  # fmt: skip
+def test_the_watermark_of_others_kills_nothing(bench: Bench, group: Group) -> None:
+    bench.rise(group)
+    assert bench.verdict().claims(token())
+
+
+def test_the_newest_of_several_watermarks_counts(bench: Bench) -> None:
+    [of_everyone] = bench.keys().watermarks("everyone")
+    now = int(time.time())
+    bench.database.command("SET", of_everyone, now - 100)
+    risen = bench.rise(Group.of_user(ISSUER, "alice"))
+    assert bench.reason(token(iat=risen - 1)) == "older_than_watermark"
+    bench.database.command("SET", of_everyone, risen + 2)
+    assert bench.reason(token(iat=risen + 1)) == "older_than_watermark"
+
+
+def test_keys_can_be_rotated(bench: Bench) -> None:
+    """Names written under the old key are found with both, and so are those of the new one."""
+    old, new = token(jti="1"), token(jti="2")
+    bench.deny(old)
+    bench.deny(new, NEWER_SECRET)
+    verdict = bench.verdict(NEWER_SECRET, SECRET)
+    for dead in (old, new):
+        with pytest.raises(TokenInvalid, match="denied"):
+            verdict.claims(dead)
+    assert verdict.claims(token(jti="3"))
+
+
+# ---------------------------------------------------------------- what can't be judged
+
+
+def test_an_emptied_redis_calls_older_tokens_dead(bench: Bench) -> None:
+    copied = token()
+    bench.deny(copied)
+    for key in bench.database.client.scan_iter(f"{bench.database.prefix}:*"):
+        bench.database.client.delete(key)
+    born_at = Epoch(bench.database, bench.sealer).begin()
+    assert bench.reason(copied) == "older_than_store"
+    assert bench.reason(token(iat=born_at - 1)) == "older_than_store"
+    assert bench.verdict().claims(token(iat=born_at))
+
+
+def test_the_bff_begins_an_epoch_and_an_api_waits_for_it(bench: Bench) -> None:
+    copied = token()
+    bench.database.command("DEL", *bench.keys().born_at())
+    with pytest.raises(StoreUnavailable):
+        bench.verdict().claims(copied)
+    epoch = Epoch(bench.database, bench.sealer)
+    may_write = DeadTokens(bench.database.commands, bench.keys(), epoch.begin)
+    assert may_write.reason(copied, {"iss": ISSUER, "sub": "alice", "iat": int(time.time())}) == (
+        "older_than_store"
+    )
+    assert bench.reason(copied) == "older_than_store"
+
+
+def test_a_wrong_key_or_prefix_is_noticed_and_lets_nobody_in(bench: Bench) -> None:
+    with pytest.raises(StoreUnavailable, match="deny-list key"):
+        bench.verdict(NEWER_SECRET).claims(token())
+    bench.database.prefix += "x"
+    with pytest.raises(StoreUnavailable, match="prefix"):
+        bench.verdict().claims(token())
+
+
+def test_a_key_that_was_rotated_away_is_noticed(bench: Bench) -> None:
+    """An API with the old key alone can't see what is denied now."""
+    Epoch(bench.database, Sealer([NEWER_SECRET, SECRET])).begin()
+    with pytest.raises(StoreUnavailable):
+        bench.verdict(SECRET).claims(token())
+    assert bench.verdict(NEWER_SECRET, SECRET).claims(token())
+
+
+def test_redis_away_is_no_verdict(redis_prefix: str) -> None:
+    with RedisServer() as server:
+        bench = Bench(server, redis_prefix)
+        verdict = bench.verdict()
+        assert verdict.claims(token())
+        server.stop()
+        with pytest.raises(StoreUnavailable):
+            verdict.claims(token())
+        server.start_again()
+        assert verdict.claims(token())
+        bench.database.client.close()
+
+
+def test_the_provider_away_is_no_verdict(bench: Bench) -> None:
+    bench.issuer.broken = True
+    with pytest.raises(ProviderUnavailable):
+        bench.verdict().claims(token())
+
+
+def test_all_of_it_is_one_round_trip(bench: Bench) -> None:
+    trips: list[int] = []
+
+    def counted(*commands: tuple[str | bytes | float, ...]) -> list[Any]:
+        trips.append(len(commands))
+        return bench.database.commands(*commands)
+
+    dead_tokens = DeadTokens(counted, bench.keys())
+    expected = Expected(issuer=ISSUER, audience=AUDIENCE)
+    assert Verdict(expected, bench.issuer.keys().find, dead_tokens).claims(token())
+    assert trips == [4]

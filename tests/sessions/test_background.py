@@ -1,0 +1,68 @@
+"""The background thread's turns: on time, and at once where somebody asks."""
+
+from __future__ import annotations
+
+import threading
+
+from bff.background import Background
+from bff.model import Group
+from bff.revocation import CLAIM_COUNT
+from tests.sessions.conftest import Bench
+
+NEVER_SECONDS = 3600.0
+PATIENCE_SECONDS = 10
+
+
+def test_a_job_that_is_wanted_runs_at_once_and_the_others_don_t() -> None:
+    ran, other = threading.Semaphore(0), threading.Semaphore(0)
+    background = Background([(NEVER_SECONDS, ran.release), (NEVER_SECONDS, other.release)])
+    background.start()
+    try:
+        # The first turn, at the start.
+        assert ran.acquire(timeout=PATIENCE_SECONDS)
+        assert other.acquire(timeout=PATIENCE_SECONDS)
+        for _ in range(3):
+            background.run_soon(ran.release)
+            assert ran.acquire(timeout=PATIENCE_SECONDS)
+        assert not other.acquire(blocking=False)
+    finally:
+        background.stop()
+
+
+def test_what_is_wanted_while_the_job_runs_is_not_forgotten() -> None:
+    turns: list[int] = []
+    done = threading.Event()
+
+    def work() -> None:
+        turns.append(1)
+        if len(turns) < 3:
+            background.run_soon(work)
+        else:
+            done.set()
+
+    background = Background([(NEVER_SECONDS, work)])
+    background.start()
+    try:
+        assert done.wait(PATIENCE_SECONDS)
+    finally:
+        background.stop()
+
+
+def test_an_end_of_many_sessions_is_confirmed_without_waiting_for_the_drains_next_turn(
+    bench: Bench,
+) -> None:
+    count = 2 * CLAIM_COUNT + 1
+    for number in range(count):
+        bench.start(refresh=f"refresh-{number}")
+    background = Background([(NEVER_SECONDS, bench.revocation.drain)])
+    bench.revocation.on_due = lambda: background.run_soon(bench.revocation.drain)
+    confirmed = threading.Semaphore(0)
+    bench.provider.on_revoke = lambda _: confirmed.release()
+    background.start()
+    try:
+        group = Group.of_user("https://provider.example/", "auth0|dana")
+        assert bench.revocation.end_group(group, "admin") == count
+        for _ in range(count):
+            assert confirmed.acquire(timeout=PATIENCE_SECONDS)
+    finally:
+        background.stop()

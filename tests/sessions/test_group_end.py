@@ -1,0 +1,216 @@
+"""Promise 6 below the routes: an old login doesn't outlive the end of all sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from bff.errors import ProviderUnavailable, SignInTooOld
+from bff.model import Group, Identity, SignIn
+from bff.sessions import session_key
+from tests.sessions.conftest import Bench, MakeBench
+from tests.sessions.test_end import due_now
+
+ISSUER = "https://provider.example/"
+DANA = Group.of_user(ISSUER, "auth0|dana")
+
+
+def authenticated_at(bench: Bench, auth_time: int | None, **changes: object) -> SignIn:
+    sign_in = bench.sign_in()
+    identity = msgspec.structs.replace(sign_in.identity, auth_time=auth_time, **changes)
+    return msgspec.structs.replace(sign_in, identity=identity)
+
+
+@pytest.mark.parametrize(
+    ("group", "theirs"),
+    [
+        (DANA, 0),
+        (Group.of_email(ISSUER, "Dana@Example.com "), 0),
+        (Group.of_sid(ISSUER, "provider-sid"), 1),
+        (Group.everyone(), 1),
+    ],
+    ids=["user", "email", "sid", "everyone"],
+)
+def test_all_sessions_of_a_group_end_and_no_other(bench: Bench, group: Group, theirs: int) -> None:
+    mine = [bench.start() for _ in range(3)]
+    other = _start(bench, _eve(bench))
+    assert bench.revocation.end_group(group, "admin") == 3 + theirs
+    assert all(bench.sessions.load(key) is None for key in mine)
+    assert (bench.sessions.load(other) is None) == bool(theirs)
+    assert bench.deny_list.contains("access-0")
+    bench.revocation.drain()
+    assert len(bench.provider.revoked) == 3 + theirs
+    assert not [k for k in bench.stored() if ":tombstone:" in k or ":entry:" in k]
+
+
+def _eve(bench: Bench) -> SignIn:
+    claims = {"sub": "auth0|eve", "email": "eve@example.com"}
+    return authenticated_at(bench, None, subject="auth0|eve", claims=claims)
+
+
+def _start(bench: Bench, sign_in: SignIn) -> str:
+    key = session_key(bench.sessions.start(sign_in))
+    assert key
+    return key
+
+
+def test_the_provider_is_not_asked_before_the_answer(bench: Bench) -> None:
+    def down(_: str) -> None:
+        raise AssertionError("asked while the caller waits")
+
+    bench.provider.on_revoke = down
+    bench.start()
+    assert bench.revocation.end_group(DANA, "admin") == 1
+
+
+@pytest.mark.parametrize("auth_time", [None, -3600, -1], ids=["missing", "old", "just before"])
+def test_promise_6_a_sign_in_from_before_is_refused_and_its_token_revoked(
+    bench: Bench, auth_time: int | None
+) -> None:
+    watermark_at = bench.watermarks.rise(DANA)
+    when = None if auth_time is None else watermark_at + auth_time
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, when))
+    assert bench.provider.revoked == ["refresh-0"]
+    assert not [k for k in bench.stored() if ":session:" in k]
+    assert bench.indexes.members(DANA) == []
+
+
+def test_promise_6_a_real_sign_in_after_it_is_let_in_also_in_the_same_second(bench: Bench) -> None:
+    bench.revocation.end_group(DANA, "admin")
+    # The answer has waited for the next whole second, so `auth_time` can't be older.
+    assert bench.load(_start(bench, authenticated_at(bench, bench.now())))
+
+
+def test_promise_6_a_provider_whose_clock_lags_is_believed_if_it_was_asked_after(
+    bench: Bench,
+) -> None:
+    watermark_at = bench.watermarks.rise(DANA)
+    skew = bench.config.clock_skew_seconds
+    lagging = authenticated_at(bench, watermark_at - 5)
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(lagging, authenticated_after=watermark_at + skew - 1)
+    assert bench.sessions.start(lagging, authenticated_after=watermark_at + skew)
+
+
+def test_promise_6_everyone_means_users_that_are_not_here_too(bench: Bench) -> None:
+    bench.revocation.end_group(Group.everyone(), "admin")
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, bench.now() - 10))
+
+
+def test_promise_6_a_provider_session_that_ended_lets_nobody_in(bench: Bench) -> None:
+    """A back-channel logout that comes between the code and the session."""
+    bench.revocation.end_group(Group.of_sid(ISSUER, "provider-sid"), "backchannel")
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, bench.now() - 10))
+    other = authenticated_at(bench, bench.now() - 10, sid="another-sid")
+    assert bench.sessions.start(other)
+
+
+def test_promise_6_an_end_between_the_index_and_the_record_bars_the_record(bench: Bench) -> None:
+    real: Callable[..., int | None] = bench.watermarks.newest
+
+    def ended_just_after(identity: Identity) -> int | None:
+        seen = real(identity)
+        assert bench.revocation.end_group(DANA, "admin") == 0
+        return seen
+
+    bench.watermarks.newest = ended_just_after  # type: ignore[method-assign]
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, bench.now() - 10))
+    assert not [k for k in bench.stored() if ":session:" in k]
+    assert bench.provider.revoked == ["refresh-0"]
+
+
+def test_a_watermark_only_rises_and_is_kept(bench: Bench) -> None:
+    first = bench.watermarks.rise(DANA)
+    assert bench.watermarks.rise(DANA) >= first
+    [name] = [k for k in bench.stored() if ":watermark:" in k]
+    kept = bench.database.command("TTL", name)
+    assert kept > bench.config.session_absolute_seconds
+    assert "dana" not in name
+
+
+def test_watermarks_survive_a_rotation_of_the_keys(make_bench: MakeBench) -> None:
+    before = make_bench()
+    before.revocation.end_group(DANA, "admin")
+    after = make_bench(AUTH0_SECRET=f"{'n' * 40},{'s' * 40}")
+    with pytest.raises(SignInTooOld):
+        after.sessions.start(authenticated_at(after, after.now() - 10))
+
+
+def test_an_end_of_all_while_the_provider_is_down_waits_in_the_outbox(bench: Bench) -> None:
+    def down(_: str) -> None:
+        raise ProviderUnavailable("503")
+
+    bench.provider.on_revoke = down
+    keys = [bench.start() for _ in range(2)]
+    assert bench.revocation.end_group(DANA, "admin") == 2
+    assert bench.revocation.drain() == 0
+    assert {e.session_key for e in bench.outbox.waiting()} == set(keys)
+    bench.provider.on_revoke = lambda _: None
+    due_now(bench)
+    assert bench.revocation.drain() == 2
+
+
+# ------------------------------------------------------------------ events that are told late
+
+
+@pytest.mark.parametrize(
+    ("created", "authenticated", "ends"),
+    [
+        (-100, None, True),
+        (-100, -100, True),
+        (-1, None, True),
+        (5, None, True),
+        (5, -100, True),
+        (5, 0, True),
+        (5, 1, False),
+        (-5, 1, False),
+        (11, None, False),
+        (11, -100, False),
+    ],
+)
+def test_an_event_ends_only_what_was_there_before_it(
+    bench: Bench, created: int, authenticated: int | None, ends: bool
+) -> None:
+    """Seconds after the event; the allowed skew is 10."""
+    happened_at = bench.now() - 60
+    auth_time = None if authenticated is None else happened_at + authenticated
+    key = _start(bench, authenticated_at(bench, auth_time))
+    record = bench.database.key("session", f"{{{key}}}")
+    bench.database.command("HSET", record, "created_at", happened_at + created)
+    assert bench.revocation.end_group(DANA, "event", before_at=happened_at) == ends
+    assert (bench.sessions.load(key) is None) == ends
+    assert bool(bench.outbox.waiting()) == ends
+
+
+def test_the_watermark_of_an_event_is_the_events_own_instant(bench: Bench) -> None:
+    happened_at = bench.now() - 60.25
+    assert bench.watermarks.rise(DANA, happened_at) == int(happened_at) + 1
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, int(happened_at)))
+    assert bench.sessions.start(authenticated_at(bench, int(happened_at) + 1))
+
+
+def test_an_event_never_lowers_the_watermark_nor_puts_it_ahead(bench: Bench) -> None:
+    ahead = bench.watermarks.rise(DANA, bench.now() + 86_400)
+    assert ahead <= bench.now() + 1
+    assert bench.watermarks.rise(DANA, bench.now() - 60) == ahead
+
+
+def test_an_event_bars_a_sign_in_that_is_not_written_yet(bench: Bench) -> None:
+    real: Callable[..., int | None] = bench.watermarks.newest
+
+    def ended_just_after(identity: Identity) -> int | None:
+        seen = real(identity)
+        bench.revocation.end_group(DANA, "event", before_at=bench.now())
+        return seen
+
+    bench.watermarks.newest = ended_just_after  # type: ignore[method-assign]
+    with pytest.raises(SignInTooOld):
+        bench.sessions.start(authenticated_at(bench, bench.now() - 10))
+    assert not [k for k in bench.stored() if ":session:" in k]

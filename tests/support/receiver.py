@@ -1,0 +1,83 @@
+"""How does a test hand a BFF messages that nobody would send, and see what they end?
+
+The whole application in this process, on the shared Redis, with a provider whose keys the test has.
+Sessions are started below the routes, so that hundreds cost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from flask.testing import FlaskClient
+
+from bff import create_app
+from bff.assembly import Parts
+from bff.model import Identity, SignIn, Tokens
+from bff.sessions import session_key
+from tests.providers.fake import FakeProvider
+from tests.support.redis_server import RedisServer
+
+
+class Receiver:
+    """One BFF process, as far as messages from machines go."""
+
+    def __init__(
+        self, fake: FakeProvider, server: RedisServer, prefix: str, **settings: str
+    ) -> None:
+        self.fake = fake
+        self.config = fake.config(REDIS_URL=server.url, BFF_REDIS_PREFIX=prefix, **settings)
+        self.app = create_app(self.config)
+        self.parts: Parts = self.app.extensions["bff"]
+        self.client: FlaskClient = self.app.test_client()
+        self._started = 0
+
+    def close(self) -> None:
+        """Stop what runs beside the requests."""
+        for background in self.parts.background:
+            background.stop()
+        self.parts.provider.close()
+        self.parts.database.client.close()
+
+    def sign_in(self, **identity: Any) -> SignIn:
+        """A finished sign-in of Dana, changed."""
+        self._started += 1
+        now = int(self.parts.database.now())
+        usual = Identity(
+            issuer=self.fake.issuer, subject="auth0|demo", sid="sid-one", auth_time=now,
+            claims={"email": "dana@example.com"},
+        )  # fmt: skip
+        tokens = Tokens(
+            access_token=f"access-{self._started}",
+            issued_at=now,
+            expires_at=now + 300,
+            refresh_token=f"refresh-{self._started}",
+        )
+        return SignIn(identity=msgspec.structs.replace(usual, **identity), tokens=tokens)
+
+    def start(self, **identity: Any) -> str:
+        """A session; its key."""
+        key = session_key(self.parts.sessions.start(self.sign_in(**identity)))
+        assert key
+        return key
+
+    def start_earlier(self, seconds: int, **identity: Any) -> str:
+        """A session that began that long ago; its key."""
+        began_at = int(self.parts.database.now()) - seconds
+        key = self.start(**({"auth_time": began_at} | identity))
+        name = f"{self.config.redis_prefix}:session:{{{key}}}"
+        self.parts.database.command("HSET", name, "created_at", began_at)
+        return key
+
+    def lives(self, key: str) -> bool:
+        """Whether the session would be found by a request."""
+        return self.parts.sessions.load(key, slide=False) is not None
+
+    def names(self, kind: str) -> set[str]:
+        """The names of all keys in Redis of one kind."""
+        pattern = f"{self.config.redis_prefix}:{kind}:*"
+        return {name.decode() for name in self.parts.database.client.scan_iter(pattern)}
+
+    def revoked(self) -> set[str]:
+        """The refresh tokens that the provider was asked to revoke."""
+        return {a.form["token"] for a in self.fake.asked if a.path == "/oauth/revoke"}

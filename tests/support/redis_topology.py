@@ -1,0 +1,211 @@
+"""How does a test get a Redis with replicas and sentinels, or a cluster? Real servers, all of them.
+
+    with Sentinels() as redis: …          one master, two replicas, three sentinels
+    with RedisCluster() as redis: …       three masters, one replica each
+
+Both have `url` for `REDIS_URL` and `fail_over()`, which kills a master and waits for the next.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import redis
+
+from bff.store.clients import make_client
+from tests.support.processes import Process, free_port
+from tests.support.redis_server import real_source
+from tests.support.waiting import wait_for
+
+HOST = "127.0.0.1"
+MASTER = "bff-master"
+SLOTS = 16_384
+BUS_OFFSET = 10_000
+DOWN_AFTER_MILLISECONDS = 800
+
+
+class Topology:
+    """Several Redis programs, started in order and stopped at the end of the `with` block."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.servers: dict[int, Process] = {}
+
+    def __enter__(self) -> Any:
+        with self._stack:
+            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+            self._begin()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _begin(self) -> None:
+        raise NotImplementedError
+
+    def _serve(self, port: int, **settings: str) -> None:
+        """Start a server that keeps data."""
+        folder = self._folder / str(port)
+        folder.mkdir()
+        usual = {
+            "bind": HOST, "port": str(port), "dir": str(folder), "save": "",
+            "appendonly": "yes", "maxmemory-policy": "noeviction",
+        }  # fmt: skip
+        words = [f"--{name}" if part == 0 else value
+                 for name, value in (usual | settings).items() for part in (0, 1)]  # fmt: skip
+        self._run(port, words)
+
+    def _run(self, port: int, words: list[str]) -> None:
+        command = [*real_source().command, *words]
+        self.servers[port] = self._stack.enter_context(Process(command, name=f"redis:{port}"))
+        self.servers[port].wait_for_port(port)
+
+    @property
+    def url(self) -> str:
+        """For `REDIS_URL`."""
+        raise NotImplementedError
+
+    def command(self, port: int, *words: str | int | bytes) -> Any:
+        """What one of the servers answers."""
+        return self.client(port).execute_command(*words)  # type: ignore[no-untyped-call]
+
+    def fail_over(self) -> None:
+        """Kill a master; returns when another server has taken its place."""
+        raise NotImplementedError
+
+    def client_of_all(self) -> Any:
+        """A client that finds every key, as the BFF's own does."""
+        client: Any = make_client(self.url, 2.0)
+        self._stack.callback(client.close)
+        return client
+
+    def client(self, port: int) -> redis.Redis:
+        """A client of one of the servers."""
+        client = redis.Redis(HOST, port, socket_timeout=2, protocol=3)
+        self._stack.callback(client.close)
+        return client
+
+
+class Sentinels(Topology):
+    """A master with two replicas, and three sentinels that agree on the next master."""
+
+    def _begin(self) -> None:
+        self._ports = [free_port() for _ in range(3)]
+        self.sentinel_ports = [free_port() for _ in range(3)]
+        for port in self._ports:
+            more = {} if port == self._ports[0] else {"replicaof": f"{HOST} {self._ports[0]}"}
+            self._serve(port, **more)
+        master = self.client(self._ports[0])
+        wait_for(lambda: _replicas(master) == 2, "both replicas")
+        for port in self.sentinel_ports:
+            file = self._folder / f"sentinel-{port}.conf"
+            file.write_text(
+                f"bind {HOST}\nport {port}\n"
+                f"sentinel monitor {MASTER} {HOST} {self._ports[0]} 2\n"
+                f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MILLISECONDS}\n"
+                f"sentinel failover-timeout {MASTER} 5000\n"
+            )
+            self._run(port, [str(file), "--sentinel"])
+        wait_for(self._sentinels_know, "sentinels that know the replicas and each other")
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"{HOST}:{port}" for port in self.sentinel_ports)
+        return f"redis+sentinel://{hosts}/{MASTER}/0"
+
+    def master_port(self) -> int:
+        """As the first sentinel says."""
+        asked = "SENTINEL GET-MASTER-ADDR-BY-NAME"
+        return int(self.command(self.sentinel_ports[0], asked, MASTER)[1])
+
+    def fail_over(self) -> None:
+        """Kill the master; returns when the sentinels have another one."""
+        old = self.master_port()
+        self.servers[old].kill()
+        wait_for(lambda: self.master_port() != old, "another master", 30)
+
+    def _sentinels_know(self) -> bool:
+        for port in self.sentinel_ports:
+            raw = self.command(port, "SENTINEL MASTER", MASTER)
+            if int(raw["num-slaves"]) != 2 or int(raw["num-other-sentinels"]) != 2:
+                return False
+        return True
+
+
+class RedisCluster(Topology):
+    """Three masters with a replica each."""
+
+    def _begin(self) -> None:
+        self._ports = [self._cluster_port() for _ in range(6)]
+        for port in self._ports:
+            self._serve(
+                port,
+                **{"cluster-enabled": "yes", "cluster-node-timeout": "1000",
+                   "cluster-require-full-coverage": "no"},
+            )  # fmt: skip
+        self._share_slots()
+        for port in self._ports[1:]:
+            self.command(self._ports[0], "CLUSTER MEET", HOST, port)
+        wait_for(self._all_know_six, "six nodes that know each other")
+        self._add_replicas()
+        wait_for(self._all_well, "a cluster that serves all slots", 30)
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"{HOST}:{port}" for port in self._ports[:3])
+
+    def fail_over(self) -> None:
+        """Kill a master; returns when its replica serves its slots."""
+        self.servers[self._ports[0]].kill()
+        promoted = self.client(self._ports[3])
+        wait_for(lambda: _role(promoted) == "master", "the replica's promotion", 30)
+
+    def _cluster_port(self) -> int:
+        while (port := free_port()) + BUS_OFFSET > 65_535:
+            continue
+        return port
+
+    def _share_slots(self) -> None:
+        share = SLOTS // 3 + 1
+        for index, port in enumerate(self._ports[:3]):
+            slots = range(index * share, min((index + 1) * share, SLOTS))
+            self.command(port, "CLUSTER ADDSLOTS", *slots)
+
+    def _add_replicas(self) -> None:
+        for master, replica in zip(self._ports[:3], self._ports[3:], strict=True):
+            name = self.command(master, "CLUSTER MYID")
+            self.command(replica, "CLUSTER REPLICATE", name)
+
+    def _all_know_six(self) -> bool:
+        return all(self._info(p, "cluster_known_nodes") == "6" for p in self._ports)
+
+    def _info(self, port: int, field: str) -> str:
+        return str(self.command(port, "CLUSTER INFO")[field])
+
+    def _all_well(self) -> bool:
+        return all(
+            self._info(port, "cluster_state") == "ok"
+            and self._info(port, "cluster_slots_ok") == str(SLOTS)
+            for port in self._ports
+        ) and all(_replicas(self.client(port)) == 1 for port in self._ports[:3])
+
+
+def _replicas(client: redis.Redis) -> int:
+    info: Any = client.info("replication")
+    states = [info.get(f"slave{n}", {}).get("state") for n in range(info["connected_slaves"])]
+    return states.count("online")
+
+
+def _role(client: redis.Redis) -> str:
+    info: Any = client.info("replication")
+    return str(info["role"])
