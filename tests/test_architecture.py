@@ -104,11 +104,11 @@ def test_the_module_for_apis_loads_nothing_of_the_rest() -> None:
     libraries, own = told.stdout.splitlines()
     assert not {"pydantic", "msgspec", "authlib", "pycurl"} & set(libraries.split())
     assert {"joserfc", "redis", "flask", "requests"} <= set(libraries.split())
-    assert own.split() == [
-        "bff.bearer", "bff.dead_tokens", "bff.errors", "bff.keyed_names",
-        "bff.resource_server", "bff.resource_server.guard", "bff.resource_server.keys",
-        "bff.verdict",
-    ]  # fmt: skip
+    loaded = {module for module in own.split() if not module.startswith("bff.errors")}
+    assert loaded == {
+        "bff.bearer", "bff.dead_tokens", "bff.keyed_names", "bff.resource_server",
+        "bff.resource_server.guard", "bff.resource_server.keys", "bff.verdict",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", sorted(set(python_files("bff", "tests"))), ids=name)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bff.errors import SealInvalid
+from bff.model import Group
 from bff.store import Entry
 from tests.sessions.conftest import SECRET, Bench, MakeBench
 
@@ -169,14 +170,14 @@ def test_a_user_s_index_goes_with_the_last_session_and_forgets_the_others(bench:
         bench.load(key), key="e" * 64, absolute_ends_at=bench.now() + 60
     )
     bench.indexes.add(shorter)
-    assert set(bench.indexes.of_user(ISSUER, "auth0|dana")) == {key, "e" * 64}
+    assert set(bench.indexes.members(Group.of_user(ISSUER, "auth0|dana"))) == {key, "e" * 64}
     assert seconds_left(bench, name) >= lasts - 5, "the longest one counts"
 
 
 def test_the_same_subject_of_another_issuer_is_somebody_else(bench: Bench) -> None:
     bench.start()
-    assert bench.indexes.of_user("https://other.example/", "auth0|dana") == []
-    assert bench.indexes.of_provider_session("https://other.example/", "provider-sid") == []
+    assert bench.indexes.members(Group.of_user("https://other.example/", "auth0|dana")) == []
+    assert bench.indexes.members(Group.of_sid("https://other.example/", "provider-sid")) == []
 
 
 # ---------------------------------------------------------------- the outbox and the deny-list

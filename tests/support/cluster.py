@@ -189,7 +189,8 @@ class Cluster:
     def store(self) -> redis.Redis:
         """A client of the cluster's Redis."""
         if hasattr(self.redis, "client_of_all"):
-            return self.redis.client_of_all()
+            client_of_all: redis.Redis = self.redis.client_of_all()
+            return client_of_all
         client = self.redis.client()
         self._stack.callback(client.close)
         return client

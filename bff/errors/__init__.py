@@ -1,0 +1,80 @@
+"""Which errors exist, and what does a caller get to see of each?
+
+One tree. A leaf sets `status`, a stable `code` that programs may branch on, a public `message`
+and, for people, a `hint` that says what to do next. The `detail` given when raising goes to the
+log only.
+"""
+
+from bff.errors.provider import (
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderRejected,
+    ProviderUnavailable,
+)
+from bff.errors.request import (
+    BodyTooLarge,
+    LengthRequired,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    PathRefused,
+    RequestRefused,
+    RouteUnknown,
+    UpgradeRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from bff.errors.root import BFFError, ConfigError
+from bff.errors.session import (
+    CrossSite,
+    SessionEnded,
+    SessionMissing,
+    SessionUnknown,
+    SignInNotFresh,
+)
+from bff.errors.sign_in import (
+    IDTokenInvalid,
+    IssuerMismatch,
+    ParameterInvalid,
+    ReturnToInvalid,
+    SignInDenied,
+    SignInRefused,
+    SignInTooOld,
+    StateInvalid,
+)
+from bff.errors.store import SealInvalid, StoreUnavailable
+
+__all__ = [
+    "BFFError",
+    "BodyTooLarge",
+    "ConfigError",
+    "CrossSite",
+    "IDTokenInvalid",
+    "IssuerMismatch",
+    "LengthRequired",
+    "MethodNotAllowed",
+    "NotFound",
+    "Overloaded",
+    "ParameterInvalid",
+    "PathRefused",
+    "ProviderError",
+    "ProviderMisconfigured",
+    "ProviderRejected",
+    "ProviderUnavailable",
+    "RequestRefused",
+    "ReturnToInvalid",
+    "RouteUnknown",
+    "SealInvalid",
+    "SessionEnded",
+    "SessionMissing",
+    "SessionUnknown",
+    "SignInDenied",
+    "SignInNotFresh",
+    "SignInRefused",
+    "SignInTooOld",
+    "StateInvalid",
+    "StoreUnavailable",
+    "UpgradeRefused",
+    "UpstreamTimeout",
+    "UpstreamUnreachable",
+]

@@ -1,0 +1,51 @@
+"""What can go wrong between us and the provider?"""
+
+from __future__ import annotations
+
+from bff.errors.root import BFFError
+
+
+class ProviderError(BFFError):
+    """Branch: something between us and the provider. Never raised itself."""
+
+    status, code = 502, "provider_error"
+    message = "The sign-in service could not be used."
+
+
+class ProviderUnavailable(ProviderError):
+    """No usable answer: refused, 5xx, 429, timeout, rubbish. Nobody is signed out by it.
+
+    `maybe_acted` is true if the request had been sent, so that the provider may have acted on it;
+    `asked_seconds` is what the provider's own `Retry-After` said.
+    """
+
+    status, code = 503, "provider_unavailable"
+    message = "The sign-in service does not answer at the moment."
+    hint = "Nobody was signed out by it. Please try again in a moment."
+    retry_after_seconds = 5
+
+    def __init__(
+        self, detail: str = "", *, retry_after_seconds: int | None = None, maybe_acted: bool = False
+    ) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.maybe_acted = maybe_acted
+        self.asked_seconds = retry_after_seconds or 0
+
+
+class ProviderRejected(ProviderError):
+    """The provider refused; the parsed OAuth error code is in `.error` (RFC 6749, 5.2)."""
+
+    code = "provider_rejected"
+
+    def __init__(self, error: str, status: int, detail: str = "") -> None:
+        super().__init__(detail or f"{error} (HTTP {status})")
+        self.error = error
+        self.provider_status = status
+
+
+class ProviderMisconfigured(ProviderError):
+    """`invalid_client` and its like: our own registration is wrong; nobody is signed out."""
+
+    code = "provider_misconfigured"
+    message = "This application is not set up correctly with its sign-in service."
+    hint = "Please tell the people who run this application."

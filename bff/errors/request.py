@@ -1,0 +1,98 @@
+"""What can be wrong with a request, and with the way to the upstream?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bff.errors.root import BFFError
+
+
+class RouteUnknown(BFFError):
+    """No upstream is configured for this path."""
+
+    status, code = 404, "route_unknown"
+    message = "There is no such address."
+    hint = "Check the address."
+
+
+class MethodNotAllowed(BFFError):
+    """The method is not allowed here (RFC 9110, 15.5.6)."""
+
+    status, code = 405, "method_not_allowed"
+    message = "This method is not allowed here."
+    hint = "Use another method."
+
+    def __init__(self, detail: str = "", *, allow: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.allow = ", ".join(sorted(allow))
+        """What is allowed, for the answer's `Allow`, which a 405 must have."""
+
+
+class PathRefused(BFFError):
+    """The path could be read in two ways, so it is refused rather than repaired."""
+
+    status, code = 400, "path_refused"
+    message = "This address is not acceptable."
+    hint = "Check the address."
+
+
+class RequestRefused(BFFError):
+    """The request's framing or headers can't be forwarded safely."""
+
+    status, code = 400, "request_refused"
+    message = "This request is not acceptable."
+    hint = "Check the request."
+
+
+class LengthRequired(RequestRefused):
+    """A body in chunks, under a server that can't tell a broken one from a whole one (411)."""
+
+    status, code = 411, "length_required"
+    message = "The length of the content must be announced."
+    hint = "Send a Content-Length."
+
+
+class BodyTooLarge(BFFError):
+    """The body is larger than the limit (RFC 9110, 15.5.14)."""
+
+    status, code = 413, "body_too_large"
+    message = "The content is too large."
+    hint = "Send less."
+
+
+class UpgradeRefused(BFFError):
+    """WebSockets are not carried by this route."""
+
+    status, code = 501, "upgrade_unsupported"
+    message = "WebSockets are not supported here."
+    hint = "Use ordinary requests or server-sent events."
+
+
+class UpstreamUnreachable(BFFError):
+    """The upstream could not be connected to, or broke off before it answered (502)."""
+
+    status, code = 502, "upstream_unreachable"
+    message = "The service behind this address can't be reached."
+
+
+class UpstreamTimeout(BFFError):
+    """The upstream did not answer in time (504)."""
+
+    status, code = 504, "upstream_timeout"
+    message = "The service behind this address takes too long."
+
+
+class Overloaded(BFFError):
+    """More work than this process takes at once."""
+
+    status, code = 503, "overloaded"
+    message = "Too much is going on at the moment."
+    retry_after_seconds = 1
+
+
+class NotFound(BFFError):
+    """No such page or file."""
+
+    status, code = 404, "not_found"
+    message = "There is no such page."
+    hint = "Check the address."

@@ -1,0 +1,36 @@
+"""What every error of ours has, and the one that a wrong setting raises."""
+
+from __future__ import annotations
+
+
+class BFFError(Exception):
+    """Root of the tree; never raised itself.
+
+    Args:
+        detail: For the log; must not contain a token, code, cookie or session id.
+        retry_after_seconds: Sent as `Retry-After` where given.
+    """
+
+    status = 500
+    code = "internal_error"
+    message = "Something went wrong on our side."
+    hint = "Please try again. If it happens again, tell us the reference below."
+    retry_after_seconds: int | None = None
+
+    def __init__(self, detail: str = "", *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        if retry_after_seconds is not None:
+            self.retry_after_seconds = retry_after_seconds
+
+
+class ConfigError(BFFError):
+    """The settings can't be used; `problems` holds one line for each thing that is wrong."""
+
+    code = "config_invalid"
+    message = "The settings are not valid."
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"{len(problems)} problem(s) with the settings:\n{lines}")

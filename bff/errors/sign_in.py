@@ -1,0 +1,67 @@
+"""Why does a sign-in not go on?"""
+
+from __future__ import annotations
+
+from bff.errors.root import BFFError
+
+
+class SignInRefused(BFFError):
+    """Branch: a sign-in that can't go on. Never raised itself."""
+
+    status, code = 400, "sign_in_refused"
+    message = "You could not be signed in."
+    hint = "Go back to the application and sign in again."
+
+
+class ReturnToInvalid(SignInRefused):
+    """`returnTo` is not a path of this application."""
+
+    code = "return_to_invalid"
+    message = "The address to return to is not part of this application."
+
+
+class ParameterInvalid(SignInRefused):
+    """A parameter of `/auth/login` is repeated, too long or has control characters."""
+
+    code = "parameter_invalid"
+    message = "The sign-in address has an invalid parameter."
+
+
+class StateInvalid(SignInRefused):
+    """The callback's `state` belongs to no sign-in that this browser began, or is too old."""
+
+    code = "state_invalid"
+    message = "This sign-in was not started in this browser, or it took too long."
+
+
+class IssuerMismatch(SignInRefused):
+    """The callback's `iss` is missing though announced, or names another provider (RFC 9207)."""
+
+    code = "issuer_mismatch"
+    message = "The answer came from another sign-in service."
+
+
+class IDTokenInvalid(SignInRefused):
+    """The ID token is missing or does not pass a check of OpenID Connect Core, 3.1.3.7."""
+
+    status, code = 502, "id_token_invalid"
+    message = "The sign-in service sent an answer that we can't accept."
+
+
+class SignInTooOld(SignInRefused):
+    """The provider vouched with a sign-in from before an end of all the user's sessions."""
+
+    status, code = 403, "sign_in_too_old"
+    message = "Your sessions were ended a moment ago, so you must sign in anew."
+    hint = "Sign in again, and enter your password there."
+
+
+class SignInDenied(SignInRefused):
+    """The provider answered the authorization request with `error`; it is in `.error`."""
+
+    status, code = 403, "sign_in_denied"
+    message = "The sign-in service did not let you in."
+
+    def __init__(self, error: str, detail: str = "") -> None:
+        super().__init__(detail or error)
+        self.error = error
