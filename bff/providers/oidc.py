@@ -16,12 +16,8 @@ from authlib.common.urls import add_params_to_uri
 
 from bff.config import Config
 from bff.errors import (
-    BFFError,
-    IDTokenInvalid,
-    IssuerMismatch,
-    ProviderError,
-    ProviderRejected,
-)
+    BFFError, IDTokenInvalid, IssuerMismatch, ProviderError, ProviderRejected,
+)  # fmt: skip
 from bff.model import PendingLogin, SignIn, TokenAnswer
 from bff.providers import answers
 from bff.providers.calls import Calls
