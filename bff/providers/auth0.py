@@ -12,7 +12,8 @@ from urllib.parse import urljoin
 import requests
 
 from bff.providers.answers import bounded_pause
-from bff.providers.oidc import Provider, with_parameters
+from bff.providers.calls import with_parameters
+from bff.providers.oidc import Provider
 
 
 class Auth0Provider(Provider):

@@ -6,10 +6,11 @@ reading loses `Retry-After` and trips over a rubbish `expires_in`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.requests_client import OAuth2Session
 
 from bff.config import Config
@@ -109,3 +110,8 @@ class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
         self.granted = answers.granted(response, self._retry_after(response))
         self.token = {"access_token": self.granted.access_token, "token_type": "Bearer"}
         return dict(self.token)
+
+
+def with_parameters(url: str, parameters: Mapping[str, str | None]) -> str:
+    """*url* with those of *parameters* that have a value."""
+    return str(add_params_to_uri(url, [(n, v) for n, v in parameters.items() if v is not None]))

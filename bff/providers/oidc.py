@@ -12,15 +12,18 @@ from typing import Any
 
 import msgspec
 import requests
-from authlib.common.urls import add_params_to_uri
 
 from bff.config import Config
 from bff.errors import (
-    BFFError, IDTokenInvalid, IssuerMismatch, ProviderError, ProviderRejected,
-)  # fmt: skip
+    BFFError,
+    IDTokenInvalid,
+    IssuerMismatch,
+    ProviderError,
+    ProviderRejected,
+)
 from bff.model import PendingLogin, SignIn, TokenAnswer
 from bff.providers import answers
-from bff.providers.calls import Calls
+from bff.providers.calls import Calls, with_parameters
 from bff.providers.documents import Documents
 from bff.providers.http import Deadline, Transport
 from bff.providers.id_token import Expected, validated_claims
@@ -285,11 +288,6 @@ class Provider:
             self.revoke(refresh_token)
         except ProviderError as error:
             log.error("a refresh token could not be revoked and is given up: %s", error.detail)
-
-
-def with_parameters(url: str, parameters: Mapping[str, str | None]) -> str:
-    """*url* with those of *parameters* that have a value."""
-    return str(add_params_to_uri(url, [(n, v) for n, v in parameters.items() if v is not None]))
 
 
 def _authenticated_after(pending: PendingLogin) -> float | None:
