@@ -19,11 +19,12 @@ from flask import Blueprint, Response, jsonify, request
 
 from bff import audit, machines
 from bff.config import Config
-from bff.errors import BFFError, NotFound, RequestRefused, SessionUnknown
+from bff.errors import BFFError, NotFound, RequestRefused
 from bff.machines import Admins
-from bff.model import Group, Session
+from bff.model import Group
 from bff.revocation import Revocation
 from bff.sessions import Sessions
+from bff.sessions.described import described
 
 REASON = "admin"
 SUBJECT_MAX_CHARACTERS = 255
@@ -49,7 +50,7 @@ def create_blueprint(
             if len(list(request.args.items(multi=True))) != 1:
                 raise RequestRefused("one of sub and email is needed")
             call.group = _group(config.issuer, dict(request.args))
-            found = [_described(s, sessions) for s in sessions.of_group(call.group)]
+            found = [described(s, sessions.public_id(s)) for s in sessions.of_group(call.group)]
             call.result = f"found {len(found)}"
         return jsonify(sessions=found)
 
@@ -60,7 +61,8 @@ def create_blueprint(
             call.reason = _reason(asked)
             call.group = _group(config.issuer, asked)
             if "id" in asked:
-                ended = _end_one(sessions, call.group, asked["id"])
+                public_id = machines.text_of(asked["id"], ID_CHARACTERS)
+                ended = sessions.end_named(call.group, public_id, REASON)
             else:
                 ended = revocation.end_group(call.group, REASON)
             call.result = f"ended {ended}"
@@ -123,24 +125,3 @@ def _reason(asked: dict[str, Any]) -> str:
     if "reason" not in asked:
         return ""
     return machines.text_of(asked["reason"], audit.REASON_MAX_CHARACTERS)
-
-
-def _end_one(sessions: Sessions, group: Group, public_id: object) -> int:
-    """End the session that the list calls *public_id*; it must be one of the group's."""
-    wanted = machines.text_of(public_id, ID_CHARACTERS)
-    for session in sessions.of_group(group):
-        if wanted in sessions.public_ids(session):
-            return int(sessions.end(session.key, REASON))
-    raise SessionUnknown
-
-
-def _described(session: Session, sessions: Sessions) -> dict[str, Any]:
-    return {
-        "id": sessions.public_id(session),
-        "sub": session.identity.subject,
-        "browser": session.identity.browser,
-        "created_at": session.created_at,
-        "last_seen_at": session.last_seen_at,
-        "idle_ends_at": session.idle_ends_at,
-        "absolute_ends_at": session.absolute_ends_at,
-    }

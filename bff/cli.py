@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import logging.config
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bff import config
-from bff.errors import ConfigError
+from bff.errors import BFFError, ConfigError
 
 if TYPE_CHECKING:
     from flask import Flask
 
+ON_CALL = {
+    "revocations": "what waits to be revoked at the provider",
+    "sessions": "list and end sessions of a user",
+}
+"""The commands in `bff.commands`, for the person on call."""
 COMMAND_FAILED = 1
 WRONG_SETTINGS = 2
 
@@ -63,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         "deny-list-key", help="show the key with which APIs read the deny-list; a secret"
     )
     deny_list_key.set_defaults(run=_deny_list_key)
+    for name, about in ON_CALL.items():
+        on_call = commands.add_parser(name, help=about)
+        _on_call_module(name).add_arguments(on_call)
+        on_call.set_defaults(run=_run_on_call, command=name)
     commands.add_parser("demo", help="try everything on this machine; see demo --help")
     commands.add_parser("prove", help="prove that a logout holds; see prove --help")
     return parser
@@ -91,6 +103,29 @@ def _prove(arguments: list[str]) -> int:
         print(f"The proof isn't installed here: {error}", file=sys.stderr)
         return COMMAND_FAILED
     return prove(arguments)
+
+
+def _on_call_module(name: str) -> ModuleType:
+    return importlib.import_module(f"bff.commands.{name}")
+
+
+def _run_on_call(options: argparse.Namespace) -> int:
+    """A command that works on what the servers work on, without one."""
+    from bff import audit
+    from bff.assembly import assemble
+
+    settings = config.load()
+    logging.config.dictConfig(_log_config())
+    audit.origin.set("command")
+    parts = assemble(settings)
+    try:
+        return int(_on_call_module(options.command).run(options, parts))
+    except BFFError as error:
+        print(f"{error.code}: {error.message} {error.detail}".rstrip(), file=sys.stderr)
+        return COMMAND_FAILED
+    finally:
+        parts.provider.close()
+        parts.database.client.close()
 
 
 def _deny_list_key(options: argparse.Namespace) -> int:

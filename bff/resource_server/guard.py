@@ -12,7 +12,7 @@ import redis
 from flask import Response, g, make_response, request
 from flask.typing import ResponseReturnValue
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
 from bff.bearer import bearer_token, challenge
@@ -24,6 +24,9 @@ from bff.verdict import Expected, Verdict
 
 REALM = "api"
 KEYS_UNAVAILABLE = "keys_unavailable"
+CONNECTIONS_MAX = 16
+WAITS = 2
+"""So many time-outs may pass before a connection is free; then it is 503."""
 
 P = ParamSpec("P")
 
@@ -123,13 +126,20 @@ def _verdict(
 
 
 def connect(url: str, timeout_seconds: float) -> redis.Redis:
-    """A client that waits no longer than that, and replaces a dead connection once and at once."""
-    return redis.Redis.from_url(
+    """A client that waits no longer than that, and replaces a dead connection once and at once.
+
+    It shares few connections between all threads: one look is short, and a crowd of requests that
+    each open a connection first are slower than a crowd that waits.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
         url,
+        max_connections=CONNECTIONS_MAX,
+        timeout=WAITS * timeout_seconds,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
+    return redis.Redis(connection_pool=pool)
 
 
 def asking(client: redis.Redis) -> Ask:
@@ -141,7 +151,7 @@ def asking(client: redis.Redis) -> Ask:
                 for words in commands:
                     pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
                 return list(pipeline.execute())
-        except RedisError as error:
+        except (RedisError, RedisClusterException) as error:
             # The class only: a message may quote a command's arguments.
             raise StoreUnavailable(type(error).__name__) from error
 

@@ -12,7 +12,7 @@ import secrets
 import msgspec
 
 from bff.config import Config
-from bff.errors import SealInvalid, SignInTooOld
+from bff.errors import SealInvalid, SessionUnknown, SignInTooOld
 from bff.model import Group, Session, SignIn
 from bff.revocation import Revocation
 from bff.sealing import Sealer
@@ -182,6 +182,17 @@ class Sessions:
     def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
         """End a group's sessions and refuse sign-ins from before; see `Revocation.end_group`."""
         return self._revocation.end_group(group, reason, before_at=before_at)
+
+    def end_named(self, group: Group, public_id: str, reason: str) -> int:
+        """End the one session of *group* that is shown as *public_id*; returns how many that were.
+
+        Raises:
+            SessionUnknown: None of the group's is.
+        """
+        for session in self.of_group(group):
+            if public_id in self.public_ids(session):
+                return int(self._revocation.end(session.key, reason))
+        raise SessionUnknown
 
     def of_user(self, session: Session) -> list[Session]:
         """All live sessions of the user of *session*, the newest first."""

@@ -18,6 +18,9 @@ from bff.store.connection import Database
 
 Kind = Literal["session", "tokens"]
 
+BATCH = 500
+"""So many entries are read in one round trip."""
+
 _tokens_decoder = msgspec.json.Decoder(Tokens)
 
 
@@ -73,7 +76,7 @@ class Outbox:
     def read(self, entry_id: str) -> Entry | None:
         """One entry; None if it is done."""
         raw = self._database.command("HGETALL", self._key(entry_id))
-        return _parsed(entry_id, {k.decode(): v for k, v in raw.items()}) if raw else None
+        return _from_redis(entry_id, raw) if raw else None
 
     def claim_due(self, lease_seconds: float, count: int) -> list[Entry]:
         """Entries that are due; nobody else gets them before the lease is over."""
@@ -87,11 +90,14 @@ class Outbox:
                 entries.append(entry)
         return entries
 
-    def waiting(self, count: int = 1000) -> list[Entry]:
-        """What waits, the next due first; for people and tests."""
-        ids = self._database.command("ZRANGE", self._due, 0, count - 1)
-        entries = (self.read(raw_id.decode()) for raw_id in ids)
-        return [entry for entry in entries if entry is not None]
+    def waiting(self) -> list[Entry]:
+        """All that waits, the next due first; for people and tests."""
+        ids = [raw_id.decode() for raw_id in self._database.command("ZRANGE", self._due, 0, -1)]
+        return [e for i in range(0, len(ids), BATCH) for e in self._read_all(ids[i : i + BATCH])]
+
+    def _read_all(self, ids: list[str]) -> list[Entry]:
+        answers = self._database.commands(*(("HGETALL", self._key(i)) for i in ids))
+        return [_from_redis(i, raw) for i, raw in zip(ids, answers, strict=True) if raw]
 
     def reschedule(self, entry: Entry, seconds: float, error: str) -> None:
         """Try again in *seconds*; *error* is a short code for people."""
@@ -128,9 +134,9 @@ class Outbox:
         return self._database.key("{outbox}", "entry", entry_id)
 
 
-def _parsed(entry_id: str, raw: dict[str, bytes]) -> Entry:
+def _from_redis(entry_id: str, raw: dict[bytes, bytes]) -> Entry:
     def text(name: str) -> str:
-        return raw.get(name, b"").decode()
+        return raw.get(name.encode(), b"").decode()
 
     kind: Kind = "tokens" if text("kind") == "tokens" else "session"
     return Entry(
@@ -140,7 +146,7 @@ def _parsed(entry_id: str, raw: dict[str, bytes]) -> Entry:
         session_key=text("session_key"),
         generation=int(text("generation")) if text("generation") else None,
         into=text("into"),
-        sealed_tokens=raw.get("sealed_tokens", b""),
+        sealed_tokens=raw.get(b"sealed_tokens", b""),
         created_at=float(text("created_at") or 0),
         attempts=int(text("attempts") or 0),
         last_error=text("last_error"),

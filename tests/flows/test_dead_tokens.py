@@ -6,6 +6,7 @@ asks for it.
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -241,6 +242,22 @@ def test_an_opaque_token_is_never_called_alive() -> None:
 
 
 # ---------------------------------------------------------------- the key for APIs
+
+
+def test_the_flask_example_refuses_a_copied_token(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = cluster.api_environment() | {"ISSUER": cluster.issuer, "AUDIENCE": AUDIENCE}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    api = runpy.run_path(str(ROOT / "docs/examples/flask/api.py"))["app"].test_client()
+    browser = cluster.browser()
+    browser.log_in()
+    header = {"Authorization": f"Bearer {copied(cluster)}"}
+    assert api.get("/items", headers=header).get_json() == {"of": "auth0|demo"}
+    assert api.post("/items", headers=header).status_code == 403
+    browser.log_out()
+    assert api.get("/items", headers=header).status_code == 401
 
 
 def test_the_command_prints_the_key_and_nothing_else(cluster: Cluster) -> None:

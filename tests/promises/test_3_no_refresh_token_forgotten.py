@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from threading import Thread
 
 import pytest
-import requests
 
 from tests.support.ageing import age_access_token, run_out
-from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
-from tests.support.scale import rounds
 from tests.support.waiting import wait_for
 
 REPLICAS = 3
@@ -74,34 +69,6 @@ def test_promise_3_a_session_that_times_out_is_revoked(cluster: Cluster) -> None
     assert cluster.keys("session") == []
 
 
-def test_promise_3_a_process_killed_during_a_logout_is_completed_by_the_others(
-    cluster: Cluster,
-) -> None:
-    """Killed at a random instant of its logout, replica 2 leaves no living refresh token."""
-    for number in range(rounds(full=40, reduced=5)):
-        chance = random.Random(number)  # noqa: S311
-        browser = cluster.browser()
-        browser.log_in()
-
-        def log_out(browser: BrowserClient = browser) -> None:
-            # It may be killed before it answers.
-            with suppress(requests.ConnectionError):
-                browser.log_out(replica=2)
-
-        thread = Thread(target=log_out)
-        thread.start()
-        time.sleep(chance.uniform(0, 0.02))  # The instant of the kill is what is random.
-        cluster.replicas[2].kill()
-        thread.join()
-        # Killed before the intent was written, the session lives on, and that is no loss.
-        if browser.profile().status_code == 200:
-            assert browser.log_out().status_code == 200
-        cluster.replicas[2] = cluster.start_replica(cluster.ports[2])
-    make_due(cluster)
-    wait_for(lambda: all_dead(cluster), "the completion by other replicas", 30)
-    assert cluster.keys("session") == []
-
-
 def test_promise_3_a_restart_of_all_replicas_goes_on_with_the_outbox(cluster: Cluster) -> None:
     browser = cluster.browser()
     browser.log_in()
@@ -131,12 +98,3 @@ def test_promise_3_a_rotation_that_meets_a_logout_is_revoked_too(cluster: Cluste
     thread.join()
     assert statuses == [401]
     wait_for(lambda: all_dead(cluster), "the revocation of what was minted too late")
-
-
-def make_due(cluster: Cluster) -> None:
-    """Let the leases of killed processes pass."""
-    name = f"{cluster.prefix}:{{outbox}}:due"
-    members = cluster.store().zrange(name, 0, -1)
-    assert isinstance(members, list)
-    for member in members:
-        cluster.store().execute_command("ZADD", name, 0, member)  # type: ignore[no-untyped-call]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from bff.demo.prove.command import main
-
-FOLDER = Path(__file__).resolve().parent
-PATH = f"{FOLDER / 'broken_builds'}:{FOLDER.parent.parent}"
+from tests.support.start_with import start_with
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[2:], {"BROKEN_BUILD": sys.argv[1], "PYTHONPATH": PATH}))
+    environment = start_with("tests.prove.broken_builds", BROKEN_BUILD=sys.argv[1])
+    sys.exit(main(sys.argv[2:], environment))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.demo.test_launch import family, nothing_left
-from tests.support.cluster import Cluster
+from tests.support.cluster import AUDIENCE, Cluster
 from tests.support.processes import Process
 from tests.support.scale import rounds
 
@@ -111,15 +111,20 @@ def test_a_running_deployment_is_proved_with_a_cookie() -> None:
 
 
 def test_a_deployment_whose_api_does_not_ask_is_red() -> None:
-    """The cluster's API knows no deny-list."""
     with Cluster() as cluster:
-        browser = cluster.browser()
-        browser.log_in()
-        token = cluster.issued("access_token")[-1]["value"]
-        status, told = prove(
-            "--url", cluster.url(), "--cookie", str(browser.cookie),
-            "--access-token", token, "--api-url", f"{cluster.api_url}/items",
-        )  # fmt: skip
+        command = [
+            sys.executable, "-m", "bff.demo.api", "--port", "0",
+            "--issuer", cluster.issuer, "--audience", AUDIENCE,
+        ]  # fmt: skip
+        with Process(command, name="an API without the deny-list") as api:
+            api_url = f"http://127.0.0.1:{api.wait_ready(20)['port']}/items"
+            browser = cluster.browser()
+            browser.log_in()
+            token = cluster.issued("access_token")[-1]["value"]
+            status, told = prove(
+                "--url", cluster.url(), "--cookie", str(browser.cookie),
+                "--access-token", token, "--api-url", api_url,
+            )  # fmt: skip
     assert status == 1
     assert rows(told, "broken") == {"spa/access-token": "200 ×20"}
 

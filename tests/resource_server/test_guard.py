@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -145,6 +147,22 @@ def test_a_redis_that_hangs_is_503_in_time(redis_prefix: str) -> None:
         answer = client_of(guard).get("/items", headers=bearer(token()))
         server.resume()
     assert answer.status_code == 503
+
+
+def test_a_crowd_shares_a_few_connections(redis_server: RedisServer, database: Database) -> None:
+    """200 requests at once: all are answered, and Redis sees few connections."""
+    options = {"redis_prefix": database.prefix, "deny_key": DENY_KEY}
+    url = f"{redis_server.url}?client_name=crowd-{database.prefix}"
+    api = client_of(guard_of(Issuer(), redis_url=url, **options))
+    headers = bearer(token())
+    with ThreadPoolExecutor(200) as crowd:
+        answers = list(
+            crowd.map(lambda _: api.application.test_client().get("/items", headers=headers),
+                      range(400))
+        )  # fmt: skip
+    assert Counter(a.status_code for a in answers) == {200: 400}
+    connected = database.client.client_list()
+    assert 1 <= sum(c["name"] == f"crowd-{database.prefix}" for c in connected) <= 16
 
 
 def test_keys_away_is_503() -> None:

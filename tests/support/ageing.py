@@ -30,14 +30,24 @@ def record_name(cluster: Cluster, cookie: str | None) -> str:
 
 def age_access_token(cluster: Cluster, cookie: str | None, seconds_left: int) -> None:
     """Make the session's access token end in *seconds_left*, as the BFF sees it."""
-    store, name = cluster.store(), record_name(cluster, cookie)
-    sealer, context = Sealer([cluster.secret]), f"session {session_key(cookie)} tokens"
-    sealed = store.hget(name, "tokens")
-    assert isinstance(sealed, bytes), "there is no such session"
-    tokens = msgspec.json.decode(sealer.open(sealed, context), type=Tokens)
     ends_at = int(time.time()) + seconds_left
-    aged = msgspec.structs.replace(tokens, expires_at=ends_at, issued_at=ends_at - ACCESS_SECONDS)
-    store.hset(name, "tokens", sealer.seal(msgspec.json.encode(aged), context))
+    aged = msgspec.structs.replace(
+        held_tokens(cluster, cookie), expires_at=ends_at, issued_at=ends_at - ACCESS_SECONDS
+    )
+    sealed = Sealer([cluster.secret]).seal(msgspec.json.encode(aged), _context(cookie))
+    cluster.store().hset(record_name(cluster, cookie), "tokens", sealed)
+
+
+def held_tokens(cluster: Cluster, cookie: str | None) -> Tokens:
+    """The tokens of the session, as only the BFF can read them."""
+    sealed = cluster.store().hget(record_name(cluster, cookie), "tokens")
+    assert isinstance(sealed, bytes), "there is no such session"
+    opened = Sealer([cluster.secret]).open(sealed, _context(cookie))
+    return msgspec.json.decode(opened, type=Tokens)
+
+
+def _context(cookie: str | None) -> str:
+    return f"session {session_key(cookie)} tokens"
 
 
 def run_out(cluster: Cluster, cookie: str | None) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
 import pytest
@@ -58,6 +59,11 @@ class RedisServer:
     def pid(self) -> int:
         """The process id of the server as it runs now."""
         return self._server.child.pid
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its files are; None if it doesn't run."""
+        return self._server.folder
 
     def client(self) -> redis.Redis:
         """A new client; close it, or use it as a context manager."""

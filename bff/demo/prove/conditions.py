@@ -5,6 +5,7 @@ Each of these ends the session of a robbed browser amid such a thing, and then t
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -138,8 +139,10 @@ def provider_failing(world: Installation, section: Section, thief: Thief) -> Non
 
 
 def _listed(world: Installation) -> Finding:
-    told = world.command("revocations")
-    return Finding("listed" if "logout" in told else "not listed", held="logout" in told)
+    told = world.command("revocations", "--json")
+    waiting = json.loads(told)["waiting"] if told.startswith("{") else []
+    listed = any(entry["reason"] == "logout" for entry in waiting)
+    return Finding("listed" if listed else "not listed", held=listed)
 
 
 def redis_away(world: Installation, section: Section, thief: Thief) -> None:

@@ -1,7 +1,6 @@
 """Which part of the BFF does `BROKEN_BUILD` switch off?
 
-Python imports a module of this name at its start, if its folder is on the path. The proof's tests
-put it there for the BFF processes, so that `bff/` itself needs no switch.
+Imported by the BFF processes at their start (`start_with`), so that `bff/` itself needs no switch.
 """
 
 from __future__ import annotations

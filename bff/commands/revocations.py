@@ -1,0 +1,79 @@
+"""What waits to be revoked at the provider? `python -m bff revocations`, for people and cron jobs.
+
+It shows no token. With `--older-than` it fails if anything has waited longer, so that a cron job
+can alert; with `--retry` everything is tried at once, due or not, and what still waits is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bff.assembly import Parts
+    from bff.store import Entry
+
+OVERDUE = 1
+HASH_PREFIX_CHARACTERS = 12
+"""As in the audit log, so that the two can be held together."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--retry", action="store_true", help="try everything now")
+    parser.add_argument(
+        "--older-than",
+        type=float,
+        metavar="SECONDS",
+        help="exit with 1 if anything has waited longer",
+    )
+
+
+def run(options: argparse.Namespace, parts: Parts) -> int:
+    """Print what waits.
+
+    Returns:
+        The exit code: 0, or 1 if something is older than the limit.
+
+    Raises:
+        StoreUnavailable: Redis can't be asked.
+    """
+    confirmed = parts.revocation.retry_all() if options.retry else 0
+    now = parts.database.now()
+    # The oldest first.
+    entries = sorted(parts.outbox.waiting(), key=lambda entry: entry.created_at)
+    rows = [_row(entry, now) for entry in entries]
+    if options.json:
+        print(json.dumps({"confirmed": confirmed, "waiting": rows}))
+    else:
+        _print(rows, confirmed, retried=options.retry)
+    limit = options.older_than
+    overdue = limit is not None and any(now - entry.created_at > limit for entry in entries)
+    return OVERDUE if overdue else 0
+
+
+def _row(entry: Entry, now: float) -> dict[str, Any]:
+    return {
+        "age_seconds": max(0, round(now - entry.created_at)),
+        "reason": entry.reason,
+        "attempts": entry.attempts,
+        "last_error": entry.last_error,
+        "session": entry.session_key[:HASH_PREFIX_CHARACTERS] or None,
+    }
+
+
+def _print(rows: list[dict[str, Any]], confirmed: int, *, retried: bool) -> None:
+    if retried:
+        print(f"{confirmed} confirmed by the provider.")
+    if not rows:
+        print("Nothing waits.")
+        return
+    print(f"{len(rows)} wait, the oldest first:")
+    print(f"{'age (s)':>10}  {'attempts':>8}  {'last error':<24}  {'session':<12}  reason")
+    for row in rows:
+        print(
+            f"{row['age_seconds']:>10}  {row['attempts']:>8}  {row['last_error'] or '-':<24}  "
+            f"{row['session'] or '-':<12}  {row['reason']}"
+        )

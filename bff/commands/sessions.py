@@ -1,0 +1,123 @@
+"""How does the person on call see and end sessions? `python -m bff sessions list` and `end`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bff import audit
+from bff.errors import BFFError
+from bff.model import Group
+
+if TYPE_CHECKING:
+    from bff.assembly import Parts
+
+REASON = "command"
+CALLER = "command"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two subcommands and their options."""
+    actions = parser.add_subparsers(required=True, metavar="action", dest="action")
+    listing = actions.add_parser("list", help="the sessions of a user")
+    ending = actions.add_parser("end", help="end a user's sessions, or one of them")
+    for action in (listing, ending):
+        whose = action.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--user", type=_text, metavar="SUB", help="the provider's id")
+        whose.add_argument("--email", type=_text, metavar="EMAIL", help="as in the ID token")
+        if action is ending:
+            whose.add_argument("--everyone", action="store_true", help="all sessions of all users")
+            action.add_argument("--id", type=_text, help="only this one, as the list calls it")
+            action.add_argument("--reason", type=_reason, help="for the audit log")
+        action.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace, parts: Parts) -> int:
+    """List or end; every call is audited.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        SessionUnknown: `--id` names none of that user's.
+        StoreUnavailable: Redis can't be reached; nothing is promised then.
+    """
+    group = _group(options, parts.config.issuer)
+    try:
+        result = (_list if options.action == "list" else _end)(options, parts, group)
+    except BFFError as error:
+        outcome: audit.Outcome = "failed" if error.status >= 500 else "refused"
+        _record(options, group, outcome, error.code)
+        raise
+    _record(options, group, "ok", result)
+    return 0
+
+
+def _list(options: argparse.Namespace, parts: Parts, group: Group) -> str:
+    from bff.sessions.described import described
+
+    sessions = parts.sessions
+    found = [described(s, sessions.public_id(s)) for s in sessions.of_group(group)]
+    if options.json:
+        print(json.dumps({"sessions": found}))
+        return f"found {len(found)}"
+    if not found:
+        print("No sessions.")
+    for one in found:
+        # What came from outside is escaped, so that it can't steer the terminal.
+        print(
+            f"{one['id']}  {_time(one['created_at'])}  {_time(one['last_seen_at'])}  "
+            f"{_shown(one['browser']) or '-'}  {_shown(one['sub'])}"
+        )
+    return f"found {len(found)}"
+
+
+def _end(options: argparse.Namespace, parts: Parts, group: Group) -> str:
+    if options.id is not None:
+        ended = parts.sessions.end_named(group, options.id, REASON)
+    else:
+        ended = parts.sessions.end_group(group, REASON)
+    if options.json:
+        print(json.dumps({"ended": ended}))
+    else:
+        print(f"{ended} ended. Their refresh tokens are revoked by the servers that run;")
+        print("python -m bff revocations shows what still waits.")
+    return f"ended {ended}"
+
+
+def _group(options: argparse.Namespace, issuer: str) -> Group:
+    if options.user is not None:
+        return Group.of_user(issuer, options.user)
+    if options.email is not None:
+        return Group.of_email(issuer, options.email)
+    return Group.everyone()
+
+
+def _record(options: argparse.Namespace, group: Group, outcome: audit.Outcome, result: str) -> None:
+    said = f' "{options.reason}"' if options.action == "end" and options.reason else ""
+    reason = f"{options.action} {group.kind}: {result}{said}"
+    audit.record("admin_called", outcome, reason=reason, user=group.user, caller=CALLER)
+
+
+def _time(epoch_seconds: int) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _shown(text: str) -> str:
+    return json.dumps(text)[1:-1].replace("\x7f", "\\u007f")
+
+
+def _text(text: str) -> str:
+    """An argument that can be a name; a byte that is no UTF-8 can't."""
+    text.encode()  # UnicodeEncodeError is a ValueError, which argparse reports.
+    if not text:
+        raise ValueError
+    return text
+
+
+def _reason(text: str) -> str:
+    if len(text) > audit.REASON_MAX_CHARACTERS:
+        raise ValueError
+    return _text(text)

@@ -1,0 +1,139 @@
+"""`python -m bff revocations`: what waits, tried now, and an exit status for a cron job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.providers.fake import FakeProvider, Says
+from tests.support.commands import run_command
+from tests.support.receiver import Receiver
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture
+def down(fake: FakeProvider) -> None:
+    fake.says("/oauth/revoke", lambda: Says(b"", 503))
+
+
+def up(fake: FakeProvider) -> None:
+    fake.says("/oauth/revoke", lambda: Says(b""))
+
+
+def age(bff: Receiver, seconds: int) -> None:
+    """Let everything have waited that long."""
+    for entry in bff.parts.outbox.waiting():
+        name = bff.parts.database.key("{outbox}", "entry", entry.id)
+        bff.parts.database.command("HSET", name, "created_at", entry.created_at - seconds)
+
+
+def as_json(bff: Receiver, cwd: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    ended = run_command(bff, "revocations", "--json", *arguments, cwd=cwd)
+    told: dict[str, Any] = json.loads(ended.stdout)
+    return ended.returncode, told
+
+
+def test_nothing_waits(bff: Receiver, tmp_path: Path) -> None:
+    ended = run_command(bff, "revocations", "--older-than", "0", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "Nothing waits.\n"), ended.stderr
+    assert as_json(bff, tmp_path) == (0, {"confirmed": 0, "waiting": []})
+
+
+@pytest.mark.usefixtures("down")
+def test_what_waits_is_listed_without_a_token(bff: Receiver, tmp_path: Path) -> None:
+    key = bff.start()
+    bff.parts.sessions.end(key, "logout")
+    age(bff, 100)
+    code, told = as_json(bff, tmp_path)
+    [row] = told["waiting"]
+    assert code == 0
+    assert set(row) == {"age_seconds", "reason", "attempts", "last_error", "session"}
+    assert 100 <= row["age_seconds"] <= 110
+    assert row["attempts"] >= 1
+    assert (row["reason"], row["last_error"]) == ("logout", "provider_unavailable")
+    assert row["session"] == key[:12]
+    shown = run_command(bff, "revocations", cwd=tmp_path)
+    assert "1 wait, the oldest first" in shown.stdout
+    for word in (key[:12], "logout", "provider_unavailable"):
+        assert word in shown.stdout
+    for text in (json.dumps(told), shown.stdout, shown.stderr):
+        assert "refresh-" not in text
+        assert "access-" not in text
+        assert key not in text
+
+
+@pytest.mark.usefixtures("down")
+@pytest.mark.parametrize(("limit", "code"), [("3600", 0), ("60", 1), ("0.5", 1)])
+def test_an_old_one_makes_it_fail(bff: Receiver, tmp_path: Path, limit: str, code: int) -> None:
+    bff.parts.sessions.end(bff.start(), "logout")
+    bff.parts.sessions.end(bff.start(sid="sid-two"), "timed_out")
+    age(bff, 100)
+    assert as_json(bff, tmp_path, "--older-than", limit)[0] == code
+
+
+def test_a_retry_tries_what_is_not_due(bff: Receiver, fake: FakeProvider, tmp_path: Path) -> None:
+    """The provider refused for good an hour ago; now our registration is mended."""
+    fake.says("/oauth/revoke", lambda: Says({"error": "invalid_client"}, 401))
+    for number in range(3):
+        bff.parts.sessions.end(bff.start(sid=f"sid-{number}"), "logout")
+    assert {e.last_error for e in bff.parts.outbox.waiting()} == {"invalid_client"}
+    code, told = as_json(bff, tmp_path, "--retry", "--older-than", "0")
+    assert (code, told["confirmed"], len(told["waiting"])) == (1, 0, 3)
+    up(fake)
+    code, told = as_json(bff, tmp_path, "--retry", "--older-than", "0")
+    assert (code, told) == (0, {"confirmed": 3, "waiting": []})
+    assert len(bff.revoked()) == 3
+
+
+@pytest.mark.usefixtures("down")
+def test_a_retry_feels_an_outage_once(bff: Receiver, fake: FakeProvider, tmp_path: Path) -> None:
+    keys = [bff.start(sid=f"sid-{number}") for number in range(5)]
+    for background in bff.parts.background:
+        background.stop()
+    bff.parts.sessions.end_all(keys, "logout")
+    asked = fake.count("/oauth/revoke")
+    code, told = as_json(bff, tmp_path, "--retry")
+    assert (code, told["confirmed"], len(told["waiting"])) == (0, 0, 5)
+    assert fake.count("/oauth/revoke") == asked + 1
+
+
+@pytest.mark.usefixtures("down")
+def test_the_servers_complete_it_when_the_provider_is_back(
+    bff: Receiver, fake: FakeProvider, tmp_path: Path
+) -> None:
+    bff.parts.sessions.end(bff.start(), "logout")
+    assert len(as_json(bff, tmp_path)[1]["waiting"]) == 1
+    up(fake)
+    wait_for(lambda: not bff.parts.outbox.waiting(), "confirmed")
+    assert as_json(bff, tmp_path)[1]["waiting"] == []
+
+
+@pytest.mark.usefixtures("down")
+def test_the_audit_lines_go_to_stderr(bff: Receiver, tmp_path: Path) -> None:
+    bff.parts.sessions.end(bff.start(), "logout")
+    ended = run_command(bff, "revocations", "--json", "--retry", cwd=tmp_path)
+    assert json.loads(ended.stdout)
+    lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert [(a["event"], a["origin"]) for a in lines] == [("revocation_queued", "command")]
+
+
+def test_redis_away_is_told_and_fails(bff: Receiver, tmp_path: Path) -> None:
+    ended = run_command(bff, "revocations", cwd=tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
+    assert ended.returncode == 1
+    assert "store_unavailable" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [["--older-than", "x"], ["--older-than"], ["--what"], ["x"]])
+def test_wrong_arguments(bff: Receiver, tmp_path: Path, arguments: list[str]) -> None:
+    assert run_command(bff, "revocations", *arguments, cwd=tmp_path).returncode == 2
+
+
+def test_wrong_settings(bff: Receiver, tmp_path: Path) -> None:
+    ended = run_command(bff, "revocations", cwd=tmp_path, AUTH0_SECRET="short")
+    assert ended.returncode == 2
+    assert "AUTH0_SECRET" in ended.stderr

@@ -1,0 +1,176 @@
+"""Ending a thousand sessions at once: all of them, within seconds, whoever else is there.
+
+The full numbers are those of `make stress`: 1,000 sessions of one user among 100,000 of others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+import requests
+
+from bff.assembly import Parts, assemble
+from bff.config import load
+from bff.model import Group
+from tests.sessions.conftest import config_for
+from tests.support.browser_client import FETCH
+from tests.support.cluster import Cluster
+from tests.support.crowd import Crowd
+from tests.support.redis_server import RedisServer
+from tests.support.scale import rounds
+
+ADMIN_KEY = "the-static-key-of-the-administrators"
+USER = "auth0|many"
+SESSIONS = rounds(1_000, 200)
+OTHERS = rounds(100_000, 5_000)
+ANSWER_SECONDS = 5
+THREADS = 8
+TRIES = 5
+
+
+# ------------------------------------------------------------------ over HTTP, at every replica
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster(replicas=2, env={"BFF_ADMIN_KEY": ADMIN_KEY}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def crowd(cluster: Cluster) -> Iterator[Crowd]:
+    made = Crowd(load(cluster.environment() | {"PATH": ""}))
+    yield made
+    made.close()
+
+
+def statuses(cluster: Cluster, cookie_ids: list[str]) -> list[int]:
+    """What each of these cookies gets, asked at all replicas in turn by several threads."""
+
+    def ask(share: list[str]) -> list[int]:
+        with requests.Session() as session:
+            session.trust_env = False
+            return [
+                session.get(
+                    f"{cluster.url(number % 2)}/auth/profile",
+                    headers=FETCH,
+                    cookies={"session": cookie_id},
+                    timeout=20,
+                ).status_code
+                for number, cookie_id in enumerate(share)
+            ]
+
+    shares = [cookie_ids[start::THREADS] for start in range(THREADS)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [status for found in pool.map(ask, shares) for status in found]
+
+
+def test_promise_6_all_of_a_users_sessions_are_over_when_the_one_call_is_answered(
+    cluster: Cluster, crowd: Crowd, record_property: Callable[[str, object], None]
+) -> None:
+    crowd.of_others(OTHERS)
+    mine, other = crowd.of_user(USER, SESSIONS), crowd.of_user("auth0|one", 1)
+    assert set(statuses(cluster, mine[:50] + other)) == {200}
+    began = time.monotonic()
+    answer = requests.post(
+        f"{cluster.url()}/admin/sessions/end",
+        json={"sub": USER, "reason": "test"},
+        headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+        timeout=60,
+    )
+    seconds = time.monotonic() - began
+    assert (answer.status_code, answer.json()) == (200, {"ended": SESSIONS})
+    assert statuses(cluster, mine) == [401] * SESSIONS
+    assert statuses(cluster, other) == [200]
+    record_property("answer_seconds", seconds)
+    print(f"{SESSIONS} sessions among {OTHERS:,} of others: answered after {seconds:.2f} s")
+    assert seconds < ANSWER_SECONDS
+
+
+# ------------------------------------------------------------------ the cost, as a ratio
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """Nobody else uses it, so that its CPU time is this test's."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def parts(own_redis: RedisServer, redis_prefix: str) -> Iterator[Parts]:
+    made = assemble(config_for(own_redis, redis_prefix))
+    yield made
+    made.provider.close()
+    made.database.client.close()
+
+
+class Meter:
+    """Measures what an end of all sessions costs: CPU time, here and in Redis.
+
+    The wall clock would measure the neighbours on this machine too.
+    """
+
+    def __init__(self, parts: Parts, client: redis.Redis) -> None:
+        self._parts = parts
+        self._client = client
+        self._crowd = Crowd(parts.config)
+        self._users = 0
+
+    def others(self, count: int) -> None:
+        self._crowd.of_others(count)
+
+    def close(self) -> None:
+        self._crowd.close()
+
+    def cost(self, sessions: int) -> float:
+        """Milliseconds for an end of so many sessions of one user; the best of several."""
+        return min(self._once(sessions) for _ in range(TRIES)) * 1000
+
+    def _once(self, sessions: int) -> float:
+        self._users += 1
+        subject = f"auth0|measured-{self._users}"
+        self._crowd.of_user(subject, sessions)
+        before = self._cpu_seconds()
+        group = Group.of_user(self._parts.config.issuer, subject)
+        assert self._parts.revocation.end_group(group, "test") == sessions
+        return self._cpu_seconds() - before
+
+    def _cpu_seconds(self) -> float:
+        info = self._client.info("cpu")
+        return time.process_time() + float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+
+@pytest.fixture
+def meter(parts: Parts, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meter]:
+    monkeypatch.setattr(parts.watermarks, "wait_for", lambda _: None)
+    with own_redis.client() as client:
+        made = Meter(parts, client)
+        yield made
+        made.close()
+
+
+def test_promise_6_the_cost_grows_with_the_users_own_sessions_and_with_nothing_else(
+    meter: Meter, record_property: Callable[[str, object], None]
+) -> None:
+    few = SESSIONS // 10
+    alone_few, alone = meter.cost(few), meter.cost(SESSIONS)
+    meter.others(OTHERS)
+    among_few, among = meter.cost(few), meter.cost(SESSIONS)
+    rows = {
+        f"{few} alone": alone_few,
+        f"{SESSIONS} alone": alone,
+        f"{few} among {OTHERS:,}": among_few,
+        f"{SESSIONS} among {OTHERS:,}": among,
+        "ratio of the crowd": among / alone,
+        "ratio of ten times the sessions": among / among_few,
+    }
+    for name, value in rows.items():
+        record_property(name, value)
+        print(f"{name}: {value:.2f}")
+    assert among / alone < 2
+    assert among / among_few < 15

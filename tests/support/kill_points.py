@@ -1,0 +1,50 @@
+"""At which steps between a logout's request and the provider's confirmation can a process die?
+
+Imported by a BFF process at its start (`start_with`): when it comes to the step `KILL_AT`, it and
+its whole process group are killed with SIGKILL.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from bff.providers.oidc import Provider
+from bff.store import DenyList, Indexes, Outbox, Records
+
+STEPS: dict[str, tuple[type, str, bool]] = {
+    "before the intent": (Outbox, "add", True),
+    "after the intent": (Outbox, "add", False),
+    "after the tombstone": (Records, "entomb", False),
+    "after the deny-list": (DenyList, "add", False),
+    "before the revocation": (Provider, "revoke", True),
+    "after the revocation": (Provider, "revoke", False),
+    "after the index": (Indexes, "remove", False),
+    "after the tombstone went": (Records, "delete_tombstone", False),
+    "after the intent went": (Outbox, "done", False),
+}
+"""Class, method, and whether it dies before it or after it; in the order of the steps."""
+
+
+def die_at(step: str) -> None:
+    """Arrange it."""
+    owner, name, before = STEPS[step]
+    setattr(owner, name, _deadly(getattr(owner, name), before))
+
+
+def _deadly(method: Callable[..., Any], before: bool) -> Callable[..., NoReturn]:
+    @functools.wraps(method)
+    def die(*args: Any, **options: Any) -> NoReturn:
+        if not before:
+            method(*args, **options)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+        raise AssertionError("still alive")
+
+    return die
+
+
+if "KILL_AT" in os.environ:
+    die_at(os.environ["KILL_AT"])
