@@ -216,7 +216,8 @@ def test_every_command_exists(path: Path) -> None:
     targets = set(re.findall(r"(?:`|^)make ([a-z]\w*)", path.read_text(), re.MULTILINE))
     assert targets <= make_targets()
     commands = set(re.findall(r"python -m bff ([a-z][\w-]*)", path.read_text()))
-    assert commands <= set(re.findall(r"^    ([\w-]+)(?:  |$)", _parser().format_help(), re.MULTILINE))
+    help_text = _parser().format_help()
+    assert commands <= set(re.findall(r"^    ([\w-]+)(?:  |$)", help_text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", documents(), ids=name)
