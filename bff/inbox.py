@@ -24,13 +24,19 @@ def read_body(max_bytes: int, *media_types: str) -> bytes:
     """
     if request.mimetype not in media_types:
         raise RequestRefused(f"the Content-Type must be {' or '.join(media_types)}")
-    request.max_content_length = max_bytes
+    # A body in chunks is cut off at this length without a word, so one byte more is let in.
+    request.max_content_length = max_bytes + 1
     try:
-        return request.get_data(cache=False, parse_form_data=False)
+        body = request.get_data(cache=False, parse_form_data=False)
     except RequestEntityTooLarge as error:
         raise BodyTooLarge(f"more than {max_bytes} bytes") from error
     except HTTPException as error:
         raise RequestRefused(f"body unreadable: {error.name}") from error
+    if len(body) > max_bytes:
+        raise BodyTooLarge(f"more than {max_bytes} bytes")
+    if request.content_length not in (None, len(body)):
+        raise RequestRefused("body shorter than its Content-Length")
+    return body
 
 
 def machine_answer(

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from joserfc.jwk import RSAKey
 
+from tests.flows.conftest import MakeReceiver
 from tests.providers.fake import CLIENT_ID, CLIENT_SECRET, KEY, OTHER_KEY, FakeProvider
 from tests.support.logout_tokens import EVENT, FORM, assert_refused, from_now, post, send
 from tests.support.receiver import Receiver
@@ -157,10 +158,12 @@ FORGED: dict[str, Callable[[FakeProvider, str], str]] = {
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
 def test_a_forged_token_ends_nothing(
-    bff: Receiver, fake: FakeProvider, forge: Callable[[FakeProvider, str], str]
+    receiver_for: MakeReceiver, fake: FakeProvider, forge: Callable[[FakeProvider, str], str]
 ) -> None:
+    forged = forge(fake, fake.logout_token())
+    bff = receiver_for()
     mine = bff.start()
-    assert_refused(bff, post(bff, forge(fake, fake.logout_token())))
+    assert_refused(bff, post(bff, forged))
     assert bff.lives(mine)
     assert not [asked for asked in fake.asked if asked.path == "/evil"]
 

@@ -104,9 +104,12 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", GOOD.values(), ids=GOOD)
-def test_a_good_token_is_taken(bff: Receiver, fake: FakeProvider, changes: dict[str, Any]) -> None:
+def test_a_good_token_is_taken(
+    receiver_for: MakeReceiver, fake: FakeProvider, changes: dict[str, Any]
+) -> None:
     if "key" in changes:
         fake.keys.append(changes["key"].as_dict(private=False))
+    bff = receiver_for()
     mine = bff.start()
     assert post(bff, fake.logout_token(**from_now(changes))).status_code == 200
     assert not bff.lives(mine)

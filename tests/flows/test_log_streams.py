@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -343,3 +345,11 @@ def test_without_a_log_stream_nothing_is_noted(receiver_for: MakeReceiver) -> No
     bff = receiver_for()
     bff.parts.sessions.end(bff.start(), "logout")
     assert bff.names("revoked") == set()
+
+
+def test_the_documented_table_is_the_one_that_is_used() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "admin.md").read_text()
+    ends = re.compile(r"\| (session|user|record) \|$")
+    rows = [line.split("|") for line in page.splitlines() if ends.search(line)]
+    told = {kind: row[3].strip() for row in rows for kind in re.findall(r"`(\w+)`", row[1])}
+    assert told == EFFECTS
