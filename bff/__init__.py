@@ -31,6 +31,7 @@ def create_app(config: Config | None = None) -> Flask:
 
     Raises:
         ConfigError: The settings can't be used; it lists everything that is wrong.
+        StoreUnavailable: Redis is a cluster, and none of its nodes answers.
     """
     # Imported here, since the demo's programs are in this package too (`bff.demo`), and neither
     # need the application nor may be kept from starting by it.
@@ -105,7 +106,9 @@ def create_app(config: Config | None = None) -> Flask:
         proxy.create_blueprint(
             config,
             lambda: sessions.access_token(guard.api_session()),
-            follow=lambda answer: parts.live_answers.follow(current().key or "", answer),
+            follow=lambda answer, may_refuse: parts.live_answers.follow(
+                current().key or "", answer, may_refuse=may_refuse
+            ),
         ),
         spa.create_blueprint(config),
     ):

@@ -1,6 +1,6 @@
 """What does a process do besides answering? It completes ends, sweeps, and warms up the provider.
 
-One daemon thread in each process; no second daemon is needed. All replicas run it, and claims with
+Daemon threads in each process; no second daemon is needed. All replicas run it, and claims with
 leases keep them out of each other's way.
 """
 

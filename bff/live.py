@@ -41,15 +41,16 @@ class LiveAnswers:
         self._open: dict[str, list[Breakable]] = {}
         self._lock = threading.Lock()
 
-    def follow(self, session_key: str, answer: Breakable) -> None:
+    def follow(self, session_key: str, answer: Breakable, *, may_refuse: bool = True) -> None:
         """Break *answer* off when its session ends.
 
         Raises:
-            Overloaded: Too many are open already.
+            Overloaded: Too many are open already; not unless *may_refuse*, since the answer to a
+                write says what has been done.
         """
         with self._lock:
             self._forget_sent()
-            if sum(map(len, self._open.values())) >= self._open_max:
+            if may_refuse and sum(map(len, self._open.values())) >= self._open_max:
                 raise Overloaded(f"{self._open_max} answers are open")
             self._open.setdefault(session_key, []).append(answer)
 

@@ -32,7 +32,9 @@ CLIENT_CLOSED_REQUEST = 499
 
 
 def create_blueprint(
-    config: Config, bearer: Callable[[], str], follow: Callable[[Exchange], None] | None = None
+    config: Config,
+    bearer: Callable[[], str],
+    follow: Callable[[Exchange, bool], None] | None = None,
 ) -> Blueprint:
     """Make the blueprint that answers every method on `/api` and below.
 
@@ -40,7 +42,8 @@ def create_blueprint(
         config: Where the upstream is, and the limits.
         bearer: Called once for each request that is fit to be forwarded; refuses other sites and
             people without a session, and returns the access token.
-        follow: Told of every answer that isn't whole yet; may refuse it, or break it off later.
+        follow: Told of every answer that isn't whole yet, and whether it may be refused (not after
+            a write, which has been done by then); may break it off later.
     """
     proxy = Proxy(route_from(config), config, bearer, follow)
     blueprint = Blueprint("proxy", __name__)
@@ -69,7 +72,7 @@ class Proxy:
         route: Route,
         config: Config,
         bearer: Callable[[], str],
-        follow: Callable[[Exchange], None] | None,
+        follow: Callable[[Exchange, bool], None] | None,
     ) -> None:
         self._route = route
         self._bearer = bearer
@@ -117,7 +120,7 @@ class Proxy:
             exchange.on_break = partial(granian.hang_up, environ)
         if exchange.open and self._follow is not None:
             try:
-                self._follow(exchange)
+                self._follow(exchange, method in self._route.repeatable_methods)
             except BFFError:
                 exchange.close()
                 raise

@@ -21,7 +21,6 @@ from bff.store.clients import Client, make_client
 log = logging.getLogger(__name__)
 
 FAILURES = (RedisError, RedisClusterException)
-WAIT_MILLISECONDS = 1000
 _NOW = "return redis.call('TIME')"
 
 
@@ -41,12 +40,17 @@ class Database:
         client: A connected redis-py client that answers bytes.
         prefix: What all our keys begin with.
         wait_replicas: By how many replicas an end or a watermark must have been taken over.
+        timeout_seconds: How long one command may take.
     """
 
-    def __init__(self, client: Client, prefix: str, *, wait_replicas: int = 0) -> None:
+    def __init__(
+        self, client: Client, prefix: str, *, wait_replicas: int = 0, timeout_seconds: float = 1.0
+    ) -> None:
         self.client = client
         self.prefix = prefix
         self._wait_replicas = wait_replicas
+        # Shorter than the socket's, or an end that stands would be taken for one that failed.
+        self._wait_milliseconds = int(timeout_seconds * 500)
         self._now = Script(_NOW)
 
     def run(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
@@ -113,7 +117,7 @@ class Database:
         # to several nodes, where it can't.
         wait = safely and self._wait_replicas > 0 and not isinstance(self.client, RedisCluster)
         if wait:
-            words.append(("WAIT", self._wait_replicas, WAIT_MILLISECONDS))
+            words.append(("WAIT", self._wait_replicas, self._wait_milliseconds))
         try:
             try:
                 answers = self._pipelined(words)
@@ -154,7 +158,12 @@ def connect(config: Config) -> Database:
         client = make_client(config.redis_url.get_secret_value(), config.redis_timeout_seconds)
     except FAILURES as error:
         raise StoreUnavailable(_described(error)) from error
-    return Database(client, config.redis_prefix, wait_replicas=config.redis_wait_replicas)
+    return Database(
+        client,
+        config.redis_prefix,
+        wait_replicas=config.redis_wait_replicas,
+        timeout_seconds=config.redis_timeout_seconds,
+    )
 
 
 def _described(error: Exception) -> str:

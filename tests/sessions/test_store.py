@@ -215,3 +215,15 @@ def test_a_token_listed_under_an_older_key_is_still_listed(make_bench: MakeBench
     before.sessions.end(before.start(), "logout")
     after = make_bench(AUTH0_SECRET=f"{'n' * 40},{SECRET}")
     assert after.deny_list.contains("access-0")
+
+
+def test_too_few_replicas_are_logged_and_the_end_stands(
+    make_bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server of the tests has no replica; `WAIT` gives up before the socket does."""
+    bench = make_bench(BFF_REDIS_WAIT_REPLICAS="1", BFF_REDIS_TIMEOUT_SECONDS="0.4")
+    key = bench.start()
+    assert bench.sessions.end(key, "logout")
+    assert bench.sessions.load(key) is None
+    assert bench.provider.revoked == ["refresh-0"]
+    assert "only 0 of 1 replicas have it" in caplog.text
