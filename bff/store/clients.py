@@ -32,7 +32,7 @@ Client = redis.Redis | RedisCluster
 
 
 def make_client(url: str, timeout_seconds: float) -> Client:
-    """Make the client that *url* asks for; nothing is sent before the first command, but to a cluster.
+    """Make the client that *url* asks for; but for a cluster nothing is sent before a command.
 
     redis-py's defaults are ten retries and five seconds each (LIBRARIES: 3.8 to 7.5 s before an
     answer). Here a dead pooled connection is replaced once and at once, and a time-out is final.
