@@ -17,7 +17,7 @@ from flask import Blueprint, Response
 
 from bff import audit
 from bff.config import Config
-from bff.errors import BFFError, ProviderError, ProviderUnavailable, RequestRefused
+from bff.errors import BFFError, RequestRefused
 from bff.inbox import machine_answer, read_body
 from bff.model import Group, Session
 from bff.providers.documents import Documents
@@ -71,14 +71,11 @@ class LogoutReceiver:
 
         Raises:
             TokenRefused: It failed a check; nothing was ended.
-            ProviderUnavailable: The provider's keys can't be had.
+            ProviderError: The provider's keys can't be had.
             StoreUnavailable: Some sessions may live yet; the same token may come again.
         """
-        try:
-            expected = expected_of(self._config, self._clock())
-            token = validated_logout_token(logout_token, expected, self._find_key)
-        except ProviderError as error:
-            raise ProviderUnavailable(f"no keys: {error.detail}") from error
+        expected = expected_of(self._config, self._clock())
+        token = validated_logout_token(logout_token, expected, self._find_key)
         if self._replays.contains("logout token", token.issuer, token.jti):
             raise TokenRefused("invalid_request", "jti was used before")
         ended = self._sessions.end_group(self._group(token), REASON)

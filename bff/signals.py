@@ -16,7 +16,7 @@ from flask import Blueprint, Response
 
 from bff import audit
 from bff.config import Config
-from bff.errors import BFFError, NotFound, ProviderError, ProviderUnavailable, RequestRefused
+from bff.errors import BFFError, NotFound, RequestRefused
 from bff.inbox import machine_answer, read_body
 from bff.model import Group
 from bff.providers.shared_signals import Signal, expected_of, validated_signal
@@ -66,14 +66,11 @@ class SignalReceiver:
 
         Raises:
             TokenRefused: It failed a check; nothing was ended.
-            ProviderUnavailable: The transmitter's keys can't be had.
+            ProviderError: The transmitter's keys can't be had.
             StoreUnavailable: Some sessions may live yet; the same token may come again.
         """
-        try:
-            expected = expected_of(self._config, self._issuer, self._clock())
-            signal = validated_signal(token, expected, self._find_key, self._config.issuer)
-        except ProviderError as error:
-            raise ProviderUnavailable(f"no keys: {error.detail}") from error
+        expected = expected_of(self._config, self._issuer, self._clock())
+        signal = validated_signal(token, expected, self._find_key, self._config.issuer)
         if self._replays.contains("security event", signal.issuer, signal.jti):
             # A delivery may come twice, and the second is no mistake (RFC 8935, 2).
             return "delivered before"

@@ -81,6 +81,11 @@ class Seen:
         """Whether *token* was minted for a process that died before it could write it."""
         return any(begin <= token["issued_at"] <= end for begin, end in self.refreshing)
 
+    def summary(self) -> str:
+        """One sentence on the kills."""
+        early = self.rounds - self.answered
+        return f"{early} of {self.rounds} kills at random times came before the logout's answer."
+
 
 def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
     """A sign-in, a logout, in half of the rounds a refresh, and a kill -9 at a random instant."""
@@ -101,10 +106,10 @@ def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
     # sometimes in the seconds of one that waits for the provider.
     time.sleep(chance.uniform(0, chance.choice([0.01, 0.01, 0.05, 2])))
     cluster.replicas[victim].kill()
-    for thread in threads:
-        thread.join()
     if refreshing:
         seen.refreshing.append((began_at, time.time()))
+    for thread in threads:
+        thread.join()
     seen.rounds += 1
     # Killed before the session was over, it lives on; then the user asks again.
     if copies[2].profile(replica=other).status_code == 200:
@@ -179,10 +184,12 @@ def every_token_that_was_written_dies(
         # The one loss that DESIGN names: minted, and its process killed before it could write.
         assert token["parent"] in written
         assert seen.explains(token), token["issued_at"]
+    # One sign-in, one refresh at most: no round can have lost two.
+    assert len({token["family_id"] for token in alive}) == len(alive)
     with capsys.disabled():
         print(
             f"\n{len(issued)} refresh tokens issued; {len(written)} written to Redis, all revoked; "
-            f"{len(never_written)} never written, {len(alive)} of them alive: minted for a process "
-            "that was killed while it refreshed. "
-            f"{seen.rounds - seen.answered} of {seen.rounds} random kills came before the answer."
+            f"{len(never_written)} never written, of which {len(alive)} live on, each minted for a "
+            "process that was killed while it refreshed.",
+            seen.summary() if seen.rounds else "",
         )
