@@ -23,7 +23,7 @@ from bff.store import DenyList, Entry, Indexes, Outbox, Records
 
 log = logging.getLogger(__name__)
 
-BACKOFF_SECONDS = (1, 2, 4, 8)
+BACKOFF_SECONDS = (1, 2, 4, 6)
 """Waits between tries; the last repeats. A drain stops at the first outage, so this is gentle."""
 PERMANENT_RETRY_SECONDS = 3600
 
