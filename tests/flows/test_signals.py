@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from bff.errors import SignInTooOld, StoreUnavailable
 from bff.providers.transmitter import metadata_url
-from tests.flows.conftest import MakeReceiver
+from tests.flows.conftest import AuditLines, MakeReceiver
 from tests.providers.fake import KEY, OTHER_KEY, FakeProvider, Says
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
@@ -147,6 +147,11 @@ def test_what_concerns_no_session_is_taken_and_ends_nothing(
     assert bff.lives(mine)
 
 
+def test_another_issuers_users_leave_nothing_behind(bff: Receiver, fake: FakeProvider) -> None:
+    assert_taken(push(bff, event_token(fake, **PASSED_OVER["a user of another issuer"])))
+    assert bff.names("watermark") == set()
+
+
 # ---------------------------------------------------------------- events that are told late
 def test_promise_6_an_event_ends_only_what_is_from_before_it(
     bff: Receiver, fake: FakeProvider
@@ -184,14 +189,15 @@ def test_an_event_that_lies_ahead_locks_nobody_out(bff: Receiver, fake: FakeProv
 
 
 # ---------------------------------------------------------------- deliveries
-def test_a_second_delivery_is_taken_and_ends_nothing(bff: Receiver, fake: FakeProvider) -> None:
-    token = event_token(fake)
-    assert_taken(push(bff, token))
-    later = bff.start(auth_time=int(time.time()) + 2)
-    again = event_token(fake, jti="another")
-    assert_taken(push(bff, token))
-    assert bff.lives(later)
-    assert_taken(push(bff, again))
+def test_a_second_delivery_is_taken_and_does_nothing(
+    bff: Receiver, fake: FakeProvider, audit_lines: AuditLines
+) -> None:
+    mine, token = bff.start(), event_token(fake)
+    for result in ("session-revoked: 1 ended", "delivered before"):
+        assert_taken(push(bff, token))
+        [*_, last] = [line for line in audit_lines() if line["event"] == "event_received"]
+        assert last["reason"] == f"shared_signal: {result}"
+        assert not bff.lives(mine)
 
 
 def test_a_failure_in_the_middle_is_no_delivery(
