@@ -77,6 +77,9 @@ class Sealer:
             raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
         except ValueError as error:
             raise SealInvalid("not base64url") from error
+        if base64.urlsafe_b64encode(raw).rstrip(b"=") != sealed.encode():
+            # The last character has bits to spare; a value has one spelling all the same.
+            raise SealInvalid("not as it was sealed")
         return self.open(raw, context)
 
     def keyed_hash(self, purpose: str, *values: str) -> str:

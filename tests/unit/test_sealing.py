@@ -43,6 +43,17 @@ def test_every_changed_byte_is_noticed() -> None:
             sealer.open(sealed[:position], "context")
 
 
+def test_a_sealed_text_has_one_spelling() -> None:
+    """Unpadded base64 has bits to spare in its last character."""
+    sealer = Sealer([NEW])
+    for length in range(3):
+        sealed = sealer.seal_text(b"x" * length, "context")
+        for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+            if last != sealed[-1]:
+                with pytest.raises(SealInvalid):
+                    sealer.open_text(sealed[:-1] + last, "context")
+
+
 def test_another_context_does_not_open() -> None:
     sealer = Sealer([NEW])
     with pytest.raises(SealInvalid):
