@@ -1,0 +1,93 @@
+"""Promise 6: a sign-in from before "end all sessions of this user" doesn't outlive it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import EMAIL, PASSWORD, Cluster
+from tests.support.provider_form import sign_in_at_provider
+from tests.support.scale import rounds
+from tests.support.waiting import wait_for
+
+REPLICAS = 3
+ADMIN_KEY = "an-admin-key-for-the-tests-0123456789"
+SUBJECT = "auth0|demo"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(REPLICAS, env={"BFF_ADMIN_KEY": ADMIN_KEY}) as started:
+        yield started
+
+
+def end_all(cluster: Cluster, replica: int) -> int:
+    """Ask for the end of all sessions of the user; how many there were."""
+    answer = requests.post(
+        f"{cluster.url(replica)}/admin/sessions/end",
+        json={"sub": SUBJECT, "reason": "test"},
+        headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+        timeout=20,
+    )
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["ended"])
+
+
+def at_provider(browser: BrowserClient, authorize_url: str) -> str:
+    """Authenticate there, or pass with the session that the browser has there."""
+    return sign_in_at_provider(browser.at_provider, authorize_url, EMAIL, PASSWORD)
+
+
+def test_promise_6_no_sign_in_from_before_survives_an_end_that_races_with_it(
+    cluster: Cluster,
+) -> None:
+    refused_late = 0
+    for number in range(rounds(full=500, reduced=12)):
+        chance = random.Random(number)  # noqa: S311
+        browser = cluster.browser()
+        location = at_provider(browser, browser.authorize_url())
+        ending = Thread(target=end_all, args=(cluster, chance.randrange(REPLICAS)))
+
+        ending.start()
+        time.sleep(chance.uniform(0, 0.02))  # Which of the two comes first is what is random.
+        answer = browser.come_back(location, replica=chance.randrange(REPLICAS))
+        ending.join()
+
+        assert answer.status_code in (302, 303), answer.text
+        refused_late += answer.status_code == 302
+        for replica in range(REPLICAS):
+            assert browser.profile(replica=replica).status_code == 401, f"round {number}"
+        browser.close()
+    assert refused_late > 0, "no sign-in came after the end"
+    wait_for(
+        lambda: not [t for t in cluster.issued("refresh_token") if t["state"] == "active"],
+        "the revocation of every refresh token",
+        60,
+    )
+
+
+def test_promise_6_the_providers_old_session_alone_does_not_get_in(cluster: Cluster) -> None:
+    browser = cluster.browser()
+    browser.log_in()
+    assert end_all(cluster, 1) == 1
+    assert browser.profile(replica=2).status_code == 401
+
+    # Straight after it, with the session that the browser still has at the provider.
+    sent_back = browser.come_back(at_provider(browser, browser.authorize_url("/auth/login")))
+    assert sent_back.status_code == 302, "the old session was enough"
+    again = sent_back.headers["Location"]
+    assert parse_qs(urlsplit(again).query)["max_age"] == ["0"]
+    assert browser.profile().status_code == 401
+
+    # A real sign-in, in the same second as the answer of the end or the next.
+    answer = browser.come_back(at_provider(browser, again))
+    assert answer.status_code == 303, answer.text
+    assert browser.profile(replica=2).status_code == 200
+    browser.log_out()
