@@ -246,6 +246,7 @@ def test_the_keys_are_found_by_the_transmitters_metadata(
     [
         {"issuer": "https://evil.example", "jwks_uri": "JWKS"},
         {"issuer": "ISSUER", "jwks_uri": "http://keys.example/jwks"},
+        {"issuer": "ISSUER", "jwks_uri": "JWKS#fragment"},
         {"issuer": "ISSUER"},
         [],
         b"rubbish",
