@@ -61,7 +61,7 @@ def test_promise_3_killed_at_random_times_while_the_provider_flaps(
     with Cluster(REPLICAS, env=ENVIRONMENT) as cluster:
         seen = Seen()
         with flapping(cluster):
-            for number in range(rounds(full=100, reduced=10)):
+            for number in range(rounds(full=100, reduced=5)):
                 one_round(cluster, random.Random(number), seen)  # noqa: S311
         assert seen.answered < seen.rounds, "no kill came before a logout's answer"
         every_token_that_was_written_dies(cluster, seen, capsys)
