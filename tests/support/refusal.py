@@ -15,7 +15,7 @@ from tests.support.cluster import CLIENT_SECRET, Cluster
 PROBLEM = "application/problem+json"
 PAGE = "text/html; charset=utf-8"
 INTERNALS = re.compile(
-    r"Traceback|File \"|\.py\b|site-packages|/usr/|/tmp/|/work/|Exception|\b\w+Error\b|127\.0\.0\.1"
+    r"Traceback|File \"|\.py\b|site-packages|/usr/|/tmp/|Exception|\b\w+Error\b|127\.0\.0\.1"
     r"|redis|authlib|joserfc|werkzeug|flask|granian|gunicorn|pydantic|msgspec|curl|urllib|openssl",
     re.IGNORECASE,
 )
