@@ -55,6 +55,7 @@ def create_app(config: Config | None = None) -> Flask:
         spa,
         token_check,
     )
+    from bff.access import Access
     from bff.assembly import assemble
     from bff.config import load
     from bff.cookie import CookieInterface, begin_session, current
@@ -76,6 +77,7 @@ def create_app(config: Config | None = None) -> Flask:
     interface = CookieInterface(app, config, sessions)
     app.session_interface = interface
     guard = Guard(config, interface)
+    access = Access(guard, sessions)
     admins = Admins(config, parts.verdict(config.admin_audience))
 
     problems.install(app)
@@ -105,7 +107,7 @@ def create_app(config: Config | None = None) -> Flask:
         devices.create_blueprint(config, guard, sessions),
         proxy.create_blueprint(
             config,
-            lambda: sessions.access_token(guard.api_session()),
+            access.access_token,
             follow=lambda answer, may_refuse: parts.live_answers.follow(
                 current().key or "", answer, may_refuse=may_refuse
             ),

@@ -21,9 +21,9 @@ from bff.proxy.answer import answer
 from bff.proxy.body import request_body
 from bff.proxy.client import Clients, gone_check
 from bff.proxy.fields import RequestFields, check_protocol
-from bff.proxy.route import Route
 from bff.proxy.target import belongs_to, upstream_target
 from bff.proxy.upstream import ClientLeft, Exchange, Upstream
+from bff.route import Route
 
 PREFIX = "/api"
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -33,15 +33,15 @@ CLIENT_CLOSED_REQUEST = 499
 
 def create_blueprint(
     config: Config,
-    bearer: Callable[[], str],
+    bearer: Callable[[Route], str | None],
     follow: Callable[[Exchange, bool], None] | None = None,
 ) -> Blueprint:
     """Make the blueprint that answers every method on `/api` and below.
 
     Args:
         config: Where the upstream is, and the limits.
-        bearer: Called once for each request that is fit to be forwarded; refuses other sites and
-            people without a session, and returns the access token.
+        bearer: Called once for each request that is fit to be forwarded; refuses who may not use
+            the route, and returns the access token that its upstream gets, if any.
         follow: Told of every answer that isn't whole yet, and whether it may be refused (not after
             a write, which has been done by then); may break it off later.
     """
@@ -71,7 +71,7 @@ class Proxy:
         self,
         route: Route,
         config: Config,
-        bearer: Callable[[], str],
+        bearer: Callable[[Route], str | None],
         follow: Callable[[Exchange, bool], None] | None,
     ) -> None:
         self._route = route
@@ -110,7 +110,7 @@ class Proxy:
         body = request_body(environ, self._route)
         # Before `bearer`, which may write audit lines: they carry the id that a trusted proxy gave.
         request_id = self._request_id()
-        lines = self._fields.lines(environ, self._bearer(), request_id)
+        lines = self._fields.lines(environ, self._bearer(self._route), request_id)
         method = environ["REQUEST_METHOD"]
         try:
             exchange = self._upstream.ask(method, target, lines, body, gone_check(environ))

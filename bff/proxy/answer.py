@@ -14,8 +14,8 @@ from urllib.parse import quote, urljoin, urlsplit
 from flask import Response
 
 from bff.proxy.fields import HOP_BY_HOP
-from bff.proxy.route import Route, origin_of
 from bff.proxy.upstream import Exchange, Field, Head
+from bff.route import Route, origin_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from bff.errors import BFFError, BodyTooLarge, LengthRequired, RequestRefused
 from bff.proxy import granian
-from bff.proxy.route import Route
+from bff.route import Route
 
 LENGTH_MAX_DIGITS = 18
 EXPECTS_LENGTH = frozenset({"POST", "PUT", "PATCH"})

@@ -16,7 +16,7 @@ from typing import Any
 import pycurl
 
 from bff.proxy.body import RequestBody
-from bff.proxy.route import Route
+from bff.route import Route
 
 BUFFER_BYTES = 128 * 1024
 CONNECT_POLL_SECONDS = 0.05

@@ -67,13 +67,13 @@ class RequestFields:
         ]
 
     def lines(
-        self, environ: Mapping[str, Any], bearer: str, request_id: str
+        self, environ: Mapping[str, Any], bearer: str | None, request_id: str
     ) -> list[str] | list[bytes]:
         """All field lines, as libcurl takes them.
 
         Args:
             environ: The client's request.
-            bearer: The access token.
+            bearer: The access token, if the upstream gets one.
             request_id: Goes into `X-Request-ID`.
 
         Raises:
@@ -101,16 +101,17 @@ class RequestFields:
             return [line.encode("latin-1") for line in lines]
         return lines
 
-    def _own(self, environ: Mapping[str, Any], bearer: str, request_id: str) -> list[str]:
+    def _own(self, environ: Mapping[str, Any], bearer: str | None, request_id: str) -> list[str]:
         address = self._clients.address(environ)
         node = f'"[{address}]"' if ":" in address else address or "unknown"
         lines = [
-            f"authorization: Bearer {bearer}",
             f"forwarded: for={node};{self._forwarded}",
             f"via: {self._via(environ)}",
             f"x-request-id: {request_id}",
             *self._fixed,
         ]
+        if bearer is not None:
+            lines.append(f"authorization: Bearer {bearer}")
         if address:
             lines.append(f"x-forwarded-for: {address}")
         content_type = environ.get("CONTENT_TYPE")

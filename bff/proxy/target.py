@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from bff.errors import MethodNotAllowed, PathRefused, RouteUnknown
-from bff.proxy.route import Route
+from bff.route import Route
 
 TARGET_MAX_CHARACTERS = 8_192
 DECODING_ROUNDS = 8

@@ -14,7 +14,7 @@ import pycurl
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.body import RequestBody
 from bff.proxy.channel import SEND_ONCE, SEND_TWICE, Channel
-from bff.proxy.route import Route
+from bff.route import Route
 
 HEAD_MAX_BYTES = 64 * 1024
 IDLE_SECONDS = 60.0

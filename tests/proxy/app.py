@@ -12,6 +12,7 @@ from flask import Flask, Response
 from bff import proxy
 from bff.config import load
 from bff.errors import BFFError
+from bff.route import Route
 
 TOKEN = "t0ken-of-the-session"
 
@@ -32,7 +33,7 @@ def create_app(environ: dict[str, str]) -> Flask:
     config = load(DEFAULTS | environ)
     app = Flask(__name__, static_folder=None)
 
-    def bearer() -> str:
+    def bearer(route: Route) -> str:
         app.config["BEARER_CALLS"] = next(calls)
         return TOKEN
 

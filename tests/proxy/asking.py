@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from bff.proxy.body import RequestBody
-from bff.proxy.route import Route
 from bff.proxy.upstream import Exchange, Upstream
+from bff.route import Route
 
 TIMEOUT_SECONDS = 2.0
 

@@ -10,8 +10,8 @@ from bff.errors import RequestRefused, UpgradeRefused
 from bff.proxy.answer import answer_fields, our_reference
 from bff.proxy.client import Clients
 from bff.proxy.fields import RequestFields, check_protocol
-from bff.proxy.route import Route
 from bff.proxy.upstream import Head
+from bff.route import Route
 from tests.proxy import wire
 from tests.proxy.app import TOKEN
 from tests.proxy.conftest import Line

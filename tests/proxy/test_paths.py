@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from bff.errors import PathRefused
-from bff.proxy.route import Route
 from bff.proxy.target import check_path, upstream_target
+from bff.route import Route
 from tests.proxy import paths
 from tests.proxy.conftest import Line
 from tests.support.raw_upstream import answering

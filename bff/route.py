@@ -3,11 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods (RFC 9110, 9.2.1) less TRACE: asking twice changes nothing."""
+
+
+TokenMode = Literal["user", "audience", "exchange", "client", "optional", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRule:
+    """Which access token a route's upstream gets.
+
+    | mode | the upstream gets |
+    |---|---|
+    | `user` | the session's access token |
+    | `audience` | a token for `audience` and `scope`, from the session's refresh token |
+    | `exchange` | what the session's access token is exchanged for (RFC 8693) |
+    | `client` | a client-credentials token of ours, shared by all sessions |
+    | `optional` | the user's token if there is a session, else nothing |
+    | `none` | nothing, also for anonymous callers |
+    """
+
+    mode: TokenMode = "user"
+    audience: str | None = None
+    scope: str = ""
+    """Blank-separated; empty for what the provider gives by itself."""
+    client_id: str | None = None
+    """For `exchange` and `client`: another client than the one that signs people in."""
+    client_secret: SecretStr | None = None
+
+    @property
+    def name(self) -> str:
+        """What a token made by this rule is kept under; equal rules share it."""
+        return " ".join((self.mode, self.client_id or "", self.audience or "", self.scope)).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUp:
+    """How strong and how recent the sign-in must be that a route takes (RFC 9470)."""
+
+    acr_values: tuple[str, ...] = ()
+    """One of them must be the session's `acr`; the most wanted first."""
+    max_age_seconds: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +75,12 @@ class Route:
     """From the last sent byte of the request until the answer's fields are there."""
     request_max_bytes: int = 0
     """The largest request body; 0 for no limit."""
+    token: TokenRule = TokenRule()
+    step_up: StepUp | None = None
+    """What the route itself demands; the upstream may demand more by its own answer."""
+    forward_auth: bool = True
+    """Whether a proxy in front may carry it (`/auth/verify`); if not, only we do, and then its
+    streams end with the session."""
     path: str = field(init=False)
     """The upstream's own path, put in front of every target."""
     origin: tuple[str, str, int] = field(init=False)
