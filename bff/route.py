@@ -81,6 +81,8 @@ class Route:
     forward_auth: bool = True
     """Whether a proxy in front may carry it (`/auth/verify`); if not, only we do, and then its
     streams end with the session."""
+    websocket: bool = False
+    """Whether a proxy in front may carry WebSockets there; we ourselves never do."""
     path: str = field(init=False)
     """The upstream's own path, put in front of every target."""
     origin: tuple[str, str, int] = field(init=False)
