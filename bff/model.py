@@ -15,8 +15,23 @@ class DeadAccessToken(msgspec.Struct, frozen=True):
     expires_at: int
 
 
+class RouteToken(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token for one API, beside that of the session itself."""
+
+    name: str
+    """The rule that it was made by (`TokenRule.name`)."""
+    access_token: str
+    expires_at: int
+    issued_at: int
+    scope: str = ""
+    """What was granted; it may be less than what was asked for."""
+
+
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider gave for one session. Sealed as a whole in Redis."""
+    """What the provider gave for one session. Sealed as a whole in Redis.
+
+    A field that is added needs a default: records of an older version must still open.
+    """
 
     access_token: str
     expires_at: int
@@ -29,6 +44,14 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     replaced: tuple[DeadAccessToken, ...] = ()
     id_token: str | None = None
     """Kept only where the provider's logout needs `id_token_hint`."""
+    route_tokens: tuple[RouteToken, ...] = ()
+    """For the routes that want a token of their own; one for each rule."""
+    client_id: str | None = None
+    """The client that the refresh tokens were given to, if a route has one of its own."""
+
+    def route_token(self, name: str) -> RouteToken | None:
+        """The token that was made by the rule of this name."""
+        return next((token for token in self.route_tokens if token.name == name), None)
 
     def all_refresh_tokens(self) -> tuple[str, ...]:
         """Every refresh token that must be revoked when the session ends."""
@@ -145,7 +168,7 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A successful answer of the token endpoint to a refresh (RFC 6749, 5.1)."""
+    """A successful answer of the token endpoint after the sign-in (RFC 6749, 5.1)."""
 
     access_token: str
     expires_at: int
@@ -154,3 +177,6 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str | None = None
     """None: the provider did not rotate; the old one goes on."""
     id_token: str | None = None
+    token_type: str = "Bearer"  # noqa: S105 - A kind of token, not one.
+    issued_token_type: str | None = None
+    """What a token exchange gave (RFC 8693, 2.2.1)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods (RFC 9110, 9.2.1) less TRACE: asking twice changes nothing."""
 
 
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
+"""RFC 8693, section 3."""
 TokenMode = Literal["user", "audience", "exchange", "client", "optional", "none"]
 
 
@@ -37,11 +40,17 @@ class TokenRule:
     client_id: str | None = None
     """For `exchange` and `client`: another client than the one that signs people in."""
     client_secret: SecretStr | None = None
+    subject_token_type: str = ACCESS_TOKEN_TYPE
+    """For `exchange`: as what the user's access token is presented. Auth0's custom exchange wants
+    a name of one's own here."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What a token made by this rule is kept under; equal rules share it."""
-        return " ".join((self.mode, self.client_id or "", self.audience or "", self.scope)).strip()
+        parts = [self.mode, self.client_id or "-", self.audience or "-", self.scope]
+        if self.subject_token_type != ACCESS_TOKEN_TYPE:
+            parts.insert(1, self.subject_token_type)
+        return " ".join(parts).strip()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,10 @@ class Config(BaseModel):
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: rules.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
     """What is asked for at sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
+    resource_parameter: Literal["audience", "resource"] | None = Field(
+        None, alias="BFF_RESOURCE_PARAMETER"
+    )
+    """How routes' APIs are named to the provider: `audience` (Auth0's default) or `resource`."""
     federated_logout: bool = Field(False, alias="AUTH0_FEDERATED_LOGOUT")
     """Sign out of the upstream identity provider too (Auth0's `federated`)."""
     id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")

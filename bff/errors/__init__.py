@@ -10,6 +10,7 @@ from bff.errors.provider import (
     ProviderMisconfigured,
     ProviderRejected,
     ProviderUnavailable,
+    RouteTokenRefused,
 )
 from bff.errors.request import (
     BodyTooLarge,
@@ -63,6 +64,7 @@ __all__ = [
     "ProviderUnavailable",
     "RequestRefused",
     "ReturnToInvalid",
+    "RouteTokenRefused",
     "RouteUnknown",
     "SealInvalid",
     "SessionEnded",

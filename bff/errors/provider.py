@@ -43,6 +43,17 @@ class ProviderRejected(ProviderError):
         self.provider_status = status
 
 
+class RouteTokenRefused(BFFError):
+    """The provider gives no token for this route's API, or one that must not be used.
+
+    The session goes on: other routes may well work.
+    """
+
+    status, code = 403, "route_token_refused"
+    message = "You may not use this part of the application."
+    hint = "Ask the people who run this application whether you should have access."
+
+
 class ProviderMisconfigured(ProviderError):
     """`invalid_client` and its like: our own registration is wrong; nobody is signed out."""
 

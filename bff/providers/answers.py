@@ -41,6 +41,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str | None
     id_token: str | None
     scope: str | None
+    token_type: str = "Bearer"  # noqa: S105 - A kind of token, not one.
+    issued_token_type: str | None = None
 
 
 class Unusable(ProviderUnavailable):
@@ -51,8 +53,10 @@ class Unusable(ProviderUnavailable):
         self.refresh_token = refresh_token
 
 
-def granted(response: requests.Response, retry_after_seconds: int | None) -> Granted:
-    """The tokens in *response*.
+def granted(
+    response: requests.Response, retry_after_seconds: int | None, *, any_type: bool = False
+) -> Granted:
+    """The tokens in *response*; of any type only for who looks at it, as after an exchange.
 
     Raises:
         ProviderUnavailable: 5xx, 429, a redirect, or anything that can't be understood.
@@ -64,7 +68,7 @@ def granted(response: requests.Response, retry_after_seconds: int | None) -> Gra
         raise refusal(response.status_code, body, retry_after_seconds)
     if body is None:
         raise Unusable("the token answer is not a JSON object")
-    return _checked(body)
+    return _checked(body, any_type)
 
 
 def check_revoked(response: requests.Response, retry_after_seconds: int | None) -> None:
@@ -135,13 +139,18 @@ def _error_code(body: dict[str, Any] | None) -> str | None:
     return error if isinstance(error, str) and _ERROR.fullmatch(error) else None
 
 
-def _checked(body: dict[str, Any]) -> Granted:
+def is_header_safe(access_token: str) -> bool:
+    """Whether it may become a header's value: nothing else may be in it (CWE-113)."""
+    return _HEADER_SAFE.fullmatch(access_token) is not None
+
+
+def _checked(body: dict[str, Any], any_type: bool) -> Granted:
     refresh_token = _text(body, "refresh_token")
     access_token = _text(body, "access_token")
-    # It becomes a header's value, so nothing else may be in it (CWE-113).
-    if access_token is None or not _HEADER_SAFE.fullmatch(access_token):
+    token_type = _text(body, "token_type") or ""
+    if access_token is None or not (any_type or is_header_safe(access_token)):
         raise Unusable("the token answer has no usable access_token", refresh_token)
-    if str(body.get("token_type", "")).lower() != "bearer":
+    if not any_type and token_type.lower() != "bearer":
         raise Unusable("the token answer's token_type is not Bearer", refresh_token)
     return Granted(
         access_token=access_token,
@@ -149,6 +158,8 @@ def _checked(body: dict[str, Any]) -> Granted:
         refresh_token=refresh_token,
         id_token=_text(body, "id_token"),
         scope=_text(body, "scope"),
+        token_type=token_type,
+        issued_token_type=_text(body, "issued_token_type"),
     )
 
 

@@ -1,8 +1,8 @@
 """What does Auth0 do otherwise than the standard says?
 
-Three things: `federated` also signs the user out of the identity provider behind the tenant, a
-tenant without `end_session_endpoint` has `/v2/logout`, and a 429 may tell the end of the pause in
-`X-RateLimit-Reset`.
+Four things: an API is named by `audience` instead of `resource`, `federated` also signs the user
+out of the identity provider behind the tenant, a tenant without `end_session_endpoint` has
+`/v2/logout`, and a 429 may tell the end of the pause in `X-RateLimit-Reset`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from bff.providers.oidc import Provider
 
 class Auth0Provider(Provider):
     """An Auth0 tenant."""
+
+    # Multi-resource refresh tokens, On-Behalf-Of and client credentials all name the API so.
+    resource_parameter = "audience"
 
     def _more_logout_parameters(self) -> dict[str, str | None]:
         # Documented as a flag without a value; an empty value is how a query carries that.

@@ -14,8 +14,9 @@ from authlib.common.urls import add_params_to_uri
 from authlib.integrations.requests_client import OAuth2Session
 
 from bff.config import Config
+from bff.errors import ProviderRejected
 from bff.providers import answers
-from bff.providers.client_auth import ClientAuthentication
+from bff.providers.client_auth import ClientAuthentication, encoded_basic
 from bff.providers.http import CallFailed, Deadline, Transport
 
 RetryAfter = Callable[[requests.Response], int | None]
@@ -39,25 +40,62 @@ class Calls:
         self._transport = transport
         self._retry_after = retry_after
         self._authentication = ClientAuthentication(config)
+        self._others: dict[str, OtherClient] = {}
+
+    def know_client(self, client_id: str, client_secret: str) -> None:
+        """Learn of another client that calls may be made as."""
+        self._others[client_id] = OtherClient(
+            client_id, client_secret, basic=self._config.client_auth == "client_secret_basic"
+        )
 
     def exchange(
         self, url: str, code: str, code_verifier: str, deadline: Deadline
     ) -> answers.Granted:
         """Trade an authorization code; raises like `answers.granted`."""
-        return self._granted("fetch_token", url, deadline, grant_type="authorization_code",
-                             code=code, code_verifier=code_verifier)  # fmt: skip
+        arguments = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "code_verifier": code_verifier,
+        }
+        return self._granted("fetch_token", url, deadline, arguments)
 
-    def refresh(self, url: str, refresh_token: str, deadline: Deadline) -> answers.Granted:
+    def refresh(
+        self, url: str, refresh_token: str, parameters: Mapping[str, str], deadline: Deadline
+    ) -> answers.Granted:
         """Spend a refresh token; raises like `answers.granted`."""
-        return self._granted("refresh_token", url, deadline, refresh_token=refresh_token)
+        arguments = {"refresh_token": refresh_token, **parameters}
+        return self._granted("refresh_token", url, deadline, arguments)
 
-    def revoke(self, url: str, refresh_token: str, deadline: Deadline) -> requests.Response:
+    def grant(
+        self,
+        url: str,
+        parameters: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        client_id: str | None = None,
+        any_type: bool = False,
+    ) -> answers.Granted:
+        """Ask for a token by any other grant, as another client if so; raises as the others.
+
+        Args:
+            url: The token endpoint.
+            parameters: `grant_type` and what belongs to it; those without a value are left out.
+            deadline: When it must be over.
+            client_id: Who asks, if it isn't the client that signs people in.
+            any_type: Also take a token that is no Bearer access token; the caller looks.
+        """
+        return self._granted("fetch_token", url, deadline, parameters, client_id, any_type)
+
+    def revoke(
+        self, url: str, refresh_token: str, deadline: Deadline, client_id: str | None = None
+    ) -> requests.Response:
         """Ask for a revocation; the answer is not looked at here.
 
         Raises:
             ProviderUnavailable: There is no answer.
+            ProviderRejected: It was given to another client, which no route has any more.
         """
-        with self.session() as session:
+        with self.session(client_id) as session:
             try:
                 response: requests.Response = session.revoke_token(
                     url, token=refresh_token, token_type_hint="refresh_token",  # noqa: S106
@@ -67,22 +105,35 @@ class Calls:
                 raise error.as_unavailable() from error
         return response
 
-    def session(self) -> _Session:
-        """A new session; cheap, as the connections are shared."""
+    def session(self, client_id: str | None = None) -> _Session:
+        """A new session, of another client if so; cheap, as the connections are shared."""
+        authentication = self._authentication if client_id is None else self._other(client_id)
         session = _Session(
             self._retry_after,
             redirect_uri=self._config.redirect_uri,
             code_challenge_method="S256",
-            **self._authentication.session_arguments(),
+            **authentication.session_arguments(),
         )
         self._transport.prepare(session)
-        self._authentication.register(session)
+        authentication.register(session)
         return session
 
+    def _other(self, client_id: str) -> OtherClient:
+        if client_id not in self._others:
+            raise ProviderRejected("unknown_client", 0, "no route has this client any more")
+        return self._others[client_id]
+
     def _granted(
-        self, method: str, url: str, deadline: Deadline, **arguments: Any
+        self,
+        method: str,
+        url: str,
+        deadline: Deadline,
+        arguments: Mapping[str, str],
+        client_id: str | None = None,
+        any_type: bool = False,
     ) -> answers.Granted:
-        with self.session() as session:
+        with self.session(client_id) as session:
+            session.any_type = any_type
             try:
                 getattr(session, method)(
                     url, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
@@ -93,10 +144,33 @@ class Calls:
         return granted
 
 
+class OtherClient:
+    """A client with a secret, beside the one that signs people in."""
+
+    def __init__(self, client_id: str, client_secret: str, *, basic: bool) -> None:
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._method = "client_secret_basic" if basic else "client_secret_post"
+
+    def session_arguments(self) -> dict[str, Any]:
+        """What an `OAuth2Session` must be made with."""
+        return {
+            "client_id": self._client_id,
+            "client_secret": self._client_secret,
+            "token_endpoint_auth_method": self._method,
+            "revocation_endpoint_auth_method": self._method,
+        }
+
+    def register(self, session: OAuth2Session) -> None:
+        """Teach *session* what Authlib does otherwise."""
+        session.register_client_auth_method(("client_secret_basic", encoded_basic))
+
+
 class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
     """Authlib's session, with our own reading of token answers."""
 
     granted: answers.Granted
+    any_type = False
 
     def __init__(self, retry_after: RetryAfter, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -107,7 +181,9 @@ class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
 
     def parse_response_token(self, response: requests.Response) -> dict[str, str]:
         """Authlib asks for a dictionary; what counts is in `granted`."""
-        self.granted = answers.granted(response, self._retry_after(response))
+        self.granted = answers.granted(
+            response, self._retry_after(response), any_type=self.any_type
+        )
         self.token = {"access_token": self.granted.access_token, "token_type": "Bearer"}
         return dict(self.token)
 

@@ -58,7 +58,7 @@ class ClientAuthentication:
         if self._key is not None:
             session.register_client_auth_method(self._assertion(self._key))
         else:
-            session.register_client_auth_method(("client_secret_basic", _encoded_basic))
+            session.register_client_auth_method(("client_secret_basic", encoded_basic))
 
     def _assertion(self, key: Key) -> PrivateKeyJWT:
         """A signed statement for one request (RFC 7523, 3).
@@ -77,7 +77,7 @@ class ClientAuthentication:
         )
 
 
-def _encoded_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:
+def encoded_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:
     """HTTP Basic with id and secret form-encoded first, which Authlib leaves out.
 
     Source: RFC 6749, section 2.3.1.

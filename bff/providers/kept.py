@@ -51,6 +51,8 @@ def refreshed_tokens_of(answer: Granted, issued_at: int, config: Config) -> Toke
         scope=answer.scope,
         refresh_token=answer.refresh_token,
         id_token=_hint(answer, config),
+        token_type=answer.token_type,
+        issued_token_type=answer.issued_token_type,
     )
 
 

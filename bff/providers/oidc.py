@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
-import msgspec
 import requests
 
 from bff.config import Config
@@ -25,9 +24,11 @@ from bff.model import PendingLogin, SignIn, TokenAnswer
 from bff.providers import answers
 from bff.providers.calls import Calls, with_parameters
 from bff.providers.documents import Documents
+from bff.providers.grants import Grants
 from bff.providers.http import Deadline, Transport
-from bff.providers.id_token import Expected, validated_claims
+from bff.providers.id_tokens import IDTokens
 from bff.providers.kept import identity_of, refreshed_tokens_of, session_end_of, tokens_of
+from bff.route import TokenRule
 
 log = logging.getLogger("bff.providers")
 
@@ -44,6 +45,9 @@ class Provider:
         ConfigError: The key file of `private_key_jwt` can't be used.
     """
 
+    resource_parameter: Literal["audience", "resource"] = "resource"
+    """How an API is named when a token for it is asked for (RFC 8707)."""
+
     def __init__(
         self,
         config: Config,
@@ -55,7 +59,11 @@ class Provider:
         self._transport = Transport()
         self.documents = Documents(self._transport, config.issuer, monotonic)
         """Its keys are also for tokens that reach us in other ways."""
+        self._id_tokens = IDTokens(config, self.documents, clock)
         self._calls = Calls(config, self._transport, self._retry_after_seconds)
+        parameter = config.resource_parameter or self.resource_parameter
+        self.grants = Grants(config, self._calls, self.documents, clock, parameter)
+        """Asks for the tokens that routes want of their own."""
         self.discard: Callable[[str], None] = self._revoke_quietly
         """Takes a refresh token that came with an answer we refuse. It is revoked at once; the
         wiring puts the outbox here, so that it isn't forgotten if that fails (promise 3)."""
@@ -133,14 +141,14 @@ class Provider:
         issued_at = int(self._clock())
         url = self.documents.metadata(deadline).token_endpoint
         answer = self._kept(self._calls.exchange, url, code, pending.code_verifier, deadline)
-        expected = self._expected(
-            answer,
-            nonce=pending.nonce,
-            authenticated_after=_authenticated_after(pending),
-            organization=pending.organization,
-        )
         try:
-            claims = self._claims(answer, expected, deadline)
+            claims = self._id_tokens.claims(
+                answer,
+                deadline,
+                nonce=pending.nonce,
+                authenticated_after=_authenticated_after(pending),
+                organization=pending.organization,
+            )
         except BFFError:
             self._discard(answer.refresh_token)
             raise
@@ -151,12 +159,15 @@ class Provider:
         )
 
     # ------------------------------------------------------------ afterwards
-    def refresh(self, refresh_token: str, *, subject: str | None = None) -> TokenAnswer:
+    def refresh(
+        self, refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
+    ) -> TokenAnswer:
         """Spend *refresh_token*, in one attempt.
 
         Args:
             refresh_token: As the provider issued it.
             subject: The session's user; an ID token of another user is refused.
+            rule: What the access token is to be for; None for the session's own.
 
         Raises:
             ProviderUnavailable: No usable answer; `maybe_acted` if the request had been sent.
@@ -172,12 +183,21 @@ class Provider:
         self.documents.load(deadline)
         issued_at = int(self._clock())
         url = self.documents.metadata(deadline).token_endpoint
-        answer = self._kept(self._calls.refresh, url, refresh_token, deadline)
-        answer = self._checked_refresh(answer, subject, deadline)
+        wanted = self.grants.wanted(rule) if rule else {}
+        answer = self._kept(self._calls.refresh, url, refresh_token, wanted, deadline)
+        try:
+            answer = self._id_tokens.refreshed(answer, subject, deadline)
+        except IDTokenInvalid:
+            self._discard(answer.refresh_token)
+            raise
         return refreshed_tokens_of(answer, issued_at, self._config)
 
-    def revoke(self, refresh_token: str) -> None:
+    def revoke(self, refresh_token: str, *, client_id: str | None = None) -> None:
         """Revoke *refresh_token* at the provider; that it is unknown there counts as done.
+
+        Args:
+            refresh_token: As the provider issued it.
+            client_id: Whom it was given to, if it wasn't the client that signs people in.
 
         Raises:
             ProviderUnavailable: 5xx, 429 or no answer: it may still live.
@@ -190,7 +210,7 @@ class Provider:
         url = self.documents.metadata(deadline).revocation_endpoint
         if url is None:
             raise ProviderRejected("unsupported_revocation", 404)
-        response = self._calls.revoke(url, refresh_token, deadline)
+        response = self._calls.revoke(url, refresh_token, deadline, client_id)
         answers.check_revoked(response, self._retry_after_seconds(response))
 
     def logout_url(self, *, sid: str | None, id_token: str | None, state: str) -> str | None:
@@ -239,45 +259,6 @@ class Provider:
         except answers.Unusable as error:
             self._discard(error.refresh_token)
             raise
-
-    def _claims(
-        self, answer: answers.Granted, expected: Expected, deadline: Deadline
-    ) -> dict[str, Any]:
-        return validated_claims(
-            answer.id_token,
-            expected,
-            lambda alg, kid: self.documents.find_key(alg, kid, deadline),
-        )
-
-    def _checked_refresh(
-        self, answer: answers.Granted, subject: str | None, deadline: Deadline
-    ) -> answers.Granted:
-        """Hold the ID token that a refresh may bring against the session (Core, 12.2).
-
-        An outage is not a logout: if its key can't be had, it is dropped, and the rest goes on.
-        """
-        if answer.id_token is None:
-            return answer
-        try:
-            self._claims(answer, self._expected(answer, subject=subject), deadline)
-        except ProviderError as error:
-            log.warning("a refreshed ID token can't be checked, dropped: %s", error.detail)
-            return msgspec.structs.replace(answer, id_token=None)
-        except IDTokenInvalid:
-            self._discard(answer.refresh_token)
-            raise
-        return answer
-
-    def _expected(self, answer: answers.Granted, **more: Any) -> Expected:
-        return Expected(
-            issuer=self._config.issuer,
-            client_id=self._config.client_id,
-            algorithms=self._config.id_token_algorithms,
-            now=self._clock(),
-            clock_skew_seconds=self._config.clock_skew_seconds,
-            access_token=answer.access_token,
-            **more,
-        )
 
     def _discard(self, refresh_token: str | None) -> None:
         if refresh_token is not None:

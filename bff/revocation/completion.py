@@ -31,8 +31,8 @@ PERMANENT_RETRY_SECONDS = 3600
 class Revoker(Protocol):
     """What is needed of the provider."""
 
-    def revoke(self, refresh_token: str) -> None:
-        """Revoke at the provider (RFC 7009); raises ProviderError."""
+    def revoke(self, refresh_token: str, *, client_id: str | None = None) -> None:
+        """Revoke at the provider (RFC 7009), as another client if so; raises ProviderError."""
 
 
 class Completion:
@@ -130,7 +130,7 @@ class Completion:
         for refresh_token in tokens.all_refresh_tokens():
             if self._clock() >= give_up_at:
                 raise ProviderUnavailable("no time left before the answer")
-            self._provider.revoke(refresh_token)
+            self._provider.revoke(refresh_token, client_id=tokens.client_id)
             self._record("token_revoked", "ok", entry, identity, entry.reason)
 
     def _postpone(self, entry: Entry, error: ProviderError, identity: Identity | None) -> None:
@@ -177,7 +177,7 @@ class Completion:
         self._outbox.done(entry.id)
 
     def _deny(self, tokens: Tokens) -> None:
-        self._deny_list.add((*tokens.replaced, self._deny_list.dead(tokens)))
+        self._deny_list.add(self._deny_list.all_of(tokens))
 
     def _hand_over(self, tokens: Tokens, new_session_key: str) -> bool:
         """Give the refresh tokens to the new session; false if that is gone."""

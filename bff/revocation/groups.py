@@ -104,4 +104,4 @@ class GroupEnd:
             tokens = self._records.open_tokens(key, sealed_tokens)
         except SealInvalid:
             return []  # The drain meets it again, and reports it.
-        return [*tokens.replaced, self._deny_list.dead(tokens)]
+        return self._deny_list.all_of(tokens)

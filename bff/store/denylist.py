@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 
 from bff.dead_tokens import DeadTokenKeys
-from bff.model import DeadAccessToken, Tokens
+from bff.model import DeadAccessToken, RouteToken, Tokens
 from bff.sealing import Sealer
 from bff.store.connection import Database
 
@@ -32,7 +32,12 @@ class DenyList:
         self._keys = DeadTokenKeys(database.prefix, sealer.dead_token_names)
         self._skew_seconds = skew_seconds
 
-    def dead(self, tokens: Tokens) -> DeadAccessToken:
+    def all_of(self, tokens: Tokens) -> list[DeadAccessToken]:
+        """Every access token that must be refused when the session of *tokens* has ended."""
+        own = [self.dead(tokens)] if tokens.access_token else []
+        return [*tokens.replaced, *own, *(self.dead(token) for token in tokens.route_tokens)]
+
+    def dead(self, tokens: Tokens | RouteToken) -> DeadAccessToken:
         """How the list would name the access token in *tokens*, and until when.
 
         `expires_in` may be missing or smaller than the truth; APIs go by the token's own `exp`.
@@ -58,7 +63,7 @@ class DenyList:
         return math.ceil(dead.expires_at) + self._skew_seconds
 
 
-def _own_end(tokens: Tokens) -> int:
+def _own_end(tokens: Tokens | RouteToken) -> int:
     """The `exp` of a JWT, unverified: it came from the provider itself; 0 if there is none."""
     try:
         payload = tokens.access_token.split(".")[1]

@@ -49,7 +49,7 @@ class ObedientProvider:
         self.refreshed.append(refresh_token)
         return self.on_refresh(refresh_token)
 
-    def revoke(self, refresh_token: str) -> None:
+    def revoke(self, refresh_token: str, *, client_id: str | None = None) -> None:
         self.on_revoke(refresh_token)
         self.revoked.append(refresh_token)
 

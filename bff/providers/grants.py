@@ -1,0 +1,147 @@
+"""Which tokens do routes get that are not the session's own, and how are these asked for?
+
+By token exchange (RFC 8693; Auth0's On-Behalf-Of and custom exchange, Keycloak) and by client
+credentials (RFC 6749, 4.4). For the third kind a refresh token is spent, which `oidc.refresh` does;
+here is what it says then. What came is held against the rule in `objection`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bff.config import Config
+from bff.model import TokenAnswer
+from bff.providers import answers
+from bff.providers.calls import Calls
+from bff.providers.documents import Documents
+from bff.providers.http import Deadline
+from bff.providers.kept import refreshed_tokens_of
+from bff.route import ACCESS_TOKEN_TYPE, TokenRule
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+LOGIN_SCOPES = frozenset(
+    {"openid", "profile", "email", "address", "phone", "offline_access", "online_access"}
+)
+"""What a refresh may bring along unasked; it opens nothing at an API."""
+
+
+class Grants:
+    """Asks the token endpoint for what routes want.
+
+    Args:
+        config: The deadline of a call.
+        calls: Makes the calls.
+        documents: Knows the token endpoint.
+        clock: UTC epoch seconds.
+        parameter: How an API is named: `audience` or `resource`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        calls: Calls,
+        documents: Documents,
+        clock: Callable[[], float],
+        parameter: str,
+    ) -> None:
+        self._config = config
+        self._calls = calls
+        self._documents = documents
+        self._clock = clock
+        self._parameter = parameter
+
+    def know_clients(self, rules: Iterable[TokenRule]) -> None:
+        """Learn the clients that routes have of their own."""
+        for rule in rules:
+            if rule.client_id is not None and rule.client_secret is not None:
+                self._calls.know_client(rule.client_id, rule.client_secret.get_secret_value())
+
+    def wanted(self, rule: TokenRule) -> dict[str, str]:
+        """How audience and scope of *rule* are said."""
+        said = {self._parameter: rule.audience or "", "scope": rule.scope}
+        return {name: value for name, value in said.items() if value}
+
+    def exchange(self, access_token: str, rule: TokenRule) -> TokenAnswer:
+        """Exchange the user's access token for one of the rule's audience, in one attempt.
+
+        Its type and scope are as the provider said; see `objection`.
+
+        Raises:
+            ProviderUnavailable: No usable answer.
+            ProviderRejected: Refused; the code is in `.error`.
+            ProviderMisconfigured: `unauthorized_client` and its like.
+
+        Source: RFC 8693, section 2.
+        """
+        parameters = {
+            "grant_type": EXCHANGE,
+            "subject_token": access_token,
+            "subject_token_type": rule.subject_token_type,
+            "requested_token_type": ACCESS_TOKEN_TYPE,
+        }
+        return self._ask(parameters, rule, any_type=True)
+
+    def client_token(self, rule: TokenRule) -> TokenAnswer:
+        """A token of the BFF itself, or of the rule's client; raises as `exchange`.
+
+        Source: RFC 6749, section 4.4.
+        """
+        return self._ask({"grant_type": "client_credentials"}, rule)
+
+    def _ask(
+        self, parameters: dict[str, str], rule: TokenRule, *, any_type: bool = False
+    ) -> TokenAnswer:
+        deadline = Deadline(self._config.provider_timeout_seconds)
+        url = self._documents.metadata(deadline).token_endpoint
+        issued_at = int(self._clock())
+        granted = self._calls.grant(
+            url,
+            parameters | self.wanted(rule),
+            deadline,
+            client_id=rule.client_id,
+            any_type=any_type,
+        )
+        return refreshed_tokens_of(granted, issued_at, self._config)
+
+
+def objection(rule: TokenRule, answer: TokenAnswer) -> str | None:
+    """Why *answer* must not be used for *rule*; None if it may.
+
+    A token for another API would give that one's rights to this route's upstream, so an audience
+    that can be read is looked at; what can't be read is the provider's word.
+    """
+    if rule.mode == "exchange" and answer.issued_token_type != ACCESS_TOKEN_TYPE:
+        return "wrong_issued_token_type"
+    if answer.token_type.lower() != "bearer" or not answers.is_header_safe(answer.access_token):
+        return "wrong_token_type"
+    if rule.scope and answer.scope is not None and _wider(rule, answer.scope):
+        return "wider_scope"
+    return "wrong_audience" if _is_for_another(rule.audience, answer.access_token) else None
+
+
+def _wider(rule: TokenRule, granted: str) -> bool:
+    allowed = set(rule.scope.split())
+    if rule.mode == "audience":
+        allowed |= LOGIN_SCOPES
+    return not set(granted.split()) <= allowed
+
+
+def _is_for_another(audience: str | None, access_token: str) -> bool:
+    """Whether it says that it is not for *audience*; unverified, but from the provider itself."""
+    named = _claims(access_token).get("aud")
+    if audience is None or named is None:
+        return False
+    return audience not in (named if isinstance(named, list) else [named])
+
+
+def _claims(access_token: str) -> dict[str, Any]:
+    """The claims of a JWT; none if it is opaque."""
+    try:
+        payload = access_token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
