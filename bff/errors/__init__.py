@@ -14,11 +14,13 @@ from bff.errors.provider import (
 )
 from bff.errors.request import (
     BodyTooLarge,
+    CarriedHere,
     LengthRequired,
     MethodNotAllowed,
     NotFound,
     Overloaded,
     PathRefused,
+    ProxyUnknown,
     RequestRefused,
     RouteUnknown,
     UpgradeRefused,
@@ -48,6 +50,7 @@ from bff.errors.store import SealInvalid, StoreUnavailable
 __all__ = [
     "BFFError",
     "BodyTooLarge",
+    "CarriedHere",
     "ConfigError",
     "CrossSite",
     "IDTokenInvalid",
@@ -62,6 +65,7 @@ __all__ = [
     "ProviderMisconfigured",
     "ProviderRejected",
     "ProviderUnavailable",
+    "ProxyUnknown",
     "RequestRefused",
     "ReturnToInvalid",
     "RouteTokenRefused",

@@ -68,6 +68,21 @@ class UpgradeRefused(BFFError):
     hint = "Use ordinary requests or server-sent events."
 
 
+class ProxyUnknown(BFFError):
+    """`/auth/verify` was asked by somebody else than a proxy in front of us."""
+
+    status, code = 403, "proxy_unknown"
+    message = "Only the proxy in front of this application may ask this."
+
+
+class CarriedHere(BFFError):
+    """`/auth/verify` was asked about a request that only we ourselves can carry."""
+
+    status, code = 403, "carried_here"
+    message = "The proxy in front of this application can't carry this request."
+    hint = "Send the request to this application itself."
+
+
 class UpstreamUnreachable(BFFError):
     """The upstream could not be connected to, or broke off before it answered (502)."""
 
