@@ -143,6 +143,8 @@ class Config(BaseModel):
     """Demand `X-CSRF: 1` of every `/api` request; excludes EventSource and download links."""
     trusted_proxies: rules.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
     """Addresses or networks whose `X-Forwarded-For` is believed, comma-separated."""
+    forward_auth_key: rules.Key | None = Field(None, alias="BFF_FORWARD_AUTH_KEY")
+    """What one of these proxies shows to ask `/auth/verify` for access tokens; off without it."""
 
     # ------------------------------------------------------------ ends from elsewhere
     logout_token_types: rules.Words = Field(("logout+jwt", "JWT"), alias="BFF_LOGOUT_TOKEN_TYPES")
@@ -176,6 +178,13 @@ class Config(BaseModel):
     def _audience_and_scope(cls, value: str | None, info: ValidationInfo) -> str | None:
         if (value is None) != (info.data.get("admin_audience") is None):
             raise ValueError("goes together with BFF_ADMIN_AUDIENCE")
+        return value
+
+    @field_validator("forward_auth_key")
+    @classmethod
+    def _proxy_and_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and not info.data.get("trusted_proxies", True):
+            raise ValueError("needs BFF_TRUSTED_PROXIES: who may show it")
         return value
 
     @field_validator("oidc_issuer")
