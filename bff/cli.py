@@ -179,9 +179,8 @@ def _application() -> Flask:
     from bff import create_app
 
     app = create_app()
-    for field in config.Config.model_fields.values():
-        if "SecretStr" in repr(field.annotation):
-            os.environ.pop(str(field.alias), None)
+    for name in app.extensions["bff"].config.secret_variables:
+        os.environ.pop(name, None)
     return app
 
 

@@ -42,6 +42,7 @@ def checked_return_to(value: str | None, config: Config) -> str:
     path = re.split(r"[?#]", value, maxsplit=1)[0]
     for reading in _readings(path):
         _check_path(reading)
+        _check_routes(reading, config)
     _check_origin(value, config.app_base_url)
     return value
 
@@ -66,6 +67,14 @@ def _check_path(path: str) -> None:
         raise ReturnToInvalid("dot segment in the path")
     if segments[0].casefold() in OWN_FOLDERS:
         raise ReturnToInvalid("not a page of the application")
+
+
+def _check_routes(path: str, config: Config) -> None:
+    loose = path.casefold()
+    for route in config.routes:
+        prefix = route.prefix.casefold()
+        if loose.startswith(prefix) and loose[len(prefix) : len(prefix) + 1] in ("", "/", ";"):
+            raise ReturnToInvalid("a path of an API, not a page of the application")
 
 
 def _check_origin(value: str, app_base_url: str) -> None:

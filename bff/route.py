@@ -12,8 +12,36 @@ from pydantic import SecretStr
 DEFAULT_PORTS = {"http": 80, "https": 443}
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods (RFC 9110, 9.2.1) less TRACE: asking twice changes nothing."""
+NEVER_FORWARDED_METHODS = frozenset({"TRACE", "CONNECT"})
 
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
+     "upgrade", "http2-settings", "proxy-authenticate", "proxy-authorization",
+     "proxy-authentication-info"}
+)  # fmt: skip
+"""Fields between two neighbours only (RFC 9110, 7.6.1 and 11.7)."""
 
+OURS_TO_WRITE = frozenset(
+    {"authorization", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
+     "content-type", "expect", "x-request-id", "x-csrf", "x-real-ip", "x-client-ip",
+     "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip",
+     "x-original-for", "x-original-host", "x-host", "x-original-proto", "proxy", "remote-user",
+     "x-remote-user"}
+)  # fmt: skip
+"""What the client has no say in: who it is, where it asks, how it came."""
+
+OVERRIDES = frozenset(
+    {"x-http-method", "x-http-method-override", "x-method-override", "x-original-url",
+     "x-rewrite-url", "x-original-uri"}
+)  # fmt: skip
+"""Fields by which some frameworks let another method or path pose as the request's own."""
+
+NEVER_PASSED_FIELDS = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES
+NEVER_PASSED_PREFIXES = ("x-forwarded-", "x-auth-request-")
+"""No route can let these fields of the client's pass, nor any that begin so."""
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 """RFC 8693, section 3."""
 TokenMode = Literal["user", "audience", "exchange", "client", "optional", "none"]
@@ -64,26 +92,36 @@ class StepUp:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One upstream: `<prefix>/x` goes to `<upstream_url>/x`.
+    """What lies under one prefix: which upstream, and what may be asked of it.
 
     The prefix is cut off and the upstream's own path put in front, so with prefix `/api` and
-    upstream `http://api:8080/v1` the target `/api/items?n=1` becomes `/v1/items?n=1`.
+    upstream `http://api:8080/v1` the target `/api/items?n=1` becomes `/v1/items?n=1`. With
+    `strip_prefix=False` it becomes `/v1/api/items?n=1`.
     """
 
     prefix: str
     """A path without trailing slash, such as `/api`."""
-    upstream_url: str
-    """Scheme, authority and perhaps a path; no trailing slash, query or fragment."""
+    upstream_urls: tuple[str, ...]
+    """Its addresses: scheme, authority and perhaps a path; no trailing slash, query or fragment.
+    They differ in host and port only."""
+    strip_prefix: bool = True
+    """Whether the prefix is cut off."""
     methods: frozenset[str] | None = None
     """What is allowed; None for everything but TRACE and CONNECT."""
     repeatable_methods: frozenset[str] = REPEATABLE_METHODS
     """What libcurl may send again when a reused connection breaks."""
     connect_timeout_seconds: float = 5.0
-    """For one attempt to open a connection; there are two attempts."""
+    """For one attempt to open a connection; there are two attempts, or one for each address."""
     answer_timeout_seconds: float = 30.0
     """From the last sent byte of the request until the answer's fields are there."""
     request_max_bytes: int = 0
     """The largest request body; 0 for no limit."""
+    request_headers: frozenset[str] | None = None
+    """Which of the client's fields pass, in lower case; None for all that are safe."""
+    request_cookies: frozenset[str] = frozenset()
+    """Which of the client's cookies pass; never ours."""
+    answer_cookies: frozenset[str] = frozenset()
+    """Which cookies the upstream may set in the browser, for this route's paths."""
     token: TokenRule = TokenRule()
     step_up: StepUp | None = None
     """What the route itself demands; the upstream may demand more by its own answer."""
@@ -92,17 +130,24 @@ class Route:
     streams end with the session."""
     websocket: bool = False
     """Whether a proxy in front may carry WebSockets there; we ourselves never do."""
-    path: str = field(init=False)
-    """The upstream's own path, put in front of every target."""
-    origin: tuple[str, str, int] = field(init=False)
-    """Scheme, host and port of the upstream, lower-case and explicit."""
+    base_path: str = field(init=False)
+    """What stands at the upstream for the prefix."""
+    origins: tuple[Origin, ...] = field(init=False)
+    """Scheme, host and port of each address, lower-case and explicit."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", urlsplit(self.upstream_url).path.rstrip("/"))
-        object.__setattr__(self, "origin", origin_of(self.upstream_url))
+        path = urlsplit(self.upstream_urls[0]).path.rstrip("/")
+        base_path = path if self.strip_prefix else path + self.prefix
+        object.__setattr__(self, "base_path", base_path)
+        object.__setattr__(self, "origins", tuple(map(origin_of, self.upstream_urls)))
+
+    def covers(self, path: str) -> bool:
+        """Whether *path* is the prefix or lies below it."""
+        prefix = self.prefix
+        return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
 
 
-def origin_of(url: str) -> tuple[str, str, int]:
+def origin_of(url: str) -> Origin:
     """Scheme, host and port of *url*, comparable (RFC 6454, section 4)."""
     parts = urlsplit(url)
     port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)

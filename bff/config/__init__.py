@@ -3,8 +3,8 @@
 Everything comes from environment variables (or `.env`). Nothing else in `bff` reads them.
 """
 
+from bff.config.following import Config
 from bff.config.loading import load, setting_names
 from bff.config.rules import LOOPBACK_HOSTS
-from bff.config.settings import Config
 
 __all__ = ["LOOPBACK_HOSTS", "Config", "load", "setting_names"]

@@ -8,8 +8,12 @@ import os
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from bff.config.settings import Config
+from bff.config import routes_file
+from bff.config.following import API_PREFIX, Config
+from bff.config.route_entry import RouteEntry
+from bff.config.rules import LOOPBACK_HOSTS
 from bff.errors import ConfigError
+from bff.route import origin_of
 
 
 def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env") -> Config:
@@ -25,14 +29,27 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
     if environ is None:
         from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
         environ = from_file | dict(os.environ)
-    problems = _unknown_names(environ)
+    file = routes_file.read(environ.get(routes_file.SETTING), environ)
+    problems = _unknown_names(environ, file.variables)
+    config = None
     try:
         config = Config.model_validate(_known(environ))
     except ValidationError as error:
-        raise ConfigError(problems + _described(error)) from None
-    if problems:
+        problems += _described(error)
+    problems += file.problems + _misled(file.entries, environ)
+    if problems or config is None:
         raise ConfigError(problems)
-    return config
+    return config.with_routes(
+        tuple(
+            entry.route(
+                environ,
+                timeout_seconds=config.upstream_timeout_seconds,
+                request_max_bytes=config.request_max_bytes,
+            )
+            for entry in file.entries
+        ),
+        frozenset(file.variables),
+    )
 
 
 def setting_names() -> dict[str, str]:
@@ -45,12 +62,38 @@ def _known(environ: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in aliases and value}
 
 
-def _unknown_names(environ: dict[str, str]) -> list[str]:
+def _misled(entries: list[RouteEntry], environ: dict[str, str]) -> list[str]:
+    """What is wrong with where the routes go, or with two sources of one route."""
+    ours = environ.get("APP_BASE_URL", "")
+    api_url = environ.get("BFF_API_URL", "")
+    problems = []
+    if _same_place(api_url, ours):
+        problems.append("BFF_API_URL: is this application itself (APP_BASE_URL)")
+    for entry in entries:
+        named = f"{routes_file.SETTING}: route {entry.prefix}:"
+        if any(_same_place(url, ours) for url in entry.upstream):
+            problems.append(f"{named} upstream: is this application itself (APP_BASE_URL)")
+        if api_url and entry.prefix.casefold() == API_PREFIX:
+            problems.append(f"{named} prefix: BFF_API_URL makes that route already")
+    return problems
+
+
+def _same_place(url: str, other: str) -> bool:
+    """Whether both have one origin; all names of the loopback count as one."""
+    try:
+        here, there = origin_of(url), origin_of(other)
+    except ValueError:
+        return False
+    loopback = here[1] in LOOPBACK_HOSTS and there[1] in LOOPBACK_HOSTS
+    return here[1] != "" and here[2] == there[2] and (here[1] == there[1] or loopback)
+
+
+def _unknown_names(environ: dict[str, str], more: set[str]) -> list[str]:
     """A misspelt `BFF_…` would silently leave a default in force, so it is an error."""
     known = set(setting_names().values())
     problems = []
     for name in sorted(environ):
-        if name.startswith("BFF_") and name not in known:
+        if name.startswith("BFF_") and name not in known | more:
             near = difflib.get_close_matches(name, known, n=1)
             problems.append(f"{name}: no such setting" + (f"; {near[0]}?" if near else ""))
     return problems

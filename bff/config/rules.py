@@ -71,8 +71,16 @@ def _origin(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def _upstream_url(value: str) -> str:
-    _url(value)
+def upstream_url(value: str) -> str:
+    """An address of an upstream, without a slash at its end.
+
+    Raises:
+        ValueError: It can't be one.
+    """
+    parts = _url(value)
+    path = parts.path.rstrip("/")
+    if "//" in path or any(segment in (".", "..") for segment in path.split("/")):
+        raise ValueError("must have a clean path, without empty or dot segments")
     return value.rstrip("/")
 
 
@@ -134,7 +142,7 @@ ClientKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split), AfterVali
 Domain = Annotated[str, AfterValidator(_domain)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Origin = Annotated[str, AfterValidator(_origin)]
-UpstreamURL = Annotated[str, AfterValidator(_upstream_url)]
+UpstreamURL = Annotated[str, AfterValidator(upstream_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]
 Scope = Annotated[str, AfterValidator(_scope)]
 SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

@@ -1,14 +1,13 @@
 """Which settings are there, in which unit, with which default?
 
 One field each, with its environment variable and a sentence. What makes a value wrong stands in
-`rules`; rules between two settings are below the fields.
+`rules`; rules between two settings are below the fields. What follows from them is in `following`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -24,7 +23,7 @@ from bff.config import rules
 Seconds = Annotated[int, Field(ge=1)]
 
 
-class Config(BaseModel):
+class Settings(BaseModel):
     """The settings of one BFF. Field order is the order of the README's table."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -84,8 +83,11 @@ class Config(BaseModel):
     # ------------------------------------------------------------ this application
     app_base_url: rules.Origin = Field(alias="APP_BASE_URL")
     """Where browsers find this application, such as `https://app.example.com`. Required."""
-    api_url: rules.UpstreamURL = Field(alias="BFF_API_URL")
-    """What `/api/*` goes to, such as `http://api.internal:8080/v1`. Required."""
+    routes_file: Path | None = Field(None, alias="BFF_ROUTES_FILE")
+    """A TOML file with the routes, for more than one upstream ([routes](docs/routes.md))."""
+    api_url: rules.UpstreamURL | None = Field(None, alias="BFF_API_URL", validate_default=True)
+    """What `/api/*` goes to, such as `http://api.internal:8080/v1`. This or `BFF_ROUTES_FILE` is
+    required."""
     secrets: rules.SealingKeys = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
     redis_url: rules.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
@@ -123,6 +125,13 @@ class Config(BaseModel):
     session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
     """Keep the cookie when the browser is closed."""
 
+    session_lease_milliseconds: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        500, alias="BFF_SESSION_LEASE_MILLISECONDS"
+    )
+    """How long a process may trust its memory of a session, and how long a logout takes at least;
+    0: no memory. The same everywhere ([docs/deploy.md](docs/deploy.md#the-session-memory))."""
+    session_memory_max: Annotated[int, Field(ge=0)] = Field(10_000, alias="BFF_SESSION_MEMORY_MAX")
+    """How many sessions a process remembers at most, some 5 kB each; 0: none."""
     watermark_lifetime_seconds: Seconds = Field(
         366 * 86_400, alias="BFF_WATERMARK_LIFETIME_SECONDS"
     )
@@ -132,11 +141,11 @@ class Config(BaseModel):
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
         30.0, alias="BFF_UPSTREAM_TIMEOUT_SECONDS"
     )
-    """How long the upstream may take to begin its answer, in seconds."""
+    """How long an upstream may take to begin its answer, in seconds."""
     request_max_bytes: Annotated[int, Field(ge=0)] = Field(
         100 * 1024 * 1024, alias="BFF_REQUEST_MAX_BYTES"
     )
-    """The largest request body that `/api` takes, in bytes; 0 for no limit."""
+    """The largest request body that an upstream gets, in bytes; 0 for no limit."""
     open_answers_max: Annotated[int, Field(ge=1)] = Field(48, alias="BFF_OPEN_ANSWERS_MAX")
     """How many event streams and long answers a process sends at once; less than its threads."""
     require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
@@ -173,6 +182,13 @@ class Config(BaseModel):
     """How the audit log names a user: not at all, by a keyed hash, or by the provider's id."""
 
     # ------------------------------------------------------------ rules between settings
+    @field_validator("api_url")
+    @classmethod
+    def _some_route(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("routes_file") is None:
+            raise ValueError("is missing, and so is BFF_ROUTES_FILE; one of them is required")
+        return value
+
     @field_validator("admin_scope")
     @classmethod
     def _audience_and_scope(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -217,30 +233,3 @@ class Config(BaseModel):
         if value < info.data.get("session_idle_seconds", 0):
             raise ValueError("must not be less than BFF_SESSION_IDLE_SECONDS")
         return value
-
-    # ------------------------------------------------------------ what follows from them
-    @property
-    def issuer(self) -> str:
-        """The issuer to the letter; Auth0's ends with a slash."""
-        return self.oidc_issuer or f"https://{self.auth0_domain}/"
-
-    @property
-    def issuer_origin(self) -> str:
-        """Scheme, host and port of the provider, for the Content-Security-Policy."""
-        parts = urlsplit(self.issuer)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    @property
-    def https(self) -> bool:
-        """Whether browsers reach us over https; decides cookie names and HSTS."""
-        return self.app_base_url.startswith("https://")
-
-    @property
-    def redirect_uri(self) -> str:
-        """What is registered at the provider as callback URL."""
-        return f"{self.app_base_url}/auth/callback"
-
-    @property
-    def post_logout_redirect_uri(self) -> str:
-        """What is registered at the provider as logout URL."""
-        return f"{self.app_base_url}/auth/logged-out"

@@ -97,6 +97,14 @@ class UpstreamTimeout(BFFError):
     message = "The service behind this address takes too long."
 
 
+class LoopDetected(BFFError):
+    """An upstream's address leads back to this application (508; RFC 5842, 7.2)."""
+
+    status, code = 508, "upstream_loop"
+    message = "The service behind this address is this application itself."
+    hint = "Please tell the people who run this application."
+
+
 class Overloaded(BFFError):
     """More work than this process takes at once."""
 

@@ -13,9 +13,9 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from flask import Response
 
-from bff.proxy.fields import HOP_BY_HOP
+from bff.proxy.set_cookie import passed_on
 from bff.proxy.upstream import Exchange, Field, Head
-from bff.route import Route, origin_of
+from bff.route import HOP_BY_HOP, Route, origin_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -95,6 +95,9 @@ def answer_fields(head: Head, route: Route, app_base_url: str, asked: str) -> li
     expires = False
     for name, value in head.fields:
         if name in _DROPPED or name in nominated or name.startswith(_DROPPED_PREFIXES):
+            if name == "set-cookie" and route.answer_cookies:
+                cookie = passed_on(value, route, secure=app_base_url.startswith("https:"))
+                fields += [("set-cookie", cookie)] if cookie else []
             continue
         if name == "cache-control":
             cache = f"{cache}, {value}" if cache else value
@@ -164,18 +167,19 @@ def our_reference(value: str, route: Route, app_base_url: str, asked: str) -> st
         asked: The target that the reference is relative to.
     """
     value = quote(value.encode("latin-1"), "%!#$&'()*+,/:;=?@[]~")
-    base = f"{route.upstream_url.removesuffix(route.path) if route.path else route.upstream_url}"
+    scheme, host, port = route.origins[0]
+    base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     try:
         absolute = urljoin(base + asked, value)
         parts = urlsplit(absolute)
-        if origin_of(absolute) != route.origin:
+        if origin_of(absolute) not in route.origins:
             return value
     except ValueError:
         return ""
-    path = parts.path
-    if path != route.path and not path.startswith(route.path + "/"):
+    path, theirs = parts.path, route.base_path
+    if path != theirs and not path.startswith(f"{theirs}/"):
         return ""
-    ours = f"{app_base_url}{route.prefix}{path[len(route.path) :]}"
+    ours = f"{app_base_url}{route.prefix}{path[len(theirs) :]}"
     if parts.query:
         ours += f"?{parts.query}"
     return f"{ours}#{parts.fragment}" if parts.fragment else ours

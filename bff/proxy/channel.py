@@ -16,7 +16,7 @@ from typing import Any
 import pycurl
 
 from bff.proxy.body import RequestBody
-from bff.route import Route
+from bff.route import Origin
 
 BUFFER_BYTES = 128 * 1024
 CONNECT_POLL_SECONDS = 0.05
@@ -26,7 +26,7 @@ SEND_TWICE = 2
 
 _NOTHING_OPENED = frozenset(
     {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_OPERATION_TIMEDOUT,
-     pycurl.E_SSL_CONNECT_ERROR}
+     pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION}
 )  # fmt: skip
 
 
@@ -34,7 +34,8 @@ class Channel:
     """One libcurl handle with the connection it keeps; carries one request at a time.
 
     Args:
-        route: The upstream it belongs to for good.
+        origin: The address it belongs to for good: scheme, host and port.
+        connect_timeout_seconds: For opening the connection.
     """
 
     __slots__ = (
@@ -42,7 +43,7 @@ class Channel:
         "finished", "lines", "problem", "progress_at", "sends", "used_at",
     )  # fmt: skip
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, origin: Origin, connect_timeout_seconds: float) -> None:
         self._multi: Any = pycurl.CurlMulti()
         # One connection is all that one request at a time can use.
         self._multi.setopt(pycurl.M_MAXCONNECTS, 1)
@@ -65,11 +66,11 @@ class Channel:
         """Why the client's body could not be read on."""
         self.progress_at = 0.0
         self.used_at = 0.0
-        self._set_up(route)
+        self._set_up(origin, connect_timeout_seconds)
 
-    def _set_up(self, route: Route) -> None:
+    def _set_up(self, origin: Origin, connect_timeout_seconds: float) -> None:
         easy = self._easy
-        scheme, host, port = route.origin
+        scheme, host, port = origin
         host = f"[{host}]" if ":" in host else host
         for option, value in {
             pycurl.URL: f"{scheme}://{host}:{port}/",
@@ -88,7 +89,7 @@ class Channel:
             pycurl.TCP_KEEPINTVL: KEEPALIVE_SECONDS,
             pycurl.SSL_VERIFYPEER: 1,
             pycurl.SSL_VERIFYHOST: 2,
-            pycurl.CONNECTTIMEOUT_MS: int(route.connect_timeout_seconds * 1000),
+            pycurl.CONNECTTIMEOUT_MS: int(connect_timeout_seconds * 1000),
             pycurl.BUFFERSIZE: BUFFER_BYTES,
             pycurl.UPLOAD_BUFFERSIZE: BUFFER_BYTES,
             pycurl.HEADERFUNCTION: self.lines.append,

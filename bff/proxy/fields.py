@@ -11,38 +11,21 @@ from urllib.parse import urlsplit
 
 from bff.errors import RequestRefused, UpgradeRefused
 from bff.proxy.client import Clients
+from bff.proxy.set_cookie import COOKIE_VALUE
+from bff.proxy.via import Via
+from bff.route import NEVER_PASSED_FIELDS, NEVER_PASSED_PREFIXES, Route
 
-HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
-     "upgrade", "http2-settings", "proxy-authenticate", "proxy-authorization",
-     "proxy-authentication-info"}
+WITH_EVERY_LIST = frozenset(
+    {"content-encoding", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
+     "if-range", "traceparent", "tracestate"}
 )  # fmt: skip
-"""Fields between two neighbours only (RFC 9110, 7.6.1 and 11.7)."""
+"""What a route's list of fields needn't name: how the body is encoded, and conditions, without
+which a request would mean something else; and the trace."""
 
-OURS_TO_WRITE = frozenset(
-    {"authorization", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
-     "content-type", "expect", "x-request-id", "x-csrf", "x-real-ip", "x-client-ip",
-     "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip",
-     "x-original-for", "x-original-host", "x-host", "x-original-proto", "proxy", "remote-user",
-     "x-remote-user"}
-)  # fmt: skip
-"""What the client has no say in: who it is, where it asks, how it came."""
-
-OVERRIDES = frozenset(
-    {"x-http-method", "x-http-method-override", "x-method-override", "x-original-url",
-     "x-rewrite-url", "x-original-uri"}
-)  # fmt: skip
-"""Fields by which some frameworks let another method or path pose as the request's own."""
-
-_DROPPED = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES
-_DROPPED_PREFIXES = ("x-forwarded-", "x-auth-request-")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAMES_MAX = 1_024
-
-_names: dict[str, str] = {}
-"""Known WSGI keys and the names they stand for; empty for what is dropped."""
 
 _inherited = frozenset(name for name in os.environ if name.startswith("HTTP_"))
 """Granian mixes the process's environment into every request's, so that `HTTP_PROXY` would reach
@@ -55,11 +38,20 @@ class RequestFields:
     Args:
         app_base_url: Where browsers find us; for `Forwarded` and `X-Forwarded-*`.
         clients: Tells the client's address.
+        route: Says which of the client's fields and cookies may pass; None for the usual.
     """
 
-    def __init__(self, app_base_url: str, clients: Clients) -> None:
+    def __init__(self, app_base_url: str, clients: Clients, route: Route | None = None) -> None:
         parts = urlsplit(app_base_url)
         self._clients = clients
+        self._via = Via(app_base_url)
+        self._cookies = route.request_cookies if route else frozenset()
+        self._allowed: frozenset[str] | None = None
+        if route and route.request_headers is not None:
+            self._allowed = route.request_headers | WITH_EVERY_LIST
+        self._passes_accept = self._allowed is None or "accept" in self._allowed
+        self._names: dict[str, str] = {}
+        """Known WSGI keys and the names they stand for; empty for what is dropped."""
         self._forwarded = f'host="{parts.netloc}";proto={parts.scheme}'
         self._fixed = [
             f"x-forwarded-host: {parts.netloc}",
@@ -82,13 +74,14 @@ class RequestFields:
         Source: RFC 9110, 7.6.1 and 7.6.3; RFC 7239.
         """
         nominated = _nominated(environ)
+        names = self._names
         lines: list[str] = []
         for key, value in environ.items():
             if not key.startswith("HTTP_"):
                 continue
-            name = _names.get(key)
+            name = names.get(key)
             if name is None:
-                name = _name_of(key)
+                name = self._name_of(key)
             if name and name not in nominated:
                 lines.append(f"{name}: {value}" if value else f"{name};")
         # All that was nominated for dropping is gone by now; this can't be.
@@ -106,7 +99,7 @@ class RequestFields:
         node = f'"[{address}]"' if ":" in address else address or "unknown"
         lines = [
             f"forwarded: for={node};{self._forwarded}",
-            f"via: {self._via(environ)}",
+            f"via: {self._via.line(environ, trusted=self._clients.from_trusted_proxy(environ))}",
             f"x-request-id: {request_id}",
             *self._fixed,
         ]
@@ -117,17 +110,27 @@ class RequestFields:
         content_type = environ.get("CONTENT_TYPE")
         if content_type:
             lines.append(f"content-type: {content_type}")
-        if "HTTP_ACCEPT" not in environ:
+        if self._cookies and (cookies := _passing(environ, self._cookies)):
+            lines.append(f"cookie: {cookies}")
+        if "HTTP_ACCEPT" not in environ or not self._passes_accept:
             # Else libcurl says `*/*`.
             lines.append("accept:")
         return lines
 
-    def _via(self, environ: Mapping[str, Any]) -> str:
-        version = environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/")
-        before = environ.get("HTTP_VIA")
-        if before and self._clients.from_trusted_proxy(environ):
-            return f"{before}, {version} bff"
-        return f"{version} bff"
+    def _name_of(self, key: str) -> str:
+        """The field name that a WSGI key stands for, or nothing if it is not forwarded."""
+        name = key[5:].replace("_", "-").lower()
+        if (
+            name in NEVER_PASSED_FIELDS
+            or name.startswith(NEVER_PASSED_PREFIXES)
+            or key in _inherited
+            or not _TOKEN.fullmatch(name)
+            or (self._allowed is not None and name not in self._allowed)
+        ):
+            name = ""
+        if len(self._names) < _NAMES_MAX:
+            self._names[key] = name
+        return name
 
     def request_id(self, environ: Mapping[str, Any]) -> str:
         """The id that a trusted proxy gave the request, else a new one."""
@@ -159,16 +162,15 @@ def _nominated(environ: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name.strip().lower().replace("_", "-") for name in connection.split(","))
 
 
-def _name_of(key: str) -> str:
-    """The field name that a WSGI key stands for, or nothing if it is not forwarded."""
-    name = key[5:].replace("_", "-").lower()
-    if (
-        name in _DROPPED
-        or name.startswith(_DROPPED_PREFIXES)
-        or key in _inherited
-        or not _TOKEN.fullmatch(name)
-    ):
-        name = ""
-    if len(_names) < _NAMES_MAX:
-        _names[key] = name
-    return name
+def _passing(environ: Mapping[str, Any], names: frozenset[str]) -> str:
+    """The client's cookies of these names, as they came.
+
+    A value that isn't one (RFC 6265, 4.1.1) doesn't pass: two `Cookie` fields that a server joined
+    with a comma would carry another cookie along in it.
+    """
+    passing = []
+    for pair in environ.get("HTTP_COOKIE", "").split(";"):
+        name, equals, value = pair.strip(" \t").partition("=")
+        if equals and name in names and COOKIE_VALUE.fullmatch(value):
+            passing.append(f"{name}={value}")
+    return "; ".join(passing)

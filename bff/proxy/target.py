@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from bff.errors import MethodNotAllowed, PathRefused, RouteUnknown
-from bff.route import Route
+from bff.errors import MethodNotAllowed, PathRefused
+from bff.route import NEVER_FORWARDED_METHODS, Route
 
 TARGET_MAX_CHARACTERS = 8_192
 DECODING_ROUNDS = 8
@@ -24,7 +24,6 @@ RAW_TARGET_KEYS = ("RAW_URI", "REQUEST_URI")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 USUAL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 """What a 405 names where the route allows any method but those that are never forwarded."""
-_FORBIDDEN_METHODS = frozenset({"TRACE", "CONNECT"})
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)+/?")
 """Nothing encoded, no empty segment, none that begins with a dot: no further look is needed."""
 _PATH_CHARACTERS = re.compile(r"/[\x21\x22\x24-\x5b\x5d-\x7e]*")
@@ -45,7 +44,6 @@ def upstream_target(environ: Mapping[str, Any], route: Route) -> str:
     Raises:
         MethodNotAllowed: TRACE, CONNECT, no token, or not in the route's list.
         PathRefused: The target is not one that every hop reads in the same way.
-        RouteUnknown: The decoded path is not under the route's prefix.
 
     Source: RFC 9110, 7.7 and 9.3.8; RFC 3986, 3.3 and 6.2.2.
     """
@@ -59,7 +57,7 @@ def upstream_target(environ: Mapping[str, Any], route: Route) -> str:
     prefix = route.prefix
     if not path.startswith(prefix) or path[len(prefix) : len(prefix) + 1] not in ("", "/"):
         raise PathRefused("the prefix is encoded")
-    rest = route.path + path[len(prefix) :] or "/"
+    rest = route.base_path + path[len(prefix) :] or "/"
     return f"{rest}?{query}" if query else rest
 
 
@@ -67,7 +65,7 @@ def check_method(method: str, route: Route) -> None:
     """Raise MethodNotAllowed unless *method* may be used on *route*."""
     if route.methods is not None and method not in route.methods:
         raise MethodNotAllowed("not in the route's list", allow=route.methods)
-    if method.upper() in _FORBIDDEN_METHODS or not _METHOD.fullmatch(method):
+    if method.upper() in NEVER_FORWARDED_METHODS or not _METHOD.fullmatch(method):
         raise MethodNotAllowed("never forwarded", allow=USUAL_METHODS)
 
 
@@ -135,15 +133,3 @@ def raw_target(environ: Mapping[str, Any]) -> str | None:
         if raw is not None:
             return str(raw)
     return None
-
-
-def belongs_to(path_info: str, route: Route) -> bool:
-    """Whether the decoded path is the route's prefix or below it."""
-    prefix = route.prefix
-    return path_info.startswith(prefix) and path_info[len(prefix) : len(prefix) + 1] in ("", "/")
-
-
-def refuse_unknown(path_info: str, route: Route) -> None:
-    """Raise RouteUnknown unless the path belongs to *route*."""
-    if not belongs_to(path_info, route):
-        raise RouteUnknown("no route")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -12,13 +11,12 @@ from typing import NoReturn
 import pycurl
 
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
+from bff.proxy.addresses import Address, Addresses
 from bff.proxy.body import RequestBody
 from bff.proxy.channel import SEND_ONCE, SEND_TWICE, Channel
 from bff.route import Route
 
 HEAD_MAX_BYTES = 64 * 1024
-IDLE_SECONDS = 60.0
-"""A connection unused for this long is closed when another one comes back."""
 TICK_SECONDS = 1.0
 """How often a silent exchange looks whether its client is still there."""
 
@@ -43,7 +41,7 @@ class Head:
 
 
 class Upstream:
-    """Asks one upstream, keeping connections for reuse; safe for threads.
+    """Asks one upstream, at any of its addresses; safe for threads.
 
     Args:
         route: Where it is and what it may be asked.
@@ -51,7 +49,7 @@ class Upstream:
 
     def __init__(self, route: Route) -> None:
         self.route = route
-        self._idle: deque[Channel] = deque()
+        self._addresses = Addresses(route)
 
     def ask(
         self,
@@ -63,8 +61,8 @@ class Upstream:
     ) -> Exchange:
         """Send one request and wait for the answer's fields.
 
-        A connection that could not be opened is tried once more. What may have reached the
-        upstream is repeated only if the route says so.
+        A connection that could not be opened is tried once more, at the next address if there are
+        several. What may have reached the upstream is repeated only if the route says so.
 
         Raises:
             UpstreamUnreachable: No connection, no answer, or one that breaks HTTP (502).
@@ -75,41 +73,24 @@ class Upstream:
         Source: RFC 9110, 9.2.2, 15.6.3 and 15.6.5.
         """
         limit = SEND_TWICE if method in self.route.repeatable_methods else SEND_ONCE
-        for attempts_left in (1, 0):
-            channel = self._take()
+        addresses = self._addresses.in_turn()
+        give_up_at = time.monotonic() + self.route.answer_timeout_seconds
+        for attempts_left, address in enumerate(addresses, 1 - len(addresses)):
+            channel = address.take()
             try:
                 channel.start(method, target, fields, body, limit)
                 self._await_head(channel, client_gone)
-                if not (channel.never_sent and attempts_left):
-                    return Exchange(self, channel, _head(channel), client_gone)
+                if not channel.never_sent:
+                    address.up()
+                    return Exchange(address, channel, _head(channel), client_gone)
+                address.down()
+                if not attempts_left or time.monotonic() >= give_up_at:
+                    raise _meaning(channel)
             except BaseException:
-                self.give_back(channel)
+                address.give_back(channel)
                 raise
-            self.give_back(channel)
-        raise AssertionError  # pragma: no cover - The second round returns or raises.
-
-    def _take(self) -> Channel:
-        while True:
-            try:
-                channel = self._idle.pop()
-            except IndexError:
-                return Channel(self.route)
-            if not channel.stale:
-                return channel
-            channel.close()
-
-    def give_back(self, channel: Channel) -> None:
-        """End what *channel* does and keep it for the next request."""
-        channel.stop()
-        self._idle.append(channel)
-        try:
-            oldest = self._idle.popleft()
-        except IndexError:
-            return
-        if channel.used_at - oldest.used_at > IDLE_SECONDS:
-            oldest.close()
-        else:
-            self._idle.appendleft(oldest)
+            address.give_back(channel)
+        raise AssertionError  # pragma: no cover - The last round returns or raises.
 
     def _await_head(self, channel: Channel, client_gone: ClientGone | None) -> None:
         allowed = self.route.answer_timeout_seconds
@@ -131,19 +112,13 @@ class Exchange:
     """
 
     __slots__ = (
-        "_broken_off",
-        "_channel",
-        "_client_gone",
-        "_upstream",
-        "head",
-        "on_break",
-        "whole",
-    )
+        "_address", "_broken_off", "_channel", "_client_gone", "head", "on_break", "whole",
+    )  # fmt: skip
 
     def __init__(
-        self, upstream: Upstream, channel: Channel, head: Head, client_gone: ClientGone | None
+        self, address: Address, channel: Channel, head: Head, client_gone: ClientGone | None
     ) -> None:
-        self._upstream = upstream
+        self._address = address
         self._channel: Channel | None = channel
         self._client_gone = client_gone
         self._broken_off = False
@@ -201,7 +176,7 @@ class Exchange:
         """Let go of the connection; what is unread of the answer is given up."""
         channel, self._channel = self._channel, None
         if channel is not None:
-            self._upstream.give_back(channel)
+            self._address.give_back(channel)
 
 
 def _head_complete(lines: list[bytes]) -> bool:

@@ -15,7 +15,7 @@ def upstream_at(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Upstream:
     return Upstream(
         Route(
             prefix="/api",
-            upstream_url=url,
+            upstream_urls=(url,),
             connect_timeout_seconds=timeout_seconds / 2,
             answer_timeout_seconds=timeout_seconds,
         )

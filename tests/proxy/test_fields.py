@@ -11,14 +11,16 @@ from bff.proxy.answer import answer_fields, our_reference
 from bff.proxy.client import Clients
 from bff.proxy.fields import RequestFields, check_protocol
 from bff.proxy.upstream import Head
+from bff.proxy.via import Via
 from bff.route import Route
 from tests.proxy import wire
 from tests.proxy.app import TOKEN
 from tests.proxy.conftest import Line
 from tests.support.raw_upstream import answering
 
-ROUTE = Route(prefix="/api", upstream_url="http://api.test:8080/v1")
+ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 OURS = "https://app.test"
+VIA = f"1.1 {Via(OURS).name}"
 
 # ---------------------------------------------------------------- to the upstream
 
@@ -65,7 +67,7 @@ def test_nothing_smuggled_reaches_the_upstream(line: Line) -> None:
     assert seen.get("x-forwarded-for") == "127.0.0.1"
     assert seen.get("x-forwarded-host") == "app.test"
     assert seen.get("x-forwarded-proto") == "https"
-    assert seen.get("via") == "1.1 bff"
+    assert seen.get("via") == VIA
 
 
 def test_libcurl_adds_nothing_of_its_own(line: Line) -> None:
@@ -114,8 +116,8 @@ def test_a_control_character_in_a_field_is_refused() -> None:
 
 def test_a_trusted_proxys_chain_and_id_are_kept() -> None:
     given = {"HTTP_VIA": "1.1 edge", "HTTP_X_REQUEST_ID": "abcdefgh-1"}
-    assert "via: 1.1 edge, 1.1 bff" in lines_for(("10.0.0.0/8",), **given)
-    assert "via: 1.1 bff" in lines_for((), **given)
+    assert f"via: 1.1 edge, {VIA}" in lines_for(("10.0.0.0/8",), **given)
+    assert f"via: {VIA}" in lines_for((), **given)
     environ = {"REMOTE_ADDR": "10.0.0.1", **given}
     assert RequestFields(OURS, Clients(("10.0.0.1",))).request_id(environ) == "abcdefgh-1"
     assert RequestFields(OURS, Clients(())).request_id(environ) != "abcdefgh-1"

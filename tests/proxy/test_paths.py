@@ -15,7 +15,7 @@ from tests.proxy.conftest import Line
 from tests.support.raw_upstream import answering
 from tests.support.servers import SERVERS
 
-ROUTE = Route(prefix="/api", upstream_url="http://api.test:8080/v1")
+ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,8 @@ def test_a_target_is_mapped(given: dict[str, str], expected: str) -> None:
 
 
 def test_an_upstream_without_a_path_gets_at_least_a_slash() -> None:
-    assert upstream_target(environ("/api"), Route(prefix="/api", upstream_url="http://a")) == "/"
+    route = Route(prefix="/api", upstream_urls=("http://a",))
+    assert upstream_target(environ("/api"), route) == "/"
 
 
 @pytest.mark.parametrize(

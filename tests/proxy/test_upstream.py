@@ -10,7 +10,8 @@ from contextlib import suppress
 import pytest
 
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.proxy.upstream import Upstream
+from bff.proxy.addresses import Address
+from bff.proxy.channel import Channel
 from tests.proxy.asking import ask, upstream_at, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
@@ -96,17 +97,19 @@ def test_connections_are_reused(raw: RawUpstream) -> None:
     assert [seen.method for seen in raw.seen] == ["GET", "POST", "HEAD", "DELETE"]
 
 
-def test_a_connection_that_can_not_be_opened_is_tried_once_more() -> None:
+def test_a_connection_that_can_not_be_opened_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The first attempt is refused; the listener is there for the second."""
     tried = []
-    port = free_port()
+    take = Address.take
 
-    class Counting(Upstream):
-        def _take(self):  # type: ignore[no-untyped-def]
-            tried.append(1)
-            return super()._take()
+    def counting(self: Address) -> Channel:
+        tried.append(1)
+        return take(self)
 
-    upstream = Counting(upstream_at(f"http://127.0.0.1:{port}").route)
+    monkeypatch.setattr(Address, "take", counting)
+    upstream = upstream_at(f"http://127.0.0.1:{free_port()}")
     started = time.monotonic()
     with pytest.raises(UpstreamUnreachable):
         ask(upstream, "POST", b"x")

@@ -27,7 +27,7 @@ def run_command(
         "AUTH0_CLIENT_SECRET": config.client_secret.get_secret_value(),
         "AUTH0_SECRET": ",".join(key.get_secret_value() for key in config.secrets),
         "APP_BASE_URL": config.app_base_url,
-        "BFF_API_URL": config.api_url,
+        "BFF_API_URL": config.api_url or "",
         "REDIS_URL": config.redis_url.get_secret_value(),
         "BFF_REDIS_PREFIX": config.redis_prefix,
     }

@@ -1,0 +1,126 @@
+"""Which keys has a route in the routes file, in which unit, with which default?
+
+One field each, with a sentence, as in `settings`; `docs/routes.md` has them as a table. What makes
+a value wrong stands in `route_rules`, with what makes two keys wrong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from bff.config import route_rules as rules
+from bff.route import REPEATABLE_METHODS, Route, StepUp, TokenMode, TokenRule
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class RouteEntry(BaseModel):
+    """One `[[route]]`. Field order is the order of the table in `docs/routes.md`.
+
+    The description of a field is its default in words, where the value doesn't say it.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, validate_default=False
+    )
+
+    prefix: rules.Prefix
+    """The path under which the route lies, such as `/api/orders`; the longest prefix wins."""
+    upstream: rules.Addresses
+    """Where it goes: a URL, or a list of them that differ in host and port only."""
+    strip_prefix: bool = True
+    """Whether the prefix is cut off before the rest is put behind the upstream's own path."""
+    methods: rules.Methods | None = Field(None, description="all but TRACE and CONNECT")
+    """The methods that may be used."""
+    repeatable_methods: rules.RepeatableMethods = tuple(sorted(REPEATABLE_METHODS))
+    """The methods that may be sent again when a kept connection breaks without an answer."""
+    connect_timeout_seconds: Seconds | None = Field(
+        None, description="`5`, but at most half of `answer_timeout_seconds`"
+    )
+    """How long one attempt to connect may take, in seconds."""
+    answer_timeout_seconds: Seconds | None = Field(
+        None, description="`BFF_UPSTREAM_TIMEOUT_SECONDS`"
+    )
+    """How long the upstream may take to begin its answer, in seconds."""
+    request_max_bytes: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="`BFF_REQUEST_MAX_BYTES`"
+    )
+    """The largest request body, in bytes; 0 for no limit."""
+    request_headers: rules.RequestHeaders | None = Field(None, description="all that are safe")
+    """The only header fields of the client that may pass."""
+    request_cookies: rules.RequestCookies = ()
+    """The names of the client's cookies that may pass; never ours."""
+    answer_cookies: rules.AnswerCookies = ()
+    """The names of the cookies that the upstream may set in the browser; never ours."""
+    token: TokenMode = "user"  # noqa: S105 - A mode.
+    """What the upstream gets: `user`, `audience`, `exchange`, `client`, `optional` or `none`."""
+    audience: rules.Word | None = None
+    """The API that the token is for; with `audience`, `exchange` and `client`."""
+    scope: rules.ScopeWords = ""
+    """The scopes that are asked for, between blanks; with the same modes."""
+    client_id: rules.Word | None = Field(None, description="our own client")
+    """Another client than the one that signs people in; with `exchange` and `client`."""
+    client_secret_env: rules.VariableName | None = None
+    """The name of the environment variable with the secret of `client_id`."""
+    acr_values: rules.ACRValues = ()
+    """One of them must be the session's `acr`, the most wanted first; else a step-up."""
+    max_age_seconds: Annotated[int, Field(ge=1)] | None = None
+    """How long ago the sign-in may be at most, in seconds; else a step-up."""
+    forward_auth: bool = True
+    """Whether a proxy in front may carry the route by `/auth/verify`; if not, only we do."""
+    websocket: bool = False
+    """Whether a proxy in front may carry WebSockets there; we ourselves never do."""
+
+    def route(
+        self, environ: Mapping[str, str], *, timeout_seconds: float, request_max_bytes: int
+    ) -> Route:
+        """What it describes.
+
+        Args:
+            environ: Where the client's secret is.
+            timeout_seconds: For an answer, if the route has no time of its own.
+            request_max_bytes: The limit, if the route has none of its own.
+        """
+        answer = self.answer_timeout_seconds or timeout_seconds
+        own_limit = self.request_max_bytes
+        headers = self.request_headers
+        step_up = None
+        if self.acr_values or self.max_age_seconds is not None:
+            step_up = StepUp(acr_values=self.acr_values, max_age_seconds=self.max_age_seconds)
+        return Route(
+            prefix=self.prefix,
+            upstream_urls=self.upstream,
+            strip_prefix=self.strip_prefix,
+            methods=frozenset(self.methods) if self.methods is not None else None,
+            repeatable_methods=frozenset(self.repeatable_methods),
+            connect_timeout_seconds=self.connect_timeout_seconds or connect_timeout(answer),
+            answer_timeout_seconds=answer,
+            request_max_bytes=request_max_bytes if own_limit is None else own_limit,
+            request_headers=frozenset(headers) if headers is not None else None,
+            request_cookies=frozenset(self.request_cookies),
+            answer_cookies=frozenset(self.answer_cookies),
+            token=self._token(environ),
+            step_up=step_up,
+            forward_auth=self.forward_auth,
+            websocket=self.websocket,
+        )
+
+    def _token(self, environ: Mapping[str, str]) -> TokenRule:
+        secret = environ[self.client_secret_env] if self.client_secret_env else None
+        return TokenRule(
+            mode=self.token,
+            audience=self.audience,
+            scope=self.scope,
+            client_id=self.client_id,
+            client_secret=SecretStr(secret) if secret else None,
+        )
+
+
+def connect_timeout(answer_timeout_seconds: float) -> float:
+    """How long an attempt to connect may take, in seconds, where nothing else is said."""
+    return min(CONNECT_TIMEOUT_SECONDS, answer_timeout_seconds / 2)

@@ -1,0 +1,215 @@
+"""What makes a key of a route wrong, looked at alone or together with the others of its route?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+
+from bff.config.rules import upstream_url
+from bff.route import (
+    NEVER_FORWARDED_METHODS,
+    NEVER_PASSED_FIELDS,
+    NEVER_PASSED_PREFIXES,
+    TokenMode,
+    origin_of,
+)
+
+OWN_FOLDERS = frozenset({"auth", "admin", "webhooks", "healthz", "readyz"})
+"""First segments of what we answer ourselves."""
+
+_PREFIX = re.compile(r"(/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_WORD = re.compile(r"[\x21-\x7e]+")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*|")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_OWN_COOKIES = re.compile(r"(?:__host-http-)?session|(?:__host-)?login-[0-9a-f]{16}", re.IGNORECASE)
+"""What the session and the sign-ins are kept in, over https and on the loopback."""
+
+
+# ---------------------------------------------------------------- one key
+def _prefix(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("must begin with /, such as /api")
+    if value == "/":
+        raise ValueError("must name at least one segment, such as /api; / is the single-page app's")
+    if value.endswith("/"):
+        raise ValueError("must not end with /")
+    if not _PREFIX.fullmatch(value):
+        raise ValueError(
+            "must be a clean path: segments of letters, digits and -._~, none of them empty or dots"
+        )
+    first = value.split("/")[1]
+    if first.casefold() in OWN_FOLDERS:
+        raise ValueError(f"must not be under /{first.casefold()}, which we answer ourselves")
+    return value
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError("must be a list of strings")
+    if len(set(value)) < len(value):
+        raise ValueError("names something twice")
+    return tuple(value)
+
+
+def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    urls = tuple(_address(url, number, len(value)) for number, url in enumerate(value, 1))
+    origins = [origin_of(url) for url in urls]
+    if len(set(origins)) < len(origins):
+        raise ValueError("names one address twice")
+    if len({scheme for scheme, _, _ in origins}) > 1:
+        raise ValueError("must be all http or all https")
+    if len({urlsplit(url).path for url in urls}) > 1:
+        raise ValueError("must have the same path at all addresses")
+    return urls
+
+
+def _address(value: str, number: int, of: int) -> str:
+    try:
+        return upstream_url(value)
+    except ValueError as error:
+        # The value isn't shown: somebody may have written a password into it.
+        raise ValueError(f"address {number}: {error}" if of > 1 else str(error)) from None
+
+
+def _methods(value: tuple[str, ...]) -> tuple[str, ...]:
+    for method in value:
+        if not _TOKEN.fullmatch(method):
+            raise ValueError("must be names of methods, such as GET")
+        if method.upper() in NEVER_FORWARDED_METHODS:
+            raise ValueError(f"{method.upper()} is never forwarded")
+        if method != method.upper():
+            raise ValueError(f"methods are written in capitals: {method.upper()}")
+    return value
+
+
+def _request_headers(value: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in value)
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError("must be names of header fields, such as Accept-Language")
+        if name == "cookie":
+            raise ValueError("Cookie never passes as a whole; request_cookies names what may")
+        if name == "content-type":
+            continue  # It passes anyway, as the body does.
+        if name in NEVER_PASSED_FIELDS or name.startswith(NEVER_PASSED_PREFIXES):
+            raise ValueError(f"{name} never passes; we write it ourselves, or it ends with us")
+    return names
+
+
+def _cookies(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError("must be names of cookies")
+        if _OWN_COOKIES.fullmatch(name):
+            raise ValueError(f"{name} is our own cookie")
+    return value
+
+
+def _answer_cookies(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        # A browser takes such a cookie for the whole origin only, and an upstream has one route.
+        if name.lower().startswith("__host-"):
+            raise ValueError(f"{name}: a cookie of an upstream can't be one for the whole host")
+    return value
+
+
+def _word(value: str) -> str:
+    if not _WORD.fullmatch(value):
+        raise ValueError("must not be empty, nor have blanks or other than ASCII in it")
+    return value
+
+
+def _acr_values(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_word, value))
+
+
+def _scope(value: str) -> str:
+    if not _SCOPE.fullmatch(value):
+        raise ValueError("must be scopes with one blank between them")
+    return value
+
+
+def _variable(value: str) -> str:
+    if not _VARIABLE.fullmatch(value):
+        # Not shown: it may be the secret itself.
+        raise ValueError("must be the NAME of an environment variable, in capitals")
+    return value
+
+
+_Strings = Annotated[tuple[str, ...], BeforeValidator(_strings)]
+_SomeStrings = Annotated[_Strings, AfterValidator(_not_empty)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+Addresses = Annotated[_SomeStrings, BeforeValidator(_one_or_more), AfterValidator(_addresses)]
+Methods = Annotated[_SomeStrings, AfterValidator(_methods)]
+RepeatableMethods = Annotated[_Strings, AfterValidator(_methods)]
+RequestHeaders = Annotated[_Strings, AfterValidator(_request_headers)]
+RequestCookies = Annotated[_Strings, AfterValidator(_cookies)]
+AnswerCookies = Annotated[_Strings, AfterValidator(_cookies), AfterValidator(_answer_cookies)]
+Word = Annotated[str, AfterValidator(_word)]
+ScopeWords = Annotated[str, AfterValidator(_scope)]
+VariableName = Annotated[str, AfterValidator(_variable)]
+ACRValues = Annotated[_SomeStrings, AfterValidator(_acr_values)]
+
+
+# ---------------------------------------------------------------- keys together
+_OF_A_TOKEN = ("audience", "scope", "client_id", "client_secret_env")
+_MEANINGFUL = {
+    "audience": ("audience", "scope"),
+    "exchange": _OF_A_TOKEN,
+    "client": _OF_A_TOKEN,
+}
+_WITHOUT_A_SESSION = ("optional", "none")
+
+
+def together(entry: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Key and problem for everything in *entry* that doesn't go together.
+
+    Args:
+        entry: A route as it stands in the file; its values may be wrong.
+        environ: Where the secrets are.
+    """
+    mode = entry.get("token", "user")
+    if mode in get_args(TokenMode):
+        yield from _of_the_mode(mode, entry)
+    for key, other in (("client_id", "client_secret_env"), ("client_secret_env", "client_id")):
+        if key in entry and other not in entry:
+            yield other, f"is missing; {key} goes together with it"
+    variable = entry.get("client_secret_env")
+    if isinstance(variable, str) and _VARIABLE.fullmatch(variable) and not environ.get(variable):
+        yield "client_secret_env", f"the environment variable {variable} is not set"
+    if entry.get("websocket") is True and entry.get("forward_auth") is False:
+        yield "websocket", "means nothing with forward_auth = false"
+    allowed, repeatable = entry.get("methods"), entry.get("repeatable_methods")
+    if isinstance(allowed, list) and isinstance(repeatable, list):
+        more = [method for method in repeatable if method not in allowed]
+        if more:
+            yield "repeatable_methods", "names a method that methods does not allow"
+
+
+def _of_the_mode(mode: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    says = f'token = "{mode}"'
+    if mode == "audience" and "audience" not in entry:
+        yield "audience", f"is missing; {says} needs it"
+    if mode in ("exchange", "client") and not {"audience", "scope"} & entry.keys():
+        yield "audience", f"is missing, and so is scope; {says} needs one of them"
+    for key in _OF_A_TOKEN:
+        if key in entry and key not in _MEANINGFUL.get(mode, ()):
+            yield key, f"means nothing with {says}"
+    for key in ("acr_values", "max_age_seconds"):
+        if key in entry and mode in _WITHOUT_A_SESSION:
+            yield key, f"can't be demanded with {says}, which asks for no session"
