@@ -23,7 +23,8 @@ WITH_EVERY_LIST = frozenset(
 which a request would mean something else; and the trace."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+"""An id that a trusted proxy may give a request."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAMES_MAX = 1_024
 
@@ -135,7 +136,7 @@ class RequestFields:
     def request_id(self, environ: Mapping[str, Any]) -> str:
         """The id that a trusted proxy gave the request, else a new one."""
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        if given and self._clients.from_trusted_proxy(environ) and _REQUEST_ID.fullmatch(given):
+        if given and self._clients.from_trusted_proxy(environ) and REQUEST_ID.fullmatch(given):
             return str(given)
         return secrets.token_hex(16)
 
