@@ -41,6 +41,7 @@ def create_app(config: Config | None = None) -> Flask:
         admin,
         backchannel,
         devices,
+        forward_auth,
         global_revocation,
         headers,
         health,
@@ -61,6 +62,7 @@ def create_app(config: Config | None = None) -> Flask:
     from bff.cookie import CookieInterface, begin_session, current
     from bff.guard import Guard
     from bff.machines import Admins
+    from bff.route_table import RouteTable
 
     parts = assemble(config or load())
     config, sessions, provider = parts.config, parts.sessions, parts.provider
@@ -115,6 +117,8 @@ def create_app(config: Config | None = None) -> Flask:
         spa.create_blueprint(config),
     ):
         app.register_blueprint(blueprint)
+
+    forward_auth.install(app, config, RouteTable(config.routes), access.access_token)
 
     app.extensions["bff"] = parts
     for background in parts.background:
