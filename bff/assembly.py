@@ -15,15 +15,18 @@ from bff.dead_tokens import DeadTokenKeys, DeadTokens
 from bff.live import LiveAnswers
 from bff.model import Tokens
 from bff.providers import Provider, create_provider
-from bff.revocation import Revocation
+from bff.revocation import Lease, Revocation
 from bff.sealing import Sealer
 from bff.sessions import Sessions
 from bff.sessions.holding import Holding
+from bff.sessions.memory import SessionMemory
 from bff.sessions.refresh import Refresher
 from bff.sessions.sweep import Sweep
 from bff.store import Database, DenyList, Epoch, Indexes, Outbox, Records, Watermarks, connect
 from bff.store.own_revocations import OwnRevocations
 from bff.store.replays import Replays
+from bff.store.tracked_records import TrackedRecords
+from bff.store.tracking import Tracking
 from bff.verdict import Expected, Verdict
 
 log = logging.getLogger(__name__)
@@ -53,7 +56,8 @@ class Parts:
     own_revocations: OwnRevocations
     live_answers: LiveAnswers
     epoch: Epoch
-    background: tuple[Background, ...]
+    background: tuple[Background | SessionMemory, ...]
+    """What works besides the requests, once it is started."""
 
     def verdict(self, audience: str | None) -> Verdict:
         """What says whether an access token for *audience* is alive; for any API's if it is None.
@@ -102,6 +106,7 @@ def assemble(config: Config) -> Parts:
         watermarks=watermarks,
         provider=provider,
         answer_seconds=config.provider_timeout_seconds,
+        lease=Lease(config.session_lease_seconds),
         skew_seconds=config.clock_skew_seconds,
         token_lifetime_seconds=config.refresh_token_lifetime_seconds,
     )
@@ -125,6 +130,7 @@ def assemble(config: Config) -> Parts:
         provider_timeout_seconds=config.provider_timeout_seconds,
         refresh_before_seconds=config.refresh_before_seconds,
     )
+    memory = _memory(config, records)
     sessions = Sessions(
         config,
         database=database,
@@ -134,6 +140,7 @@ def assemble(config: Config) -> Parts:
         watermarks=watermarks,
         revocation=revocation,
         refresher=refresher,
+        memory=memory,
     )
     # A refresh token that came with an answer we refuse must not be forgotten either.
     provider.discard = lambda refresh_token: holding.abandon(_only(refresh_token), "answer_refused")
@@ -167,7 +174,23 @@ def assemble(config: Config) -> Parts:
         (
             background,
             Background([(EPOCH_SECONDS, epoch.begin), (LIVE_SECONDS, live_answers.break_ended)]),
+            *([memory] if memory else []),
         ),
+    )
+
+
+def _memory(config: Config, records: Records) -> SessionMemory | None:
+    if not config.session_lease_seconds or not config.session_memory_max:
+        return None
+    url, lease_seconds = config.redis_url.get_secret_value(), config.session_lease_seconds
+    # What takes longer than a lease proves nothing any more.
+    timeout_seconds = min(config.redis_timeout_seconds, lease_seconds)
+    return SessionMemory(
+        lambda key: records.load(key, slide=True),
+        records.slides_at,
+        lambda: TrackedRecords(records, Tracking(url, timeout_seconds)),
+        lease_seconds=lease_seconds,
+        entries_max=config.session_memory_max,
     )
 
 

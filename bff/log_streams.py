@@ -95,7 +95,8 @@ def create_blueprint(
     @blueprint.post(PATH)
     def receive() -> Response:
         items = read()
-        ended = sum(receiver.receive(item) for item in items)
+        with revocation.together():
+            ended = sum(receiver.receive(item) for item in items)
         return machine_answer(200, {"received": len(items), "ended": ended})
 
     def read() -> list[dict[str, Any]]:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from bff.errors import ProviderUnavailable
 from bff.model import Group, Tokens
 from bff.revocation.completion import Completion, Revoker, intent
 from bff.revocation.groups import GroupEnd
+from bff.revocation.lease import Lease
 from bff.store import DenyList, Entry, Indexes, Outbox, Records, Watermarks
 
-__all__ = ["Revocation", "Revoker"]
+__all__ = ["Lease", "Revocation", "Revoker"]
 
 CLAIM_COUNT = 20
 
@@ -29,6 +31,7 @@ class Revocation:
 
     Args:
         answer_seconds: How long an end may keep its caller waiting for the provider.
+        lease: How long processes may remember a session that is gone; None if none does.
         skew_seconds: How far the provider's clock may be off.
         token_lifetime_seconds: How long a revocation is worth trying.
         clock: Monotonic seconds.
@@ -44,6 +47,7 @@ class Revocation:
         watermarks: Watermarks,
         provider: Revoker,
         answer_seconds: float,
+        lease: Lease | None = None,
         skew_seconds: int = 10,
         token_lifetime_seconds: float = 30 * 86_400,
         clock: Callable[[], float] = time.monotonic,
@@ -52,6 +56,7 @@ class Revocation:
         """Called when more is due at once than this caller does; the wiring wakes the drain."""
         self._outbox = outbox
         self._clock = clock
+        self._lease = lease or Lease()
         # The caller works on its own entry until then; afterwards anybody may.
         self._lease_seconds = 3 * answer_seconds + 5
         self.completion = Completion(
@@ -60,6 +65,7 @@ class Revocation:
             outbox=outbox,
             deny_list=deny_list,
             provider=provider,
+            lease=self._lease,
             answer_seconds=answer_seconds,
             token_lifetime_seconds=token_lifetime_seconds,
             clock=lambda: self._clock(),
@@ -70,17 +76,30 @@ class Revocation:
             outbox=outbox,
             deny_list=deny_list,
             watermarks=watermarks,
+            lease=self._lease,
             lease_seconds=self._lease_seconds,
             skew_seconds=skew_seconds,
         )
 
-    def end(self, session_key: str, reason: str, *, generation: int | None = None) -> bool:
+    def together(self) -> AbstractContextManager[None]:
+        """Let several ends that share one answer wait together; see `Lease.together`."""
+        return self._lease.together()
+
+    def end(
+        self,
+        session_key: str,
+        reason: str,
+        *,
+        generation: int | None = None,
+        is_answered: bool = True,
+    ) -> bool:
         """End a session and revoke what it holds.
 
         Args:
             session_key: The session's hash.
             reason: Why, as a short word for the audit log.
             generation: End it only if its tokens are still of this generation.
+            is_answered: Somebody is told of it; so not before every process knows.
 
         Returns:
             Whether there was such a session (or its tombstone).
@@ -90,7 +109,10 @@ class Revocation:
         """
         entry = intent(session_key, reason, generation)
         self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        return self._try(entry)
+        ended = self._try(entry)
+        if is_answered:
+            self._lease.wait()
+        return ended
 
     def end_into(self, session_key: str, new_session_key: str) -> bool:
         """End a session whose user signed in again; the new session takes its refresh tokens over.
@@ -105,7 +127,9 @@ class Revocation:
             into=new_session_key,
         )
         self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        return self._try(entry)
+        ended = self._try(entry)
+        self._lease.wait()
+        return ended
 
     def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
         """End all sessions of a user, of a provider session, or of everybody.
@@ -127,6 +151,7 @@ class Revocation:
         """
         ended = self._groups.end(group, reason, before_at)
         self.on_due()
+        self._lease.wait()
         return ended
 
     def end_all(self, session_keys: list[str], reason: str) -> int:
@@ -137,6 +162,7 @@ class Revocation:
         """
         ended = self._groups.end_sessions(session_keys, reason)
         self.on_due()
+        self._lease.wait()
         return ended
 
     def abandon(self, tokens: Tokens, reason: str) -> None:

@@ -19,6 +19,7 @@ from bff.errors import (
     StoreUnavailable,
 )
 from bff.model import Identity, Tokens
+from bff.revocation.lease import Lease
 from bff.store import DenyList, Entry, Indexes, Outbox, Records
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Completion:
     """Brings one entry of the outbox to its end.
 
     Args:
+        lease: Told when a session is gone, so that its end isn't answered too soon.
         answer_seconds: How long a caller may be kept waiting for the provider.
         token_lifetime_seconds: After so long a refresh token has expired at the provider by itself,
             and what waits for its revocation is given up.
@@ -53,6 +55,7 @@ class Completion:
         outbox: Outbox,
         deny_list: DenyList,
         provider: Revoker,
+        lease: Lease,
         answer_seconds: float,
         token_lifetime_seconds: float,
         clock: Callable[[], float],
@@ -62,6 +65,7 @@ class Completion:
         self._outbox = outbox
         self._deny_list = deny_list
         self._provider = provider
+        self._lease = lease
         self._answer_seconds = answer_seconds
         self._token_lifetime_seconds = token_lifetime_seconds
         self._clock = clock
@@ -95,7 +99,9 @@ class Completion:
     def _complete_session(self, entry: Entry) -> bool:
         key = entry.session_key
         ended = self._records.entomb(key, entry.reason, entry.generation)
-        if ended.kind in ("gone", "other"):
+        if ended.kind in ("ended", "tomb", "over"):
+            self._lease.begin()
+        if ended.kind in ("gone", "over", "other"):
             self._outbox.done(entry.id)
             return False
         if ended.kind == "ended":
@@ -173,7 +179,7 @@ class Completion:
     def _confirm(self, entry: Entry, identity: Identity | None) -> None:
         if entry.kind == "session":
             self._indexes.remove(entry.session_key, identity)
-            self._records.delete_tombstone(entry.session_key)
+            self._records.delete_tombstone(entry.session_key, self._lease.trace_milliseconds)
         self._outbox.done(entry.id)
 
     def _deny(self, tokens: Tokens) -> None:

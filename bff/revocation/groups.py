@@ -11,6 +11,7 @@ from bff import audit
 from bff.errors import SealInvalid
 from bff.model import DeadAccessToken, Group
 from bff.revocation.completion import intent
+from bff.revocation.lease import Lease
 from bff.store import DenyList, Indexes, Outbox, Records, Watermarks
 
 BATCH = 100
@@ -21,6 +22,7 @@ class GroupEnd:
     """Ends the sessions of a user, of a provider session, of everybody.
 
     Args:
+        lease: Told when sessions are gone, so that their end isn't answered too soon.
         lease_seconds: For so long nobody else takes up what is begun here.
         skew_seconds: How far the provider's clock may be off.
     """
@@ -33,6 +35,7 @@ class GroupEnd:
         outbox: Outbox,
         deny_list: DenyList,
         watermarks: Watermarks,
+        lease: Lease,
         lease_seconds: float,
         skew_seconds: int,
     ) -> None:
@@ -41,6 +44,7 @@ class GroupEnd:
         self._outbox = outbox
         self._deny_list = deny_list
         self._watermarks = watermarks
+        self._lease = lease
         self._lease_seconds = lease_seconds
         self._skew_seconds = skew_seconds
 
@@ -88,6 +92,8 @@ class GroupEnd:
         entries = [intent(key, reason) for key in keys]
         self._outbox.add_all(entries, due_in_seconds=self._lease_seconds)
         outcomes = self._records.entomb_all(keys, reason)
+        if any(ended.kind in ("ended", "tomb", "over") for ended in outcomes):
+            self._lease.begin()
         dead: list[DeadAccessToken] = []
         for key, ended in zip(keys, outcomes, strict=True):
             if ended.kind == "ended":

@@ -16,6 +16,7 @@ from bff.errors import SealInvalid, SessionUnknown, SignInTooOld
 from bff.model import Group, Session, SignIn
 from bff.revocation import Revocation
 from bff.sealing import Sealer
+from bff.sessions.memory import SessionMemory
 from bff.sessions.refresh import Refresher
 from bff.store import Database, Indexes, Records, Watermarks
 
@@ -37,6 +38,7 @@ class Sessions:
         config: Idle and absolute lifetimes.
         revocation: Ends them.
         refresher: Renews their access tokens.
+        memory: Remembers those that were asked for lately; None if each request reads from Redis.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Sessions:
         watermarks: Watermarks,
         revocation: Revocation,
         refresher: Refresher,
+        memory: SessionMemory | None = None,
     ) -> None:
         self._config = config
         self._database = database
@@ -59,6 +62,7 @@ class Sessions:
         self._watermarks = watermarks
         self._revocation = revocation
         self._refresher = refresher
+        self._memory = memory
 
     def start(
         self,
@@ -160,11 +164,15 @@ class Sessions:
         return found[0] if found else None
 
     def load(self, key: str, *, slide: bool = True) -> tuple[Session, bytes | None] | None:
-        """The live session and the sealed data of `flask.session`: one round trip.
+        """The live session and the sealed data of `flask.session`: one round trip at most.
+
+        With *slide*, as for a request of its user's, it may come from this process's memory.
 
         Raises:
             StoreUnavailable: Redis is away, which is not a sign-out.
         """
+        if slide and self._memory is not None:
+            return self._memory.load(key)
         return self._records.load(key, slide=slide)
 
     def access_token(self, session: Session) -> str:

@@ -31,5 +31,5 @@ class Sweep:
             elif deadline[0] == "live":
                 self._indexes.set_deadline(key, deadline[1])
             else:
-                ended += self._revocation.end(key, "timed_out")
+                ended += self._revocation.end(key, "timed_out", is_answered=False)
         return ended

@@ -47,7 +47,7 @@ class Turn:
 class Ended:
     """What an ended session left: sealed tokens and identity, as long as it is not confirmed."""
 
-    kind: Literal["ended", "tomb", "other", "gone"]
+    kind: Literal["ended", "tomb", "over", "other", "gone"]
     sealed_tokens: bytes = b""
     sealed_identity: bytes = b""
 
@@ -87,7 +87,7 @@ class Records:
         }
         flat = [word for pair in fields.items() for word in pair]
         expire_at = session.absolute_ends_at + self._token_lifetime_seconds
-        keys = [self._session(session.key), self._tombstone(session.key)]
+        keys = [self.name(session.key), self._tombstone(session.key)]
         return bool(self._database.run(scripts.CREATE, keys, expire_at, *flat))
 
     def load(self, key: str, *, slide: bool) -> tuple[Session, bytes | None] | None:
@@ -99,16 +99,20 @@ class Records:
         """
         row = self._database.run(
             scripts.LOAD,
-            [self._session(key)],
+            [self.name(key)],
             "1" if slide else "0",
             self._idle_seconds,
             self._slide_seconds,
         )
-        return (self._parsed(key, row), row[7]) if row else None
+        return (self.opened(key, row), row[7]) if row else None
+
+    def slides_at(self, session: Session) -> float:
+        """From when on a `load` moves the idle end."""
+        return session.last_seen_at + self._slide_seconds
 
     def exist(self, keys: list[str]) -> list[bool]:
         """Whether each of these sessions has a record, in one round trip."""
-        names = [self._session(key) for key in keys]
+        names = [self.name(key) for key in keys]
         return [bool(n) for n in self._database.commands(*(("EXISTS", name) for name in names))]
 
     def beginnings(self, keys: list[str]) -> list[tuple[int, int | None] | None]:
@@ -117,7 +121,7 @@ class Records:
         None without a record. A record that can't be opened has no `auth_time`.
         """
         rows = self._database.commands(
-            *(("HMGET", self._session(key), "created_at", "identity") for key in keys)
+            *(("HMGET", self.name(key), "created_at", "identity") for key in keys)
         )
         return [
             (int(row[0]), self._auth_time(key, row[1])) if row[0] else None
@@ -134,7 +138,7 @@ class Records:
         """Ask for the refresh lock, for a session whose *generation* was read."""
         answer = self._database.run(
             scripts.BEGIN_REFRESH,
-            [self._session(key), self._lock(key), self._failure(key)],
+            [self.name(key), self._lock(key), self._failure(key)],
             owner,
             int(lease_seconds * 1000),
             str(generation),
@@ -159,7 +163,7 @@ class Records:
     ) -> Replaced:
         """Write *sealed_tokens* if the record exists and still has *generation*."""
         answer = self._database.run(
-            scripts.REPLACE_TOKENS, [self._session(key)], str(generation), attempt, sealed_tokens
+            scripts.REPLACE_TOKENS, [self.name(key)], str(generation), attempt, sealed_tokens
         )
         replaced: Replaced = answer.decode()
         return replaced
@@ -185,7 +189,7 @@ class Records:
     def write_data(self, key: str, data: bytes) -> bool:
         """Write the data of `flask.session` if the session exists; false if it doesn't."""
         sealed = self._sealer.seal(data, _context(key, "data"))
-        return bool(self._database.run(scripts.WRITE_DATA, [self._session(key)], sealed))
+        return bool(self._database.run(scripts.WRITE_DATA, [self.name(key)], sealed))
 
     def open_data(self, key: str, sealed: bytes) -> bytes:
         """Open what `write_data` wrote."""
@@ -209,20 +213,20 @@ class Records:
 
     def _burial(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
         return (
-            [self._session(key), self._tombstone(key), self._lock(key), self._failure(key)],
+            [self.name(key), self._tombstone(key), self._lock(key), self._failure(key)],
             reason,
             self._token_lifetime_seconds + TOMBSTONE_EXTRA_SECONDS,
             "" if generation is None else str(generation),
             "",
         )
 
-    def delete_tombstone(self, key: str) -> None:
-        """Forget an ended session whose tokens are confirmed revoked."""
-        self._database.command("DEL", self._tombstone(key))
+    def delete_tombstone(self, key: str, trace_milliseconds: int = 0) -> None:
+        """Forget an ended session whose tokens are confirmed revoked, but for a passing trace."""
+        self._database.run(scripts.FORGET, [self._tombstone(key)], trace_milliseconds)
 
     def deadline(self, key: str) -> tuple[Literal["live", "due"], float] | None:
         """Whether the session has run out, and its next deadline; None without a record."""
-        answer = self._database.run(scripts.DEADLINE, [self._session(key)])
+        answer = self._database.run(scripts.DEADLINE, [self.name(key)])
         return (answer[0].decode(), float(answer[1])) if answer else None
 
     def seal_tokens(self, key: str, tokens: Tokens) -> bytes:
@@ -244,7 +248,8 @@ class Records:
         except SealInvalid:
             return None
 
-    def _parsed(self, key: str, row: list[Any]) -> Session:
+    def opened(self, key: str, row: list[Any]) -> Session:
+        """The session in a row of `scripts.LOAD`; raises SealInvalid."""
         return Session(
             key=key,
             generation=int(row[0]),
@@ -257,7 +262,8 @@ class Records:
             read_at=float(row[8]),
         )
 
-    def _session(self, key: str) -> str:
+    def name(self, key: str) -> str:
+        """What the record is called in Redis."""
         return self._database.key("session", f"{{{key}}}")
 
     def _tombstone(self, key: str) -> str:

@@ -94,15 +94,17 @@ return 1
 
 # KEYS: session, tombstone, lock, failure. ARGV: reason, seconds the tombstone lives,
 # generation that it must have or '', seconds for which an id without a record is barred or ''.
-# Answers {'ended'|'tomb', tokens, identity}, {'other'} for another generation, or {'gone'}.
+# Answers {'ended'|'tomb', tokens, identity}, {'other'} for another generation, {'over'} for a
+# session that is gone since a moment (see FORGET), or {'gone'}.
 # A barred id belongs to a sign-in that is in the index and hasn't written its record yet.
 ENTOMB = Script(
     _NOW
     + """
 local s = redis.call('HMGET', KEYS[1], 'generation', 'tokens', 'identity')
 if not s[1] then
-  local t = redis.call('HMGET', KEYS[2], 'tokens', 'identity')
+  local t = redis.call('HMGET', KEYS[2], 'tokens', 'identity', 'over')
   if t[1] then return {'tomb', t[1], t[2]} end
+  if t[3] then return {'over'} end
   if ARGV[4] ~= '' then
     redis.call('HSET', KEYS[2], 'barred', '1')
     redis.call('EXPIRE', KEYS[2], ARGV[4])
@@ -118,6 +120,17 @@ redis.call('DEL', KEYS[3], KEYS[4])
 return {'ended', s[2], s[3]}
 """
 )
+
+# KEYS: tombstone. ARGV: for how many ms it is still told that a session was here.
+# As long as some process may remember the session, another end of it has to know.
+FORGET = Script("""
+if redis.call('DEL', KEYS[1]) == 0 then return 0 end
+if ARGV[1] ~= '0' then
+  redis.call('HSET', KEYS[1], 'over', '1')
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
+return 1
+""")
 
 # KEYS: session. Answers false (no record), or {'live'|'due', next deadline}.
 DEADLINE = Script(

@@ -8,24 +8,28 @@ import pytest
 
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
+from tests.support.scale import MEMORY
 
 REPEATS = 20
-NOT_OURS = ("{outbox}:due", ":deadlines", "{born_at}", "HELLO", "CLIENT ")
-"""What the background thread asks, and what sets up a connection."""
+SEEN_BEFORE = 3
+"""A session is remembered at its second request within a minute."""
+NOT_OURS = ("{outbox}:due", ":deadlines", "{born_at}", "HELLO", "CLIENT ", "PING")
+"""What the background threads ask, and what sets up a connection."""
 
 
-@pytest.fixture(scope="module")
-def signed_in() -> object:
-    with Cluster(env={"BFF_SPA_DIR": "bff/demo/spa"}, api_asks=False) as cluster:
+@pytest.fixture(scope="module", params=MEMORY.values(), ids=list(MEMORY))
+def signed_in(request: pytest.FixtureRequest) -> object:
+    env = {"BFF_SPA_DIR": "bff/demo/spa", "BFF_SESSION_LEASE_MILLISECONDS": request.param}
+    with Cluster(env=env, api_asks=False) as cluster:
         browser = cluster.browser()
         browser.log_in()
-        yield cluster, browser
+        yield cluster, browser, request.param == MEMORY["memory on"]
 
 
 @pytest.mark.parametrize(
     ("what", "expected", "ask"),
     [
-        ("an authenticated /api request", 1, lambda b, _: b.api("/items")),
+        ("an authenticated /api request", None, lambda b, _: b.api("/items")),
         ("/auth/profile", 1, lambda b, _: b.profile()),
         ("a static file", 0, lambda b, _: b.fetch("GET", "/index.html")),
         ("the page of the SPA", 0, lambda b, _: b.navigate("/")),
@@ -40,14 +44,17 @@ def signed_in() -> object:
     ],
 )  # fmt: skip
 def test_round_trips_to_redis(
-    signed_in: tuple[Cluster, BrowserClient],
+    signed_in: tuple[Cluster, BrowserClient, bool],
     what: str,
-    expected: int,
+    expected: int | None,
     ask: Callable[[BrowserClient, BrowserClient], object],
 ) -> None:
-    cluster, browser = signed_in
+    cluster, browser, remembered = signed_in
+    if expected is None:
+        expected = 0 if remembered else 1
     stranger = cluster.browser()
-    ask(browser, stranger)
+    for _ in range(SEEN_BEFORE):
+        ask(browser, stranger)
     with cluster.store() as store, store.monitor() as monitor:
         for _ in range(REPEATS):
             ask(browser, stranger)

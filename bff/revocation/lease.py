@@ -1,0 +1,70 @@
+"""When may the end of a session be answered, if processes remember sessions for a moment?
+
+A process trusts what it remembers for at most a lease after the last proof that nothing has changed
+(`bff/sessions/memory.py`). So an end is answered no sooner than a lease after the session was gone
+from Redis: by then no process trusts a proof from before. Each measures on its own clock, and no
+clocks are compared. Whoever answers nobody, such as the sweep and the drain, doesn't wait.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+MARGIN = 1.02
+"""Two clocks that run at different speeds are thousands of times closer than this."""
+
+
+class Lease:
+    """Lets the threads of a process wait; each waits for the ends that it made itself.
+
+    Args:
+        seconds: How long a process may trust what it remembers; 0 if none remembers anything.
+        clock: Monotonic seconds.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float = 0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._seconds = seconds * MARGIN
+        self._clock = clock
+        self._sleep = sleep
+        self._own = threading.local()
+
+    @property
+    def trace_milliseconds(self) -> int:
+        """How long a session that is gone must be known as such, so that every end waits."""
+        return math.ceil(self._seconds * 2_000)
+
+    def begin(self) -> None:
+        """A session is gone from Redis: its answer to that was received before this call."""
+        if self._seconds:
+            self._own.began_at = self._clock()
+
+    def wait(self) -> None:
+        """Return when nobody trusts any more what was gone at this thread's last `begin`."""
+        began_at = getattr(self._own, "began_at", None)
+        if began_at is None or getattr(self._own, "together", False):
+            return
+        self._own.began_at = None
+        left = began_at + self._seconds - self._clock()
+        if left > 0:
+            self._sleep(left)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all ends in this block, which share one answer, wait once and at its close."""
+        self._own.together = True
+        try:
+            yield
+        finally:
+            self._own.together = False
+        self.wait()

@@ -1,0 +1,272 @@
+"""Which sessions does this process remember, and how long may it trust what it remembers?
+
+A session that was asked for twice within a minute is kept as it was read, opened, and further
+requests cost no round trip. It is trusted only for a *lease* after the last **proof** that nothing
+has changed: any answer that came over the tracking connection (`bff/store/tracking.py`), a PING's
+mostly, since every change that Redis made before it gave that answer has come before it. A proof
+counts from the instant *before* it was asked for, on this process's own clock. An end of a session
+is answered a lease after its deletion (`bff/revocation/lease.py`); what was proved before the
+deletion was asked for before it, and is trusted no more by then. A process that hears nothing, for
+whatever reason, trusts nothing and reads as if there were no memory.
+
+What is remembered here is in the clear, for about a minute after it was last read.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from bff.errors import SealInvalid, StoreUnavailable
+from bff.model import Session
+from bff.store.tracked_records import TrackedRecords
+
+log = logging.getLogger(__name__)
+
+Loaded = tuple[Session, bytes | None]
+Load = Callable[[str], Loaded | None]
+
+PROOFS_IN_A_LEASE = 5
+"""So many proofs are asked for in one lease, so that a late one does no harm."""
+RECONNECT_SECONDS = 0.5
+CLEAN_SECONDS = 5.0
+NEVER = float("-inf")
+
+# CLOCK_BOOTTIME goes on while the machine is suspended; the others don't everywhere.
+own_clock: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A session as it was read, and until when that answers a request by itself."""
+
+    session: Session
+    sealed_data: bytes | None
+    ahead_seconds: float
+    """Redis's clock less our own, or a little more: a session must not end late."""
+    usable_until: float
+    """By our own clock: then it has run out, or its idle end must be moved, which Redis does."""
+
+    def at(self, now: float) -> Loaded:
+        """What a request gets that came at *now*."""
+        session = msgspec.structs.replace(self.session, read_at=now + self.ahead_seconds)
+        return session, self.sealed_data
+
+
+class SessionMemory:
+    """Loads sessions, from memory where that may be trusted.
+
+    Requests only look; whatever changes `_entries` or `_trusted_until` holds `_lock`, and so does
+    it in the order in which Redis answered.
+
+    Args:
+        load: The plain way to load a session, which also moves its idle end.
+        slides_at: From when on that is done, by Redis's clock.
+        connect: Makes the other way, which tells of changes; it isn't opened yet.
+        lease_seconds: How long a proof holds. Every end of a session waits for as long.
+        entries_max: How many sessions are remembered at most.
+        clock: Seconds, never set back.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        slides_at: Callable[[Session], float],
+        connect: Callable[[], TrackedRecords],
+        *,
+        lease_seconds: float,
+        entries_max: int,
+        clock: Callable[[], float] = own_clock,
+    ) -> None:
+        self._load = load
+        self._slides_at = slides_at
+        self._connect = connect
+        self._lease_seconds = lease_seconds
+        self._entries_max = entries_max
+        self._clock = clock
+        self._stop = threading.Event()
+        self._begin_empty()
+
+    def _begin_empty(self) -> None:
+        self._lock = threading.Lock()
+        self._tracked: TrackedRecords | None = None
+        self._trusted_until = NEVER
+        self._entries: dict[str, Remembered] = {}
+        self._seen_lock = threading.Lock()
+        self._seen: dict[str, float] = {}
+        self._cleaned_at = self._clock()
+        self._told_why: str | None = None
+
+    # ------------------------------------------------------------ what a request does
+    def load(self, key: str) -> Loaded | None:
+        """The live session named by *key* and its sealed data, as `Records.load`, with its slide.
+
+        Raises:
+            StoreUnavailable, SealInvalid: As there.
+        """
+        # In this order: what is still remembered after the proof was looked at is what it proves.
+        # The other way round, a thread that stalls in between would trust what has since been
+        # taken away, by a proof that came after that.
+        trusted_until = self._trusted_until
+        entry = self._entries.get(key)
+        now = self._clock()
+        if entry is not None and now < trusted_until and now < entry.usable_until:
+            return entry.at(now)
+        if now < trusted_until and now < self._seen.get(key, NEVER):
+            entry = self._read_tracked(key)
+            if entry is not None:
+                return entry.at(self._clock())
+        # Who comes once a minute needs no other way than the plain one.
+        found = self._load(key)
+        if found is not None:
+            self._note_seen(key, now + self._slides_at(found[0]) - found[0].read_at)
+        return found
+
+    def _read_tracked(self, key: str) -> Remembered | None:
+        """Read a session over the tracking connection and remember it.
+
+        None if the connection is busy or lost, or the session isn't fit for being remembered: the
+        plain way then says what is the matter.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._remember(key) if self._tracked is not None else None
+        except StoreUnavailable as error:
+            self._lose(error)
+        except SealInvalid:
+            pass
+        finally:
+            self._lock.release()
+        return None
+
+    def _remember(self, key: str) -> Remembered | None:
+        assert self._tracked is not None  # noqa: S101 - The caller has looked.
+        asked_at = self._clock()
+        row = self._tracked.read(key)
+        self._proved(self._tracked, asked_at)
+        found = self._tracked.opened(key, row)
+        if found is None:
+            return None
+        session, data, slides_at = found
+        ahead = session.read_at - asked_at
+        until = min(session.idle_ends_at, session.absolute_ends_at, slides_at) - ahead
+        entry = Remembered(session, data, ahead, until)
+        self._entries.pop(key, None)
+        while len(self._entries) >= self._entries_max:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = entry
+        return entry
+
+    def _note_seen(self, key: str, until: float) -> None:
+        with self._seen_lock:
+            self._seen.pop(key, None)
+            if len(self._seen) >= self._entries_max:
+                del self._seen[next(iter(self._seen))]
+            self._seen[key] = until
+
+    # ------------------------------------------------------------ proofs, with the lock
+    def _proved(self, tracked: TrackedRecords, asked_at: float) -> None:
+        """An answer came over the connection to what was asked at *asked_at*."""
+        changed = tracked.changed()
+        if changed is None:
+            self._entries.clear()
+        for key in changed or ():
+            self._entries.pop(key, None)
+        # Last: whoever sees the new proof finds nothing that is older.
+        self._trusted_until = asked_at + self._lease_seconds
+
+    def _lose(self, error: StoreUnavailable) -> None:
+        """The connection is lost, and with it all trust."""
+        self._forget_all()
+        if error.detail != self._told_why:
+            log.warning("sessions are read from Redis for each request: %s", error.detail)
+            self._told_why = error.detail
+
+    def _forget_all(self) -> None:
+        self._trusted_until = NEVER
+        self._entries.clear()
+        tracked, self._tracked = self._tracked, None
+        if tracked is not None:
+            tracked.close()
+
+    def prove(self) -> bool:
+        """Ask for a proof now, over a new connection if need be; whether it came."""
+        with self._lock:
+            try:
+                self._prove()
+            except StoreUnavailable as error:
+                self._lose(error)
+                return False
+            self._told_why = None
+            return True
+
+    def _prove(self) -> None:
+        if self._tracked is None:
+            tracked = self._connect()
+            try:
+                tracked.open()
+            except StoreUnavailable:
+                tracked.close()
+                raise
+            self._tracked = tracked
+        asked_at = self._clock()
+        self._tracked.ping()
+        self._proved(self._tracked, asked_at)
+
+    # ------------------------------------------------------------ the thread
+    def start(self) -> None:
+        """Begin to remember, in this process and in each that is forked from it."""
+        self._run_thread()
+        os.register_at_fork(after_in_child=self._start_in_child)
+
+    def stop(self, timeout_seconds: float = 5) -> None:
+        """Forget everything and trust nothing any more."""
+        self._stop.set()
+        self._thread.join(timeout_seconds)
+        with self._lock:
+            self._forget_all()
+
+    def _start_in_child(self) -> None:
+        # The connection is the parent's, and so is its trust; its locks may have been held.
+        stopped = self._stop.is_set()
+        self._stop = threading.Event()
+        self._begin_empty()
+        if not stopped:
+            self._run_thread()
+
+    def _run_thread(self) -> None:
+        self._thread = threading.Thread(target=self._keep_proving, name="bff-memory", daemon=True)
+        self._thread.start()
+
+    def _keep_proving(self) -> None:
+        interval_seconds = self._lease_seconds / PROOFS_IN_A_LEASE
+        stop = self._stop
+        while not stop.is_set():
+            proved = self.prove()
+            self._clean()
+            stop.wait(interval_seconds if proved else RECONNECT_SECONDS)
+
+    def _clean(self) -> None:
+        """Forget what answers no request any more: tokens must not lie about."""
+        now = self._clock()
+        if now < self._cleaned_at + CLEAN_SECONDS:
+            return
+        self._cleaned_at = now
+        with self._lock:
+            for key in [k for k, entry in self._entries.items() if entry.usable_until <= now]:
+                del self._entries[key]
+        with self._seen_lock:
+            for key in [k for k, until in self._seen.items() if until <= now]:
+                del self._seen[key]
