@@ -71,9 +71,12 @@ def _parser() -> argparse.ArgumentParser:
         "deny-list-key", help="show the key with which APIs read the deny-list; a secret"
     )
     deny_list_key.set_defaults(run=_deny_list_key)
+    routes = commands.add_parser("routes", help="show the routes, or what they do with a request")
+    _command_module("routes").add_arguments(routes)
+    routes.set_defaults(run=_routes)
     for name, about in ON_CALL.items():
         on_call = commands.add_parser(name, help=about)
-        _on_call_module(name).add_arguments(on_call)
+        _command_module(name).add_arguments(on_call)
         on_call.set_defaults(run=_run_on_call, command=name)
     commands.add_parser("demo", help="try everything on this machine; see demo --help")
     commands.add_parser("prove", help="prove that a logout holds; see prove --help")
@@ -105,7 +108,7 @@ def _prove(arguments: list[str]) -> int:
     return prove(arguments)
 
 
-def _on_call_module(name: str) -> ModuleType:
+def _command_module(name: str) -> ModuleType:
     return importlib.import_module(f"bff.commands.{name}")
 
 
@@ -119,13 +122,18 @@ def _run_on_call(options: argparse.Namespace) -> int:
     audit.origin.set("command")
     parts = assemble(settings)
     try:
-        return int(_on_call_module(options.command).run(options, parts))
+        return int(_command_module(options.command).run(options, parts))
     except BFFError as error:
         print(f"{error.code}: {error.message} {error.detail}".rstrip(), file=sys.stderr)
         return COMMAND_FAILED
     finally:
         parts.provider.close()
         parts.database.client.close()
+
+
+def _routes(options: argparse.Namespace) -> int:
+    """A command that needs the settings only."""
+    return int(_command_module("routes").run(options, config.load()))
 
 
 def _deny_list_key(options: argparse.Namespace) -> int:
@@ -145,11 +153,14 @@ def _serve(options: argparse.Namespace) -> int:
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
 
-    config.load()
+    settings = config.load()
     problem = _address_problem(options.host, options.port)
     if problem:
         print(f"Can't listen on {options.host}:{options.port}: {problem}.", file=sys.stderr)
         return COMMAND_FAILED
+    own = config.routes_to(settings, options.host, options.port)
+    if own:
+        raise ConfigError([f"route {one}: upstream: is this server itself" for one in own])
     server = Granian(
         "bff:create_app",
         address=options.host,

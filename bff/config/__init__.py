@@ -4,7 +4,7 @@ Everything comes from environment variables (or `.env`). Nothing else in `bff` r
 """
 
 from bff.config.following import Config
-from bff.config.loading import load, setting_names
+from bff.config.loading import load, routes_to, setting_names
 from bff.config.rules import LOOPBACK_HOSTS
 
-__all__ = ["LOOPBACK_HOSTS", "Config", "load", "setting_names"]
+__all__ = ["LOOPBACK_HOSTS", "Config", "load", "routes_to", "setting_names"]

@@ -7,11 +7,9 @@ from urllib.parse import urlsplit
 from pydantic import PrivateAttr
 
 from bff.config.route_entry import connect_timeout
+from bff.config.route_rules import API_PREFIX
 from bff.config.settings import Settings
 from bff.route import Route
-
-API_PREFIX = "/api"
-"""What `BFF_API_URL` is for."""
 
 
 class Config(Settings):

@@ -9,11 +9,11 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from bff.config import routes_file
-from bff.config.following import API_PREFIX, Config
-from bff.config.route_entry import RouteEntry
-from bff.config.rules import LOOPBACK_HOSTS
+from bff.config.following import Config
+from bff.config.rules import same_place
 from bff.errors import ConfigError
-from bff.route import origin_of
+
+ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - What is compared with, not listened on.
 
 
 def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env") -> Config:
@@ -36,7 +36,9 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
         config = Config.model_validate(_known(environ))
     except ValidationError as error:
         problems += _described(error)
-    problems += file.problems + _misled(file.entries, environ)
+    if same_place(environ.get("BFF_API_URL", ""), environ.get("APP_BASE_URL", "")):
+        problems.append("BFF_API_URL: is this application itself (APP_BASE_URL)")
+    problems += file.problems
     if problems or config is None:
         raise ConfigError(problems)
     return config.with_routes(
@@ -62,30 +64,15 @@ def _known(environ: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in aliases and value}
 
 
-def _misled(entries: list[RouteEntry], environ: dict[str, str]) -> list[str]:
-    """What is wrong with where the routes go, or with two sources of one route."""
-    ours = environ.get("APP_BASE_URL", "")
-    api_url = environ.get("BFF_API_URL", "")
-    problems = []
-    if _same_place(api_url, ours):
-        problems.append("BFF_API_URL: is this application itself (APP_BASE_URL)")
-    for entry in entries:
-        named = f"{routes_file.SETTING}: route {entry.prefix}:"
-        if any(_same_place(url, ours) for url in entry.upstream):
-            problems.append(f"{named} upstream: is this application itself (APP_BASE_URL)")
-        if api_url and entry.prefix.casefold() == API_PREFIX:
-            problems.append(f"{named} prefix: BFF_API_URL makes that route already")
-    return problems
-
-
-def _same_place(url: str, other: str) -> bool:
-    """Whether both have one origin; all names of the loopback count as one."""
-    try:
-        here, there = origin_of(url), origin_of(other)
-    except ValueError:
-        return False
-    loopback = here[1] in LOOPBACK_HOSTS and there[1] in LOOPBACK_HOSTS
-    return here[1] != "" and here[2] == there[2] and (here[1] == there[1] or loopback)
+def routes_to(config: Config, host: str, port: int) -> list[str]:
+    """The prefixes of the routes that lead to a server which listens on *host* and *port*."""
+    bound = "localhost" if host in ANY_HOST else host
+    own = f"http://[{bound}]:{port}" if ":" in bound else f"http://{bound}:{port}"
+    return [
+        route.prefix
+        for route in config.routes
+        if any(same_place(url, own) for url in route.upstream_urls)
+    ]
 
 
 def _unknown_names(environ: dict[str, str], more: set[str]) -> list[str]:

@@ -18,6 +18,8 @@ from bff.route import (
     origin_of,
 )
 
+API_PREFIX = "/api"
+"""What `BFF_API_URL` is for."""
 OWN_FOLDERS = frozenset({"auth", "admin", "webhooks", "healthz", "readyz"})
 """First segments of what we answer ourselves."""
 

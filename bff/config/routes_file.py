@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from bff.config.route_entry import RouteEntry
-from bff.config.route_rules import together
+from bff.config.route_rules import API_PREFIX, together
+from bff.config.rules import same_place
 
 SETTING = "BFF_ROUTES_FILE"
 SHOWN_CHARACTERS = 80
@@ -85,19 +86,33 @@ def _read_route(
     name = f"route {_shown(str(prefix)) if named else position}"
     wrong = _described(table)
     # Whatever is wrong by itself is told once.
-    wrong |= {key: text for key, text in together(table, environ) if key not in wrong}
+    for key, text in (*together(table, environ), *_around(table, position, prefixes, environ)):
+        wrong.setdefault(key, text)
     if isinstance(variable := table.get("client_secret_env"), str):
         found.variables.add(variable)
-    if isinstance(prefix, str) and "prefix" not in wrong:
-        # Some upstreams, and some people, don't tell /api from /API.
-        earlier = prefixes.get(prefix.casefold())
-        if earlier is not None:
-            wrong["prefix"] = f"there is a route {earlier} already; this is number {position}"
-        prefixes[prefix.casefold()] = prefix
     for key, text in wrong.items():
         found.complain(f"{name}: {key}: {text}")
     if not wrong:
         found.entries.append(RouteEntry.model_validate(table))
+
+
+def _around(
+    table: dict[str, Any], position: int, prefixes: dict[str, str], environ: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Key and problem for what doesn't go with the other routes, or with the settings."""
+    prefix, upstream = table.get("prefix"), table.get("upstream")
+    if isinstance(prefix, str):
+        # Some upstreams, and some people, don't tell /api from /API.
+        earlier = prefixes.get(prefix.casefold())
+        if earlier is not None:
+            yield "prefix", f"there is a route {_shown(earlier)} already; this is number {position}"
+        prefixes[prefix.casefold()] = prefix
+        if prefix.casefold() == API_PREFIX and environ.get("BFF_API_URL"):
+            yield "prefix", "BFF_API_URL makes that route already"
+    ours = environ.get("APP_BASE_URL", "")
+    for url in upstream if isinstance(upstream, list) else [upstream]:
+        if isinstance(url, str) and same_place(url, ours):
+            yield "upstream", "is this application itself (APP_BASE_URL)"
 
 
 def _described(table: dict[str, Any]) -> dict[str, str]:

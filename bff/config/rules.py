@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from bff.route import origin_of
+
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
@@ -82,6 +84,16 @@ def upstream_url(value: str) -> str:
     if "//" in path or any(segment in (".", "..") for segment in path.split("/")):
         raise ValueError("must have a clean path, without empty or dot segments")
     return value.rstrip("/")
+
+
+def same_place(url: str, other: str) -> bool:
+    """Whether host and port are the same; all names of the loopback count as one."""
+    try:
+        here, there = origin_of(url), origin_of(other)
+    except ValueError:
+        return False
+    loopback = here[1] in LOOPBACK_HOSTS and there[1] in LOOPBACK_HOSTS
+    return here[1] != "" and here[2] == there[2] and (here[1] == there[1] or loopback)
 
 
 def _redis_url(value: SecretStr) -> SecretStr:

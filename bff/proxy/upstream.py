@@ -241,4 +241,4 @@ def _meaning(channel: Channel) -> Exception:
     code, words = channel.failure
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return UpstreamTimeout(words)
-    return UpstreamUnreachable(words)
+    return UpstreamUnreachable(words or f"libcurl's error {code}")

@@ -29,7 +29,7 @@ calls = itertools.count(1)
 
 
 def create_app(environ: dict[str, str]) -> Flask:
-    """An application whose `/api` goes to `BFF_API_URL`."""
+    """An application with the routes of `BFF_API_URL` and `BFF_ROUTES_FILE`."""
     config = load(DEFAULTS | environ)
     app = Flask(__name__, static_folder=None)
 
@@ -67,8 +67,8 @@ def resident_bytes() -> int:
 
 def wsgi() -> Flask:
     """For a server: settings from the environment."""
-    return create_app({k: v for k, v in os.environ.items() if k.startswith("BFF_")})
+    return create_app({k: v for k, v in os.environ.items() if k.startswith(("BFF_", "APP_"))})
 
 
-if os.environ.get("BFF_API_URL"):
+if os.environ.get("BFF_API_URL") or os.environ.get("BFF_ROUTES_FILE"):
     app = wsgi()

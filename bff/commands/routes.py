@@ -1,0 +1,197 @@
+"""Which routes are there, and what would happen to a request? `python -m bff routes`.
+
+It reads the settings and asks nobody: neither Redis nor the provider nor an upstream. What a
+request meets is decided by the code that decides when serving.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from bff.config import Config
+from bff.config.route_rules import OWN_FOLDERS
+from bff.errors import (
+    BFFError,
+    BodyTooLarge,
+    CrossSite,
+    MethodNotAllowed,
+    RouteTokenRefused,
+    SessionMissing,
+)
+from bff.proxy.target import upstream_target
+from bff.route import Route
+from bff.route_table import RouteTable
+
+REFUSED = 1
+WRONG_ARGUMENTS = 2
+COLUMNS = ("prefix", "upstream", "methods", "token", "limits")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("method", nargs="?", metavar="METHOD", help="say what would happen to it")
+    parser.add_argument("target", nargs="?", metavar="TARGET", help="path and query, as sent")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace, config: Config) -> int:
+    """Print the table, or what would happen to one request.
+
+    Returns:
+        The exit code: 0, 1 for a request that would not be forwarded, 2 for half a request.
+    """
+    table = RouteTable(config.routes)
+    if options.method is None:
+        return _print_table(table, as_json=options.json)
+    if options.target is None:
+        print("After METHOD comes TARGET, such as: GET /api/orders/7", file=sys.stderr)
+        return WRONG_ARGUMENTS
+    told, code = _fate(options.method, options.target, table)
+    if options.json:
+        print(json.dumps(told))
+    else:
+        width = max(map(len, told))
+        for name, value in told.items():
+            for line in value if isinstance(value, list) else [value]:
+                print(f"{name:<{width}}  {line}")
+    return code
+
+
+# ---------------------------------------------------------------- the table
+def _print_table(table: RouteTable, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"routes": [_row(route) for route in table]}))
+        return 0
+    rows = [[_cell(one) for one in _row(route).values()] for route in table]
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    for row in (COLUMNS, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    return 0
+
+
+def _row(route: Route) -> dict[str, Any]:
+    return {
+        "prefix": route.prefix,
+        "upstream": [url + ("" if route.strip_prefix else route.prefix)
+                     for url in route.upstream_urls],
+        "methods": "any" if route.methods is None else sorted(route.methods),
+        "token": _token(route),
+        "limits": _limits(route),
+    }  # fmt: skip
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _token(route: Route) -> str:
+    rule = route.token
+    words: list[str] = [rule.mode]
+    words += [f"for {rule.audience}"] if rule.audience else []
+    words += [f"scope {rule.scope}"] if rule.scope else []
+    words += [f"as {rule.client_id}"] if rule.client_id else []
+    demands = _step_up(route)
+    return " ".join(words) + (f"; {demands}" if demands else "")
+
+
+def _step_up(route: Route) -> str:
+    """What the route demands of the sign-in."""
+    demands = []
+    if route.step_up and route.step_up.acr_values:
+        demands.append(f"acr {' or '.join(route.step_up.acr_values)}")
+    if route.step_up and route.step_up.max_age_seconds is not None:
+        demands.append(f"sign-in at most {route.step_up.max_age_seconds} s old")
+    return ", ".join(demands)
+
+
+def _limits(route: Route) -> str:
+    body = f"body {route.request_max_bytes} bytes" if route.request_max_bytes else "any body"
+    connect, answer = route.connect_timeout_seconds, route.answer_timeout_seconds
+    return f"connect {connect:g} s, answer {answer:g} s, {body}"
+
+
+# ---------------------------------------------------------------- one request
+def _fate(method: str, target: str, table: RouteTable) -> tuple[dict[str, Any], int]:
+    """What would happen, by name, and the exit code."""
+    path, _, query = target.partition("?")
+    decoded = unquote_to_bytes(path).decode("latin-1")
+    environ = {
+        "REQUEST_METHOD": method, "PATH_INFO": decoded, "QUERY_STRING": query, "RAW_URI": target,
+    }  # fmt: skip
+    route = None
+    try:
+        route = table.find(decoded)
+        if route is None:
+            return _elsewhere(decoded), REFUSED
+        asked = upstream_target(environ, route)
+    except BFFError as error:
+        return _refused(error, route), REFUSED
+    return {
+        "route": route.prefix,
+        "upstream": [f"{method} {_origin(url)}{asked}" for url in route.upstream_urls],
+        "token": _token(route),
+        "header fields": _fields(route),
+        "limits": _limits(route),
+        "sent again": "if a kept connection breaks" if method in route.repeatable_methods
+                      else "never, once it may have been sent",
+        "refused if": _refusals(route),
+    }, 0  # fmt: skip
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _elsewhere(path: str) -> dict[str, Any]:
+    if path[1:].partition("/")[0] in OWN_FOLDERS:
+        return {"route": "none; the BFF answers this itself"}
+    return {"route": "none; the single-page app's files, else a 404"}
+
+
+def _named(error: type[BFFError]) -> str:
+    return f"{error.status} {error.code}"
+
+
+def _refused(error: BFFError, route: Route | None) -> dict[str, Any]:
+    told = {
+        "route": route.prefix if route else "none",
+        "answer": f"{error.status} {error.code}",
+        "why": error.detail,
+    }
+    if isinstance(error, MethodNotAllowed):
+        told["allow"] = error.allow
+    return told
+
+
+def _fields(route: Route) -> str:
+    headers = route.request_headers
+    said = "all that are safe" if headers is None else ", ".join(sorted(headers)) or "none"
+    said += f"; cookies {', '.join(sorted(route.request_cookies))}" if route.request_cookies else ""
+    if route.answer_cookies:
+        said += f"; the answer may set {', '.join(sorted(route.answer_cookies))}"
+    return said
+
+
+def _refusals(route: Route) -> list[str]:
+    """Which callers and requests would be refused, and with which status and code."""
+    mode = route.token.mode
+    said = []
+    if mode == "optional":
+        said.append(f"{_named(CrossSite)}: another site sends it with the session cookie")
+    elif mode != "none":
+        said.append(f"{_named(CrossSite)}: another site sends it")
+        said.append(f"{_named(SessionMissing)}: there is no session")
+    if route.step_up:
+        said.append(f"step-up: the session has not {_step_up(route)}")
+    if mode in ("audience", "exchange"):
+        said.append(f"{_named(RouteTokenRefused)}: the provider gives no such token")
+    if route.request_max_bytes:
+        said.append(
+            f"{_named(BodyTooLarge)}: the body has more than {route.request_max_bytes} bytes"
+        )
+    return said
