@@ -70,7 +70,8 @@ def _first_segment(path: str) -> str:
 
 def _refuse_lookalike(path: str, inner: tuple[str, ...]) -> None:
     """Raise PathRefused if a loose reading of *path* is under one of the *inner* prefixes."""
-    loose = path
+    # WSGI has one character for each byte.
+    loose = path.encode("latin-1", "replace").decode("utf-8", "replace")
     for _ in range(_ROUNDS):
         loose = _PARAMETERS.sub("", loose).casefold()
         segments = "/".join(segment.rstrip(" .") for segment in loose.split("/"))

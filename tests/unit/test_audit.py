@@ -18,7 +18,7 @@ from bff import audit
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "audit.md").read_text()
 FIELDS = [
-    "at", "event", "outcome", "reason", "origin", "user", "caller", "session", "status",
+    "at", "event", "outcome", "reason", "origin", "user", "caller", "session", "status", "rule",
     "request_id",
 ]  # fmt: skip
 
