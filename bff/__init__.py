@@ -79,7 +79,7 @@ def create_app(config: Config | None = None) -> Flask:
     interface = CookieInterface(app, config, sessions)
     app.session_interface = interface
     guard = Guard(config, interface)
-    access = Access(guard, sessions)
+    access = Access(guard, sessions, parts.client_tokens)
     admins = Admins(config, parts.verdict(config.admin_audience))
 
     problems.install(app)

@@ -5,6 +5,9 @@ The proxy asks, and so does `/auth/verify` for a proxy in front of us: both get 
 
 from __future__ import annotations
 
+from bff import cookie
+from bff.client_tokens import ClientTokens
+from bff.errors import SessionEnded
 from bff.guard import Guard
 from bff.route import Route
 from bff.sessions import Sessions
@@ -16,19 +19,45 @@ class Access:
     Args:
         guard: Refuses other sites and finds the session.
         sessions: Keeps the access tokens alive.
+        client_tokens: Has the BFF's own tokens.
     """
 
-    def __init__(self, guard: Guard, sessions: Sessions) -> None:
+    def __init__(self, guard: Guard, sessions: Sessions, client_tokens: ClientTokens) -> None:
         self._guard = guard
         self._sessions = sessions
+        self._client_tokens = client_tokens
 
     def access_token(self, route: Route) -> str | None:
         """The access token for the upstream of *route*; None if it gets none.
 
         Raises:
             CrossSite, SessionMissing, SessionEnded, StoreUnavailable: As `Guard.session`.
+            RouteTokenRefused: The provider gives none for this route; the session stays.
             ProviderUnavailable, ProviderMisconfigured: The token is due and can't be renewed.
         """
-        if route.token.mode == "none":
+        mode = route.token.mode
+        if mode == "none":
             return None
-        return self._sessions.access_token(self._guard.api_session())
+        if mode == "optional":
+            return self._if_signed_in(route)
+        session = self._guard.api_session()
+        if mode == "client":
+            # Only who is signed in may have the BFF speak for itself; nothing of them goes along.
+            return self._client_tokens.access_token(route.token)
+        return self._sessions.access_token(session, route.token)
+
+    def _if_signed_in(self, route: Route) -> str | None:
+        """The user's token if there is a session; one that has ended counts as none.
+
+        What comes with a cookie is held to the rules for what comes with a cookie: another site is
+        refused, and while Redis is away nobody is taken for a stranger.
+        """
+        browser = cookie.current()
+        # The answer hangs on the cookie in any case, so caches must be told (`Vary`).
+        browser.accessed = True
+        if browser.key is None:
+            return None
+        try:
+            return self._sessions.access_token(self._guard.api_session(), route.token)
+        except SessionEnded:
+            return None

@@ -10,19 +10,24 @@ from dataclasses import dataclass
 
 from bff import audit
 from bff.background import Background
+from bff.client_tokens import ClientTokens
 from bff.config import Config
 from bff.dead_tokens import DeadTokenKeys, DeadTokens
 from bff.live import LiveAnswers
-from bff.model import Tokens
+from bff.model import RouteToken, Tokens
 from bff.providers import Provider, create_provider
+from bff.providers.grants import readable_claims
 from bff.revocation import Lease, Revocation
 from bff.sealing import Sealer
 from bff.sessions import Sessions
 from bff.sessions.holding import Holding
 from bff.sessions.memory import SessionMemory
 from bff.sessions.refresh import Refresher
+from bff.sessions.route_tokens import RouteTokens
 from bff.sessions.sweep import Sweep
+from bff.sessions.turns import Turns
 from bff.store import Database, DenyList, Epoch, Indexes, Outbox, Records, Watermarks, connect
+from bff.store.client_tokens import SharedTokens
 from bff.store.own_revocations import OwnRevocations
 from bff.store.replays import Replays
 from bff.store.tracked_records import TrackedRecords
@@ -48,6 +53,7 @@ class Parts:
     database: Database
     provider: Provider
     sessions: Sessions
+    client_tokens: ClientTokens
     revocation: Revocation
     outbox: Outbox
     deny_list: DenyList
@@ -121,14 +127,30 @@ def assemble(config: Config) -> Parts:
             identity.sid if identity else None
         )
     holding = Holding(records, revocation)
+    turns = Turns(
+        records,
+        holding,
+        provider_timeout_seconds=config.provider_timeout_seconds,
+        refresh_before_seconds=config.refresh_before_seconds,
+    )
     refresher = Refresher(
+        turns=turns,
+        holding=holding,
         provider=provider,
         records=records,
         deny_list=deny_list,
         revocation=revocation,
+    )
+    provider.grants.know_clients(route.token for route in config.routes)
+    route_tokens = RouteTokens(
+        turns=turns,
+        refresher=refresher,
+        provider=provider,
+        grants=provider.grants,
+        records=records,
+        deny_list=deny_list,
+        revocation=revocation,
         holding=holding,
-        provider_timeout_seconds=config.provider_timeout_seconds,
-        refresh_before_seconds=config.refresh_before_seconds,
     )
     memory = _memory(config, records)
     sessions = Sessions(
@@ -140,10 +162,14 @@ def assemble(config: Config) -> Parts:
         watermarks=watermarks,
         revocation=revocation,
         refresher=refresher,
+        route_tokens=route_tokens,
         memory=memory,
     )
     # A refresh token that came with an answer we refuse must not be forgotten either.
     provider.discard = lambda refresh_token: holding.abandon(_only(refresh_token), "answer_refused")
+    provider.grants.discard = lambda refresh_token, client_id: holding.abandon(
+        _only(refresh_token, client_id), "answer_refused"
+    )
     live_answers = LiveAnswers(records, open_max=config.open_answers_max)
     epoch = Epoch(database, sealer)
     sweep = Sweep(records, indexes, revocation)
@@ -162,6 +188,7 @@ def assemble(config: Config) -> Parts:
         database,
         provider,
         sessions,
+        _client_tokens(config, database, sealer, provider, epoch),
         revocation,
         outbox,
         deny_list,
@@ -203,5 +230,31 @@ def _user_naming(config: Config, sealer: Sealer) -> audit.NameUser:
     return lambda issuer, subject: None
 
 
-def _only(refresh_token: str) -> Tokens:
-    return Tokens(access_token="", expires_at=0, issued_at=0, refresh_token=refresh_token)
+def _client_tokens(
+    config: Config, database: Database, sealer: Sealer, provider: Provider, epoch: Epoch
+) -> ClientTokens:
+    keys = DeadTokenKeys(database.prefix, sealer.dead_token_names)
+    dead_tokens = DeadTokens(database.commands, keys, epoch.begin)
+
+    def is_dead(token: RouteToken) -> bool:
+        issued_at = readable_claims(token.access_token).get("iat", token.issued_at)
+        claims = {"iss": config.issuer, "sub": config.client_id, "iat": issued_at}
+        return dead_tokens.reason(token.access_token, claims) is not None
+
+    return ClientTokens(
+        SharedTokens(database, sealer, (config.issuer, config.client_id)),
+        provider.grants,
+        is_dead,
+        provider_timeout_seconds=config.provider_timeout_seconds,
+        refresh_before_seconds=config.refresh_before_seconds,
+    )
+
+
+def _only(refresh_token: str, client_id: str | None = None) -> Tokens:
+    return Tokens(
+        access_token="",
+        expires_at=0,
+        issued_at=0,
+        refresh_token=refresh_token,
+        client_id=client_id,
+    )

@@ -23,7 +23,8 @@ log = logging.getLogger("bff.audit")
 
 Event = Literal[
     "sign_in_started", "sign_in_succeeded", "sign_in_failed", "request_refused",
-    "token_refreshed", "token_refresh_failed", "session_ended", "token_revoked",
+    "token_refreshed", "token_refresh_failed", "route_token_issued", "route_token_failed",
+    "session_ended", "token_revoked",
     "revocation_queued", "revocation_failed", "revocation_given_up", "seal_invalid", "stream_ended",
     "admin_called", "event_received", "unexpected_error",
 ]  # fmt: skip
@@ -34,6 +35,7 @@ Outcome = Literal["ok", "refused", "failed"]
 HASH_PREFIX_CHARACTERS = 12
 REASON_MAX_CHARACTERS = 200
 USER_MAX_CHARACTERS = 255
+RULE_MAX_CHARACTERS = 300
 
 origin: ContextVar[str] = ContextVar("origin", default="background")
 """Where events come from that no request causes; the commands set it to `command`."""
@@ -69,6 +71,7 @@ def record(
     user: tuple[str, str] | None = None,
     caller: str | tuple[str, str] | None = None,
     status: int | None = None,
+    rule: str | None = None,
 ) -> None:
     """Write one audit line.
 
@@ -80,6 +83,7 @@ def record(
         user: Whose session, by issuer and subject; written as `name_users` says.
         caller: Which program asked for it: a short word, or issuer and subject of its token.
         status: The HTTP status that was answered or received.
+        rule: By which rule of a route a token was asked for (`TokenRule.name`).
     """
     with _counting:
         counts[event, outcome] += 1
@@ -93,6 +97,7 @@ def record(
         "caller": caller if isinstance(caller, str) else _named(caller),
         "session": session_key[:HASH_PREFIX_CHARACTERS] if session_key else None,
         "status": status,
+        "rule": rule[:RULE_MAX_CHARACTERS] if rule else None,
         "request_id": request_id() if has_request_context() else None,
     }
     log.log(logging.INFO if outcome == "ok" else logging.WARNING, json.dumps(line))

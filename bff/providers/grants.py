@@ -37,6 +37,7 @@ class Grants:
         documents: Knows the token endpoint.
         clock: UTC epoch seconds.
         parameter: How an API is named: `audience` or `resource`.
+        discard: Takes a refresh token that came with an answer we refuse, and whose it is.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Grants:
         documents: Documents,
         clock: Callable[[], float],
         parameter: str,
+        discard: Callable[[str, str | None], None],
     ) -> None:
         self._config = config
         self._calls = calls
         self._documents = documents
         self._clock = clock
         self._parameter = parameter
+        self.discard = discard
 
     def know_clients(self, rules: Iterable[TokenRule]) -> None:
         """Learn the clients that routes have of their own."""
@@ -97,13 +100,16 @@ class Grants:
         deadline = Deadline(self._config.provider_timeout_seconds)
         url = self._documents.metadata(deadline).token_endpoint
         issued_at = int(self._clock())
-        granted = self._calls.grant(
-            url,
-            parameters | self.wanted(rule),
-            deadline,
-            client_id=rule.client_id,
-            any_type=any_type,
-        )
+        parameters = parameters | self.wanted(rule)
+        client_id = rule.client_id
+        try:
+            granted = self._calls.grant(
+                url, parameters, deadline, client_id=client_id, any_type=any_type
+            )
+        except answers.Unusable as error:
+            if error.refresh_token is not None:
+                self.discard(error.refresh_token, client_id)
+            raise
         return refreshed_tokens_of(granted, issued_at, self._config)
 
 
@@ -131,14 +137,14 @@ def _wider(rule: TokenRule, granted: str) -> bool:
 
 def _is_for_another(audience: str | None, access_token: str) -> bool:
     """Whether it says that it is not for *audience*; unverified, but from the provider itself."""
-    named = _claims(access_token).get("aud")
+    named = readable_claims(access_token).get("aud")
     if audience is None or named is None:
         return False
     return audience not in (named if isinstance(named, list) else [named])
 
 
-def _claims(access_token: str) -> dict[str, Any]:
-    """The claims of a JWT; none if it is opaque."""
+def readable_claims(access_token: str) -> dict[str, Any]:
+    """What a JWT says, unverified, for a token that came from the provider; {} if it is opaque."""
     try:
         payload = access_token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

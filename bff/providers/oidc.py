@@ -62,7 +62,9 @@ class Provider:
         self._id_tokens = IDTokens(config, self.documents, clock)
         self._calls = Calls(config, self._transport, self._retry_after_seconds)
         parameter = config.resource_parameter or self.resource_parameter
-        self.grants = Grants(config, self._calls, self.documents, clock, parameter)
+        self.grants = Grants(
+            config, self._calls, self.documents, clock, parameter, self._revoke_quietly
+        )
         """Asks for the tokens that routes want of their own."""
         self.discard: Callable[[str], None] = self._revoke_quietly
         """Takes a refresh token that came with an answer we refuse. It is revoked at once; the
@@ -264,9 +266,9 @@ class Provider:
         if refresh_token is not None:
             self.discard(refresh_token)
 
-    def _revoke_quietly(self, refresh_token: str) -> None:
+    def _revoke_quietly(self, refresh_token: str, client_id: str | None = None) -> None:
         try:
-            self.revoke(refresh_token)
+            self.revoke(refresh_token, client_id=client_id)
         except ProviderError as error:
             log.error("a refresh token could not be revoked and is given up: %s", error.detail)
 

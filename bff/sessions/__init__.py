@@ -15,9 +15,11 @@ from bff.config import Config
 from bff.errors import SealInvalid, SessionUnknown, SignInTooOld
 from bff.model import Group, Session, SignIn
 from bff.revocation import Revocation
+from bff.route import TokenRule
 from bff.sealing import Sealer
 from bff.sessions.memory import SessionMemory
 from bff.sessions.refresh import Refresher
+from bff.sessions.route_tokens import RouteTokens
 from bff.store import Database, Indexes, Records, Watermarks
 
 COOKIE_ID_BYTES = 32
@@ -38,6 +40,7 @@ class Sessions:
         config: Idle and absolute lifetimes.
         revocation: Ends them.
         refresher: Renews their access tokens.
+        route_tokens: Has the tokens that routes want of their own.
         memory: Remembers those that were asked for lately; None if each request reads from Redis.
     """
 
@@ -52,6 +55,7 @@ class Sessions:
         watermarks: Watermarks,
         revocation: Revocation,
         refresher: Refresher,
+        route_tokens: RouteTokens,
         memory: SessionMemory | None = None,
     ) -> None:
         self._config = config
@@ -62,6 +66,7 @@ class Sessions:
         self._watermarks = watermarks
         self._revocation = revocation
         self._refresher = refresher
+        self._route_tokens = route_tokens
         self._memory = memory
 
     def start(
@@ -175,8 +180,18 @@ class Sessions:
             return self._memory.load(key)
         return self._records.load(key, slide=slide)
 
-    def access_token(self, session: Session) -> str:
-        """An access token that still lives, renewed if need be; see `Refresher`."""
+    def access_token(self, session: Session, rule: TokenRule | None = None) -> str:
+        """An access token that still lives, renewed if need be; see `Refresher`.
+
+        Args:
+            session: Whose.
+            rule: What the route wants; the session's own token if None.
+
+        Raises:
+            RouteTokenRefused: The provider gives none for this route; see `RouteTokens`.
+        """
+        if rule is not None and rule.mode in ("audience", "exchange"):
+            return self._route_tokens.access_token(session, rule)
         return self._refresher.access_token(session)
 
     def end(self, key: str, reason: str) -> bool:

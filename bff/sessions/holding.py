@@ -8,9 +8,8 @@ loses one. The background thread asks again as long as anything is held.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-
-import msgspec
 
 from bff import audit
 from bff.errors import BFFError, StoreUnavailable
@@ -22,15 +21,27 @@ from bff.store.records import DONE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """New tokens of a session, and what they were made from."""
+    """What the provider gave for a session, and how it goes into the session's tokens."""
 
     session_key: str
     generation: int
     attempt: str
     """Names this write, so that one that ran although its answer was lost is recognised."""
     spent: str | None
-    """The refresh token that was exchanged for `tokens`."""
-    tokens: Tokens
+    """The refresh token that was exchanged for it; None if none was."""
+    brought: Tokens
+    """What the provider gave, and nothing else: what must die if it finds no place."""
+    base: Tokens
+    """The session's tokens that it is written over."""
+    merged: Callable[[Tokens], Tokens]
+    """How it goes together with what the session has."""
+
+    def is_in(self, tokens: Tokens) -> bool:
+        """Whether *tokens* have it already."""
+        if self.brought.refresh_token is not None:
+            return tokens.refresh_token == self.brought.refresh_token
+        own = not self.brought.route_tokens and tokens.access_token == self.brought.access_token
+        return own or any(token in tokens.route_tokens for token in self.brought.route_tokens)
 
 
 class Holding:
@@ -82,38 +93,30 @@ class Holding:
 
     def _settle(self, held: Held) -> Tokens | None:
         while True:
-            outcome = self._replace(held)
-            if outcome in DONE:
-                return held.tokens
+            tokens = held.merged(held.base)
+            if self._replace(held, tokens) in DONE:
+                return tokens
             current = self._records.load(held.session_key, slide=False)
             if current is None:
-                self._abandon_new(held)
+                self.abandon(held.brought, "refresh_too_late")
                 return None
             session = current[0]
-            if session.tokens.access_token == held.tokens.access_token:
+            if held.is_in(session.tokens):
                 return session.tokens  # Written before, and something was added since.
-            if session.tokens.refresh_token != held.spent:
-                self._abandon_new(held)
+            if held.spent is not None and session.tokens.refresh_token != held.spent:
+                self.abandon(held.brought, "refresh_too_late")
                 return session.tokens
-            # Only the tokens to be kept changed meanwhile: ours go on top of them.
-            tokens = msgspec.structs.replace(
-                held.tokens, kept_refresh_tokens=session.tokens.kept_refresh_tokens
-            )
-            held = replace(held, generation=session.generation, tokens=tokens)
+            # Something else changed meanwhile: ours goes on top of it.
+            held = replace(held, generation=session.generation, base=session.tokens)
 
-    def _replace(self, held: Held) -> str:
-        sealed = self._records.seal_tokens(held.session_key, held.tokens)
+    def _replace(self, held: Held, tokens: Tokens) -> str:
+        sealed = self._records.seal_tokens(held.session_key, tokens)
         ask = (held.session_key, held.generation, held.attempt, sealed)
         try:
             return self._records.replace_tokens(*ask)
         except StoreUnavailable:
             # The outcome is unknown, so ask again; the attempt id tells whether it was written.
             return self._records.replace_tokens(*ask)
-
-    def _abandon_new(self, held: Held) -> None:
-        """Revoke what this refresh brought; the rest is the tombstone's or the newer record's."""
-        new = msgspec.structs.replace(held.tokens, kept_refresh_tokens=(), replaced=())
-        self.abandon(new, "refresh_too_late")
 
     def _hold(self, item: Held | tuple[Tokens, str]) -> None:
         with self._lock:

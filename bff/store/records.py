@@ -6,6 +6,7 @@ Tokens and identity are sealed; the session's hash and the field's name are the 
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -134,11 +135,16 @@ class Records:
         except SealInvalid:
             return None
 
-    def begin_refresh(self, key: str, generation: int, owner: str, lease_seconds: float) -> Turn:
-        """Ask for the refresh lock, for a session whose *generation* was read."""
+    def begin_refresh(
+        self, key: str, generation: int, owner: str, lease_seconds: float, name: str = ""
+    ) -> Turn:
+        """Ask for the refresh lock, for a session whose *generation* was read.
+
+        All that spend its refresh token share the lock; failures are remembered by *name*.
+        """
         answer = self._database.run(
             scripts.BEGIN_REFRESH,
-            [self.name(key), self._lock(key), self._failure(key)],
+            [self.name(key), self._lock(key), self._failure(key, name)],
             owner,
             int(lease_seconds * 1000),
             str(generation),
@@ -153,9 +159,11 @@ class Records:
         lease_ms = int(lease_seconds * 1000)
         return bool(self._database.run(scripts.RENEW_LOCK, [self._lock(key)], owner, lease_ms))
 
-    def end_refresh(self, key: str, owner: str, failure: str = "", seconds: float = 0) -> None:
-        """Give the lock back; a *failure* is remembered for *seconds*."""
-        keys = [self._lock(key), self._failure(key)]
+    def end_refresh(
+        self, key: str, owner: str, failure: str = "", seconds: float = 0, name: str = ""
+    ) -> None:
+        """Give the lock back; a *failure* is remembered for *seconds*, under *name*."""
+        keys = [self._lock(key), self._failure(key, name)]
         self._database.run(scripts.END_REFRESH, keys, owner, failure, max(1, int(seconds * 1000)))
 
     def replace_tokens(
@@ -272,8 +280,10 @@ class Records:
     def _lock(self, key: str) -> str:
         return self._database.key("lock", f"{{{key}}}")
 
-    def _failure(self, key: str) -> str:
-        return self._database.key("failure", f"{{{key}}}")
+    def _failure(self, key: str, name: str = "") -> str:
+        # A rule's name is long; a hash of it tells it from the others just as well.
+        rest = [hashlib.sha256(name.encode()).hexdigest()[:16]] if name else []
+        return self._database.key("failure", f"{{{key}}}", *rest)
 
 
 def _ended(answer: list[bytes]) -> Ended:

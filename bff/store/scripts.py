@@ -72,6 +72,25 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """)
 
+# KEYS: client token, lock, remembered failure. ARGV: owner, lease in ms, the write that was seen.
+BEGIN_CLIENT_TOKEN = Script("""
+local r = redis.call('HMGET', KEYS[1], 'token', 'attempt')
+if r[1] and r[2] ~= ARGV[3] then return {'newer', r[1], r[2], redis.call('PTTL', KEYS[1])} end
+local failure = redis.call('GET', KEYS[3])
+if failure then return {'failed', failure} end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'yours'} end
+if redis.call('GET', KEYS[2]) == ARGV[1] then return {'yours'} end
+return {'locked'}
+""")
+
+# KEYS: client token, lock. ARGV: owner, sealed token, how long it lives in ms.
+KEEP_CLIENT_TOKEN = Script("""
+redis.call('HSET', KEYS[1], 'token', ARGV[2], 'attempt', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+return 1
+""")
+
 # KEYS: session. ARGV: generation read, attempt id, sealed tokens.
 # A session past its end is still a record here: its tokens must stay the newest ones, so that
 # the sweep revokes what is really alive.

@@ -9,11 +9,15 @@ import pytest
 from bff.config import Config, load
 from bff.model import Identity, Session, SignIn, TokenAnswer, Tokens
 from bff.revocation import Revocation
+from bff.route import TokenRule
 from bff.sealing import Sealer
 from bff.sessions import Sessions, session_key
 from bff.sessions.holding import Holding
+from bff.sessions.merging import refreshed
 from bff.sessions.refresh import Refresher
+from bff.sessions.route_tokens import RouteTokens
 from bff.sessions.sweep import Sweep
+from bff.sessions.turns import Turns
 from bff.store import Database, DenyList, Indexes, Outbox, Records, Watermarks, connect
 from tests.support.redis_server import RedisServer
 
@@ -36,6 +40,10 @@ def config_for(server: RedisServer, prefix: str, **changes: str) -> Config:
     return load(usual | changes)
 
 
+def _unexpected(*_: object) -> TokenAnswer:
+    raise AssertionError("the test expects no such call")
+
+
 class ObedientProvider:
     """Answers refreshes and revocations as the test says, and remembers what it was asked."""
 
@@ -43,11 +51,28 @@ class ObedientProvider:
         self.refreshed: list[str] = []
         self.revoked: list[str] = []
         self.on_refresh: Callable[[str], TokenAnswer] = lambda token: answer(len(self.refreshed))
+        self.exchanged: list[str] = []
+        self.client_tokens = 0
+        self.on_audience: Callable[[str, TokenRule], TokenAnswer] = _unexpected
+        self.on_exchange: Callable[[str, TokenRule], TokenAnswer] = _unexpected
+        self.on_client_token: Callable[[TokenRule], TokenAnswer] = _unexpected
         self.on_revoke: Callable[[str], None] = lambda token: None
 
-    def refresh(self, refresh_token: str, *, subject: str | None = None) -> TokenAnswer:
+    def refresh(
+        self, refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
+    ) -> TokenAnswer:
         self.refreshed.append(refresh_token)
+        if rule is not None:
+            return self.on_audience(refresh_token, rule)
         return self.on_refresh(refresh_token)
+
+    def exchange(self, access_token: str, rule: TokenRule) -> TokenAnswer:
+        self.exchanged.append(access_token)
+        return self.on_exchange(access_token, rule)
+
+    def client_token(self, rule: TokenRule) -> TokenAnswer:
+        self.client_tokens += 1
+        return self.on_client_token(rule)
 
     def revoke(self, refresh_token: str, *, client_id: str | None = None) -> None:
         self.on_revoke(refresh_token)
@@ -94,14 +119,29 @@ class Bench:
             answer_seconds=config.provider_timeout_seconds,
         )
         self.holding = Holding(self.records, self.revocation)
+        self.turns = Turns(
+            self.records,
+            self.holding,
+            provider_timeout_seconds=config.provider_timeout_seconds,
+            refresh_before_seconds=config.refresh_before_seconds,
+        )
         self.refresher = Refresher(
+            turns=self.turns,
+            holding=self.holding,
             provider=self.provider,
             records=self.records,
             deny_list=self.deny_list,
             revocation=self.revocation,
+        )
+        self.route_tokens = RouteTokens(
+            turns=self.turns,
+            refresher=self.refresher,
+            provider=self.provider,
+            grants=self.provider,
+            records=self.records,
+            deny_list=self.deny_list,
+            revocation=self.revocation,
             holding=self.holding,
-            provider_timeout_seconds=config.provider_timeout_seconds,
-            refresh_before_seconds=config.refresh_before_seconds,
         )
         self.sessions = Sessions(
             config,
@@ -112,6 +152,7 @@ class Bench:
             watermarks=self.watermarks,
             revocation=self.revocation,
             refresher=self.refresher,
+            route_tokens=self.route_tokens,
         )
         self.sweep = Sweep(self.records, self.indexes, self.revocation)
 
@@ -147,6 +188,10 @@ class Bench:
         found = self.sessions.load(key)
         assert found, "the session is gone"
         return found[0]
+
+    def merged(self, session: Session, new: TokenAnswer) -> Tokens:
+        """The session's tokens after a refresh that gave *new*."""
+        return refreshed(session.tokens, new, session.read_at, self.deny_list)
 
     def stored(self) -> list[str]:
         pattern = f"{self.config.redis_prefix}:*"

@@ -179,7 +179,7 @@ def test_a_rotation_during_a_new_sign_in_is_handed_over_too(bench: Bench) -> Non
     """The old session refreshes between being read and being ended."""
     old, new = bench.start(), bench.start(refresh="refresh-new")
     session = bench.load(old)
-    tokens = bench.refresher._merged(session, bench.provider.on_refresh(""))
+    tokens = bench.merged(session, bench.provider.on_refresh(""))
     sealed = bench.records.seal_tokens(old, tokens)
     assert bench.records.replace_tokens(old, 1, "attempt", sealed) == "applied"
     assert bench.revocation.end_into(old, new)

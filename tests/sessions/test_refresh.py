@@ -348,7 +348,7 @@ def test_a_late_writer_does_not_overwrite_newer_tokens(bench: Bench) -> None:
 
 def test_waiting_for_another_process_is_bounded(make_bench: MakeBench) -> None:
     bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="0.1")
-    bench.refresher._wait_seconds = 0.3
+    bench.turns._wait_seconds = 0.3
     key = bench.start(**DEAD)
     bench.database.command("SET", bench.records._lock(key), "a process that hangs")
     with pytest.raises(ProviderUnavailable):
@@ -363,7 +363,7 @@ def test_while_another_process_refreshes_the_living_token_serves(bench: Bench) -
 
 
 def _replace(bench: Bench, session: Session, new: TokenAnswer) -> None:
-    tokens = bench.refresher._merged(session, new)
+    tokens = bench.merged(session, new)
     sealed = bench.records.seal_tokens(session.key, tokens)
     outcome = bench.records.replace_tokens(session.key, session.generation, "other", sealed)
     assert outcome == "applied"

@@ -7,6 +7,7 @@ import pytest
 
 from bff.errors import ProviderRejected, ProviderUnavailable, SessionEnded
 from bff.model import Session, SignIn, TokenAnswer
+from bff.route import TokenRule
 from bff.sessions import session_key
 from tests.sessions.conftest import Bench, MakeBench, answer
 from tests.sessions.test_refresh import DEAD, ENDING, fresh_answer, raising
@@ -114,7 +115,9 @@ def test_a_failure_is_remembered_as_long_as_the_provider_asks_within_bounds(
 def test_the_provider_is_told_whose_id_token_it_may_be(bench: Bench) -> None:
     asked: list[str | None] = []
 
-    def refresh(refresh_token: str, *, subject: str | None = None) -> TokenAnswer:
+    def refresh(
+        refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
+    ) -> TokenAnswer:
         asked.append(subject)
         return answer(1, now=bench.now())
 
@@ -169,7 +172,7 @@ def test_a_late_writer_revokes_its_own_token_and_no_other(bench: Bench) -> None:
 
     def overtaken(_: str) -> TokenAnswer:
         session: Session = bench.load(key)
-        tokens = bench.refresher._merged(session, answer(9, now=bench.now()))
+        tokens = bench.merged(session, answer(9, now=bench.now()))
         sealed = bench.records.seal_tokens(key, tokens)
         bench.records.replace_tokens(key, session.generation, "faster", sealed)
         return answer(1, now=bench.now())
