@@ -82,7 +82,7 @@ def create_app(config: Config | None = None) -> Flask:
     access = Access(guard, sessions, parts.client_tokens)
     admins = Admins(config, parts.verdict(config.admin_audience))
 
-    problems.install(app)
+    problems.install(app, config)
     headers.install(app, config)
     for blueprint in (
         health.create_blueprint(parts.epoch, provider),

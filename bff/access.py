@@ -32,6 +32,7 @@ class Access:
 
         Raises:
             CrossSite, SessionMissing, SessionEnded, StoreUnavailable: As `Guard.session`.
+            StepUpRequired: The route wants a stronger or a fresher sign-in.
             RouteTokenRefused: The provider gives none for this route; the session stays.
             ProviderUnavailable, ProviderMisconfigured: The token is due and can't be renewed.
         """
@@ -40,7 +41,7 @@ class Access:
             return None
         if mode == "optional":
             return self._if_signed_in(route)
-        session = self._guard.api_session()
+        session = self._guard.api_session(route.step_up)
         if mode == "client":
             # Only who is signed in may have the BFF speak for itself; nothing of them goes along.
             return self._client_tokens.access_token(route.token)

@@ -12,10 +12,11 @@ from typing import Any
 
 from flask import request
 
-from bff import audit, cookie
+from bff import audit, cookie, step_up
 from bff.config import Config
 from bff.errors import CrossSite, SealInvalid, SessionEnded, SessionMissing
 from bff.model import Session
+from bff.route import StepUp
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -27,6 +28,7 @@ class Guard:
         self._origin = config.app_base_url
         self._require_header = config.require_csrf_header
         self._interface = interface
+        self._skew_seconds = config.clock_skew_seconds
 
     def refuse_cross_site(self, *, form_is_ours: bool = False) -> None:
         """Refuse a request that another site made, or a program that doesn't prove otherwise.
@@ -66,15 +68,24 @@ class Guard:
             raise SessionEnded("the cookie names no live session")
         return record
 
-    def api_session(self) -> Session:
+    def api_session(self, demand: StepUp | None = None) -> Session:
         """`session`, for the proxy: where configured, the header is demanded on top.
 
-        Source: RFC 10017, 6.1.3.3.2.
+        Args:
+            demand: How strong and how recent the sign-in must be.
+
+        Raises:
+            StepUpRequired: It is not; the session stays.
+
+        Source: RFC 10017, 6.1.3.3.2; RFC 9470.
         """
         if self._require_header and request.environ.get("HTTP_X_CSRF") != "1":
             audit.record("request_refused", "refused", reason="cross_site: header missing")
             raise CrossSite("BFF_REQUIRE_CSRF_HEADER is set and the header is missing")
-        return self.session()
+        session = self.session()
+        if demand is not None:
+            step_up.check(demand, session.identity, session.read_at, self._skew_seconds)
+        return session
 
 
 def cross_site_reason(

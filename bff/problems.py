@@ -8,31 +8,43 @@ from __future__ import annotations
 
 import json
 import logging
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from bff import audit, pages
+from bff.config import Config
 from bff.errors import (
     BFFError,
     BodyTooLarge,
     MethodNotAllowed,
     NotFound,
     RequestRefused,
+    ReturnToInvalid,
     SessionMissing,
     SignInNotFresh,
     SignInRefused,
+    StepUpRequired,
 )
+from bff.return_to import checked_return_to
 
 log = logging.getLogger(__name__)
 
 LOGIN_URL = "/auth/login"
 SIGN_IN_HELPS = (SessionMissing, SignInRefused)
 """After these a page offers to sign in."""
+CONFIG = "bff_problems_config"
 
 
-def install(app: Flask) -> None:
-    """Answer every error of *app*, its routing's and the unexpected ones too."""
+def install(app: Flask, config: Config | None = None) -> None:
+    """Answer every error of *app*, its routing's and the unexpected ones too.
+
+    Args:
+        app: Whose errors.
+        config: Says which pages are ours to come back to; without it none is.
+    """
+    app.extensions[CONFIG] = config
     app.register_error_handler(BFFError, answer)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
@@ -50,11 +62,13 @@ def answer(error: BFFError) -> Response:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = error.allow
+    if isinstance(error, StepUpRequired):
+        response.headers["WWW-Authenticate"] = error.challenge
     return response
 
 
 def _problem(error: BFFError, reference: str) -> Response:
-    problem = {
+    problem: dict[str, object] = {
         "type": "about:blank",
         "title": error.message,
         "status": error.status,
@@ -62,11 +76,19 @@ def _problem(error: BFFError, reference: str) -> Response:
         "detail": error.hint,
         "reference": reference,
     }
-    if isinstance(error, SessionMissing):
-        problem["login_url"] = LOGIN_URL
-    if isinstance(error, SignInNotFresh):
-        problem["login_url"] = f"{LOGIN_URL}?{error.login_parameters}"
+    login_url = _login_url(error)
+    if login_url is not None:
+        problem["login_url"] = login_url
+    if isinstance(error, StepUpRequired):
+        problem.update(error.asked)
     return Response(json.dumps(problem), error.status, content_type="application/problem+json")
+
+
+def _login_url(error: BFFError) -> str | None:
+    """Where a program sends its user; it adds where to come back to."""
+    if isinstance(error, SignInNotFresh | StepUpRequired):
+        return f"{LOGIN_URL}?{error.login_parameters}"
+    return LOGIN_URL if isinstance(error, SessionMissing) else None
 
 
 def _page(error: BFFError, reference: str) -> Response:
@@ -77,8 +99,29 @@ def _page(error: BFFError, reference: str) -> Response:
         error.hint,
         reference,
         error.status,
-        sign_in_url=LOGIN_URL if isinstance(error, SIGN_IN_HELPS) else None,
+        sign_in_url=_page_login_url(error),
     )
+
+
+def _page_login_url(error: BFFError) -> str | None:
+    """Where the page's "Sign in" leads; after a step-up, back to the page that led here."""
+    if not isinstance(error, StepUpRequired):
+        return LOGIN_URL if isinstance(error, SIGN_IN_HELPS) else None
+    return_to = _came_from()
+    more = f"&{urlencode({'returnTo': return_to})}" if return_to else ""
+    return f"{LOGIN_URL}?{error.login_parameters}{more}"
+
+
+def _came_from() -> str | None:
+    """The page of ours that the browser came from; the address in hand may be an API's."""
+    config: Config | None = current_app.extensions.get(CONFIG)
+    parts = urlsplit(request.referrer or "")
+    if config is None or f"{parts.scheme}://{parts.netloc}" != config.app_base_url:
+        return None
+    try:
+        return checked_return_to(urlunsplit(("", "", parts.path, parts.query, "")), config)
+    except ReturnToInvalid:
+        return None
 
 
 def _from_werkzeug(error: HTTPException) -> Response:

@@ -35,6 +35,7 @@ from bff.errors.session import (
     SessionMissing,
     SessionUnknown,
     SignInNotFresh,
+    StepUpRequired,
 )
 from bff.errors.sign_in import (
     IDTokenInvalid,
@@ -81,6 +82,7 @@ __all__ = [
     "SignInRefused",
     "SignInTooOld",
     "StateInvalid",
+    "StepUpRequired",
     "StoreUnavailable",
     "UpgradeRefused",
     "UpstreamTimeout",

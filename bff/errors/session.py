@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from bff.errors.root import BFFError
 
 
@@ -29,6 +31,38 @@ class SignInNotFresh(BFFError):
     login_parameters = "max_age=0"
 
 
+class StepUpRequired(BFFError):
+    """The API or its route demands a stronger or a fresher sign-in (RFC 9470).
+
+    Args:
+        detail: Who demands it.
+        acr_values: What was asked for, blank-separated; empty for nothing.
+        max_age_seconds: How old the sign-in may be; None for any age.
+    """
+
+    status, code = 401, "insufficient_user_authentication"
+    message = "This needs a stronger sign-in."
+    hint = "Confirm that it is you, then try again."
+
+    def __init__(
+        self, detail: str = "", *, acr_values: str = "", max_age_seconds: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        asked = {"acr_values": acr_values or None, "max_age": max_age_seconds}
+        self.asked: dict[str, str | int] = {n: v for n, v in asked.items() if v is not None}
+
+    @property
+    def login_parameters(self) -> str:
+        """For the sign-in that will do; one that asked for nothing would change nothing."""
+        return urlencode(self.asked or {"max_age": 0})
+
+    @property
+    def challenge(self) -> str:
+        """The value of `WWW-Authenticate` (RFC 9470, section 3)."""
+        asked = "".join(f", {name}={_quoted(str(value))}" for name, value in self.asked.items())
+        return f"Bearer error={_quoted(self.code)}{asked}"
+
+
 class CrossSite(BFFError):
     """Another site, or a program that doesn't prove otherwise, used the cookie."""
 
@@ -43,3 +77,9 @@ class SessionUnknown(BFFError):
     status, code = 404, "session_unknown"
     message = "There is no such session."
     hint = "Reload the list of your sessions."
+
+
+def _quoted(value: str) -> str:
+    """*value* as a quoted-string (RFC 9110, 5.6.4)."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -19,6 +19,7 @@ from bff.errors import BFFError, RouteUnknown
 from bff.proxy import granian
 from bff.proxy.answer import answer
 from bff.proxy.body import request_body
+from bff.proxy.challenge import refuse_weak_sign_in
 from bff.proxy.client import Clients, gone_check
 from bff.proxy.fields import RequestFields, check_protocol
 from bff.proxy.target import upstream_target
@@ -129,12 +130,13 @@ class Proxy:
             return Response(status=CLIENT_CLOSED_REQUEST)
         if granian.serves(environ):
             exchange.on_break = partial(granian.hang_up, environ)
-        if exchange.open and self._follow is not None:
-            try:
+        try:
+            refuse_weak_sign_in(exchange.head, route)
+            if exchange.open and self._follow is not None:
                 self._follow(exchange, method in route.repeatable_methods)
-            except BFFError:
-                exchange.close()
-                raise
+        except BFFError:
+            exchange.close()
+            raise
         return answer(exchange.head, exchange, route, self._app_base_url, target)
 
 

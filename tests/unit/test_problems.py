@@ -6,13 +6,20 @@ import pytest
 from flask import Flask
 
 from bff import problems
-from bff.errors import MethodNotAllowed
+from bff.config import load
+from bff.errors import MethodNotAllowed, StepUpRequired
+
+SETTINGS = {
+    "OIDC_ISSUER": "https://issuer.test/", "AUTH0_CLIENT_ID": "client",
+    "AUTH0_CLIENT_SECRET": "not used here", "AUTH0_SECRET": "0123456789abcdef0123456789abcdef",
+    "APP_BASE_URL": "https://app.test", "BFF_API_URL": "http://api.test",
+}  # fmt: skip
 
 
 @pytest.fixture
 def app() -> Flask:
     app = Flask(__name__)
-    problems.install(app)
+    problems.install(app, load(SETTINGS, env_file=None))
 
     @app.post("/by-routing")
     def by_routing() -> str:
@@ -25,6 +32,14 @@ def app() -> Flask:
     @app.get("/broken")
     def broken() -> str:
         raise RuntimeError("secret detail")
+
+    @app.get("/api/transfer")
+    def too_weak() -> str:
+        raise StepUpRequired("no", acr_values='urn:a "b"', max_age_seconds=0)
+
+    @app.get("/api/unnamed")
+    def too_weak_somehow() -> str:
+        raise StepUpRequired
 
     return app
 
@@ -44,3 +59,49 @@ def test_an_unexpected_error_tells_nothing(app: Flask) -> None:
     assert (answer.status_code, answer.get_json(force=True)["code"]) == (500, "internal_error")
     assert "secret detail" not in answer.text
     assert "RuntimeError" not in answer.text
+
+
+LOGIN_URL = "/auth/login?acr_values=urn%3Aa+%22b%22&max_age=0"
+PAGE = {"Sec-Fetch-Dest": "document"}
+
+
+def test_a_step_up_names_the_sign_in_that_will_do(app: Flask) -> None:
+    """RFC 9470, section 3; the text of the challenge is quoted (RFC 9110, 5.6.4)."""
+    answer = app.test_client().get("/api/transfer", headers={"Sec-Fetch-Dest": "empty"})
+    problem = answer.get_json(force=True)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == (
+        'Bearer error="insufficient_user_authentication", acr_values="urn:a \\"b\\"", max_age="0"'
+    )
+    assert problem["code"] == "insufficient_user_authentication"
+    assert problem["login_url"] == LOGIN_URL
+    assert (problem["acr_values"], problem["max_age"]) == ('urn:a "b"', 0)
+
+
+def test_a_step_up_that_names_nothing_asks_for_a_fresh_sign_in(app: Flask) -> None:
+    problem = app.test_client().get("/api/unnamed").get_json(force=True)
+    assert problem["login_url"] == "/auth/login?max_age=0"
+    assert not {"acr_values", "max_age"} & set(problem)
+
+
+@pytest.mark.parametrize(
+    ("referrer", "return_to"),
+    [
+        ("https://app.test/orders?n=1&x=%26", "&returnTo=%2Forders%3Fn%3D1%26x%3D%2526"),
+        ("https://app.test", "&returnTo=%2F"),
+        ("https://app.test/auth/logout", ""),
+        ("https://app.test/api/transfer", ""),
+        ("https://app.test.evil/orders", ""),
+        ("http://app.test/orders", ""),
+        ("https://evil.test/", ""),
+        ("", ""),
+    ],
+)
+def test_a_person_gets_a_page_with_the_way_to_the_sign_in_and_back(
+    app: Flask, referrer: str, return_to: str
+) -> None:
+    headers = PAGE | ({"Referer": referrer} if referrer else {})
+    answer = app.test_client().get("/api/transfer", headers=headers)
+    assert (answer.status_code, answer.mimetype) == (401, "text/html")
+    href = f"{LOGIN_URL}{return_to}".replace("&", "&amp;")
+    assert f'href="{href}"' in answer.text
