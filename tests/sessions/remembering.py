@@ -1,0 +1,110 @@
+"""A process that remembers sessions, and one that ends them, over the same keys."""
+
+from __future__ import annotations
+
+from bff.model import Session
+from bff.revocation import Lease, Revocation
+from bff.sessions.memory import SessionMemory, own_clock
+from bff.store.tracked_records import Row, TrackedRecords
+from bff.store.tracking import Tracking
+from tests.sessions.conftest import Bench
+
+LEASE_SECONDS = 0.4
+
+
+class Clock:
+    """A clock that a test can set forward."""
+
+    def __init__(self) -> None:
+        self.passed_seconds = 0.0
+
+    def __call__(self) -> float:
+        return own_clock() + self.passed_seconds
+
+
+class Remembering:
+    """The memory of one process; no thread, so that a test says when it asks for a proof.
+
+    Args:
+        bench: The parts of this process.
+        url: Where its tracking connection goes; the bench's Redis if None.
+        lease_seconds: As in the settings.
+        entries_max: As in the settings.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        *,
+        url: str | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        entries_max: int = 100,
+    ) -> None:
+        self.bench = bench
+        self.clock = Clock()
+        self.plain_reads = self.tracked_reads = 0
+        self.connections = 0
+        self._url = url or bench.config.redis_url.get_secret_value()
+        self.memory = SessionMemory(
+            self._load,
+            bench.records.slides_at,
+            self._connect,
+            lease_seconds=lease_seconds,
+            entries_max=entries_max,
+            clock=self.clock,
+        )
+
+    def _load(self, key: str) -> tuple[Session, bytes | None] | None:
+        self.plain_reads += 1
+        return self.bench.records.load(key, slide=True)
+
+    def _connect(self) -> TrackedRecords:
+        self.connections += 1
+        process = self
+
+        class Counted(TrackedRecords):
+            def read(self, key: str) -> Row:
+                process.tracked_reads += 1
+                return super().read(key)
+
+        return Counted(self.bench.records, Tracking(self._url, 5))
+
+    def ask(self, key: str) -> Session | None:
+        """What a request does."""
+        found = self.memory.load(key)
+        return found[0] if found else None
+
+    def remember(self, key: str) -> None:
+        """Let it be asked for until it is remembered."""
+        assert self.memory.prove()
+        assert self.ask(key)
+        assert self.ask(key)
+        assert key in self.remembered()
+
+    def remembered(self) -> set[str]:
+        """The sessions that are in memory, trusted or not."""
+        return set(self.memory._entries)
+
+    def asks_redis_for(self, key: str) -> bool:
+        """Whether a request costs a reading."""
+        before = self.plain_reads + self.tracked_reads
+        self.memory.load(key)
+        return self.plain_reads + self.tracked_reads > before
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self.memory._forget_all()
+
+
+def revocation_with(bench: Bench, lease: Lease) -> Revocation:
+    """What ends sessions in a process whose others remember them."""
+    return Revocation(
+        records=bench.records,
+        indexes=bench.indexes,
+        outbox=bench.outbox,
+        deny_list=bench.deny_list,
+        watermarks=bench.watermarks,
+        provider=bench.provider,
+        answer_seconds=bench.config.provider_timeout_seconds,
+        lease=lease,
+    )

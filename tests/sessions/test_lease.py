@@ -1,0 +1,146 @@
+"""An end is answered when no process trusts any more what it remembers of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bff.model import Group
+from bff.revocation import Lease, Revocation
+from bff.revocation.lease import MARGIN
+from bff.sessions.sweep import Sweep
+from tests.sessions.conftest import Bench
+from tests.sessions.remembering import revocation_with
+
+LEASE_SECONDS = 0.5
+WAIT_SECONDS = LEASE_SECONDS * MARGIN
+
+
+class Time:
+    """A clock that moves only when somebody sleeps, or a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def ending(bench: Bench, time: Time) -> Revocation:
+    """Ends sessions that other processes may remember."""
+    lease = Lease(LEASE_SECONDS, clock=lambda: time.now, sleep=time.sleep)
+    return revocation_with(bench, lease)
+
+
+def user(bench: Bench) -> Group:
+    return Group.of_user("https://provider.example/", "auth0|dana")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda r, key, _: r.end(key, "logout"),
+        lambda r, key, _: r.end(key, "refresh_refused", generation=1),
+        lambda r, key, bench: r.end_into(key, bench.start()),
+        lambda r, key, bench: r.end_group(user(bench), "admin"),
+        lambda r, key, bench: r.end_group(user(bench), "log_stream", before_at=bench.now() + 5),
+        lambda r, key, _: r.end_all([key], "ended_by_user"),
+    ],
+    ids=["logout", "refresh refused", "hand-over", "group", "told late", "devices"],
+)
+def test_every_end_waits(
+    bench: Bench,
+    ending: Revocation,
+    time: Time,
+    end: Callable[[Revocation, str, Bench], object],
+) -> None:
+    end(ending, bench.start(), bench)
+    assert sum(time.slept) == pytest.approx(WAIT_SECONDS)
+
+
+def test_the_provider_is_asked_meanwhile(bench: Bench, ending: Revocation, time: Time) -> None:
+    def slow(_: str) -> None:
+        time.now += 0.3
+
+    bench.provider.on_revoke = slow
+    ending.end(bench.start(), "logout")
+    assert time.slept == [pytest.approx(WAIT_SECONDS - 0.3)]
+
+
+def test_it_is_counted_from_after_the_deletion(
+    bench: Bench, ending: Revocation, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entomb = bench.records.entomb
+
+    def slow(*words: object) -> object:
+        answer = entomb(*words)  # type: ignore[arg-type]
+        time.now += 10
+        return answer
+
+    monkeypatch.setattr(bench.records, "entomb", slow)
+    ending.end(bench.start(), "logout")
+    assert time.slept == [pytest.approx(WAIT_SECONDS)]
+
+
+def test_a_second_end_right_after_the_first_waits_too(
+    bench: Bench, ending: Revocation, time: Time
+) -> None:
+    """Its user has an answer as well, and mustn't get in with the old cookie after that."""
+    key = bench.start()
+    ending.end(key, "logout")
+    time.slept.clear()
+    assert ending.end(key, "logout") is False
+    assert time.slept == [pytest.approx(WAIT_SECONDS)]
+
+
+def test_what_was_never_there_costs_no_wait(ending: Revocation, time: Time) -> None:
+    assert ending.end("0" * 64, "logout") is False
+    assert time.slept == []
+
+
+def test_the_trace_of_an_ended_session_passes(bench: Bench, ending: Revocation, time: Time) -> None:
+    key = bench.start()
+    ending.end(key, "logout")
+    [trace] = [name for name in bench.stored() if ":tombstone:" in name]
+    lives = bench.database.command("PTTL", trace)
+    assert LEASE_SECONDS * 1000 <= lives <= 2 * WAIT_SECONDS * 1000
+    assert bench.database.command("HKEYS", trace) == [b"over"]
+
+
+def test_what_nobody_waits_for_does_not_wait(bench: Bench, ending: Revocation, time: Time) -> None:
+    key, other = bench.start(), bench.start()
+    name = bench.records.name(key)
+    bench.database.command("HSET", name, "idle_ends_at", bench.now() - 1)
+    bench.indexes.set_deadline(key, bench.now() - 1)
+    assert Sweep(bench.records, bench.indexes, ending).run() == 1
+    bench.revocation.end_all([other], "admin")
+    assert ending.drain() == 1
+    assert time.slept == []
+
+
+def test_ends_that_share_an_answer_wait_together(
+    bench: Bench, ending: Revocation, time: Time
+) -> None:
+    with ending.together():
+        for _ in range(5):
+            time.now += 0.2
+            ending.end(bench.start(), "logout")
+        assert time.slept == []
+    assert time.slept == [pytest.approx(WAIT_SECONDS)]
+
+
+def test_without_a_memory_anywhere_nothing_waits(bench: Bench, time: Time) -> None:
+    lease = Lease(0, clock=lambda: time.now, sleep=time.sleep)
+    key = bench.start()
+    assert revocation_with(bench, lease).end(key, "logout")
+    assert time.slept == []
+    assert [name for name in bench.stored() if ":tombstone:" in name] == []

@@ -1,0 +1,265 @@
+"""What a process remembers of sessions, and when it asks Redis all the same."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bff.errors import StoreUnavailable
+from bff.sessions.memory import CLEAN_SECONDS, Remembered
+from tests.sessions.conftest import Bench
+from tests.sessions.remembering import LEASE_SECONDS, Remembering
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture
+def process(bench: Bench) -> Iterator[Remembering]:
+    """One that has just had a proof."""
+    made = Remembering(bench)
+    assert made.memory.prove()
+    yield made
+    made.close()
+
+
+def test_the_second_request_is_remembered_and_the_third_asks_nobody(
+    process: Remembering, bench: Bench
+) -> None:
+    key = bench.start()
+    first, second = process.ask(key), process.ask(key)
+    bench.database.command("CONFIG", "RESETSTAT")
+    third = process.ask(key)
+    assert first and second and third
+    assert third.tokens == second.tokens == first.tokens
+    assert third.identity == first.identity
+    assert bench.database.client.info("stats")["total_commands_processed"] <= 2
+    assert (process.plain_reads, process.tracked_reads) == (1, 1)
+
+
+def test_a_session_that_is_asked_for_once_is_not_remembered(
+    process: Remembering, bench: Bench
+) -> None:
+    key = bench.start()
+    process.ask(key)
+    assert process.remembered() == set()
+
+
+def test_a_change_is_seen_after_the_next_proof(process: Remembering, bench: Bench) -> None:
+    key = bench.start()
+    process.remember(key)
+    bench.records.write_data(key, b'{"a":1}')
+    assert process.memory.prove()
+    assert process.remembered() == set()
+    found = process.memory.load(key)
+    assert found
+    assert found[1] and bench.records.open_data(key, found[1]) == b'{"a":1}'
+
+
+def test_an_ended_session_is_gone_after_the_next_proof(process: Remembering, bench: Bench) -> None:
+    key, other = bench.start(), bench.start()
+    process.remember(key)
+    process.remember(other)
+    bench.revocation.end(key, "logout")
+    assert process.memory.prove()
+    assert process.ask(key) is None
+    assert not process.asks_redis_for(other)
+
+
+def test_any_answer_over_the_connection_is_a_proof(process: Remembering, bench: Bench) -> None:
+    key, other = bench.start(), bench.start()
+    process.remember(key)
+    process.ask(other)
+    bench.revocation.end(key, "logout")
+    process.ask(other)
+    assert process.remembered() == {other}
+
+
+def test_without_a_proof_nothing_is_trusted_longer_than_a_lease(
+    process: Remembering, bench: Bench
+) -> None:
+    key = bench.start()
+    process.remember(key)
+    process.clock.passed_seconds += LEASE_SECONDS
+    assert process.asks_redis_for(key)
+    assert process.memory.prove()
+    assert not process.asks_redis_for(key)
+
+
+def test_a_thread_that_stalls_does_not_trust_what_was_taken_away_meanwhile(
+    process: Remembering, bench: Bench
+) -> None:
+    """It holds the entry already when the lease lapses, the end comes, and then a new proof."""
+    key = bench.start()
+    process.remember(key)
+
+    class Stalling(dict[str, Remembered]):
+        def get(self, key: str, default: Any = None) -> Any:
+            entry = super().get(key, default)
+            if entry is not None:
+                process.clock.passed_seconds += 2 * LEASE_SECONDS
+                bench.revocation.end(key, "logout")
+                assert process.memory.prove()
+            return entry
+
+    process.memory._entries = Stalling(process.memory._entries)
+    assert process.ask(key) is None
+
+
+def test_an_end_that_overtakes_a_reading_is_not_forgotten(
+    process: Remembering, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session ends after it was read and before it is remembered."""
+    key = bench.start()
+    process.ask(key)
+    opened = bench.records.opened
+
+    def late(*words: Any) -> Any:
+        monkeypatch.setattr(bench.records, "opened", opened)
+        bench.revocation.end(key, "logout")
+        return opened(*words)
+
+    monkeypatch.setattr(bench.records, "opened", late)
+    process.ask(key)
+    assert process.memory.prove()
+    assert process.ask(key) is None
+
+
+def test_the_ends_of_a_session_are_kept_by_redis_clock(process: Remembering, bench: Bench) -> None:
+    key = bench.start()
+    name = bench.records.name(key)
+    bench.database.command("HSET", name, "absolute_ends_at", bench.now() + 20)
+    process.remember(key)
+    process.clock.passed_seconds += 18
+    assert process.memory.prove()
+    assert not process.asks_redis_for(key)
+    session = process.ask(key)
+    assert session
+    assert abs(session.read_at - (bench.database.now() + 18)) < 0.5, "it tells the instant of now"
+    process.clock.passed_seconds += 2
+    assert process.memory.prove()
+    assert process.asks_redis_for(key), "whether it has run out is Redis's to say"
+
+
+def test_a_session_that_had_run_out_is_not_remembered(process: Remembering, bench: Bench) -> None:
+    key = bench.start()
+    process.ask(key)
+    bench.database.command("HSET", bench.records.name(key), "idle_ends_at", bench.now() - 1)
+    assert process.ask(key) is None
+    assert process.remembered() == set()
+
+
+def test_the_idle_end_is_moved_once_a_minute(process: Remembering, bench: Bench) -> None:
+    key = bench.start()
+    process.remember(key)
+    name = bench.records.name(key)
+    before = int(bench.database.command("HGET", name, "idle_ends_at"))
+    for field in ("last_seen_at", "idle_ends_at"):
+        bench.database.command("HINCRBY", name, field, -61)
+    process.clock.passed_seconds += 61
+    assert process.memory.prove()
+    assert process.asks_redis_for(key)
+    assert int(bench.database.command("HGET", name, "idle_ends_at")) >= before
+
+
+def test_so_many_are_remembered_and_no_more(bench: Bench) -> None:
+    process = Remembering(bench, entries_max=3)
+    keys = [bench.start() for _ in range(5)]
+    for key in keys:
+        process.remember(key)
+    assert process.remembered() == set(keys[2:])
+    assert len(process.memory._seen) <= 3
+    process.close()
+
+
+def test_tokens_do_not_lie_about(process: Remembering, bench: Bench) -> None:
+    key = bench.start()
+    process.remember(key)
+    process.clock.passed_seconds += 61 + CLEAN_SECONDS
+    process.memory._clean()
+    assert process.remembered() == set()
+    assert process.memory._seen == {}
+
+
+def test_with_the_connection_all_trust_is_lost(process: Remembering, bench: Bench) -> None:
+    key = bench.start()
+    process.remember(key)
+    [tracking] = [c for c in bench.database.client.client_list() if "t" in c["flags"]]
+    bench.database.command("CLIENT", "KILL", "ID", tracking["id"])
+    assert not process.memory.prove()
+    assert process.remembered() == set()
+    assert process.asks_redis_for(key)
+    assert process.memory.prove()
+    assert process.connections == 2
+    process.remember(key)
+
+
+def test_a_redis_that_was_emptied_leaves_nothing_remembered(redis_prefix: str) -> None:
+    from tests.sessions.conftest import config_for
+
+    with RedisServer() as server:
+        bench = Bench(config_for(server, redis_prefix))
+        process = Remembering(bench)
+        key = bench.start()
+        process.remember(key)
+        bench.database.command("FLUSHALL")
+        assert process.memory.prove()
+        assert process.remembered() == set()
+        assert process.ask(key) is None
+        process.close()
+        bench.database.client.close()
+
+
+def test_who_reads_while_the_connection_is_busy_takes_the_plain_way(
+    process: Remembering, bench: Bench
+) -> None:
+    key = bench.start()
+    process.ask(key)
+    with process.memory._lock:
+        assert process.ask(key)
+    assert (process.plain_reads, process.tracked_reads) == (2, 0)
+
+
+def test_where_nothing_can_be_tracked_every_request_asks_redis(
+    process: Remembering,
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(_: object) -> None:
+        raise StoreUnavailable("ERR unknown command")
+
+    process.close()
+    monkeypatch.setattr("bff.store.tracking.Tracking.open", refuse)
+    key = bench.start()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert not process.memory.prove()
+            assert process.asks_redis_for(key)
+    assert [r.getMessage() for r in caplog.records] == [
+        "sessions are read from Redis for each request: ERR unknown command"
+    ]
+
+
+def test_a_forked_process_trusts_nothing_of_its_parent(process: Remembering, bench: Bench) -> None:
+    key = bench.start()
+    process.memory.start()
+    process.remember(key)
+    child = os.fork()
+    if child == 0:
+        empty = not process.remembered() and process.memory._tracked is None
+        try:
+            wait_for(lambda: process.memory._tracked is not None, "a connection of its own")
+            process.remember(key)
+            os._exit(0 if empty and process.connections == 2 else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert process.memory.prove(), "the parent's connection was left alone"
+    assert not process.asks_redis_for(key)
+    process.memory.stop()
+    assert process.remembered() == set()

@@ -1,0 +1,188 @@
+"""Why no remembered session outlives the answer to its end: each part of the scheme, held against
+a network that withholds what Redis tells, and against what would break it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from bff.demo.redis import EmbeddedRedis, Source, sources
+from bff.errors import StoreUnavailable
+from bff.revocation import Lease
+from bff.sessions.memory import own_clock
+from bff.store.tracking import Tracking
+from tests.sessions.conftest import Bench
+from tests.sessions.remembering import Remembering, revocation_with
+from tests.support.processes import guardian
+from tests.support.redis_front import RedisFront
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_for
+
+LEASE_SECONDS = 0.5
+SENT_SECONDS = 0.02
+"""What is sent to a paused Redis leaves us in this time; if not, that round tells nothing."""
+REAL = [source for source in sources() if source.real]
+
+
+@pytest.fixture
+def front(redis_server: RedisServer) -> Iterator[RedisFront]:
+    with RedisFront(redis_server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def deaf(bench: Bench, front: RedisFront) -> Iterator[Remembering]:
+    """A process whose tracking connection goes through *front*."""
+    made = Remembering(bench, url=front.url, lease_seconds=LEASE_SECONDS)
+    yield made
+    made.close()
+
+
+def end(bench: Bench, key: str, lease_seconds: float = LEASE_SECONDS) -> None:
+    """What another process does; returns when the end is answered."""
+    assert revocation_with(bench, Lease(lease_seconds)).end(key, "logout")
+
+
+def test_who_hears_nothing_refuses_after_the_answer(
+    bench: Bench, front: RedisFront, deaf: Remembering
+) -> None:
+    key = bench.start()
+    deaf.remember(key)
+    front.hold()
+    end(bench, key)
+    assert deaf.ask(key) is None
+
+
+def test_without_the_wait_it_would_still_let_in(
+    bench: Bench, front: RedisFront, deaf: Remembering
+) -> None:
+    """So the test above can fail."""
+    key = bench.start()
+    deaf.remember(key)
+    front.hold()
+    end(bench, key, lease_seconds=0)
+    assert deaf.ask(key) is not None
+
+
+def late_proof(bench: Bench, front: RedisFront, process: Remembering) -> str:
+    """An answer to a PING comes late, when the end that came after it is nearly answered."""
+    key = bench.start()
+    process.remember(key)
+    front.hold()
+    proving = threading.Thread(target=process.memory.prove)
+    proving.start()
+    front.wait_for_held_pong()
+    ended = threading.Thread(target=end, args=(bench, key))
+    ended.start()
+    ended.join(0.8 * LEASE_SECONDS)
+    front.let_first_pong_through()
+    proving.join()
+    ended.join()
+    return key
+
+
+def test_a_proof_counts_from_before_it_was_asked_for(
+    bench: Bench, front: RedisFront, deaf: Remembering
+) -> None:
+    assert deaf.ask(late_proof(bench, front, deaf)) is None
+
+
+def test_counted_from_its_answer_it_would_let_in(
+    bench: Bench, front: RedisFront, deaf: Remembering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the test above can fail."""
+    proved = deaf.memory._proved
+    monkeypatch.setattr(deaf.memory, "_proved", lambda tracked, _: proved(tracked, own_clock()))
+    assert deaf.ask(late_proof(bench, front, deaf)) is not None
+
+
+# ---------------------------------------------------------------- the order in which Redis tells
+@pytest.fixture(params=REAL, ids=[source.description for source in REAL])
+def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
+    """Every Redis that this machine has."""
+    source: Source = request.param
+    made = EmbeddedRedis(source, guardian())
+    made.start()
+    yield made
+    made.stop()
+
+
+def told_before_the_answer(server: EmbeddedRedis, *mode: str) -> list[bool]:
+    """Whether a change is told before the answer to what Redis does after it in the same turn."""
+    told: list[bool] = []
+    with redis.Redis.from_url(server.url) as other, redis.Redis.from_url(server.url) as client:
+        for number in range(10):
+            tracking = Tracking(server.url, 5)
+            tracking.open()
+            if mode:
+                tracking.ask(("CLIENT", "TRACKING", "OFF"))
+                tracking.ask(("CLIENT", "TRACKING", "ON", *mode))
+            name = f"record-{number}"
+            client.hset(name, "field", "value")
+            tracking.ask(("HMGET", name, "field"))
+            tracking.changed()
+            connection = other.connection_pool.get_connection()
+            server.child.pause()
+            connection.send_command("DEL", name)
+            # Any answer is a proof; this one also says whether it came after the deletion.
+            answers: list[int] = []
+            asking = threading.Thread(
+                target=lambda: answers.extend(tracking.ask(("EXISTS", name)))  # noqa: B023
+            )
+            asking.start()
+            time.sleep(SENT_SECONDS)
+            server.child.resume()
+            asking.join()
+            if answers == [0]:
+                told.append(tracking.changed() == [name])
+            connection.read_response()
+            other.connection_pool.release(connection)
+            tracking.close()
+    assert told, "the deletion never came first"
+    return told
+
+
+def test_a_change_is_told_before_the_answer_to_what_was_asked_after_it(
+    server: EmbeddedRedis,
+) -> None:
+    assert all(told_before_the_answer(server))
+
+
+def test_broadcast_would_tell_it_too_late(server: EmbeddedRedis) -> None:
+    """So the test above can fail: that is why the default mode is used."""
+    assert not all(told_before_the_answer(server, "BCAST"))
+
+
+def test_a_redirected_reader_that_closes_would_take_its_keys_with_it(
+    server: EmbeddedRedis,
+) -> None:
+    """Why sessions are read over the very connection that is told of their changes."""
+    listening = Tracking(server.url, 5)
+    listening.open()
+    [listener] = listening.ask(("CLIENT", "ID"))
+    reader = redis.Redis.from_url(server.url, single_connection_client=True)
+    with redis.Redis.from_url(server.url) as client:
+        client.hset("record", "field", "value")
+        reader.client_tracking_on(clientid=listener)
+        reader.hmget("record", "field")
+        reader_id = reader.client_id()
+        reader.close()
+        wait_for(lambda: str(reader_id) not in [c["id"] for c in client.client_list()], "its close")
+        client.delete("record")
+    listening.ask(("PING",))
+    assert listening.changed() == [], "Redis tells more than it used to"
+    listening.close()
+
+
+def test_a_redis_that_knows_no_tracking_is_said_to_be_away(server: EmbeddedRedis) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.acl_setuser("untold", enabled=True, nopass=True, keys="*",
+                           commands=["+@all", "-client"])  # fmt: skip
+    tracking = Tracking(server.url.replace("//", "//untold:any@"), 5)
+    with pytest.raises(StoreUnavailable, match="tracking"):
+        tracking.open()
+    tracking.close()
