@@ -1,0 +1,163 @@
+"""How does a browser of the benchmark sign in, many times and fast?
+
+Raw `http.client` and a small cookie jar: a thousand sign-ins at each contestant take a while as it
+is. It goes through the provider's pages as a person would: redirects and one form.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import local
+from typing import TypeVar
+from urllib.parse import urlencode, urljoin, urlsplit
+
+TIMEOUT_SECONDS = 60.0
+MAX_STEPS = 15
+THREADS = 8
+FIELDS = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept-Language": "en-GB,en;q=0.5",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+}
+NAVIGATION = FIELDS | {
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Sec-Fetch-Site": "none",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+}
+FETCH = FIELDS | {
+    "Accept": "application/json",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Dest": "empty",
+}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said."""
+
+    url: str
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The first field of that name; empty if there is none."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+
+class _Connections(local):
+    """The connections that a thread keeps open, by address."""
+
+    def __init__(self) -> None:
+        self.by_address: dict[str, http.client.HTTPConnection] = {}
+
+
+_connections = _Connections()
+
+
+class Browser:
+    """One browser, with cookies by address. Not for two threads at once."""
+
+    def __init__(self) -> None:
+        self._jars: dict[str, dict[str, str]] = {}
+
+    def cookies(self, url: str) -> str:
+        """The `Cookie` field for an address."""
+        jar = self._jars.get(urlsplit(url).netloc, {})
+        return "; ".join(f"{name}={value}" for name, value in jar.items())
+
+    def keep(self, answer: Answer) -> None:
+        """Take over the cookies that an answer sets or deletes."""
+        jar = self._jars.setdefault(urlsplit(answer.url).netloc, {})
+        for name, text in answer.headers:
+            if name.lower() == "set-cookie":
+                pair, _, attributes = text.partition(";")
+                key, _, value = pair.strip().partition("=")
+                if _deletes(value, attributes):
+                    jar.pop(key, None)
+                else:
+                    jar[key] = value
+
+    def ask(
+        self, method: str, url: str, headers: dict[str, str] = NAVIGATION, body: str | None = None
+    ) -> Answer:
+        """Send one request with the cookies of its address, and keep the answer's."""
+        cookies = self.cookies(url)
+        answer = ask(method, url, headers | ({"Cookie": cookies} if cookies else {}), body)
+        self.keep(answer)
+        return answer
+
+    def follow(self, url: str, *, until: str, login: str = "") -> Answer:
+        """Open *url*, follow redirects and submit forms until an answer of *until* came.
+
+        Raises:
+            AssertionError: A page without a form, an error, or no end.
+        """
+        answer = self.ask("GET", url)
+        for _ in range(MAX_STEPS):
+            if answer.url.partition("?")[0] == until:
+                return answer
+            if answer.status in (302, 303):
+                answer = self.ask("GET", urljoin(answer.url, answer.header("location")))
+            elif b"<form" in answer.body and answer.status == 200:
+                answer = self._submit(answer, login)
+            else:
+                raise AssertionError(f"{answer.url}: {answer.status} {answer.body[:500]!r}")
+        raise AssertionError(f"the redirects don't come to an end: {answer.url}")
+
+    def sign_in(self, url: str, callback: str, login: str) -> None:
+        """The whole sign-in, beginning at *url* and ending at *callback*."""
+        answer = self.follow(url, until=callback, login=login)
+        assert answer.status in (302, 303), f"{answer.url}: {answer.status} {answer.body[:500]!r}"
+
+    def _submit(self, page: Answer, login: str) -> Answer:
+        fields = FIELDS | {"Content-Type": "application/x-www-form-urlencoded"}
+        return self.ask("POST", page.url, fields, urlencode({"login": login}))
+
+
+def ask(method: str, url: str, headers: dict[str, str], body: str | None = None) -> Answer:
+    """Send one request over a connection that this thread keeps open."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        return _ask(parts.netloc, method, target, url, headers, body)
+    except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        # The server had closed the idle connection.
+        return _ask(parts.netloc, method, target, url, headers, body)
+
+
+def _ask(
+    address: str, method: str, target: str, url: str, headers: dict[str, str], body: str | None
+) -> Answer:
+    kept = _connections.by_address
+    connection = kept.pop(address, None)
+    connection = connection or http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request(method, target, body, headers)
+        response = connection.getresponse()
+        answer = Answer(url, response.status, response.getheaders(), response.read())
+    except BaseException:
+        connection.close()
+        raise
+    if not response.will_close:
+        kept[address] = connection
+    return answer
+
+
+def in_threads(work: Iterable[T], do: Callable[[T], R], threads: int = THREADS) -> list[R]:
+    """Do *work* in several threads; the results in the order of the work."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(do, work))
+
+
+def _deletes(value: str, attributes: str) -> bool:
+    lowered = attributes.lower().replace(" ", "")
+    return not value or "max-age=0" in lowered or "expires=thu,01jan1970" in lowered

@@ -1,0 +1,14 @@
+"""Who takes part?"""
+
+from benchmarks.contestants.contestant import Contestant, Surroundings
+from benchmarks.contestants.express import Express
+from benchmarks.contestants.handwritten import Handwritten
+from benchmarks.contestants.mod_auth_openidc import ModAuthOpenIDC
+from benchmarks.contestants.ours import Ours
+
+ALL: dict[str, type[Contestant]] = {
+    kind.name: kind for kind in (Ours, ModAuthOpenIDC, Express, Handwritten)
+}
+"""By name, ours first."""
+
+__all__ = ["ALL", "Contestant", "Surroundings"]

@@ -1,0 +1,107 @@
+"""What does the benchmark want to know of a contestant?"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from benchmarks.browser import FETCH, NAVIGATION, Answer, Browser
+from benchmarks.ground import SCOPE, BenchProvider, Ground
+from benchmarks.programs import Pinned
+from tests.support.processes import free_port
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is around a contestant: the same for all of a run."""
+
+    ground: Ground
+    provider: BenchProvider
+    upstream: str
+    access_token_seconds: int
+
+
+class Contestant(ABC):
+    """One way to put an API behind a session; `/api/<path>` is the upstream's `/<path>`.
+
+    It is made first, so that the provider can be told of it, and started then.
+    """
+
+    name: ClassVar[str]
+    login_path: ClassVar[str] = "/login"
+    token_endpoint_auth_method: ClassVar[str] = "client_secret_basic"
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.client_id = f"{self.name}-client"
+        self.client_secret = secrets.token_urlsafe(32)
+        self.secret = secrets.token_hex(32)
+        self.programs: list[Pinned] = []
+
+    @property
+    def base_url(self) -> str:
+        """Where browsers find it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def callback(self) -> str:
+        """Where the provider sends browsers back to."""
+        return f"{self.base_url}/auth/callback"
+
+    def client(self) -> dict[str, Any]:
+        """Its registration at the provider."""
+        return {
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "token_endpoint_auth_method": self.token_endpoint_auth_method,
+            "grant_types": ["authorization_code", "refresh_token"],
+            "redirect_uris": [self.callback],
+            "post_logout_redirect_uris": [
+                f"{self.base_url}{path}" for path in ("", "/", "/auth/logged-out")
+            ],
+        }
+
+    @abstractmethod
+    def start(self, around: Surroundings) -> None:
+        """Start its programs and wait until they answer; they end with the ground."""
+
+    def settings(self, around: Surroundings) -> dict[str, str]:
+        """What a peer of ours has to be told, by name."""
+        return {
+            "issuer": around.provider.issuer,
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "secret": self.secret,
+            "scope": SCOPE,
+            "redis_url": around.ground.redis_url,
+            "upstream": around.upstream,
+            "base_url": self.base_url,
+        }
+
+    # ------------------------------------------------------------ what it costs
+    def cpu_seconds(self) -> float:
+        """What all its programs have used so far."""
+        return sum(program.cpu_seconds() for program in self.programs)
+
+    def resident_bytes(self) -> int:
+        """The memory of all its programs."""
+        return sum(program.resident_bytes() for program in self.programs)
+
+    # ------------------------------------------------------------ what a browser does with it
+    def signed_in(self, login: str) -> Browser:
+        """A new browser whose person *login* has signed in."""
+        browser = Browser()
+        browser.sign_in(self.base_url + self.login_path, self.callback, login)
+        return browser
+
+    def call(self, browser: Browser, path: str = "/1k") -> Answer:
+        """GET something of the API, as a script of the page does."""
+        return browser.ask("GET", f"{self.base_url}/api{path}", FETCH)
+
+    def log_out_here(self, browser: Browser) -> str:
+        """Sign out; returns where the browser is to go then (the provider's logout)."""
+        answer = browser.ask("GET", f"{self.base_url}/logout", NAVIGATION)
+        assert answer.status in (302, 303), f"{answer.status} {answer.body[:300]!r}"
+        return answer.header("location")

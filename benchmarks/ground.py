@@ -1,0 +1,175 @@
+"""What do all contestants share? A Redis, a provider, an upstream, and a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+
+from benchmarks.programs import OTHER_CORE, READY_SECONDS, Pinned, find
+from tests.support.nginx import installed
+from tests.support.processes import free_port
+
+HERE = Path(__file__).parent
+AUDIENCE = "https://api.example.com"
+SCOPE = "openid profile email offline_access"
+SIZES = {"1k": 1024, "1m": 1024 * 1024}
+"""The upstream's answers, by the last part of their paths, in bytes."""
+
+
+@dataclass
+class Ground:
+    """Use it as a context manager; what it started ends with it."""
+
+    folder: Path = field(init=False)
+    redis_port: int = field(init=False)
+    upstream: str = field(init=False)
+    """Answers `/1k` and `/1m` to whoever brings a token, and says in `/seen` what it got."""
+    checking_upstream: str = field(init=False)
+    """Answers any path, but refuses a token that has expired; see `node/api.mjs`."""
+
+    def __post_init__(self) -> None:
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Ground:
+        with self.stack:
+            self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory("-bench")))
+            # Apache's and nginx's workers are other users.
+            self.folder.chmod(0o755)
+            self.redis_port = self._start_redis()
+            self.upstream = self._start_upstream()
+            self.checking_upstream = self._start_checking_upstream()
+            self.stack = self.stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stack.close()
+
+    @property
+    def redis_url(self) -> str:
+        """For the contestants."""
+        return f"redis://127.0.0.1:{self.redis_port}/0"
+
+    def subfolder(self, name: str) -> Path:
+        """A new folder that a program has to itself."""
+        number = len(list(self.folder.iterdir()))
+        folder = self.folder / f"{number}-{name}"
+        folder.mkdir()
+        return folder
+
+    def run(self, program: Pinned) -> Pinned:
+        """Start *program*; it ends with the ground."""
+        self.stack.enter_context(program)
+        return program
+
+    def start_provider(
+        self, clients: list[dict[str, Any]], access_token_seconds: int
+    ) -> BenchProvider:
+        """Start an oidc-provider that knows *clients*."""
+        folder = self.subfolder("provider")
+        settings = {
+            "clients": clients,
+            "audience": AUDIENCE,
+            "access_token_seconds": access_token_seconds,
+        }
+        (folder / "provider.json").write_text(json.dumps(settings))
+        command = [find("node"), str(HERE / "node/provider.mjs"), str(folder / "provider.json")]
+        program = self.run(
+            Pinned(
+                "oidc-provider", command, core=OTHER_CORE, folder=folder,
+                env={"NODE_ENV": "production"},
+            )
+        )  # fmt: skip
+        return BenchProvider(program.wait_ready(READY_SECONDS)["issuer"])
+
+    def _start_redis(self) -> int:
+        folder, port = self.subfolder("redis"), free_port()
+        command = [
+            find("redis-server"), "--bind", "127.0.0.1", "--port", str(port), "--save", "",
+            "--appendonly", "yes", "--maxmemory-policy", "noeviction", "--tcp-backlog", "511",
+        ]  # fmt: skip
+        program = self.run(Pinned("Redis", command, core=OTHER_CORE, folder=folder))
+        program.wait_for_port(port)
+        return port
+
+    def _start_upstream(self) -> str:
+        folder, port = self.subfolder("upstream"), free_port()
+        for name, size in SIZES.items():
+            (folder / name).write_text(_json_of(size))
+        text = UPSTREAM.format(folder=folder, port=port)
+        self.run(nginx("upstream", text, folder, core=OTHER_CORE)).wait_for_port(port)
+        return f"http://127.0.0.1:{port}"
+
+    def _start_checking_upstream(self) -> str:
+        folder = self.subfolder("api")
+        command = [find("node"), str(HERE / "node/api.mjs")]
+        program = self.run(Pinned("api", command, core=OTHER_CORE, folder=folder))
+        return f"http://127.0.0.1:{program.wait_ready(READY_SECONDS)['port']}"
+
+
+@dataclass(frozen=True)
+class BenchProvider:
+    """An oidc-provider of the benchmark; see `node/provider.mjs`."""
+
+    issuer: str
+
+    def control(self, path: str) -> Any:
+        """Give it an order (`revocation-down`, …) or ask it (`refresh-tokens`)."""
+        return requests.get(f"{self.issuer}/_control/{path}", timeout=READY_SECONDS).json()
+
+
+def nginx(name: str, configuration: str, folder: Path, *, core: int) -> Pinned:
+    """An nginx that keeps to *folder* and stays in the foreground."""
+    file = folder / "nginx.conf"
+    file.write_text(configuration)
+    more = f"daemon off; pid {folder}/pid;"
+    command = [str(installed()), "-p", str(folder), "-e", "stderr", "-c", str(file), "-g", more]
+    return Pinned(name, command, core=core, folder=folder)
+
+
+def _json_of(size_bytes: int) -> str:
+    """A JSON document of exactly so many bytes."""
+    item = json.dumps({"id": 1, "name": "An item of the list", "price": 12.5, "tags": ["a", "b"]})
+    items = "[" + ",".join([item] * (size_bytes // (len(item) + 1) - 1))
+    return items + " " * (size_bytes - len(items) - 1) + "]"
+
+
+UPSTREAM = """
+worker_processes 1;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    open_file_cache max=16;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    map $http_authorization $refused {{ default 1; "~^Bearer [-_.A-Za-z0-9]+$" ""; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        default_type application/json;
+        if ($refused) {{ return 401; }}
+        location = /seen {{
+            return 200 '{{"authorization":"$http_authorization","cookie":"$http_cookie"}}';
+        }}
+        location / {{ root {folder}; }}
+    }}
+}}
+"""
