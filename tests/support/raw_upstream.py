@@ -153,19 +153,19 @@ def answering(answer: bytes = ANSWER) -> Script:
 
 
 class RawUpstream:
-    """Listens on a free port and runs *script* in a thread for every connection.
+    """Listens on a free port (or on *port*) and runs *script* in a thread for every connection.
 
     The script may be exchanged at any time; it holds for connections accepted from then on. An
     exception in a script is raised again at the end of the test.
     """
 
-    def __init__(self, script: Script | None = None) -> None:
+    def __init__(self, script: Script | None = None, port: int = 0) -> None:
         self.script: Script = script or answering()
         self.seen: list[Seen] = []
         self.wires: list[Wire] = []
         self.problems: list[BaseException] = []
         self._changed = threading.Condition()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self._numbers = itertools.count()
         self._threads: list[threading.Thread] = []

@@ -66,11 +66,11 @@ def test_every_key_is_used(file: Path) -> None:
     )
     assert route.origins == (("https", "a.internal", 443), ("https", "b.internal", 8443))
     assert route.base_path == "/x/api/orders"
-    assert route.methods == {"GET", "POST", "PURGE"}
+    assert route.methods == frozenset({"GET", "POST", "PURGE"})
     assert route.repeatable_methods == {"GET", "PURGE"}
     assert (route.connect_timeout_seconds, route.answer_timeout_seconds) == (2, 3.5)
     assert route.request_max_bytes == 0
-    assert route.request_headers == {"accept", "x-tenant", "content-type"}
+    assert route.request_headers == frozenset({"accept", "x-tenant", "content-type"})
     assert route.request_cookies == {"tenant"}
     assert route.answer_cookies == {"XSRF-TOKEN", "__Secure-a"}
     rule = route.token

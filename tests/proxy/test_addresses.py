@@ -1,0 +1,190 @@
+"""Several addresses of one upstream: in turn, round those that can't be connected to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from bff.errors import UpstreamTimeout, UpstreamUnreachable
+from bff.proxy import addresses
+from bff.proxy.channel import Channel
+from bff.proxy.upstream import Upstream
+from bff.route import Route
+from tests.proxy.asking import ask, whole
+from tests.support.processes import free_port
+from tests.support.raw_upstream import ANSWER, RawUpstream, Wire
+
+
+class Clock:
+    """Stands in for the monotonic clock of the addresses."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(addresses, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The port of every address in the order in which they are tried."""
+    ports: list[int] = []
+    take = addresses.Address.take
+
+    def noted(self: addresses.Address) -> Channel:
+        ports.append(self.origin[2])
+        return take(self)
+
+    monkeypatch.setattr(addresses.Address, "take", noted)
+    return ports
+
+
+@pytest.fixture
+def three() -> Iterator[list[RawUpstream]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(RawUpstream()) for _ in range(3)]
+
+
+def upstream_at(*urls: str, timeout_seconds: float = 1.0) -> Upstream:
+    return Upstream(
+        Route(
+            prefix="/api",
+            upstream_urls=urls,
+            connect_timeout_seconds=timeout_seconds / 4,
+            answer_timeout_seconds=timeout_seconds,
+        )
+    )
+
+
+def nobody() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
+def counts(upstreams: list[RawUpstream]) -> list[int]:
+    return [len(one.seen) for one in upstreams]
+
+
+def test_requests_go_round_all_addresses(three: list[RawUpstream]) -> None:
+    upstream = upstream_at(*(one.url for one in three))
+    for _ in range(9):
+        assert whole(ask(upstream)) == b"ok"
+    assert counts(three) == [3, 3, 3]
+    assert [seen.get("host") for seen in three[1].seen] == [f"127.0.0.1:{three[1].port}"] * 3
+    assert {len(one.wires) for one in three} == {1}, "connections are kept for each address"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_address_that_refuses_is_passed_over_and_left_out(
+    three: list[RawUpstream], method: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing was sent to it, so a write goes on too."""
+    dead = nobody()
+    upstream = upstream_at(dead, three[0].url, three[1].url)
+    body = b"x" if method == "POST" else None
+    for _ in range(6):
+        assert whole(ask(upstream, method, body)) == b"ok"
+    assert sum(counts(three)) == 6
+    tried = [r for r in caplog.records if "can't be connected to" in r.message]
+    assert len(tried) == 1, "tried once, then left out"
+    assert dead in tried[0].message
+
+
+def test_one_request_tries_it_again_after_a_while(
+    raw: RawUpstream, clock: Clock, tried: list[int]
+) -> None:
+    port = free_port()
+    upstream = upstream_at(f"http://127.0.0.1:{port}", raw.url)
+    for _ in range(4):
+        ask(upstream)
+    assert tried.count(port) == 1
+    clock.now += addresses.LEFT_OUT_SECONDS - 0.1
+    ask(upstream)
+    assert tried.count(port) == 1
+    clock.now += 0.2
+    for _ in range(4):
+        ask(upstream)
+    assert tried.count(port) == 2
+    with RawUpstream(port=port) as back:
+        clock.now += addresses.LEFT_OUT_SECONDS + 0.1
+        for _ in range(4):
+            assert whole(ask(upstream)) == b"ok"
+        assert len(back.seen) >= 2, "it is in turn again"
+
+
+def test_an_address_that_hangs_costs_one_request_its_time_only(three: list[RawUpstream]) -> None:
+    """A full backlog drops what comes, as a firewall would."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(closing(socket.socket()))
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(closing(socket.socket()))
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        hanging = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        upstream = upstream_at(hanging, three[0].url)
+        for _ in range(5):
+            assert whole(ask(upstream)) == b"ok"
+        assert counts(three) == [5, 0, 0]
+        with pytest.raises(UpstreamTimeout):
+            ask(upstream_at(hanging))
+
+
+def test_when_all_are_away_it_is_a_502_and_they_are_all_tried_each_time(
+    tried: list[int],
+) -> None:
+    upstream = upstream_at(nobody(), nobody(), nobody())
+    for number in (3, 6):
+        with pytest.raises(UpstreamUnreachable):
+            ask(upstream, "POST", b"x")
+        assert len(tried) == number
+
+
+@pytest.mark.parametrize(("method", "body"), [("POST", b"one"), ("DELETE", None)])
+def test_what_one_address_may_have_acted_on_is_sent_to_no_other(
+    three: list[RawUpstream], method: str, body: bytes | None
+) -> None:
+    def acts_and_hangs_up(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen is not None
+        upstream.note(seen)
+
+    for one in three:
+        one.script = acts_and_hangs_up
+    upstream = upstream_at(*(one.url for one in three))
+    with pytest.raises(UpstreamUnreachable):
+        ask(upstream, method, body)
+    assert sum(counts(three)) == 1
+
+
+def test_an_address_that_answers_badly_is_not_left_out(three: list[RawUpstream]) -> None:
+    """It can be connected to; whether it is well is for its own balancer to say."""
+
+    def rubbish(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen is not None
+        upstream.note(seen)
+        wire.send(b"rubbish\r\n\r\n" if upstream is three[0] else ANSWER)
+
+    for one in three:
+        one.script = rubbish
+    upstream = upstream_at(*(one.url for one in three))
+    said = []
+    for _ in range(6):
+        try:
+            said.append(whole(ask(upstream)))
+        except UpstreamUnreachable:
+            said.append(b"502")
+    assert said.count(b"502") == 2
+    assert counts(three) == [2, 2, 2]
