@@ -1,0 +1,66 @@
+"""Routes with tokens of their own, and a provider that gives these as a test wants."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bff.errors import BFFError
+from bff.model import TokenAnswer
+from bff.route import ACCESS_TOKEN_TYPE, TokenRule
+from tests.sessions.conftest import Bench, answer
+
+ORDERS = TokenRule(mode="audience", audience="https://orders", scope="read write")
+BILLS = TokenRule(mode="audience", audience="https://bills")
+EXCHANGED = TokenRule(mode="exchange", audience="https://orders", scope="read")
+BOTH = [ORDERS, EXCHANGED]
+DEAD = {"access_seconds": -1}
+
+
+def route_answer(bench: Bench, token: str, *, seconds: int = 300, **changes: object) -> TokenAnswer:
+    usual = TokenAnswer(
+        access_token=token,
+        issued_at=bench.now(),
+        expires_at=bench.now() + seconds,
+        issued_token_type=ACCESS_TOKEN_TYPE,
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+def obey(bench: Bench, *, seconds: int = 300) -> None:
+    """The provider rotates, and numbers what it gives."""
+
+    def for_audience(_: str, rule: TokenRule) -> TokenAnswer:
+        number = len(bench.provider.refreshed)
+        token = f"{rule.audience}#{number}"
+        return route_answer(bench, token, seconds=seconds, refresh_token=f"refresh-{number}")
+
+    def exchange(_: str, rule: TokenRule) -> TokenAnswer:
+        token = f"{rule.audience}#x{len(bench.provider.exchanged)}"
+        return route_answer(bench, token, seconds=seconds)
+
+    bench.provider.on_audience = for_audience
+    bench.provider.on_exchange = exchange
+    bench.provider.on_refresh = lambda _: answer(len(bench.provider.refreshed), now=bench.now())
+
+
+def failing(bench: Bench, error: BFFError) -> None:
+    def fail(*_: object) -> TokenAnswer:
+        raise error
+
+    bench.provider.on_audience = bench.provider.on_exchange = fail
+
+
+def asked(bench: Bench) -> int:
+    return len(bench.provider.refreshed) + len(bench.provider.exchanged)
+
+
+def age_route_token(bench: Bench, key: str, left_seconds: int) -> None:
+    session = bench.load(key)
+    ends_at = bench.now() + left_seconds
+    aged = tuple(
+        msgspec.structs.replace(t, expires_at=ends_at, issued_at=ends_at - 300)
+        for t in session.tokens.route_tokens
+    )
+    tokens = msgspec.structs.replace(session.tokens, route_tokens=aged)
+    sealed = bench.records.seal_tokens(key, tokens)
+    bench.database.command("HSET", bench.records.name(key), "tokens", sealed)

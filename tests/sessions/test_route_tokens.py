@@ -1,0 +1,292 @@
+"""Tokens that routes have of their own: how they are had, kept, refused, and ended."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+
+from bff.errors import (
+    ProviderUnavailable,
+    SessionEnded,
+    StoreUnavailable,
+)
+from bff.model import DeadAccessToken, RouteToken, TokenAnswer
+from bff.route import TokenRule
+from tests.sessions.conftest import Bench, MakeBench, answer
+from tests.sessions.routes import (
+    BILLS,
+    BOTH,
+    DEAD,
+    EXCHANGED,
+    ORDERS,
+    age_route_token,
+    asked,
+    failing,
+    obey,
+    route_answer,
+)
+
+
+# ---------------------------------------------------------------- had and kept
+def test_a_token_for_an_audience_costs_one_refresh_and_then_nothing(bench: Bench) -> None:
+    obey(bench)
+    key = bench.start()
+    assert bench.sessions.access_token(bench.load(key), ORDERS) == "https://orders#1"
+    session = bench.load(key)
+    assert bench.sessions.access_token(session, ORDERS) == "https://orders#1"
+    assert bench.provider.refreshed == ["refresh-0"]
+    assert session.tokens.refresh_token == "refresh-1"
+    assert session.tokens.access_token == "access-0"
+    [kept] = session.tokens.route_tokens
+    assert (kept.name, kept.scope) == (ORDERS.name, "read write")
+
+
+def test_each_rule_has_a_token_of_its_own(bench: Bench) -> None:
+    obey(bench)
+    key = bench.start()
+    tokens = [bench.sessions.access_token(bench.load(key), rule) for rule in (ORDERS, BILLS)]
+    assert tokens == ["https://orders#1", "https://bills#2"]
+    assert bench.provider.refreshed == ["refresh-0", "refresh-1"]
+    assert len(bench.load(key).tokens.route_tokens) == 2
+
+
+def test_an_old_view_finds_what_another_request_got(bench: Bench) -> None:
+    obey(bench)
+    key = bench.start()
+    before = bench.load(key)
+    bench.sessions.access_token(bench.load(key), ORDERS)
+    assert bench.sessions.access_token(before, ORDERS) == "https://orders#1"
+    assert asked(bench) == 1
+
+
+def test_an_exchange_takes_a_fresh_access_token(bench: Bench) -> None:
+    obey(bench)
+    key = bench.start(**DEAD)
+    assert bench.sessions.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
+    assert (bench.provider.refreshed, bench.provider.exchanged) == (["refresh-0"], ["access-1"])
+    session = bench.load(key)
+    assert (session.tokens.access_token, session.tokens.refresh_token) == ("access-1", "refresh-1")
+    assert bench.sessions.access_token(session, EXCHANGED) == "https://orders#x1"
+    assert len(bench.provider.exchanged) == 1
+
+
+def test_the_ordinary_refresh_keeps_the_routes_tokens(bench: Bench) -> None:
+    obey(bench)
+    key = bench.start(access_seconds=30)
+    bench.sessions.access_token(bench.load(key), ORDERS)
+    assert bench.sessions.access_token(bench.load(key)) == "access-2"
+    assert bench.sessions.access_token(bench.load(key), ORDERS) == "https://orders#1"
+    assert bench.provider.refreshed == ["refresh-0", "refresh-1"]
+
+
+def test_a_dead_token_is_refreshed_though_a_route_s_token_made_the_record_newer(
+    bench: Bench,
+) -> None:
+    """A newer generation alone doesn't mean that the access token is fresh."""
+    obey(bench)
+    key = bench.start(**DEAD)
+    before = bench.load(key)
+    bench.sessions.access_token(bench.load(key), ORDERS)
+    assert bench.sessions.access_token(before) == "access-2"
+
+
+@pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
+def test_a_living_token_serves_while_the_provider_is_away(bench: Bench, rule: TokenRule) -> None:
+    obey(bench)
+    key = bench.start()
+    token = bench.sessions.access_token(bench.load(key), rule)
+    age_route_token(bench, key, 30)
+    failing(bench, ProviderUnavailable("down"))
+    assert bench.sessions.access_token(bench.load(key), rule) == token
+    age_route_token(bench, key, 0)
+    with pytest.raises(ProviderUnavailable) as raised:
+        bench.sessions.access_token(bench.load(key), rule)
+    assert raised.value.retry_after_seconds
+
+
+@pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
+def test_a_token_is_renewed_before_its_end_and_the_old_one_is_remembered(
+    bench: Bench, rule: TokenRule
+) -> None:
+    obey(bench)
+    key = bench.start()
+    old = bench.sessions.access_token(bench.load(key), rule)
+    age_route_token(bench, key, 30)
+    new = bench.sessions.access_token(bench.load(key), rule)
+    assert new != old
+    [kept] = bench.load(key).tokens.route_tokens
+    assert kept.access_token == new
+    bench.sessions.end(key, "logout")
+    assert bench.deny_list.contains(old)
+    assert bench.deny_list.contains(new)
+
+
+# ---------------------------------------------------------------- who may spend
+@pytest.mark.parametrize("left", [DEAD, {"access_seconds": 30}], ids=["dead", "ending"])
+def test_promise_4_both_kinds_at_once_spend_each_refresh_token_once(
+    make_bench: MakeBench, left: dict[str, int]
+) -> None:
+    """Three processes, several routes: whoever comes second spends what the first brought."""
+    benches = [make_bench() for _ in range(3)]
+    spent: list[str] = []
+    lock = threading.Lock()
+
+    def rotate(refresh_token: str) -> int:
+        with lock:
+            spent.append(refresh_token)
+            return len(spent)
+
+    for bench in benches:
+        bench.provider.on_refresh = lambda t: answer(rotate(t), now=benches[0].now())
+        bench.provider.on_audience = lambda t, rule: route_answer(
+            benches[0], f"{rule.audience}", refresh_token=f"refresh-{rotate(t)}"
+        )
+    key = benches[0].start(**left)
+    session = benches[0].load(key)
+    rules = [None, ORDERS, BILLS]
+
+    def ask(number: int) -> str:
+        return benches[number % 3].sessions.access_token(session, rules[number // 3 % 3])
+
+    with ThreadPoolExecutor(60) as pool:
+        got = list(pool.map(ask, range(180)))
+    assert len(spent) == len(set(spent)) == 3
+    assert {got[3], got[6]} == {"https://orders", "https://bills"}
+    tokens = benches[0].load(key).tokens
+    assert tokens.refresh_token == "refresh-3"
+    assert len(tokens.route_tokens) == 2
+    assert [one.provider.revoked for one in benches] == [[], [], []]
+
+
+@pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
+def test_a_lost_answer_is_asked_for_once_more(bench: Bench, rule: TokenRule) -> None:
+    obey(bench)
+    real = bench.provider.on_audience, bench.provider.on_exchange
+    failing(bench, ProviderUnavailable("cut off", maybe_acted=True))
+    key, lost = bench.start(), asked(bench)
+    with pytest.raises(ProviderUnavailable):
+        bench.sessions.access_token(bench.load(key), rule)
+    assert asked(bench) == lost + 2
+    bench.provider.on_audience, bench.provider.on_exchange = real
+    with pytest.raises(ProviderUnavailable, match="remembered"):
+        bench.sessions.access_token(bench.load(key), rule)
+    # Another rule's failure is not this one's.
+    assert bench.sessions.access_token(bench.load(key), BILLS).startswith("https://bills")
+
+
+def test_a_session_that_ends_meanwhile_gets_nothing_and_leaves_nothing(bench: Bench) -> None:
+    obey(bench)
+    give = bench.provider.on_audience
+    key = bench.start()
+
+    def ended(refresh_token: str, rule: TokenRule) -> TokenAnswer:
+        bench.sessions.end(key, "logout")
+        return give(refresh_token, rule)
+
+    bench.provider.on_audience = ended
+    with pytest.raises(SessionEnded):
+        bench.sessions.access_token(bench.load(key), ORDERS)
+    assert bench.provider.revoked == ["refresh-0", "refresh-1"]
+    assert bench.deny_list.contains("https://orders#1")
+
+
+def test_an_exchange_that_comes_too_late_is_denied(bench: Bench) -> None:
+    obey(bench)
+    give = bench.provider.on_exchange
+    key = bench.start()
+
+    def ended(access_token: str, rule: TokenRule) -> TokenAnswer:
+        bench.sessions.end(key, "logout")
+        return give(access_token, rule)
+
+    bench.provider.on_exchange = ended
+    with pytest.raises(SessionEnded):
+        bench.sessions.access_token(bench.load(key), EXCHANGED)
+    assert bench.deny_list.contains("https://orders#x1")
+
+
+@pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
+def test_what_redis_did_not_take_is_held_and_written_later(bench: Bench, rule: TokenRule) -> None:
+    obey(bench)
+    key = bench.start()
+    real, session = bench.records.replace_tokens, bench.load(key)
+
+    def away(*_: object) -> str:
+        raise StoreUnavailable("away")
+
+    bench.records.replace_tokens = away  # type: ignore[assignment,method-assign]
+    with pytest.raises(StoreUnavailable):
+        bench.sessions.access_token(session, rule)
+    bench.records.replace_tokens = real  # type: ignore[method-assign]
+    assert bench.holding.retry() == 0
+    assert bench.load(key).tokens.route_token(rule.name)
+    assert bench.provider.revoked == []
+
+
+def test_a_late_exchange_goes_on_top_of_a_refresh(bench: Bench) -> None:
+    """The lease was lost; an exchange spends nothing, so both keep what they got."""
+    obey(bench)
+    give = bench.provider.on_exchange
+    key = bench.start()
+
+    def overtaken(access_token: str, rule: TokenRule) -> TokenAnswer:
+        session = bench.load(key)
+        sealed = bench.records.seal_tokens(key, bench.merged(session, answer(9, now=bench.now())))
+        assert bench.records.replace_tokens(key, session.generation, "o", sealed) == "applied"
+        return give(access_token, rule)
+
+    bench.provider.on_exchange = overtaken
+    assert bench.sessions.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
+    tokens = bench.load(key).tokens
+    assert (tokens.access_token, tokens.refresh_token) == ("access-9", "refresh-9")
+    assert tokens.route_token(EXCHANGED.name)
+
+
+# ---------------------------------------------------------------- ended
+@pytest.mark.parametrize("way", ["end", "end_group", "end_into"])
+def test_every_route_s_token_is_denied_when_the_session_ends(bench: Bench, way: str) -> None:
+    obey(bench)
+    key = bench.start()
+    for rule in (ORDERS, EXCHANGED):
+        bench.sessions.access_token(bench.load(key), rule)
+    session = bench.load(key)
+    if way == "end":
+        bench.sessions.end(key, "logout")
+    elif way == "end_group":
+        bench.sessions.end_all([key], "admin")
+    else:
+        bench.revocation.end_into(key, bench.start(refresh="refresh-new"))
+    for token in ("access-0", *(t.access_token for t in session.tokens.route_tokens)):
+        assert bench.deny_list.contains(token), token
+
+
+# ---------------------------------------------------------------- what is written
+def test_tokens_that_an_older_version_sealed_still_open(bench: Bench) -> None:
+    key = bench.start()
+    tokens = bench.load(key).tokens
+    old = msgspec.to_builtins(tokens)
+    for added in ("route_tokens", "client_id"):
+        del old[added]
+    sealed = bench.sealer.seal(msgspec.json.encode(old), f"session {key} tokens")
+    assert bench.records.open_tokens(key, sealed) == tokens
+
+
+def test_what_has_expired_is_not_carried_along(bench: Bench) -> None:
+    obey(bench)
+    key = bench.start()
+    session = bench.load(key)
+    gone = RouteToken(name="audience - https://gone", access_token="g", issued_at=1, expires_at=2)
+    tokens = msgspec.structs.replace(
+        session.tokens,
+        route_tokens=(gone,),
+        replaced=(DeadAccessToken(deny_id="long-gone", expires_at=2),),
+    )
+    sealed = bench.records.seal_tokens(key, tokens)
+    assert bench.records.replace_tokens(key, 1, "other", sealed) == "applied"
+    bench.sessions.access_token(bench.load(key), ORDERS)
+    after = bench.load(key).tokens
+    assert [token.name for token in after.route_tokens] == [ORDERS.name]
+    assert after.replaced == ()
