@@ -55,6 +55,12 @@ class EchoingAPI:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close everything; a second time does nothing."""
+        if self._loop.is_closed():
+            return
         self._do(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WAIT_SECONDS)

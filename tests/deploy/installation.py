@@ -96,7 +96,9 @@ class Installation:
     def _write_files(self) -> None:
         for file in DEPLOY.iterdir():
             shutil.copy(file, self.folder)
-        servers = "\n        ".join(f"server 127.0.0.1:{port};" for port in self.cluster.ports)
+        servers = "\n        ".join(
+            f"server 127.0.0.1:{port} fail_timeout=2s;" for port in self.cluster.ports
+        )
         self._replace("routes.toml", {"127.0.0.1:8002": f"127.0.0.1:{self.api.port}"})
         self._replace("key.conf", {"put BFF_FORWARD_AUTH_KEY here": self.key})
         self._replace("log.conf", {"/var/log/nginx": str(self.folder)})
@@ -108,7 +110,7 @@ class Installation:
             | self._changed
             | {
                 "http {\n": f"http {{\n{folders}",
-                "server 127.0.0.1:8000;": servers,
+                "server 127.0.0.1:8000 fail_timeout=2s;": servers,
                 "127.0.0.1:8002": f"127.0.0.1:{self.api.port}",
                 "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
                 "listen 443 ": f"listen 127.0.0.1:{self.port} ",
