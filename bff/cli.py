@@ -153,14 +153,13 @@ def _serve(options: argparse.Namespace) -> int:
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
 
-    settings = config.load()
+    own = config.routes_to(config.load(), options.host, options.port)
+    if own:
+        raise ConfigError([f"route {one}: upstream: is this server itself" for one in own])
     problem = _address_problem(options.host, options.port)
     if problem:
         print(f"Can't listen on {options.host}:{options.port}: {problem}.", file=sys.stderr)
         return COMMAND_FAILED
-    own = config.routes_to(settings, options.host, options.port)
-    if own:
-        raise ConfigError([f"route {one}: upstream: is this server itself" for one in own])
     server = Granian(
         "bff:create_app",
         address=options.host,

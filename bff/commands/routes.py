@@ -21,6 +21,7 @@ from bff.errors import (
     MethodNotAllowed,
     RouteTokenRefused,
     SessionMissing,
+    StepUpRequired,
 )
 from bff.proxy.target import upstream_target
 from bff.route import Route
@@ -187,7 +188,7 @@ def _refusals(route: Route) -> list[str]:
         said.append(f"{_named(CrossSite)}: another site sends it")
         said.append(f"{_named(SessionMissing)}: there is no session")
     if route.step_up:
-        said.append(f"step-up: the session has not {_step_up(route)}")
+        said.append(f"{_named(StepUpRequired)}: the session has not {_step_up(route)}")
     if mode in ("audience", "exchange"):
         said.append(f"{_named(RouteTokenRefused)}: the provider gives no such token")
     if route.request_max_bytes:

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from bff.config import route_rules as rules
-from bff.route import REPEATABLE_METHODS, Route, StepUp, TokenMode, TokenRule
+from bff.route import ACCESS_TOKEN_TYPE, REPEATABLE_METHODS, Route, StepUp, TokenMode, TokenRule
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 
@@ -67,6 +67,8 @@ class RouteEntry(BaseModel):
     """Another client than the one that signs people in; with `exchange` and `client`."""
     client_secret_env: rules.VariableName | None = None
     """The name of the environment variable with the secret of `client_id`."""
+    subject_token_type: rules.URI = Field(ACCESS_TOKEN_TYPE, description="an access token")
+    """As what the session's token is presented, as a URI; with `exchange`."""
     acr_values: rules.ACRValues = ()
     """One of them must be the session's `acr`, the most wanted first; else a step-up."""
     max_age_seconds: Annotated[int, Field(ge=1)] | None = None
@@ -74,7 +76,7 @@ class RouteEntry(BaseModel):
     forward_auth: bool = True
     """Whether a proxy in front may carry the route by `/auth/verify`; if not, only we do."""
     websocket: bool = False
-    """Whether a proxy in front may carry WebSockets there; we ourselves never do."""
+    """Whether a proxy in front may carry WebSockets there; we ourselves carry none."""
 
     def route(
         self, environ: Mapping[str, str], *, timeout_seconds: float, request_max_bytes: int
@@ -118,6 +120,7 @@ class RouteEntry(BaseModel):
             scope=self.scope,
             client_id=self.client_id,
             client_secret=SecretStr(secret) if secret else None,
+            subject_token_type=self.subject_token_type,
         )
 
 

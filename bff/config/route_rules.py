@@ -27,6 +27,7 @@ _PREFIX = re.compile(r"(/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WORD = re.compile(r"[\x21-\x7e]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*|")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x23-\x5b\x5d-\x7e]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OWN_COOKIES = re.compile(r"(?:__host-http-)?session|(?:__host-)?login-[0-9a-f]{16}", re.IGNORECASE)
 """What the session and the sign-ins are kept in, over https and on the loopback."""
@@ -146,6 +147,12 @@ def _scope(value: str) -> str:
     return value
 
 
+def _uri(value: str) -> str:
+    if not _URI.fullmatch(value):
+        raise ValueError("must be a URI with its scheme")
+    return value
+
+
 def _variable(value: str) -> str:
     if not _VARIABLE.fullmatch(value):
         # Not shown: it may be the secret itself.
@@ -164,16 +171,17 @@ RequestCookies = Annotated[_Strings, AfterValidator(_cookies)]
 AnswerCookies = Annotated[_Strings, AfterValidator(_cookies), AfterValidator(_answer_cookies)]
 Word = Annotated[str, AfterValidator(_word)]
 ScopeWords = Annotated[str, AfterValidator(_scope)]
+URI = Annotated[str, AfterValidator(_uri)]
 VariableName = Annotated[str, AfterValidator(_variable)]
 ACRValues = Annotated[_SomeStrings, AfterValidator(_acr_values)]
 
 
 # ---------------------------------------------------------------- keys together
-_OF_A_TOKEN = ("audience", "scope", "client_id", "client_secret_env")
+_OF_A_TOKEN = ("audience", "scope", "client_id", "client_secret_env", "subject_token_type")
 _MEANINGFUL = {
     "audience": ("audience", "scope"),
     "exchange": _OF_A_TOKEN,
-    "client": _OF_A_TOKEN,
+    "client": tuple(key for key in _OF_A_TOKEN if key != "subject_token_type"),
 }
 _WITHOUT_A_SESSION = ("optional", "none")
 
@@ -194,13 +202,22 @@ def together(entry: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[t
     variable = entry.get("client_secret_env")
     if isinstance(variable, str) and _VARIABLE.fullmatch(variable) and not environ.get(variable):
         yield "client_secret_env", f"the environment variable {variable} is not set"
-    if entry.get("websocket") is True and entry.get("forward_auth") is False:
-        yield "websocket", "means nothing with forward_auth = false"
+    if entry.get("websocket") is True:
+        yield from _of_a_websocket(entry)
     allowed, repeatable = entry.get("methods"), entry.get("repeatable_methods")
     if isinstance(allowed, list) and isinstance(repeatable, list):
         more = [method for method in repeatable if method not in allowed]
         if more:
             yield "repeatable_methods", "names a method that methods does not allow"
+
+
+def _of_a_websocket(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Only a proxy in front carries one, and it can't carry every route."""
+    if entry.get("forward_auth") is False:
+        yield "websocket", "means nothing with forward_auth = false"
+    for key in ("request_headers", "request_cookies", "answer_cookies"):
+        if entry.get(key) or (key == "request_headers" and key in entry):
+            yield "websocket", f"means nothing with {key}, which no proxy in front carries"
 
 
 def _of_the_mode(mode: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,16 @@ SHOWN_CHARACTERS = 80
 
 
 @dataclass
+class Seen:
+    """What the routes before have taken."""
+
+    prefixes: dict[str, str] = field(default_factory=dict)
+    """Each as it stands there, by its reading without case."""
+    variables: dict[str, Any] = field(default_factory=dict)
+    """The variable with the secret of each client."""
+
+
+@dataclass
 class RoutesFile:
     """What was read: the routes that are right, and a line for everything that is wrong."""
 
@@ -42,9 +52,9 @@ def read(path: str | None, environ: Mapping[str, str]) -> RoutesFile:
     """
     found = RoutesFile()
     tables = _tables(Path(path), found) if path else []
-    prefixes: dict[str, str] = {}
+    seen = Seen()
     for position, table in enumerate(tables, 1):
-        _read_route(table, position, prefixes, environ, found)
+        _read_route(table, position, seen, environ, found)
     return found
 
 
@@ -72,11 +82,7 @@ def _tables(path: Path, found: RoutesFile) -> list[Any]:
 
 
 def _read_route(
-    table: Any,
-    position: int,
-    prefixes: dict[str, str],
-    environ: Mapping[str, str],
-    found: RoutesFile,
+    table: Any, position: int, seen: Seen, environ: Mapping[str, str], found: RoutesFile
 ) -> None:
     if not isinstance(table, dict):
         found.complain(f"route {position}: must be a table")
@@ -86,7 +92,7 @@ def _read_route(
     name = f"route {_shown(str(prefix)) if named else position}"
     wrong = _described(table)
     # Whatever is wrong by itself is told once.
-    for key, text in (*together(table, environ), *_around(table, position, prefixes, environ)):
+    for key, text in (*together(table, environ), *_around(table, position, seen, environ)):
         wrong.setdefault(key, text)
     if isinstance(variable := table.get("client_secret_env"), str):
         found.variables.add(variable)
@@ -97,22 +103,28 @@ def _read_route(
 
 
 def _around(
-    table: dict[str, Any], position: int, prefixes: dict[str, str], environ: Mapping[str, str]
+    table: dict[str, Any], position: int, seen: Seen, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Key and problem for what doesn't go with the other routes, or with the settings."""
     prefix, upstream = table.get("prefix"), table.get("upstream")
     if isinstance(prefix, str):
         # Some upstreams, and some people, don't tell /api from /API.
-        earlier = prefixes.get(prefix.casefold())
+        earlier = seen.prefixes.get(prefix.casefold())
         if earlier is not None:
             yield "prefix", f"there is a route {_shown(earlier)} already; this is number {position}"
-        prefixes[prefix.casefold()] = prefix
+        seen.prefixes[prefix.casefold()] = prefix
         if prefix.casefold() == API_PREFIX and environ.get("BFF_API_URL"):
             yield "prefix", "BFF_API_URL makes that route already"
     ours = environ.get("APP_BASE_URL", "")
     for url in upstream if isinstance(upstream, list) else [upstream]:
         if isinstance(url, str) and same_place(url, ours):
             yield "upstream", "is this application itself (APP_BASE_URL)"
+    client, variable = table.get("client_id"), table.get("client_secret_env")
+    if isinstance(client, str):
+        if client == environ.get("AUTH0_CLIENT_ID"):
+            yield "client_id", "is our own client (AUTH0_CLIENT_ID); leave it out"
+        if seen.variables.setdefault(client, variable) != variable:
+            yield "client_secret_env", "is another one than in an earlier route with that client_id"
 
 
 def _described(table: dict[str, Any]) -> dict[str, str]:

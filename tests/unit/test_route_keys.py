@@ -183,6 +183,17 @@ TOGETHER: list[tuple[str, dict[str, Any]]] = [
         {"repeatable_methods": "that methods does not allow"},
     ),
     ("forward_auth = false\nwebsocket = true", {"websocket": "means nothing"}),
+    ("request_headers = []\nwebsocket = true", {"websocket": "means nothing with request_headers"}),
+    ("answer_cookies = ['a']\nwebsocket = true", {"websocket": "with answer_cookies"}),
+    (
+        "token = 'exchange'\nscope = 'a'\nclient_id = 'client'\nclient_secret_env = 'THERE'",
+        {"client_id": "is our own client"},
+    ),
+    (
+        "token = 'client'\nscope = 'a'\nsubject_token_type = 'urn:x'",
+        {"subject_token_type": "means nothing"},
+    ),
+    ("token = 'exchange'\nscope = 'a'\nsubject_token_type = 'x'", {"subject_token_type": "a URI"}),
 ]
 
 

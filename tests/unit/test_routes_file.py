@@ -35,7 +35,7 @@ def test_a_route_of_two_lines_has_all_defaults(file: Path) -> None:
 
 
 def test_every_key_is_used(file: Path) -> None:
-    route = only(
+    route, other = (
         loaded(
             file,
             """
@@ -48,38 +48,46 @@ def test_every_key_is_used(file: Path) -> None:
             connect_timeout_seconds = 2
             answer_timeout_seconds = 3.5
             request_max_bytes = 0
-            request_headers = ["Accept", "X-Tenant", "Content-Type"]
-            request_cookies = ["tenant"]
-            answer_cookies = ["XSRF-TOKEN", "__Secure-a"]
             token = "exchange"
             audience = "https://orders.example.com"
             scope = "read:orders write:orders"
             client_id = "the-orders-client"
             client_secret_env = "BFF_ORDERS_SECRET"
+            subject_token_type = "urn:example:session"
             acr_values = ["phr", "mfa"]
             max_age_seconds = 300
             forward_auth = true
             websocket = true
+
+            [[route]]
+            prefix = "/other"
+            upstream = "http://other"
+            request_headers = ["Accept", "X-Tenant", "Content-Type"]
+            request_cookies = ["tenant"]
+            answer_cookies = ["XSRF-TOKEN", "__Secure-a"]
+            forward_auth = false
             """,
             BFF_ORDERS_SECRET=SECRET,
         )
-    )
+    ).routes
     assert route.origins == (("https", "a.internal", 443), ("https", "b.internal", 8443))
     assert route.base_path == "/x/api/orders"
     assert route.methods == frozenset({"GET", "POST", "PURGE"})
     assert route.repeatable_methods == {"GET", "PURGE"}
     assert (route.connect_timeout_seconds, route.answer_timeout_seconds) == (2, 3.5)
     assert route.request_max_bytes == 0
-    assert route.request_headers == frozenset({"accept", "x-tenant", "content-type"})
-    assert route.request_cookies == {"tenant"}
-    assert route.answer_cookies == {"XSRF-TOKEN", "__Secure-a"}
+    assert other.request_headers == frozenset({"accept", "x-tenant", "content-type"})
+    assert other.request_cookies == {"tenant"}
+    assert other.answer_cookies == {"XSRF-TOKEN", "__Secure-a"}
     rule = route.token
     assert (rule.mode, rule.audience) == ("exchange", "https://orders.example.com")
     assert (rule.scope, rule.client_id) == ("read:orders write:orders", "the-orders-client")
     assert rule.client_secret is not None
     assert rule.client_secret.get_secret_value() == SECRET
     assert route.step_up == StepUp(acr_values=("phr", "mfa"), max_age_seconds=300)
-    assert route.websocket
+    assert rule.subject_token_type == "urn:example:session"
+    assert (route.forward_auth, route.websocket) == (True, True)
+    assert (other.forward_auth, other.websocket) == (False, False)
 
 
 def test_the_settings_are_the_routes_defaults(file: Path) -> None:
@@ -160,6 +168,22 @@ def test_two_routes_with_one_prefix_are_named(file: Path, second: str) -> None:
         f"BFF_ROUTES_FILE: route {second}: prefix: "
         "there is a route /x already; this is number 2"
     )  # fmt: skip
+
+
+def test_one_client_has_one_secret(file: Path) -> None:
+    one = """
+    [[route]]
+    prefix = "/x"
+    upstream = "http://x"
+    token = "client"
+    scope = "x"
+    client_id = "x"
+    client_secret_env = "ONE"
+    """
+    two = one.replace("/x", "/y", 1)
+    assert len(loaded(file, one + two, ONE="1").routes) == 2
+    [problem] = problems(file, one + two.replace("ONE", "TWO"), ONE="1", TWO="2")
+    assert problem.startswith("BFF_ROUTES_FILE: route /y: client_secret_env: is another one")
 
 
 def test_the_api_may_come_from_one_place_only(file: Path) -> None:
