@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import requests
 
-from bff.demo.provider.records import SignIn
 from bff.demo.provider.tokens import TokenMint
 from tests.support.provider_client import ProviderClient, StartClient, header_and_claims
 
@@ -81,11 +80,11 @@ def test_two_exchanges_never_run_at_the_same_time(
     met: list[bool] = []
     mint = TokenMint.bearer_token
 
-    def waiting_for_another(self: TokenMint, sign_in: SignIn, scope: str) -> dict[str, Any]:
+    def waiting_for_another(self: TokenMint, *asked: Any) -> dict[str, Any]:
         with suppress(threading.BrokenBarrierError):
             meeting.wait(MEETING_SECONDS)
             met.append(True)
-        return mint(self, sign_in, scope)
+        return mint(self, *asked)
 
     monkeypatch.setattr(TokenMint, "bearer_token", waiting_for_another)
     with ThreadPoolExecutor(2) as pool:

@@ -6,9 +6,10 @@ from uuid import uuid4
 from authlib.oauth2.rfc6749 import InvalidGrantError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
+from bff.demo.provider.api_grants import asked_api
 from bff.demo.provider.records import LOGIN_SCOPES, Client, IssuedToken, SignIn, SSOSession, User
 from bff.demo.provider.settings import AUTH_METHODS
-from bff.demo.provider.tokens import sign_in_of
+from bff.demo.provider.tokens import api_of, sign_in_of
 
 
 class S256Challenge(CodeChallenge):  # type: ignore[misc] # Authlib has no types.
@@ -27,7 +28,8 @@ class MintedTokens:
 
     def generate_token(self, scope: str | None = None, **_: object) -> dict[str, Any]:
         sign_in = sign_in_of(self.request)
-        token: dict[str, Any] = self.server.mint.bearer_token(sign_in, scope or sign_in.scope)
+        scope = sign_in.scope if scope is None else scope
+        token: dict[str, Any] = self.server.mint.bearer_token(sign_in, scope, api_of(self.request))
         return token
 
 
@@ -89,6 +91,25 @@ class RefreshGrant(MintedTokens, grants.RefreshTokenGrant):  # type: ignore[misc
         ledger, client = self.server.state.ledger, self.request.client
         found: IssuedToken | None = ledger.spend_refresh_token(refresh_token, client)
         return found
+
+    def _validate_token_scope(self, token: IssuedToken) -> None:
+        asked = asked_api(self.request.form, self.request.client)
+        if asked is None or asked[0] == token.sign_in.audience:
+            super()._validate_token_scope(token)
+        else:
+            # The scope of the sign-in doesn't bind the other API's, but what is the login's does.
+            self.request.api, granted = asked
+            wanted = (self.request.payload.scope or "").split()
+            of_login = [s for s in wanted if s in LOGIN_SCOPES and s in token.scope.split()]
+            self.request.api_scope = " ".join([*of_login, *granted.split()])
+
+    def issue_token(self, user: User, refresh_token: IssuedToken) -> dict[str, Any]:
+        api = api_of(self.request)
+        if api is None:
+            token: dict[str, Any] = super().issue_token(user, refresh_token)
+            return token
+        self.server.state.counts.add(f"token.for {api}")
+        return self.generate_token(self.request.api_scope)
 
     def authenticate_user(self, refresh_token: IssuedToken) -> User:
         user = _unblocked(refresh_token.sign_in.user)

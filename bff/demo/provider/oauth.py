@@ -14,11 +14,18 @@ from authlib.oauth2.rfc9207 import IssuerParameter
 from flask import Response
 from joserfc.jwk import RSAKey
 
+from bff.demo.provider.api_grants import ClientCredentials, TokenExchange
 from bff.demo.provider.grants import CodeGrant, RefreshGrant, S256Challenge
 from bff.demo.provider.records import Client, IssuedToken
 from bff.demo.provider.settings import AUTH_METHODS
 from bff.demo.provider.state import ProviderState
-from bff.demo.provider.tokens import CodeIDTokens, IDTokens, TokenMint, sign_in_of
+from bff.demo.provider.tokens import (
+    CodeIDTokens,
+    IDTokens,
+    TokenMint,
+    api_of,
+    sign_in_of,
+)
 
 
 class DemoAuthorizationServer(AuthorizationServer):  # type: ignore[misc] # Authlib has no types.
@@ -30,13 +37,15 @@ class DemoAuthorizationServer(AuthorizationServer):  # type: ignore[misc] # Auth
         self.mint = TokenMint(state)
         self.register_grant(CodeGrant, [S256Challenge(required=False), CodeIDTokens(state)])
         self.register_grant(RefreshGrant, [IDTokens(state)])
+        self.register_grant(TokenExchange)
+        self.register_grant(ClientCredentials)
         self.register_endpoint(Revocation)
         self.register_client_auth_method("private_key_jwt", ClientAssertion(state))
         self.issuer_parameter = DemoIssuerParameter(state)
         self.register_extension(self.issuer_parameter)
 
     def _record(self, token: dict[str, Any], request: Any) -> None:
-        self.mint.record(token, sign_in_of(request), request.refresh_token)
+        self.mint.record(token, sign_in_of(request), request.refresh_token, api_of(request))
 
     def create_token_response(self, request: Any = None) -> Response:
         with self.state.lock:

@@ -25,6 +25,8 @@ class Order:
     times: int = 1
     grant_type: str | None = None
     client_id: str | None = None
+    audience: str | None = None
+    """Only calls that name this API, as `audience` or `resource`."""
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
@@ -46,6 +48,7 @@ class Order:
             and self.endpoint == endpoint
             and self.grant_type in (None, form.get("grant_type"))
             and self.client_id in (None, form.get("client_id"))
+            and self.audience in (None, form.get("audience"), form.get("resource"))
         )
 
 

@@ -56,7 +56,8 @@ class Client:
         return response_type == "code"
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type in ("authorization_code", "refresh_token")
+        usual = ("authorization_code", "refresh_token")
+        return grant_type in usual or grant_type in self.settings.more_grant_types
 
 
 @dataclass

@@ -5,7 +5,7 @@ same names from the JSON of `--config`.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ AUTH_METHODS: tuple[AuthMethod, ...] = (
     "client_secret_basic",
     "private_key_jwt",
 )
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a grant type
 TOKEN_DIALECTS = ("auth0", "rfc9068")
 REVOCATION_REACHES = ("token", "family")
 
@@ -31,6 +32,10 @@ class ClientSettings:
     token_endpoint_auth_method: AuthMethod = AUTH_METHODS[0]
     public_jwk: Mapping[str, Any] | None = None
     """The public key of a `private_key_jwt` client."""
+    resource_policies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Other APIs that it may have tokens for, and with which scopes."""
+    more_grant_types: tuple[str, ...] = ()
+    """Of `client_credentials` and token exchange, what it may use."""
 
     def __post_init__(self) -> None:
         _require("token_endpoint_auth_method", self.token_endpoint_auth_method, AUTH_METHODS)

@@ -12,10 +12,16 @@ from bff.demo.provider.faults import counted
 from bff.demo.provider.forgery import changed
 from bff.demo.provider.oauth import DemoAuthorizationServer
 from bff.demo.provider.records import IssuedToken, User
-from bff.demo.provider.settings import AUTH_METHODS, ProviderSettings
+from bff.demo.provider.settings import AUTH_METHODS, TOKEN_EXCHANGE, ProviderSettings
 from bff.demo.provider.state import ProviderState
 
-GRANT_TYPES = ("authorization_code", "refresh_token")
+GRANT_TYPES = {
+    "authorization_code": "authorization_code",
+    "refresh_token": "refresh_token",
+    "client_credentials": "client_credentials",
+    TOKEN_EXCHANGE: "token_exchange",
+}
+"""By which name each is counted."""
 
 
 def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) -> None:
@@ -33,8 +39,7 @@ def _register_token_endpoints(
     @counted(state, "token")
     def token() -> Response:
         answer = server.create_token_response()
-        grant_type = request.form.get("grant_type", "")
-        grant = grant_type if grant_type in GRANT_TYPES else "other"
+        grant = GRANT_TYPES.get(request.form.get("grant_type", ""), "other")
         state.counts.add(f"token.{grant}.{_outcome(answer)}")
         return answer
 

@@ -1,5 +1,6 @@
 """What stands in the tokens: access tokens in two dialects, refresh tokens, ID tokens."""
 
+from dataclasses import replace
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -26,10 +27,15 @@ class TokenMint:
         self._state = state
         self._serial = count(1)
 
-    def bearer_token(self, sign_in: SignIn, scope: str) -> dict[str, Any]:
-        """The token response for this sign-in, without the ID token (RFC 6749, section 5.1)."""
+    def bearer_token(
+        self, sign_in: SignIn, scope: str, api: str | None = None
+    ) -> dict[str, Any]:
+        """The token response for this sign-in, without the ID token (RFC 6749, section 5.1).
+
+        The access token is for *api*, if one is named, instead of the sign-in's own.
+        """
         response: dict[str, Any] = {
-            "access_token": self._access_token(sign_in, scope),
+            "access_token": self._access_token(_for_api(sign_in, api), scope),
             "token_type": "Bearer",
             "expires_in": self._state.settings.access_token_seconds,
             "scope": scope,
@@ -38,11 +44,18 @@ class TokenMint:
             response["refresh_token"] = new_token_value()
         return response
 
-    def record(self, response: dict[str, Any], sign_in: SignIn, old: IssuedToken | None) -> None:
+    def record(
+        self,
+        response: dict[str, Any],
+        sign_in: SignIn,
+        old: IssuedToken | None,
+        api: str | None = None,
+    ) -> None:
         """Take note of what `bearer_token` made, the old refresh token being its parent."""
         now = self._state.now()
         expires_at = now + self._state.settings.access_token_seconds
-        access = ("access_token", response["access_token"], sign_in, response["scope"])
+        for_api = _for_api(sign_in, api)
+        access = ("access_token", response["access_token"], for_api, response["scope"])
         self._state.ledger.record(IssuedToken(*access, now, expires_at))
         if value := response.get("refresh_token"):
             refresh = ("refresh_token", value, sign_in, sign_in.scope)
@@ -141,6 +154,16 @@ class CodeIDTokens(IDTokens, OpenIDCode):  # type: ignore[misc] # Authlib has no
 
     def exists_nonce(self, nonce: str, request: Any) -> bool:
         return False
+
+
+def api_of(request: Any) -> str | None:
+    """The other API that a refresh asked for, if it did."""
+    api: str | None = getattr(request, "api", None)
+    return api
+
+
+def _for_api(sign_in: SignIn, api: str | None) -> SignIn:
+    return sign_in if api is None else replace(sign_in, audience=api)
 
 
 def sign_in_of(request: Any) -> SignIn:
