@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from tests.browser.stub import Stub, serve
 
+pytestmark = pytest.mark.memory
+
 WATCH = """
     window.violations = [];
     window.shift = 0;

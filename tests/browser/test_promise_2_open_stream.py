@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.installation import DEMO_SPA
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
+
+pytestmark = pytest.mark.memory
 
 WAIT_MS = 15_000
 ENDS_WITHIN_SECONDS = 2.0

@@ -21,6 +21,8 @@ from tests.support.admin_calls import (
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 LIST = "/admin/sessions?sub=auth0%7Cdemo"
 END = "/admin/sessions/end"
 

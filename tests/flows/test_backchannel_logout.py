@@ -18,6 +18,8 @@ from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 
 # ---------------------------------------------------------------- what it ends
 def test_a_sid_ends_what_hangs_on_it_and_nothing_else(bff: Receiver, fake: FakeProvider) -> None:

@@ -28,6 +28,8 @@ from tests.support.cluster import AUDIENCE, TIMEOUT_SECONDS, Cluster
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -21,6 +21,8 @@ from tests.support.admin_calls import (
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 PATH = "/auth/global-token-revocation"
 
 

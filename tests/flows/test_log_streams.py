@@ -20,6 +20,8 @@ from tests.support.admin_calls import assert_problem
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 PATH = "/webhooks/auth0-logs"
 KEY = "the-authorization-value-of-the-stream"
 DANA, EVE = "auth0|demo", "auth0|eve"

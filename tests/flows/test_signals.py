@@ -18,6 +18,8 @@ from tests.providers.fake import KEY, OTHER_KEY, FakeProvider, Says
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 REVOKED, CHANGED = f"{CAEP}session-revoked", f"{CAEP}credential-change"
 VERIFICATION = "https://schemas.openid.net/secevent/ssf/event-type/verification"

@@ -14,6 +14,8 @@ from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 PROVIDER_TIMEOUT_SECONDS = 1
 
 

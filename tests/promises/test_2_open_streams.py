@@ -15,12 +15,14 @@ from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 REPLICAS = 2
 ENDS_WITHIN_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_memory: str) -> Iterator[Cluster]:
     with Cluster(REPLICAS) as started:
         yield started
 

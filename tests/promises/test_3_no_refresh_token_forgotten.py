@@ -12,6 +12,8 @@ from tests.support.ageing import age_access_token, run_out
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 REPLICAS = 3
 PROVIDER_TIMEOUT_SECONDS = 2.0
 

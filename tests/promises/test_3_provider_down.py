@@ -9,8 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.memory
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDER_TIMEOUT_SECONDS = 2.0

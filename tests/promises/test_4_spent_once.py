@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from tests.support.ageing import age_access_token
 from tests.support.cluster import Cluster
 from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
+
+pytestmark = pytest.mark.memory
 
 REPLICAS = 3
 REQUESTS = 200

@@ -15,6 +15,8 @@ from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.scale import rounds
 
+pytestmark = pytest.mark.memory
+
 REPLICAS = 2
 REDIS_TIMEOUT_SECONDS = 1.0
 PROVIDER_TIMEOUT_SECONDS = 1.0
@@ -22,7 +24,7 @@ PAUSE_SECONDS = rounds(full=10, reduced=4)
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_memory: str) -> Iterator[Cluster]:
     env = {"BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS)}
     with Cluster(REPLICAS, env=env) as started:
         yield started

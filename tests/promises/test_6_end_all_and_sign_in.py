@@ -17,13 +17,15 @@ from tests.support.provider_form import sign_in_at_provider
 from tests.support.scale import rounds
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 REPLICAS = 3
 ADMIN_KEY = "an-admin-key-for-the-tests-0123456789"
 SUBJECT = "auth0|demo"
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_memory: str) -> Iterator[Cluster]:
     with Cluster(REPLICAS, env={"BFF_ADMIN_KEY": ADMIN_KEY}) as started:
         yield started
 

@@ -23,6 +23,8 @@ from tests.support.crowd import Crowd
 from tests.support.redis_server import RedisServer
 from tests.support.scale import rounds
 
+pytestmark = pytest.mark.memory
+
 ADMIN_KEY = "the-static-key-of-the-administrators"
 USER = "auth0|many"
 SESSIONS = rounds(1_000, 200)

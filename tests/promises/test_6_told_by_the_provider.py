@@ -20,6 +20,8 @@ from tests.support.provider_form import sign_in_at_provider
 from tests.support.scale import rounds
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 REPLICAS = 3
 SUBJECT = "auth0|demo"
 RACE_SECONDS = 0.06

@@ -20,6 +20,8 @@ from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.memory
+
 REPLICAS = 2
 REQUESTS = rounds(full=200, reduced=60)
 
@@ -31,7 +33,7 @@ def topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
 
 
 @pytest.fixture(scope="module")
-def cluster(topology: Topology) -> Iterator[Cluster]:
+def cluster(topology: Topology, session_memory: str) -> Iterator[Cluster]:
     env = {"BFF_REDIS_WAIT_REPLICAS": "1"}
     with Cluster(REPLICAS, redis=topology, env=env) as started:  # type: ignore[arg-type]
         yield started

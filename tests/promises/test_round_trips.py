@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
-from tests.support.scale import MEMORY
+from tests.support.scale import MEMORY, memory_environment
 
 REPEATS = 20
 SEEN_BEFORE = 3
@@ -19,7 +19,7 @@ NOT_OURS = ("{outbox}:due", ":deadlines", "{born_at}", "HELLO", "CLIENT ", "PING
 
 @pytest.fixture(scope="module", params=MEMORY.values(), ids=list(MEMORY))
 def signed_in(request: pytest.FixtureRequest) -> object:
-    env = {"BFF_SPA_DIR": "bff/demo/spa", "BFF_SESSION_LEASE_MILLISECONDS": request.param}
+    env = {"BFF_SPA_DIR": "bff/demo/spa"} | memory_environment(request.param)
     with Cluster(env=env, api_asks=False) as cluster:
         browser = cluster.browser()
         browser.log_in()

@@ -23,6 +23,7 @@ from joserfc.jws import JWSRegistry
 
 from bff.config import Config, load
 from bff.model import PendingLogin
+from tests.support.scale import memory_environment
 
 CLIENT_ID = "client-one"
 CLIENT_SECRET = "s3cret/with+odd chars:%é"
@@ -165,6 +166,7 @@ class FakeProvider:
                 "BFF_API_URL": "http://127.0.0.1:9",
                 "BFF_PROVIDER_TIMEOUT_SECONDS": "5",
             }
+            | memory_environment()
             | changes
         )
 

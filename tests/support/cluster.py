@@ -27,6 +27,7 @@ from bff.sealing import Sealer
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
+from tests.support.scale import memory_environment
 
 AUDIENCE = "https://demo-api"
 CLIENT_ID = "test-client"
@@ -61,7 +62,7 @@ class Cluster:
         self._stack = ExitStack()
         self._given_redis = redis
         self._provider_settings = dict(provider or {})
-        self._env = dict(env or {})
+        self._env = memory_environment() | dict(env or {})
         self._api_url = api_url
         self._api_asks = api_asks
         self.ports = [free_port() for _ in range(replicas)]

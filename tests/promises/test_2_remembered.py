@@ -1,0 +1,87 @@
+"""Promise 2, where every replica remembers sessions: out means out, whatever they hear of it.
+
+The API asks no deny-list here: its refusal would hide that a request got through.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from tests.support.cluster import Cluster
+from tests.support.logout_race import REPLICAS, race_rounds
+from tests.support.processes import free_port
+from tests.support.redis_front import RedisFront
+from tests.support.scale import MEMORY, memory_environment, rounds
+from tests.support.storm import Shot, fire
+from tests.support.waiting import wait_for
+
+REQUESTS = 20
+SEEN_BEFORE = 3
+LONG_LEASE = "2000"
+"""So that without its wait a logout would be answered long before, also on a busy machine."""
+CUT_EVERY_SECONDS = (0.02, 0.2)
+
+
+def test_promise_2_holds_while_the_connections_that_tell_of_changes_are_cut() -> None:
+    env = memory_environment(MEMORY["memory on"])
+    settings = {"overlap_seconds": 5}
+    with Cluster(REPLICAS, provider=settings, env=env, api_asks=False) as cluster:
+        with cutting(cluster) as cuts:
+            race_rounds(cluster, rounds(full=1000, reduced=15))
+        assert len(cuts) > 5
+
+
+@contextmanager
+def cutting(cluster: Cluster) -> Iterator[list[str]]:
+    """Kill tracking connections at random instants; yields the ids of those that were."""
+    store, stop, chance = cluster.store(), threading.Event(), random.Random(1)  # noqa: S311
+    cuts: list[str] = []
+
+    def cut() -> None:
+        while not stop.wait(chance.uniform(*CUT_EVERY_SECONDS)):
+            if tracking := listening(store):
+                cuts.append(chance.choice(tracking))
+                store.client_kill_filter(_id=cuts[-1])
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        yield cuts
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_promise_2_holds_at_a_replica_that_hears_nothing() -> None:
+    with (
+        Cluster(env=memory_environment(LONG_LEASE), api_asks=False) as cluster,
+        RedisFront(cluster.redis.port) as front,
+    ):
+        deaf = free_port()
+        cluster.start_replica(deaf, REDIS_URL=front.url)
+        for _ in range(rounds(full=50, reduced=1)):
+            browser = cluster.browser()
+            browser.log_in()
+            wait_for(lambda: len(listening(cluster.store())) == 2, "both replicas listen")
+            cookie = browser.cookie or ""
+            for _ in range(SEEN_BEFORE):
+                assert statuses(deaf, cookie) == {200}
+            front.hold()
+            assert browser.log_out().status_code == 200
+            assert statuses(deaf, cookie) == {401}
+            front.let_go()
+
+
+def listening(store: redis.Redis) -> list[str]:
+    """The ids of the tracking connections, as Redis has them."""
+    return [client["id"] for client in store.client_list() if "t" in client["flags"]]
+
+
+def statuses(port: int, cookie: str) -> set[int]:
+    """What many requests with this cookie get."""
+    return {answer.status for answer in fire([Shot(port, "/api/items", cookie)] * REQUESTS)}
