@@ -111,7 +111,7 @@ def create_app(config: Config | None = None) -> Flask:
             config,
             access.access_token,
             follow=lambda answer, may_refuse: parts.live_answers.follow(
-                current().key or "", answer, may_refuse=may_refuse
+                current().used_key, answer, may_refuse=may_refuse
             ),
         ),
         spa.create_blueprint(config),

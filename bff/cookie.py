@@ -48,6 +48,11 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         self.record: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
 
+    @property
+    def used_key(self) -> str | None:
+        """The hash of the session that this request has used; None if it has used none."""
+        return self.record.key if self.record else None
+
     def begin(self, cookie_id: str) -> None:
         """Give the browser a new session."""
         self.sid, self.key, self.cookie = cookie_id, session_key(cookie_id), "set"

@@ -38,11 +38,13 @@ class LiveAnswers:
     def __init__(self, records: Records, *, open_max: int) -> None:
         self._records = records
         self._open_max = open_max
-        self._open: dict[str, list[Breakable]] = {}
+        self._open: dict[str | None, list[Breakable]] = {}
         self._lock = threading.Lock()
 
-    def follow(self, session_key: str, answer: Breakable, *, may_refuse: bool = True) -> None:
-        """Break *answer* off when its session ends.
+    def follow(
+        self, session_key: str | None, answer: Breakable, *, may_refuse: bool = True
+    ) -> None:
+        """Break *answer* off when its session ends; it is only counted if it has none.
 
         Raises:
             Overloaded: Too many are open already; not unless *may_refuse*, since the answer to a
@@ -80,7 +82,7 @@ class LiveAnswers:
         """The sessions to look at."""
         with self._lock:
             self._forget_sent()
-            return list(self._open)
+            return [key for key in self._open if key is not None]
 
     def _forget_sent(self) -> None:
         for key, answers in list(self._open.items()):

@@ -28,12 +28,20 @@ def record_name(cluster: Cluster, cookie: str | None) -> str:
     return f"{cluster.prefix}:session:{{{session_key(cookie)}}}"
 
 
-def age_access_token(cluster: Cluster, cookie: str | None, seconds_left: int) -> None:
-    """Make the session's access token end in *seconds_left*, as the BFF sees it."""
+def age_access_token(
+    cluster: Cluster, cookie: str | None, seconds_left: int, *, routes_too: bool = False
+) -> None:
+    """Make the session's access token end in *seconds_left*, as the BFF sees it.
+
+    With *routes_too* those of the routes as well.
+    """
     ends_at = int(time.time()) + seconds_left
-    aged = msgspec.structs.replace(
-        held_tokens(cluster, cookie), expires_at=ends_at, issued_at=ends_at - ACCESS_SECONDS
+    times = {"expires_at": ends_at, "issued_at": ends_at - ACCESS_SECONDS}
+    held = held_tokens(cluster, cookie)
+    routes = tuple(
+        msgspec.structs.replace(one, **times) if routes_too else one for one in held.route_tokens
     )
+    aged = msgspec.structs.replace(held, route_tokens=routes, **times)
     sealed = Sealer([cluster.secret]).seal(msgspec.json.encode(aged), _context(cookie))
     cluster.store().hset(record_name(cluster, cookie), "tokens", sealed)
 

@@ -111,10 +111,10 @@ class Cluster:
         self.issuer: str = ready["issuer"]
         self._control_key: str = ready["control_key"]
 
-    def _start_api(self) -> str:
+    def _start_api(self, audience: str = AUDIENCE) -> str:
         command = [
             sys.executable, "-m", "bff.demo.api", "--port", "0",
-            "--issuer", self.issuer, "--audience", AUDIENCE,
+            "--issuer", self.issuer, "--audience", audience,
         ]  # fmt: skip
         # Where Sentinels or a cluster are, an API needs a client of its own making.
         asks = self._api_asks and self.redis.url.startswith("redis://")

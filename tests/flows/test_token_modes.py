@@ -1,0 +1,278 @@
+"""Each token mode through the whole installation: what its API sees, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support.ageing import age_access_token, held_tokens, run_out
+from tests.support.browser_client import FETCH, TIMEOUT_SECONDS, BrowserClient
+from tests.support.cluster import AUDIENCE, CLIENT_ID
+from tests.support.gateway import EXCHANGE_CLIENT, ORDERS, REPORTS, STOCK, Gateway
+from tests.support.waiting import wait_for
+
+OF_A_USER = {"/api": AUDIENCE, "/api/orders": ORDERS, "/api/reports": REPORTS}
+FOR_SIGNED_IN = (*OF_A_USER, "/api/stock")
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with Gateway(2) as started:
+        yield started
+
+
+@pytest.fixture
+def browser(gateway: Gateway) -> Iterator[BrowserClient]:
+    gateway.control("DELETE", "orders")
+    browser = gateway.browser()
+    browser.log_in()
+    yield browser
+    gateway.control("DELETE", "orders")
+
+
+def claims(browser: BrowserClient, prefix: str, **options: Any) -> dict[str, Any]:
+    answer = browser.fetch("GET", f"{prefix}/whoami", **options)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["claims"])
+
+
+def audiences(seen: dict[str, Any]) -> list[str]:
+    named = seen["aud"]
+    return list(named) if isinstance(named, list) else [named]
+
+
+def bearer(gateway: Gateway, audience: str, token: str) -> int:
+    """What an API says to a token, past the BFF."""
+    return requests.get(
+        f"{gateway.apis[audience]}/whoami",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=TIMEOUT_SECONDS,
+    ).status_code
+
+
+def refuse(gateway: Gateway, error: str, **order: str) -> None:
+    gateway.control(
+        "POST", "orders", endpoint="token", do="status", status=403,
+        body={"error": error}, times=1000, **order,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- what each API sees
+@pytest.mark.parametrize("prefix", OF_A_USER)
+def test_each_api_gets_a_token_of_the_user_for_itself(browser: BrowserClient, prefix: str) -> None:
+    seen = claims(browser, prefix)
+    assert seen["sub"] == "auth0|demo"
+    assert audiences(seen)[0] == OF_A_USER[prefix]
+
+
+def test_scopes_and_clients_are_the_route_s(browser: BrowserClient) -> None:
+    orders, reports = claims(browser, "/api/orders"), claims(browser, "/api/reports")
+    assert (orders["scope"], orders["azp"]) == ("read:orders write:orders", CLIENT_ID)
+    assert (reports["scope"], reports["azp"]) == ("read:reports", EXCHANGE_CLIENT)
+
+
+def test_a_client_token_is_one_for_all_and_says_nothing_of_the_user(
+    gateway: Gateway, browser: BrowserClient
+) -> None:
+    other = gateway.browser()
+    other.log_in()
+    seen = [claims(b, "/api/stock", replica=r) for b in (browser, other) for r in (0, 1)]
+    assert all(one == seen[0] for one in seen)
+    assert seen[0]["sub"] == f"{CLIENT_ID}@clients"
+    assert audiences(seen[0]) == [STOCK]
+
+
+@pytest.mark.parametrize("prefix", FOR_SIGNED_IN)
+def test_without_a_session_there_is_no_way_in(gateway: Gateway, prefix: str) -> None:
+    answer = gateway.browser().fetch("GET", f"{prefix}/whoami")
+    assert (answer.status_code, answer.json()["code"]) == (401, "session_missing")
+
+
+@pytest.mark.parametrize("prefix", [*FOR_SIGNED_IN, "/api/both"])
+def test_another_site_is_refused(browser: BrowserClient, prefix: str) -> None:
+    answer = browser.fetch("GET", f"{prefix}/whoami", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+
+
+# ---------------------------------------------------------------- optional and none
+def test_optional_gives_the_user_s_token_or_nothing(
+    gateway: Gateway, browser: BrowserClient
+) -> None:
+    assert claims(browser, "/api/both")["sub"] == "auth0|demo"
+    stranger = gateway.browser()
+    answer = stranger.fetch("GET", "/api/both/whoami")
+    assert (answer.status_code, answer.json()["claims"]) == (200, {})
+    assert "Cookie" in answer.headers["Vary"]
+    assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+def test_optional_takes_strangers_from_other_sites(gateway: Gateway) -> None:
+    """They bring no cookie, so there is nothing to ride on."""
+    answer = gateway.browser().fetch(
+        "GET", "/api/both/whoami", headers={"Sec-Fetch-Site": "cross-site"}
+    )
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("how", ["ended", "unknown", "run out", "rubbish"])
+def test_optional_takes_an_ended_session_for_none(
+    gateway: Gateway, browser: BrowserClient, how: str
+) -> None:
+    cookie = browser.cookie
+    if how == "ended":
+        browser.log_out()
+    elif how == "run out":
+        run_out(gateway, cookie)
+    sent = {"unknown": "A" * 43, "rubbish": "x"}.get(how, cookie)
+
+    def asked() -> bool:
+        answer = requests.get(
+            f"{gateway.url()}/api/both/whoami", headers=FETCH,
+            cookies={"session": sent or ""}, timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+        assert answer.status_code == 200
+        return bool(answer.json()["claims"] == {})
+
+    assert asked()
+
+
+def test_none_gets_nothing_though_somebody_is_signed_in(browser: BrowserClient) -> None:
+    answer = browser.fetch("GET", "/api/open/whoami")
+    assert (answer.status_code, answer.json()["claims"]) == (200, {})
+    assert "authorization" not in [name.lower() for name in answer.json()["header_names"]]
+
+
+def test_none_streams_to_strangers_and_past_a_logout(
+    gateway: Gateway, browser: BrowserClient
+) -> None:
+    """A stream that belongs to no session isn't ended with one."""
+    url = f"{gateway.url()}/api/open/events?interval_ms=50"
+    cookie = browser.cookie or ""
+    with requests.get(
+        url, headers=FETCH, cookies={"session": cookie}, stream=True, timeout=TIMEOUT_SECONDS
+    ) as stream:
+        lines = stream.iter_lines()
+        assert stream.status_code == 200
+        assert next(lines)
+        browser.log_out()
+        numbers = [line for line in (next(lines) for _ in range(120)) if b"data:" in line]
+    assert len(numbers) > 30
+
+
+# ---------------------------------------------------------------- refused, and away
+@pytest.mark.parametrize(
+    ("prefix", "order"),
+    [
+        ("/api/orders", {"grant_type": "refresh_token", "audience": ORDERS}),
+        ("/api/reports", {"client_id": EXCHANGE_CLIENT}),
+    ],
+)
+@pytest.mark.parametrize("error", ["access_denied", "invalid_grant"])
+def test_a_refusal_answers_403_and_ends_nothing(
+    gateway: Gateway, browser: BrowserClient, prefix: str, order: dict[str, str], error: str
+) -> None:
+    refuse(gateway, error, **order)
+    before = gateway.counts()["token"]
+    for replica in (0, 1, 0):
+        answer = browser.fetch("GET", f"{prefix}/whoami", replica=replica)
+        assert (answer.status_code, answer.json()["code"]) == (403, "route_token_refused")
+        assert "login_url" not in answer.json()
+    assert gateway.counts()["token"] == before + 1
+    assert claims(browser, "/api")["sub"] == "auth0|demo"
+    gateway.control("DELETE", "orders")
+    age_access_token(gateway, browser.cookie, 0)
+    assert claims(browser, "/api")["sub"] == "auth0|demo"
+
+
+@pytest.mark.parametrize("wrong", [
+    {"issued_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
+    {"issued_token_type": None},
+    {"token_type": "N_A"},
+    {"scope": "read:reports admin"},
+], ids=str)  # fmt: skip
+def test_an_exchange_that_gives_something_else_is_refused(
+    gateway: Gateway, browser: BrowserClient, wrong: dict[str, Any]
+) -> None:
+    body = {
+        "access_token": "something-else", "token_type": "Bearer", "expires_in": 300,
+        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    } | wrong  # fmt: skip
+    gateway.control(
+        "POST", "orders", endpoint="token", do="status", status=200, body=body,
+        client_id=EXCHANGE_CLIENT,
+    )  # fmt: skip
+    answer = browser.fetch("GET", "/api/reports/whoami")
+    assert (answer.status_code, answer.json()["code"]) == (403, "route_token_refused")
+    assert claims(browser, "/api")
+
+
+@pytest.mark.parametrize("prefix", ["/api/orders", "/api/reports"])
+def test_a_provider_that_is_away_is_a_503_until_it_is_back(
+    gateway: Gateway, browser: BrowserClient, prefix: str
+) -> None:
+    gateway.control("POST", "orders", endpoint="token", do="status", status=503, times=1000)
+    answer = browser.fetch("GET", f"{prefix}/whoami")
+    assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    gateway.control("DELETE", "orders")
+    wait_for(
+        lambda: browser.fetch("GET", f"{prefix}/whoami").status_code == 200, "the next try works"
+    )
+
+
+def test_a_wrong_registration_is_told_apart(gateway: Gateway, browser: BrowserClient) -> None:
+    refuse(gateway, "unauthorized_client", client_id=EXCHANGE_CLIENT)
+    answer = browser.fetch("GET", "/api/reports/whoami")
+    assert (answer.status_code, answer.json()["code"]) == (502, "provider_misconfigured")
+
+
+# ---------------------------------------------------------------- the end
+@pytest.mark.parametrize("renewed", [False, True], ids=["as it is", "after a renewal"])
+def test_a_logout_makes_every_token_of_the_session_refused_at_its_api(
+    gateway: Gateway, browser: BrowserClient, renewed: bool
+) -> None:
+    for prefix in FOR_SIGNED_IN:
+        claims(browser, prefix)
+    held = held_tokens(gateway, browser.cookie)
+    stolen = {AUDIENCE: [held.access_token]}
+    by_name = {one.name.split()[0]: one.access_token for one in held.route_tokens}
+    stolen |= {ORDERS: [by_name["audience"]], REPORTS: [by_name["exchange"]]}
+    if renewed:
+        age_access_token(gateway, browser.cookie, 0, routes_too=True)
+        for prefix in OF_A_USER:
+            claims(browser, prefix, replica=1)
+        later = held_tokens(gateway, browser.cookie)
+        stolen[AUDIENCE].append(later.access_token)
+        for one in later.route_tokens:
+            stolen[ORDERS if one.name.startswith("audience") else REPORTS].append(one.access_token)
+    everything = [(api, token) for api, tokens in stolen.items() for token in tokens]
+    assert len(set(everything)) == (6 if renewed else 3)
+    assert [bearer(gateway, *one) for one in everything] == [200] * len(everything)
+    assert browser.log_out().status_code == 200
+    assert [bearer(gateway, *one) for one in everything] == [401] * len(everything)
+    # The BFF's own token is nobody's session's.
+    other = gateway.browser()
+    other.log_in()
+    assert claims(other, "/api/stock")
+
+
+def test_tokens_are_sealed_and_the_browser_sees_none(
+    gateway: Gateway, browser: BrowserClient
+) -> None:
+    seen = "".join(
+        str(answer.headers) + answer.text
+        for answer in (browser.fetch("GET", f"{prefix}/whoami") for prefix in FOR_SIGNED_IN)
+    )
+    issued = [token["value"] for token in gateway.issued("access_token")]
+    assert len(issued) >= 4
+    store = gateway.store()
+    kept = b"".join(
+        json.dumps({str(k): str(v) for k, v in store.hgetall(key).items()}).encode()
+        for kind in ("session", "client-token")
+        for key in gateway.keys(kind)
+    )
+    assert not [token for token in issued if token in seen or token.encode() in kept]
