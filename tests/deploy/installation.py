@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import ssl
+import statistics
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -171,6 +174,27 @@ class Installation:
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
             )
+
+    def median_seconds(self, browser: BrowserClient, count: int) -> float:
+        """How long the BFF's own server takes for an ordinary request, one after the other.
+
+        The best median of three, since the machine is shared.
+        """
+        fields = {"Cookie": f"__Host-Http-session={browser.cookie}", "X-CSRF": "1"}
+        with requests.Session() as session:
+
+            def one() -> float:
+                began = time.perf_counter()
+                answer = session.get(f"{self.cluster.url()}/api/items", headers=fields)
+                assert answer.status_code == 200
+                return time.perf_counter() - began
+
+            return min(statistics.median(one() for _ in range(count)) for _ in range(3))
+
+    def reload(self) -> None:
+        """Have nginx start new workers, and end the old ones after `worker_shutdown_timeout`."""
+        assert self.nginx.pid is not None
+        os.kill(self.nginx.pid, signal.SIGHUP)
 
     def issued_token(self) -> str:
         """The access token that the provider issued last."""

@@ -1,0 +1,250 @@
+"""deploy/nginx carries what is long: WebSockets, event streams, uploads; and what ends them."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+from contextlib import closing
+
+import pytest
+
+from tests.deploy.installation import Installation
+from tests.deploy.wire import handshake, many, opened, talk
+from tests.support.browser_client import BrowserClient
+from tests.support.cluster import TIMEOUT_SECONDS
+from tests.support.scale import rounds
+from tests.support.waiting import wait_for
+
+MEGABYTE = 1024 * 1024
+UPLOAD_BYTES = rounds(1024, 32) * MEGABYTE
+STREAMS = rounds(2_000, 200)
+SESSIONS = rounds(20, 5)
+LIVE = "/api/live/room"
+
+
+def cookie(browser: BrowserClient) -> list[str]:
+    return [f"Cookie: __Host-Http-session={browser.cookie}"]
+
+
+def page(browser: BrowserClient) -> list[str]:
+    """The fields of a page's own request."""
+    return [*cookie(browser), "Sec-Fetch-Site: same-origin"]
+
+
+# ---------------------------------------------------------------- WebSockets
+def test_a_websocket_echoes(here: Installation) -> None:
+    browser = here.browser()
+
+    async def echoed() -> list[str]:
+        fields = cookie(browser) + handshake(here.url)
+        socket = await opened(here.port, here.tls(), LIVE, fields)
+        assert socket.status == 101
+        return [await socket.echo(text) for text in ("hello", "again")]
+
+    assert talk(echoed()) == ["hello", "again"]
+    asked = here.api.seen[-1]
+    assert asked.target == "/live/room"
+    assert asked.fields["authorization"] == f"Bearer {here.issued_token()}"
+    assert "cookie" not in asked.fields
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "https://evil.example", "https://localhost", "http://localhost"]
+)
+def test_promise_8_a_page_of_another_origin_opens_no_websocket(
+    here: Installation, origin: str | None
+) -> None:
+    browser, seen = here.browser(), len(here.api.seen)
+
+    async def echoed() -> int:
+        fields = [*page(browser), "X-CSRF: 1", *handshake(origin)]
+        return (await opened(here.port, here.tls(), LIVE, fields)).status
+
+    # Refused by /auth/verify (403); the BFF, which gets it then, carries no WebSocket (501).
+    assert talk(echoed()) == 501
+    assert len(here.api.seen) == seen
+
+
+def test_no_websocket_without_a_session_nor_on_another_route(here: Installation) -> None:
+    browser = here.browser()
+    fields = cookie(browser) + handshake(here.url)
+
+    async def statuses() -> list[int]:
+        asked = [
+            await opened(here.port, here.tls(), LIVE, handshake(here.url)),
+            await opened(here.port, here.tls(), "/api/items", fields),
+            await opened(here.port, here.tls(), "/api/events", fields),
+            await opened(here.cluster.ports[0], None, LIVE, fields),
+        ]
+        return [one.status for one in asked]
+
+    seen = len(here.api.seen)
+    assert talk(statuses()) == [501, 501, 501, 501]
+    browser.log_out()
+
+    async def afterwards() -> int:
+        return (await opened(here.port, here.tls(), LIVE, fields)).status
+
+    assert talk(afterwards()) == 501
+    assert len(here.api.seen) == seen
+
+
+# ---------------------------------------------------------------- event streams
+@pytest.mark.parametrize("path", ["/api/stream", "/api/events"], ids=["by nginx", "by the BFF"])
+def test_events_arrive_as_they_are_sent(here: Installation, path: str) -> None:
+    browser = here.browser()
+
+    async def listen() -> list[str]:
+        stream = await opened(here.port, here.tls(), path, page(browser))
+        assert stream.status == 200
+        heard = []
+        for text in ("one", "two", "three"):
+            wait_for(lambda: here.api.open_streams == 1, "one stream")
+            here.api.send_event(text)
+            # Nothing else follows, so nothing pushes it through a buffer.
+            heard.append(await stream.next_event())
+        return heard
+
+    assert talk(listen()) == ["one", "two", "three"]
+    wait_for(lambda: here.api.open_streams == 0, "the API to learn that the client left")
+
+
+def test_promise_2_the_bff_ends_its_streams_and_nginx_cant(here: Installation) -> None:
+    """What docs/deploy.md says of the two: the limit is real, and so is the way round it."""
+    browser = here.browser()
+
+    async def listen() -> tuple[str, str]:
+        by_nginx = await opened(here.port, here.tls(), "/api/stream", page(browser))
+        by_bff = await opened(here.port, here.tls(), "/api/events", page(browser))
+        wait_for(lambda: here.api.open_streams == 2, "both streams")
+        assert browser.log_out().status_code == 200
+        ended = await by_bff.next_event()
+        wait_for(lambda: here.api.open_streams == 1, "the API to lose the BFF's stream")
+        here.api.send_event("still here")
+        heard = await by_nginx.next_event()
+        return ended, heard
+
+    assert talk(listen()) == ("", "still here")
+
+
+def test_a_reload_ends_what_nginx_carries() -> None:
+    """The only bound that nginx 1.22 has for a stream that isn't silent."""
+    short = {"worker_shutdown_timeout 60s;": "worker_shutdown_timeout 1s;"}
+    with Installation(changed=short) as here:
+        browser = here.browser()
+
+        async def listen() -> str:
+            stream = await opened(here.port, here.tls(), "/api/stream", page(browser))
+            fields = cookie(browser) + handshake(here.url)
+            socket = await opened(here.port, here.tls(), LIVE, fields)
+            assert (stream.status, socket.status) == (200, 101)
+            here.reload()
+            return await stream.next_event() + await socket.echo("x")
+
+        assert talk(listen()) == ""
+        assert browser.api("/items").status_code == 200, "new requests are served all along"
+
+
+def test_many_event_streams_are_open_at_once(here: Installation) -> None:
+    browsers = [here.browser() for _ in range(SESSIONS)]
+
+    async def listen() -> list[str]:
+        streams = await many(
+            STREAMS, here.port, here.tls(), "/api/stream", list(map(page, browsers))
+        )
+        assert {stream.status for stream in streams} == {200}
+        wait_for(lambda: here.api.open_streams == STREAMS, "all streams")
+        assert browsers[0].api("/items").status_code == 200
+        assert here.api.send_event("to all") == STREAMS
+        return [await stream.next_event() for stream in streams]
+
+    assert talk(listen()) == ["to all"] * STREAMS
+    wait_for(lambda: here.api.open_streams == 0, "the API to learn that all have left")
+
+
+# ---------------------------------------------------------------- uploads
+def upload(
+    here: Installation, browser: BrowserClient, size_bytes: int
+) -> tuple[int, dict[str, object]]:
+    """Status, and what the API says of it (or the problem)."""
+    block = bytes(range(256)) * (MEGABYTE // 256)
+    with closing(
+        http.client.HTTPSConnection(
+            "localhost", here.port, timeout=TIMEOUT_SECONDS, context=here.tls()
+        )
+    ) as connection:
+        connection.putrequest("PUT", "/api/files/big")
+        for field in (*page(browser), f"Content-Length: {size_bytes}"):
+            connection.putheader(*field.split(": ", 1))
+        connection.endheaders()
+        for _ in range(size_bytes // MEGABYTE):
+            connection.send(block)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def test_a_large_upload_arrives_whole_and_is_written_nowhere(here: Installation) -> None:
+    digest = hashlib.sha256()
+    for _ in range(UPLOAD_BYTES // MEGABYTE):
+        digest.update(bytes(range(256)) * (MEGABYTE // 256))
+    status, told = upload(here, here.browser(), UPLOAD_BYTES)
+    assert status == 200
+    assert (told["length"], told["sha256"]) == (UPLOAD_BYTES, digest.hexdigest())
+    assert not [file for file in here.folder.glob("*/**/*") if file.is_file()]
+
+
+def test_a_refused_upload_never_reaches_the_api(here: Installation) -> None:
+    seen = len(here.api.seen)
+    status, problem = upload(here, here.browser(signed_in=False), MEGABYTE)
+    assert (status, problem["code"]) == (401, "session_missing")
+    assert len(here.api.seen) == seen
+
+
+def test_what_is_too_large_is_413(here: Installation) -> None:
+    browser, seen = here.browser(), len(here.api.seen)
+    answer = here.ask(
+        "/api/items",
+        method="PUT",
+        data=b"",
+        headers={
+            "Cookie": f"__Host-Http-session={browser.cookie}",
+            "Sec-Fetch-Site": "same-origin",
+            "Content-Length": str(3 * 1024 * MEGABYTE),
+        },
+    )
+    assert answer.status_code == 413
+    assert len(here.api.seen) == seen
+
+
+# ---------------------------------------------------------------- without nginx
+LIMIT = 48
+"""The default of BFF_OPEN_ANSWERS_MAX."""
+ASKED = rounds(400, 100)
+
+
+def test_beyond_its_limit_the_bff_says_so_and_serves_everything_else(here: Installation) -> None:
+    browser, port = here.browser(), here.cluster.ports[0]
+
+    async def listen() -> tuple[float, float]:
+        before = here.median_seconds(browser, ASKED)
+        streams = await many(LIMIT, port, None, "/api/events", [page(browser)])
+        assert {stream.status for stream in streams} == {200}
+        wait_for(lambda: here.api.open_streams == LIMIT, "all streams")
+        for _ in range(3):
+            refused = await opened(port, None, "/api/events", [*page(browser), "Connection: close"])
+            problem = json.loads(await refused.body())
+            assert (refused.status, problem["code"]) == (503, "overloaded")
+            assert "retry-after: 1" in refused.head.lower()
+        at_the_limit = here.median_seconds(browser, ASKED)
+        here.api.send_event("to all")
+        assert [await stream.next_event() for stream in streams] == ["to all"] * LIMIT
+        return before, at_the_limit
+
+    before, at_the_limit = talk(listen())
+    ratio = at_the_limit / before
+    print(
+        f"{before * 1e3:.2f} ms alone, {at_the_limit * 1e3:.2f} beside {LIMIT} streams: {ratio:.2f}"
+    )
+    assert ratio < 2
+    wait_for(lambda: here.api.open_streams == 0, "the API to learn that all have left")
