@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.ageing import age_access_token
 from tests.support.cluster import Cluster
+from tests.support.gateway import POLICIES, ROUTES, STOCK, Gateway
 from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
 
@@ -15,6 +16,10 @@ pytestmark = pytest.mark.memory
 
 REPLICAS = 3
 REQUESTS = 200
+SEVERAL = (
+    *(route for route in ROUTES if route["prefix"] in ("/api", "/api/orders", "/api/reports")),
+    {"prefix": "/api/stock", "to": STOCK, "token": "audience", "audience": STOCK},
+)
 
 
 def test_promise_4_one_refresh_for_a_storm_when_the_access_token_is_dead() -> None:
@@ -23,6 +28,37 @@ def test_promise_4_one_refresh_for_a_storm_when_the_access_token_is_dead() -> No
 
 def test_promise_4_one_refresh_for_a_storm_before_the_access_token_is_dead() -> None:
     storm_rounds(seconds_left=3)
+
+
+def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> None:
+    """The session's own token and those of two audiences need a refresh each; one exchange."""
+    provider = {"access_token_seconds": 300, "overlap_seconds": 0}
+    paths = ["/api/items", "/api/orders/whoami", "/api/stock/whoami", "/api/reports/whoami"]
+    with Gateway(REPLICAS, provider=provider, routes=SEVERAL, policies=POLICIES) as gateway:
+        for number in range(rounds(full=50, reduced=4)):
+            browser = gateway.browser()
+            browser.log_in(replica=number % REPLICAS)
+            # In one half of the rounds the routes have tokens already, which are dead.
+            if number % 2:
+                assert {browser.fetch("GET", path).status_code for path in paths} == {200}
+            age_access_token(gateway, browser.cookie, 0, routes_too=True)
+            before = gateway.counts()
+            answers = fire(
+                [
+                    Shot(
+                        gateway.ports[i % REPLICAS], paths[i // REPLICAS % 4], browser.cookie or ""
+                    )
+                    for i in range(REQUESTS)
+                ]
+            )
+            statuses = Counter(answer.status for answer in answers)
+            assert statuses == {200: REQUESTS}, f"round {number}: {statuses}"
+            asked = Counter(gateway.counts()) - Counter(before)
+            assert asked["token.refresh_token.ok"] == 3, f"round {number}: {asked}"
+            assert asked["token.token_exchange.ok"] == 1, f"round {number}: {asked}"
+            assert asked["token.reuse_detected"] == 0, f"round {number}: {asked}"
+            assert asked["token"] == 4, f"round {number}: {asked}"
+            assert browser.log_out().status_code == 200
 
 
 def storm_rounds(seconds_left: int) -> None:

@@ -50,6 +50,7 @@ class Gateway(Cluster):
         env: More environment variables of the BFF.
         routes: Its routes, as in `ROUTES`.
         policies: Which APIs the BFF's client may have tokens for, with which scopes.
+        api_asks: Whether the APIs ask the deny-list.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class Gateway(Cluster):
         env: Mapping[str, str] | None = None,
         routes: tuple[dict[str, Any], ...] = ROUTES,
         policies: Mapping[str, list[str]] | None = None,
+        api_asks: bool = True,
     ) -> None:
-        super().__init__(replicas, env=env)
+        super().__init__(replicas, env=env, api_asks=api_asks)
         self._routes = routes
         self._policies = POLICIES if policies is None else policies
         self._provider_settings = {"clients": self._clients()} | dict(provider or {})
