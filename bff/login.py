@@ -32,6 +32,7 @@ from bff.pending import PendingLogins
 from bff.providers import Provider
 from bff.return_to import checked_return_to
 from bff.sealing import Sealer
+from bff.step_up import is_strong
 
 PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
              "max_age", "acr_values", "ui_locales")  # fmt: skip
@@ -77,6 +78,7 @@ def create_blueprint(
             silent=parameters.get("prompt") == "none",
             max_age=_max_age(parameters),
             organization=parameters.get("organization"),
+            acr_values=parameters.get("acr_values"),
             old_session_key=session_key(),
         )
         return _audited(pending, lambda: leave(pending, parameters))
@@ -122,11 +124,9 @@ def create_blueprint(
             # once more, for a real sign-in.
             if pending.repeated or pending.silent:
                 raise
-            asked = {"organization": pending.organization} if pending.organization else {}
-            return leave(pending_logins.again(pending), asked)
-        audit.record(
-            "sign_in_succeeded", "ok", session_key=session_key(), user=sign_in.identity.user
-        )
+            asked = {"organization": pending.organization, "acr_values": pending.acr_values}
+            return leave(pending_logins.again(pending), {n: v for n, v in asked.items() if v})
+        _record_success(sign_in, pending, session_key())
         return _redirect(pending.return_to, 303)
 
     @blueprint.after_request
@@ -219,6 +219,18 @@ def _redirect(location: str, status: int) -> Response:
 def _forgotten(pending_logins: PendingLogins, response: Response, name: str) -> Response:
     pending_logins.forget(response, name)
     return response
+
+
+def _record_success(sign_in: SignIn, pending: PendingLogin, key: str | None) -> None:
+    """A weaker sign-in than was asked for is one all the same; what needs more will say so."""
+    wanted = tuple((pending.acr_values or "").split())
+    audit.record(
+        "sign_in_succeeded",
+        "ok",
+        reason="" if is_strong(wanted, sign_in.identity) else "acr_not_reached",
+        session_key=key,
+        user=sign_in.identity.user,
+    )
 
 
 def _record_failure(error: BFFError) -> None:

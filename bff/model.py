@@ -152,6 +152,8 @@ class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
     max_age: int | None = None
     organization: str | None = None
     """The organization that was asked for; the ID token must be of the same."""
+    acr_values: str | None = None
+    """What was asked for, blank-separated; whether it was reached, the route that wants it says."""
     repeated: bool = False
     """Begun again, because the first try brought a sign-in from before an end of all sessions."""
     old_session_key: str | None = None

@@ -59,6 +59,7 @@ class PendingLogins:
         silent: bool,
         max_age: int | None,
         organization: str | None = None,
+        acr_values: str | None = None,
         old_session_key: str | None,
     ) -> PendingLogin:
         """Make a transaction with a fresh state, nonce and verifier.
@@ -74,6 +75,7 @@ class PendingLogins:
             silent=silent,
             max_age=max_age,
             organization=organization,
+            acr_values=acr_values,
             old_session_key=old_session_key,
         )
 
@@ -84,6 +86,7 @@ class PendingLogins:
             silent=False,
             max_age=0,
             organization=pending.organization,
+            acr_values=pending.acr_values,
             old_session_key=pending.old_session_key,
         )
         return msgspec.structs.replace(fresh, repeated=True)

@@ -8,6 +8,7 @@
  *     if (!me) login({ returnTo: "/orders" });
  *     const answer = await apiFetch("/api/orders");
  *     session.addEventListener("session-ended", () => showSignIn());
+ *     session.addEventListener("step-up-required", ({ detail }) => offer(detail.login_url));
  *
  * @typedef {{sub: string, name?: string, email?: string, picture?: string}} User
  * @typedef {object} SessionTimes
@@ -17,7 +18,8 @@
  * @property {number} absolute_seconds_left
  * @property {number | null} access_token_seconds_left
  * @typedef {{user: User, session: SessionTimes, logout_url: string}} Profile
- * @typedef {{code?: string, detail?: string, title?: string, login_url?: string}} Problem
+ * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
+ *   acr_values?: string, max_age?: number}} Problem
  */
 
 const LOGIN_PARAMETERS = new Set([
@@ -26,7 +28,14 @@ const LOGIN_PARAMETERS = new Set([
 ]);
 const ENDED_CODES = new Set(["session_missing", "session_ended"]);
 
-/** Fires `session-ended`, a CustomEvent with `detail: {reason}`, in every tab of the app. */
+const STEP_UP_CODE = "insufficient_user_authentication";
+
+/**
+ * Fires `session-ended`, a CustomEvent with `detail: {reason}`, in every tab of the app; and
+ * `step-up-required`, with `detail: {login_url, acr_values, max_age}`, in the tab whose call takes
+ * a stronger or fresher sign-in. Nothing is left by itself: going to `login_url` is the app's to
+ * do, once the user wants it, or a provider that can't do better would be asked for ever.
+ */
 export const session = new EventTarget();
 
 // Nothing is written to storage to reach the other tabs: a channel leaves no trace.
@@ -36,6 +45,9 @@ const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("bff-ses
 let mayEnd = true;
 /** Whether a profile was seen since the last end. */
 let known = false;
+
+/** What each answer that took a step-up asked for. @type {WeakMap<Response, {login_url: string}>} */
+const stepUps = new WeakMap();
 
 /** What the BFF answered when it didn't do what was asked. */
 export class ProblemError extends Error {
@@ -107,12 +119,36 @@ export async function apiFetch(input, init) {
   const response = await send(request);
   if (response.ok) mayEnd = true;
   if (response.status === 401) {
-    const { code } = await problemOf(response.clone());
+    const { code, problem } = await problemOf(response.clone());
     if (ENDED_CODES.has(code)) ended(code);
+    const detail = stepUpIn(problem);
+    if (detail) {
+      stepUps.set(response, detail);
+      session.dispatchEvent(new CustomEvent("step-up-required", { detail }));
+    }
   }
   return response;
 }
 export { apiFetch as fetch };
+
+/**
+ * Where to go for the sign-in that a refused call takes, and from there back to this page.
+ * @param {Response} response An answer of `apiFetch`.
+ * @returns {string | null} null if it was not refused for that reason.
+ */
+export function stepUpURL(response) {
+  return stepUps.get(response)?.login_url ?? null;
+}
+
+/** @param {Problem} problem */
+function stepUpIn({ code, login_url: loginURL, acr_values, max_age }) {
+  if (code !== STEP_UP_CODE || typeof loginURL !== "string") return null;
+  const url = new URL(loginURL, location.origin);
+  // An API can answer in our words; it must not lead anywhere else.
+  if (url.origin !== location.origin || url.pathname !== "/auth/login") return null;
+  url.searchParams.set("returnTo", here());
+  return { login_url: url.pathname + url.search, acr_values, max_age };
+}
 
 /** @param {RequestInfo} input @param {RequestInit} [init] */
 function send(input, init) {

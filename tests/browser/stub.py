@@ -44,6 +44,8 @@ class Stub:
     access_token_seconds: float | None = 297
     sessions: list[dict[str, Any]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
+    strong: bool = False
+    step_up_url: Any = "/auth/login?acr_values=urn%3Ademo%3Astrong&max_age=300"
     failing_status: int | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     origin: str = ""
@@ -62,10 +64,10 @@ class Stub:
         return [csrf for m, p, csrf in self.requests if (m, p) == (method, path)]
 
 
-def problem(status: int, code: str) -> Response:
+def problem(status: int, code: str, **more: Any) -> Response:
     """An error as the BFF sends it."""
     body = {"title": "No.", "status": status, "code": code, "detail": f"Because of {code}."}
-    return Response(json.dumps(body), status, content_type="application/problem+json")
+    return Response(json.dumps(body | more), status, content_type="application/problem+json")
 
 
 def create_app(stub: Stub) -> Flask:
@@ -107,6 +109,7 @@ def _add_auth(app: Flask, stub: Stub) -> None:
         if request.args.get("prompt") == "none":
             return redirect(f"{return_to}?error=login_required", 303)
         stub.signed_in = True
+        stub.strong = request.args.get("acr_values") == "urn:demo:strong"
         return redirect(return_to, 303)
 
     @app.post("/auth/logout")
@@ -142,6 +145,13 @@ def _add_api(app: Flask, stub: Stub) -> None:
     @app.get("/api/slow")
     def slow() -> dict[str, float]:
         return {"slept_seconds": 0}
+
+    @app.post("/api/transfer")
+    def transfer() -> Response | dict[str, bool]:
+        if stub.strong:
+            return {"transferred": True}
+        asked = {"login_url": stub.step_up_url, "acr_values": "urn:demo:strong", "max_age": 300}
+        return problem(401, "insufficient_user_authentication", **asked)
 
     @app.get("/api/nothing")
     def nothing() -> Response:

@@ -228,3 +228,57 @@ def test_nothing_is_kept_in_the_browser(page: Page, stub: Stub) -> None:
     kept = """async () => [document.cookie, localStorage.length, sessionStorage.length,
         (await indexedDB.databases()).length, (await caches.keys()).length]"""
     assert page.evaluate(kept) == ["", 0, 0, 0, 0]
+
+
+# ---------------------------------------------------------------- step-up
+CALL = """client.apiFetch("/api/transfer", { method: "POST" }).then(
+    async (answer) => [answer.status, client.stepUpURL(answer), (await answer.json()).code])"""
+WATCH_STEP_UPS = """() => {
+    window.stepUps = [];
+    client.session.addEventListener("step-up-required", (event) => stepUps.push(event.detail));
+}"""
+
+
+def test_a_step_up_is_no_end_and_names_the_way_there_and_back(
+    context: BrowserContext, stub: Stub
+) -> None:
+    stub.signed_in = True
+    page = open_tab(context, stub, "/?view=a%26b#part")
+    page.evaluate(WATCH_STEP_UPS)
+    url = (
+        "/auth/login?acr_values=urn%3Ademo%3Astrong&max_age=300"
+        "&returnTo=%2F%3Fview%3Da%2526b%23part"
+    )
+    assert run(page, CALL) == [401, url, "insufficient_user_authentication"]
+    asked = {"login_url": url, "acr_values": "urn:demo:strong", "max_age": 300}
+    assert page.evaluate("stepUps") == [asked]
+    assert page.evaluate("ends") == []
+    assert run(page, "client.profile()") is not None
+    # It is the app that goes there, when it wants to.
+    assert page.url == f"{stub.origin}/?view=a%26b#part"
+    with page.expect_navigation(url=page.url):
+        page.evaluate("location.assign(stepUps[0].login_url)")
+    page.evaluate(LOAD)
+    assert run(page, "client.apiFetch('/api/transfer', {method: 'POST'}).then((r) => r.ok)") is True
+
+
+@pytest.mark.parametrize(
+    "login_url",
+    ["https://evil.test/auth/login", "//evil.test/auth/login", "/evil", "javascript:alert(1)",
+     "/auth/login/../../evil", 7, None],
+)  # fmt: skip
+def test_a_step_up_leads_nowhere_but_to_the_sign_in(
+    page: Page, stub: Stub, login_url: object
+) -> None:
+    """An API's own answer could have the same words in it."""
+    stub.signed_in = True
+    stub.step_up_url = login_url
+    page.evaluate(WATCH_STEP_UPS)
+    assert run(page, CALL) == [401, None, "insufficient_user_authentication"]
+    assert page.evaluate("stepUps") == []
+
+
+def test_an_answer_without_a_step_up_has_no_such_address(page: Page, stub: Stub) -> None:
+    stub.signed_in = True
+    call = "client.apiFetch('/api/nothing').then((answer) => client.stepUpURL(answer))"
+    assert run(page, call) is None

@@ -36,7 +36,7 @@ class World:
             {
                 "OIDC_ISSUER": issuer, "AUTH0_CLIENT_ID": CLIENT_ID,
                 "AUTH0_CLIENT_SECRET": CLIENT_SECRET, "AUTH0_SECRET": SECRET,
-                "APP_BASE_URL": ORIGIN, "BFF_API_URL": "http://127.0.0.1:9",
+                "APP_BASE_URL": ORIGIN, "BFF_API_URL": "http://127.0.0.1:7",
                 "BFF_PROVIDER_TIMEOUT_SECONDS": "5",
             } | settings
         )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from bff.errors import SignInTooOld
 from tests.flows.signing_in import ORIGIN, World, code_of, refused
 
 
@@ -120,3 +121,25 @@ def test_a_redirect_never_repeats_a_post(world: World) -> None:
     """RFC 9700, 4.12: 302 and 303 only, never 307 or 308."""
     assert world.get("/auth/login").status_code == 302
     assert world.get(world.callback_url()).status_code == 303
+
+
+def test_a_weaker_sign_in_than_was_asked_for_is_one_and_the_log_says_so(
+    world: World, audit_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """What needs the stronger one refuses it again; the sign-in itself ends well."""
+    for acr_values in ("urn:none", "urn:demo:strong urn:none", ""):
+        assert world.get(world.callback_url(acr_values=acr_values)).status_code == 303
+    done = [line for line in audit_lines() if line["event"] == "sign_in_succeeded"]
+    assert [line.get("reason", "") for line in done] == ["acr_not_reached", "", ""]
+
+
+def test_a_sign_in_that_has_to_be_repeated_asks_for_as_much(world: World) -> None:
+    """After an end of all sessions; the first try was from before it."""
+    world.fail_with = SignInTooOld()
+    answer = world.get(world.callback_url(acr_values="urn:demo:strong"))
+    assert answer.status_code == 302
+    asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert (asked["acr_values"], asked["max_age"]) == (["urn:demo:strong"], ["0"])
+    world.fail_with = None
+    assert world.get(world.at_provider(answer.headers["Location"])).status_code == 303
+    assert world.begun[0][1].acr_values == "urn:demo:strong"

@@ -1,21 +1,32 @@
 """How does a program sign in at the demo provider as a browser would?"""
 
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
 import requests
 
+from bff.demo.provider.second_step import ONE_TIME_CODE
+
 TIMEOUT_SECONDS = 10
+MAX_FORMS = 2
 
 
 def sign_in_at_provider(
-    session: requests.Session, authorize_url: str, username: str, password: str
+    session: requests.Session,
+    authorize_url: str,
+    username: str,
+    password: str,
+    *,
+    second_step: Mapping[str, str] = {"one_time_code": ONE_TIME_CODE},  # noqa: B006 - Only read.
 ) -> str:
-    """Follow *authorize_url*, fill in the form if one comes, and stop before the client.
+    """Follow *authorize_url*, fill in the forms that come, and stop before the client.
 
     Args:
         session: Keeps the provider's cookie, so that a second sign-in needs no form.
         authorize_url: Where the client redirects the browser to.
+        username, password: For the first form.
+        second_step: For the form that `acr_values` brings.
 
     Returns:
         The address that the provider redirects to; it is not followed.
@@ -24,11 +35,14 @@ def sign_in_at_provider(
         AssertionError: The provider answered with neither a redirect nor a form, or refused.
     """
     answer = session.get(authorize_url, allow_redirects=False, timeout=TIMEOUT_SECONDS)
-    if answer.status_code == 200:
-        action = urljoin(authorize_url, form_action(answer.text))
+    for _ in range(MAX_FORMS):
+        if answer.status_code != 200:
+            break
+        form = _Forms.of(answer.text)
+        filled = second_step if "one_time_code" in form.names else _named(username, password)
         answer = session.post(
-            action,
-            data={"username": username, "password": password},
+            urljoin(authorize_url, form.actions[0]),
+            data={**form.hidden, **filled},
             allow_redirects=False,
             timeout=TIMEOUT_SECONDS,
         )
@@ -38,17 +52,32 @@ def sign_in_at_provider(
 
 def form_action(page: str) -> str:
     """The action of the page's first form, unescaped."""
-    forms = _Forms()
-    forms.feed(page)
-    assert forms.actions, "the page has no form"
-    return forms.actions[0]
+    return _Forms.of(page).actions[0]
+
+
+def _named(username: str, password: str) -> dict[str, str]:
+    return {"username": username, "password": password}
 
 
 class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.actions: list[str] = []
+        self.names: set[str] = set()
+        self.hidden: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, page: str) -> "_Forms":
+        forms = cls()
+        forms.feed(page)
+        assert forms.actions, "the page has no form"
+        return forms
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.actions.append(dict(attrs).get("action") or "")
+            self.actions.append(found.get("action", ""))
+        elif tag == "input":
+            self.names.add(found.get("name", ""))
+            if found.get("type") == "hidden":
+                self.hidden[found["name"]] = found.get("value", "")

@@ -1,7 +1,8 @@
 """What can be asked of the demo API? Its routes, each behind a valid access token.
 
 A list and a write (`/items`), a slow answer (`/slow`), a stream of events (`/events`), an upload
-and a download (`/files`), and `/whoami`, which shows what of a request reached the API.
+and a download (`/files`), `/whoami`, which shows what of a
+request reached the API, and one that takes a stronger sign-in (`/transfer`).
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
+from bff.demo.api import transfer
 from bff.demo.api.items import ItemsFull, ItemStore
 from bff.resource_server import TokenGuard
 
@@ -23,6 +25,8 @@ MAX_DOWNLOAD_BYTES = 16 * 1024**3
 MAX_TITLE_LENGTH = 200
 MAX_JSON_BYTES = 64 * 1024
 BLOCK = bytes(range(256)) * 256
+OPEN = "/open/"
+"""Below it nobody needs a token; one that is sent must be alive all the same."""
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 # The values of these fields are shown by /whoami; of all others only the names.
@@ -51,6 +55,9 @@ def create_app(guard: TokenGuard) -> Flask:
 
     @app.before_request
     def authenticate() -> Response | None:
+        if request.path.startswith(OPEN) and "Authorization" not in request.headers:
+            g.claims = {}
+            return None
         refused = guard.refusal()
         if refused is None:
             g.claims = guard.claims
@@ -60,6 +67,8 @@ def create_app(guard: TokenGuard) -> Flask:
     _add_items(app, ItemStore())
     _add_streams(app)
     _add_files(app)
+    transfer.register(app)
+    app.add_url_rule(f"{OPEN}whoami", endpoint="open", view_func=whoami, methods=METHODS)
     app.add_url_rule("/whoami", view_func=whoami, methods=METHODS)
     app.add_url_rule("/whoami/<path:_>", view_func=whoami, methods=METHODS)
     app.add_url_rule("/slow", view_func=slow)
@@ -154,6 +163,8 @@ def _add_streams(app: Flask) -> None:
         body = _event_stream(interval_seconds, silent, _client_gone(), count)
         headers = {"Cache-Control": "no-store"}
         return Response(body, headers=headers, content_type="text/event-stream")
+
+    app.add_url_rule(f"{OPEN}events", endpoint="open_events", view_func=events)
 
     @app.get("/events/open")
     def count_open_streams() -> dict[str, int]:

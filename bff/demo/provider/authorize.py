@@ -1,4 +1,4 @@
-"""How does a browser get a code? `/authorize`, the sign-in form, `prompt` and `max_age`."""
+"""How does a browser get a code? `/authorize`, its two forms, `prompt`, `max_age`, `acr_values`."""
 
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -10,6 +10,7 @@ from bff.demo.provider import pages
 from bff.demo.provider.cookies import form_from_another_site, set_sso_cookie, sso_cookie
 from bff.demo.provider.oauth import DemoAuthorizationServer
 from bff.demo.provider.records import SSOSession
+from bff.demo.provider.second_step import ONE_TIME_CODE, is_wanted, strengthen
 from bff.demo.provider.state import ProviderState
 
 SIGN_IN_PROMPTS = ("login", "select_account")
@@ -25,6 +26,8 @@ def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) 
         with state.lock:
             if request.method == "POST" and "username" in request.form:
                 return endpoint.form_posted()
+            if request.method == "POST" and "one_time_code" in request.form:
+                return endpoint.code_posted()
             return endpoint.asked()
 
     app.add_url_rule("/authorize", view_func=authorize, methods=["GET", "POST"])
@@ -48,6 +51,8 @@ class _AuthorizeEndpoint:
             return refusal
         if grant.prompt in SIGN_IN_PROMPTS:
             return self._form()
+        if session is not None and grant.prompt != "none" and self._wants_second_step(session):
+            return self._second_form(session)
         return self._grant(grant, session)
 
     def form_posted(self) -> Response:
@@ -61,9 +66,37 @@ class _AuthorizeEndpoint:
             return self._form("Wrong email or password.")
         cookie, session = self._state.sso.sign_in(user, sso_cookie())
         self._state.counts.add("login.ok")
-        answer = self._answer_to_form(session)
+        if self._wants_second_step(session):
+            answer = self._second_form(session)
+        else:
+            answer = self._answer_to_form(session)
         set_sso_cookie(answer, cookie, self._state.settings.sso_session_seconds)
         return answer
+
+    def code_posted(self) -> Response:
+        """The one-time code, or that the user goes on without: a code for the client."""
+        if form_from_another_site():
+            return pages.message_page("Not from here", "This form was sent by another site.", 403)
+        session = self._state.sso.of_cookie(sso_cookie())
+        now = self._state.now()
+        known = self._state.second_steps.take(request.form.get("ticket", ""), session, now)
+        if session is None or not known:
+            return self._form("That took too long. Please sign in again.")
+        if "skip" not in request.form:
+            if request.form["one_time_code"].strip() != ONE_TIME_CODE:
+                self._state.counts.add("second_step.failed")
+                return self._second_form(session, "That code is wrong.")
+            strengthen(session, now)
+            self._state.counts.add("second_step.ok")
+        return self._answer_to_form(session)
+
+    def _wants_second_step(self, session: SSOSession) -> bool:
+        return is_wanted(request.values.get("acr_values", ""), session)
+
+    def _second_form(self, session: SSOSession, error: str | None = None) -> Response:
+        self._state.counts.add("authorize.second_step_page")
+        ticket = self._state.second_steps.begin(session, self._state.now())
+        return pages.second_step_page(pages.this_request_again(), ticket, ONE_TIME_CODE, error)
 
     def _answer_to_form(self, session: SSOSession) -> Response:
         try:

@@ -69,6 +69,8 @@ class CodeGrant(MintedTokens, grants.AuthorizationCodeGrant):  # type: ignore[mi
             nonce=asked.get("nonce"),
             family_id=uuid4().hex,
             refresh_expires_at=now + settings.refresh_token_seconds,
+            acr=session.acr,
+            amr=session.amr,
         )
 
     def query_authorization_code(self, code: str, client: Client) -> IssuedToken | None:

@@ -11,7 +11,7 @@ CONTENT_SECURITY_POLICY = (
 )
 # No form-action: browsers apply it to the redirect after the form too, which leaves for the client.
 
-FORM_FIELDS = ("username", "password", "confirmed")
+FORM_FIELDS = ("username", "password", "confirmed", "one_time_code", "ticket", "skip")
 
 
 def sign_in_page(
@@ -19,6 +19,12 @@ def sign_in_page(
 ) -> Response:
     """The sign-in form, with the first user's name and password as a hint."""
     page = render_template("sign_in.html", action=action, username=username, user=user, error=error)
+    return _page(page, 200 if error is None else 400)
+
+
+def second_step_page(action: str, ticket: str, code: str, error: str | None = None) -> Response:
+    """The form for a one-time code, with the code as a hint."""
+    page = render_template("second_step.html", action=action, ticket=ticket, code=code, error=error)
     return _page(page, 200 if error is None else 400)
 
 

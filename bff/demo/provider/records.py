@@ -96,6 +96,9 @@ class SSOSession:
     expires_at: float
     clients: dict[str, Client] = field(default_factory=dict)
     """The clients that were signed in to during this session: they get logout tokens."""
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    """Set by the second step; a password alone has no name here, as at Auth0 without MFA."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ class SignIn:
     nonce: str | None
     family_id: str
     refresh_expires_at: float
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -158,8 +163,8 @@ class IssuedToken:
     def get_auth_time(self) -> int | None:
         return self.sign_in.auth_time if self.sign_in.show_auth_time else None
 
-    def get_acr(self) -> None:
-        """None: the demo knows one way to sign in."""
+    def get_acr(self) -> str | None:
+        return self.sign_in.acr
 
-    def get_amr(self) -> None:
-        """None: as at Auth0 without MFA."""
+    def get_amr(self) -> list[str]:
+        return list(self.sign_in.amr)

@@ -58,6 +58,8 @@ class SSOSessions:
             self._sessions.pop(old_cookie or "", None)
             session = old if old and old.user is user else self._new_session(user)
             session.auth_time = int(self._now())
+            # A password is asked for again, and nothing more is known yet.
+            session.acr, session.amr = None, ()
             cookie = secrets.token_urlsafe(32)
             self._sessions[cookie] = session
             return cookie, session

@@ -12,6 +12,7 @@ from bff.demo.provider.faults import counted
 from bff.demo.provider.forgery import changed
 from bff.demo.provider.oauth import DemoAuthorizationServer
 from bff.demo.provider.records import IssuedToken, User
+from bff.demo.provider.second_step import STRONG_ACR
 from bff.demo.provider.settings import AUTH_METHODS, TOKEN_EXCHANGE, ProviderSettings
 from bff.demo.provider.state import ProviderState
 
@@ -96,7 +97,19 @@ def discovery_document(settings: ProviderSettings) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
-        "claims_supported": ["aud", "auth_time", "email", "exp", "iat", "iss", "name", "sid"],
+        "acr_values_supported": [STRONG_ACR],
+        "claims_supported": [
+            "acr",
+            "amr",
+            "aud",
+            "auth_time",
+            "email",
+            "exp",
+            "iat",
+            "iss",
+            "name",
+            "sid",
+        ],
     }
     if settings.iss_parameter:
         document["authorization_response_iss_parameter_supported"] = True

@@ -27,9 +27,7 @@ class TokenMint:
         self._state = state
         self._serial = count(1)
 
-    def bearer_token(
-        self, sign_in: SignIn, scope: str, api: str | None = None
-    ) -> dict[str, Any]:
+    def bearer_token(self, sign_in: SignIn, scope: str, api: str | None = None) -> dict[str, Any]:
         """The token response for this sign-in, without the ID token (RFC 6749, section 5.1).
 
         The access token is for *api*, if one is named, instead of the sign-in's own.
@@ -75,6 +73,13 @@ class TokenMint:
             "exp": now + settings.access_token_seconds,
             "scope": scope,
         }
+        if sign_in.acr is not None:
+            # How the user signed in, for an API that demands it (RFC 9068, 2.2.1; RFC 9470, 6.1).
+            claims |= {
+                "acr": sign_in.acr,
+                "amr": list(sign_in.amr),
+                "auth_time": sign_in.auth_time,
+            }
         if settings.access_token_dialect == RFC9068:
             claims |= {"client_id": sign_in.client.client_id, "jti": new_token_value()}
             return self._state.keys.sign(claims, typ="at+jwt")

@@ -1,10 +1,11 @@
 /** What does the API answer? Buttons that call it, and the answer in readable form. */
 
-import { apiFetch } from "/auth/client.js";
+import { apiFetch, session } from "/auth/client.js";
 import { byTestId, element } from "/dom.js";
 
 const output = byTestId("api-output");
 const status = byTestId("api-status");
+const stepUp = byTestId("step-up");
 const pre = output.querySelector("pre");
 const JSON_PARTS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi;
 
@@ -18,6 +19,9 @@ export function wireAPIPanel(afterCall) {
   on("api-whoami", "GET", "/api/whoami");
   on("api-slow", "GET", "/api/slow?seconds=2");
   on("api-fail", "GET", "/api/nothing");
+  on("api-transfer", "POST", "/api/transfer");
+  // A link and no redirect: who can't be authenticated better would be sent round and round.
+  session.addEventListener("step-up-required", ({ detail }) => offerStepUp(detail.login_url));
   const form = byTestId("api-form");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -30,6 +34,7 @@ export function wireAPIPanel(afterCall) {
 /** Forget the last answer: it belongs to whoever was signed in. */
 export function clearAPIPanel() {
   latestCall += 1;
+  offerStepUp(null);
   output.setAttribute("aria-busy", "false");
   status.replaceChildren(element("span", { class: "quiet-text" }, "The answer appears here."));
   pre.replaceChildren();
@@ -37,6 +42,7 @@ export function clearAPIPanel() {
 
 async function call(method, path, body) {
   const thisCall = ++latestCall;
+  offerStepUp(null);
   output.setAttribute("aria-busy", "true");
   showStatus(method, path, "…", "waiting");
   const startedAt = performance.now();
@@ -61,6 +67,12 @@ async function call(method, path, body) {
   showStatus(method, path, outcome.label, outcome.kind, `${milliseconds} ms`);
   pre.replaceChildren(...pretty(outcome.text));
   pre.scrollTop = 0;
+}
+
+/** @param {string | null} url Where the stronger sign-in is; null if none is needed. */
+function offerStepUp(url) {
+  stepUp.hidden = url === null;
+  byTestId("step-up-go").href = url ?? "";
 }
 
 function showStatus(method, path, label, kind, time = "") {

@@ -1,0 +1,45 @@
+"""What may only be done by somebody who signed in strongly, and a moment ago? `/transfer`.
+
+The access token tells how its user signed in (`acr` and `auth_time`; RFC 9068, 2.2.1). If that is
+not enough, the answer says what would be: RFC 9470, section 3.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, g
+
+ACR = "urn:demo:strong"
+MAX_AGE_SECONDS = 300
+SKEW_SECONDS = 10
+CHALLENGE = (
+    'Bearer error="insufficient_user_authentication", '
+    'error_description="A transfer takes a second factor, given a moment ago", '
+    f'acr_values="{ACR}", max_age="{MAX_AGE_SECONDS}"'
+)
+
+
+def register(app: Flask) -> None:
+    """Add the route to the application."""
+
+    @app.route("/transfer", methods=["GET", "POST"])
+    def transfer() -> dict[str, Any] | Response:
+        if not is_enough(g.claims, time.time()):
+            return _refused()
+        return {"transferred": True, "acr": g.claims["acr"], "auth_time": g.claims["auth_time"]}
+
+
+def is_enough(claims: Mapping[str, Any], now: float) -> bool:
+    """Whether the user signed in strongly and recently; what isn't known doesn't count."""
+    auth_time = claims.get("auth_time")
+    fresh = isinstance(auth_time, int) and now - auth_time <= MAX_AGE_SECONDS + SKEW_SECONDS
+    return fresh and claims.get("acr") == ACR
+
+
+def _refused() -> Response:
+    body = {"type": "about:blank", "status": 401, "code": "stronger_sign_in_needed"}
+    answer = Response(json.dumps(body), 401, content_type="application/problem+json")
+    answer.headers["WWW-Authenticate"] = CHALLENGE
+    return answer
