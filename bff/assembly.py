@@ -141,7 +141,7 @@ def assemble(config: Config) -> Parts:
         deny_list=deny_list,
         revocation=revocation,
     )
-    provider.grants.know_clients(route.token for route in config.routes)
+    provider.grants.know(route.token for route in config.routes)
     route_tokens = RouteTokens(
         turns=turns,
         refresher=refresher,

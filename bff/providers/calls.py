@@ -6,7 +6,7 @@ reading loses `Retry-After` and trips over a rubbish `expires_in`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import requests
@@ -49,14 +49,10 @@ class Calls:
         )
 
     def exchange(
-        self, url: str, code: str, code_verifier: str, deadline: Deadline
+        self, url: str, parameters: Mapping[str, str], deadline: Deadline
     ) -> answers.Granted:
         """Trade an authorization code; raises like `answers.granted`."""
-        arguments = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "code_verifier": code_verifier,
-        }
+        arguments = {"grant_type": "authorization_code", **parameters}
         return self._granted("fetch_token", url, deadline, arguments)
 
     def refresh(
@@ -186,6 +182,12 @@ class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
         )
         self.token = {"access_token": self.granted.access_token, "token_type": "Bearer"}
         return dict(self.token)
+
+
+def with_resources(url: str, resources: Iterable[str]) -> str:
+    """*url* with one `resource` for each of *resources* (RFC 8707, section 2.1)."""
+    named = [("resource", one) for one in resources]
+    return str(add_params_to_uri(url, named)) if named else url
 
 
 def with_parameters(url: str, parameters: Mapping[str, str | None]) -> str:

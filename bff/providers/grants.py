@@ -55,9 +55,23 @@ class Grants:
         self._clock = clock
         self._parameter = parameter
         self.discard = discard
+        self.own: dict[str, str] = {}
+        """What a request for the session's own access token has to say."""
+        self.resources: tuple[str, ...] = ()
+        """What an authorization request has to name."""
 
-    def know_clients(self, rules: Iterable[TokenRule]) -> None:
-        """Learn the clients that routes have of their own."""
+    def know(self, rules: Iterable[TokenRule]) -> None:
+        """Learn what routes there are: their clients, and the APIs that users' tokens are for.
+
+        Where an API is a `resource`, the user's consent must name all that a refresh may ask for,
+        and each request then has to say which one it means (RFC 8707, section 2).
+        """
+        rules = tuple(rules)
+        named = dict.fromkeys(rule.audience for rule in rules if rule.mode == "audience")
+        if named and self._parameter == "resource":
+            own = self._config.audience
+            self.own = {"resource": own} if own else {}
+            self.resources = tuple(name for name in dict.fromkeys((own, *named)) if name)
         for rule in rules:
             if rule.client_id is not None and rule.client_secret is not None:
                 self._calls.know_client(rule.client_id, rule.client_secret.get_secret_value())

@@ -22,7 +22,7 @@ from bff.errors import (
 )
 from bff.model import PendingLogin, SignIn, TokenAnswer
 from bff.providers import answers
-from bff.providers.calls import Calls, with_parameters
+from bff.providers.calls import Calls, with_parameters, with_resources
 from bff.providers.documents import Documents
 from bff.providers.grants import Grants
 from bff.providers.http import Deadline, Transport
@@ -111,7 +111,7 @@ class Provider:
             url, _ = session.create_authorization_url(
                 endpoint, state=pending.state, code_verifier=pending.code_verifier, **more
             )
-        return str(url)
+        return with_resources(str(url), self.grants.resources)
 
     def check_issuer_parameter(self, iss: str | None) -> None:
         """Check the `iss` of an authorization response, of a refusal too.
@@ -142,7 +142,8 @@ class Provider:
         self.documents.load(deadline)
         issued_at = int(self._clock())
         url = self.documents.metadata(deadline).token_endpoint
-        answer = self._kept(self._calls.exchange, url, code, pending.code_verifier, deadline)
+        parameters = {"code": code, "code_verifier": pending.code_verifier, **self.grants.own}
+        answer = self._kept(self._calls.exchange, url, parameters, deadline)
         try:
             claims = self._id_tokens.claims(
                 answer,
@@ -185,7 +186,7 @@ class Provider:
         self.documents.load(deadline)
         issued_at = int(self._clock())
         url = self.documents.metadata(deadline).token_endpoint
-        wanted = self.grants.wanted(rule) if rule else {}
+        wanted = self.grants.wanted(rule) if rule else self.grants.own
         answer = self._kept(self._calls.refresh, url, refresh_token, wanted, deadline)
         try:
             answer = self._id_tokens.refreshed(answer, subject, deadline)
