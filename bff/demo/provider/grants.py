@@ -95,8 +95,10 @@ class RefreshGrant(MintedTokens, grants.RefreshTokenGrant):  # type: ignore[misc
         return found
 
     def _validate_token_scope(self, token: IssuedToken) -> None:
-        asked = asked_api(self.request.form, self.request.client)
-        if asked is None or asked[0] == token.sign_in.audience:
+        form = self.request.form
+        own = (form.get("audience") or form.get("resource")) == token.sign_in.audience
+        asked = None if own else asked_api(form, self.request.client)
+        if asked is None:
             super()._validate_token_scope(token)
         else:
             # The scope of the sign-in doesn't bind the other API's, but what is the login's does.
