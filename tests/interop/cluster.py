@@ -79,12 +79,15 @@ class InteropCluster(Cluster):
     def _start_provider(self) -> None:
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         file = self.directory / "provider.json"
-        file.write_text(json.dumps({"access_token_seconds": 300, "clients": self._clients()}))
+        file.write_text(json.dumps(self._settings()))
         command = [_node(), str(HERE / "provider.mjs"), str(file)]
         self.provider = self._stack.enter_context(Process(command, name="oidc-provider"))
         ready = self.provider.wait_ready(TIMEOUT_SECONDS)
         self.issuer = ready["issuer"]
         self._control_key = ready["control_key"]
+
+    def _settings(self) -> dict[str, Any]:
+        return {"access_token_seconds": 300, "clients": self._clients()}
 
     def _clients(self) -> list[dict[str, Any]]:
         common = {

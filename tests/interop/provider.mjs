@@ -11,6 +11,7 @@ import { createServer } from 'node:http';
 // oidc-provider asks for Node 22; this is all that it misses on Node 20.
 URL.parse ??= (...parts) => (URL.canParse(...parts) ? new URL(...parts) : null);
 const { default: Provider } = await import('oidc-provider');
+const { createLocalJWKSet, jwtVerify } = await import('jose');
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const controlKey = randomBytes(16).toString('hex');
@@ -23,6 +24,8 @@ function signingKey() {
   return { ...privateKey.export({ format: 'jwk' }), kid: 'interop', use: 'sig', alg: 'RS256' };
 }
 
+const jwks = { keys: [signingKey()] };
+
 const resourceIndicators = {
   enabled: true,
   // Auth0 calls it `audience`; the BFF sends that name.
@@ -30,7 +33,7 @@ const resourceIndicators = {
   useGrantedResource: () => true,
   getResourceServerInfo: (ctx, resource) => ({
     audience: resource,
-    scope: '',
+    scope: settings.api_scopes?.[resource] ?? '',
     accessTokenFormat: 'jwt',
     accessTokenTTL: settings.access_token_seconds,
     jwt: { sign: { alg: 'RS256' } },
@@ -39,7 +42,7 @@ const resourceIndicators = {
 
 const configuration = {
   clients: settings.clients,
-  jwks: { keys: [signingKey()] },
+  jwks,
   cookies: { keys: [randomBytes(16).toString('hex')] },
   pkce: { required: () => true },
   rotateRefreshToken: true,
@@ -49,6 +52,7 @@ const configuration = {
   clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'private_key_jwt'],
   ttl: { AccessToken: 300, Grant: 86400, IdToken: 300, RefreshToken: 86400, Session: 86400, Interaction: 600 },
   features: {
+    clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     resourceIndicators,
     revocation: { enabled: true, allowedPolicy: (ctx, client, token) => token.clientId === client.clientId },
@@ -94,6 +98,36 @@ const server = createServer();
 await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
 const issuer = `http://127.0.0.1:${server.address().port}`;
 const provider = new Provider(issuer, configuration);
+
+// Token exchange (RFC 8693) is no part of oidc-provider; this is as much of it as the tests need.
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+
+async function exchange(ctx) {
+  const { client, params } = ctx.oidc;
+  const refuse = (error) => { ctx.status = 400; ctx.body = { error }; };
+  if (params.subject_token_type !== ACCESS_TOKEN) return refuse('invalid_request');
+  const { kty, n, e, kid, alg } = jwks.keys[0];
+  const keys = createLocalJWKSet({ keys: [{ kty, n, e, kid, alg }] });
+  const subject = await jwtVerify(params.subject_token, keys, { issuer }).catch(() => null);
+  if (!subject) return refuse('invalid_request');
+  const allowed = settings.api_scopes?.[params.resource];
+  if (allowed === undefined) return refuse('invalid_target');
+  const scope = (params.scope ?? allowed).split(' ').filter((one) => allowed.split(' ').includes(one)).join(' ');
+  const token = new provider.AccessToken({
+    accountId: subject.payload.sub, client, gty: 'token_exchange', scope,
+  });
+  const server = resourceIndicators.getResourceServerInfo(ctx, params.resource);
+  token.resourceServer = new provider.ResourceServer(params.resource, server);
+  ctx.body = {
+    access_token: await token.save(), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer',
+    expires_in: token.expiration, scope,
+  };
+}
+
+provider.registerGrantType(TOKEN_EXCHANGE, exchange, [
+  'subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope',
+]);
 
 const count = (name) => { counts[name] = (counts[name] ?? 0) + 1; };
 provider.on('refresh_token.saved', ({ jti, clientId, grantId }) => {

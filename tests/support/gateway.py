@@ -41,8 +41,42 @@ ROUTES: tuple[dict[str, Any], ...] = (
 POLICIES = {ORDERS: ["read:orders", "write:orders"], STOCK: ["read:stock"]}
 
 
-class Gateway(Cluster):
-    """A cluster with several APIs and a routes file.
+class SeveralAPIs(Cluster):
+    """A cluster with an API for each of `routes`, and a routes file."""
+
+    routes: tuple[dict[str, Any], ...] = ROUTES
+
+    def _start_api(self, audience: str = AUDIENCE) -> str:
+        first = super()._start_api(audience)
+        self.apis = {audience: first}
+        for other in {route["to"] for route in self.routes} - {audience}:
+            self.apis[other] = super()._start_api(other)
+        return first
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every replica."""
+        common = super().environment()
+        del common["BFF_API_URL"]
+        return {
+            "BFF_ROUTES_FILE": str(self._routes_file()),
+            "EXCHANGE_SECRET": EXCHANGE_SECRET,
+        } | common
+
+    def _routes_file(self) -> Path:
+        directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        file = directory / "routes.toml"
+        file.write_text("\n".join(self._as_toml(route) for route in self.routes))
+        return file
+
+    def _as_toml(self, route: dict[str, Any]) -> str:
+        said = {name: value for name, value in route.items() if name not in ("to", "path")}
+        said["upstream"] = self.apis[route["to"]] + route.get("path", "")
+        lines = [f"{name} = {json.dumps(value)}" for name, value in said.items()]
+        return "\n".join(["[[route]]", *lines, ""])
+
+
+class Gateway(SeveralAPIs):
+    """Several APIs behind the demo provider.
 
     Args:
         replicas: How many BFF processes.
@@ -64,7 +98,7 @@ class Gateway(Cluster):
         api_asks: bool = True,
     ) -> None:
         super().__init__(replicas, env=env, api_asks=api_asks)
-        self._routes = routes
+        self.routes = routes
         self._policies = POLICIES if policies is None else policies
         self._provider_settings = {"clients": self._clients()} | dict(provider or {})
 
@@ -90,31 +124,3 @@ class Gateway(Cluster):
                 "more_grant_types": [TOKEN_EXCHANGE],
             },
         ]
-
-    def _start_api(self, audience: str = AUDIENCE) -> str:
-        first = super()._start_api(audience)
-        self.apis = {audience: first}
-        for other in {route["to"] for route in self._routes} - {audience}:
-            self.apis[other] = super()._start_api(other)
-        return first
-
-    def environment(self) -> dict[str, str]:
-        """The environment of every replica."""
-        common = super().environment()
-        del common["BFF_API_URL"]
-        return {
-            "BFF_ROUTES_FILE": str(self._routes_file()),
-            "EXCHANGE_SECRET": EXCHANGE_SECRET,
-        } | common
-
-    def _routes_file(self) -> Path:
-        directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        file = directory / "routes.toml"
-        file.write_text("\n".join(self._as_toml(route) for route in self._routes))
-        return file
-
-    def _as_toml(self, route: dict[str, Any]) -> str:
-        said = {name: value for name, value in route.items() if name not in ("to", "path")}
-        said["upstream"] = self.apis[route["to"]] + route.get("path", "")
-        lines = [f"{name} = {json.dumps(value)}" for name, value in said.items()]
-        return "\n".join(["[[route]]", *lines, ""])
