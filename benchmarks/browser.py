@@ -7,7 +7,8 @@ is. It goes through the provider's pages as a person would: redirects and one fo
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import local
@@ -74,6 +75,11 @@ class Browser:
         jar = self._jars.get(urlsplit(url).netloc, {})
         return "; ".join(f"{name}={value}" for name, value in jar.items())
 
+    def hold(self, url: str, cookies: str) -> None:
+        """Take over a `Cookie` field for an address."""
+        pairs = (pair.partition("=") for pair in cookies.split("; "))
+        self._jars[urlsplit(url).netloc] = {name: value for name, _, value in pairs}
+
     def keep(self, answer: Answer) -> None:
         """Take over the cookies that an answer sets or deletes."""
         jar = self._jars.setdefault(urlsplit(answer.url).netloc, {})
@@ -95,15 +101,15 @@ class Browser:
         self.keep(answer)
         return answer
 
-    def follow(self, url: str, *, until: str, login: str = "") -> Answer:
-        """Open *url*, follow redirects and submit forms until an answer of *until* came.
+    def follow(self, url: str, *, until: Collection[str], login: str = "") -> Answer:
+        """Open *url*, follow redirects and submit forms until an answer of one in *until* came.
 
         Raises:
             AssertionError: A page without a form, an error, or no end.
         """
         answer = self.ask("GET", url)
         for _ in range(MAX_STEPS):
-            if answer.url.partition("?")[0] == until:
+            if answer.url.partition("?")[0] in until:
                 return answer
             if answer.status in (302, 303):
                 answer = self.ask("GET", urljoin(answer.url, answer.header("location")))
@@ -115,12 +121,18 @@ class Browser:
 
     def sign_in(self, url: str, callback: str, login: str) -> None:
         """The whole sign-in, beginning at *url* and ending at *callback*."""
-        answer = self.follow(url, until=callback, login=login)
+        answer = self.follow(url, until=[callback], login=login)
         assert answer.status in (302, 303), f"{answer.url}: {answer.status} {answer.body[:500]!r}"
 
     def _submit(self, page: Answer, login: str) -> Answer:
         fields = FIELDS | {"Content-Type": "application/x-www-form-urlencoded"}
-        return self.ask("POST", page.url, fields, urlencode({"login": login}))
+        text = page.body.decode()
+        action = re.search(r'action="([^"]+)"', text)
+        url = urljoin(page.url, action[1]) if action else page.url
+        filled = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text))
+        given = {"login": login, "logout": "yes"}
+        filled |= {name: given[name] for name in given if f'name="{name}"' in text}
+        return self.ask("POST", url, fields, urlencode(filled))
 
 
 def ask(method: str, url: str, headers: dict[str, str], body: str | None = None) -> Answer:

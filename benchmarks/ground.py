@@ -125,7 +125,7 @@ class BenchProvider:
     issuer: str
 
     def control(self, path: str) -> Any:
-        """Give it an order (`revocation-down`, …) or ask it (`refresh-tokens`)."""
+        """Give it an order (`revocation-down`, …) or ask it (`refresh-tokens`, `counts` since the last time)."""
         return requests.get(f"{self.issuer}/_control/{path}", timeout=READY_SECONDS).json()
 
 
@@ -167,7 +167,7 @@ http {{
         default_type application/json;
         if ($refused) {{ return 401; }}
         location = /seen {{
-            return 200 '{{"authorization":"$http_authorization","cookie":"$http_cookie"}}';
+            return 200 '{{"authorization":"$http_authorization","cookie":"$http_cookie","via":"$http_via"}}';
         }}
         location / {{ root {folder}; }}
     }}

@@ -5,9 +5,10 @@ from benchmarks.contestants.express import Express
 from benchmarks.contestants.handwritten import Handwritten
 from benchmarks.contestants.mod_auth_openidc import ModAuthOpenIDC
 from benchmarks.contestants.ours import Ours
+from benchmarks.contestants.ours_behind_nginx import OursBehindNginx
 
 ALL: dict[str, type[Contestant]] = {
-    kind.name: kind for kind in (Ours, ModAuthOpenIDC, Express, Handwritten)
+    kind.name: kind for kind in (Ours, OursBehindNginx, ModAuthOpenIDC, Express, Handwritten)
 }
 """By name, ours first."""
 

@@ -80,6 +80,9 @@ class Contestant(ABC):
             "base_url": self.base_url,
         }
 
+    def check_seen(self, seen: dict[str, str]) -> None:
+        """Look at what the upstream's `/seen` said; raises AssertionError if something is odd."""
+
     # ------------------------------------------------------------ what it costs
     def cpu_seconds(self) -> float:
         """What all its programs have used so far."""
@@ -105,3 +108,8 @@ class Contestant(ABC):
         answer = browser.ask("GET", f"{self.base_url}/logout", NAVIGATION)
         assert answer.status in (302, 303), f"{answer.status} {answer.body[:300]!r}"
         return answer.header("location")
+
+    def log_out(self, browser: Browser) -> None:
+        """Sign out here and, as the browser is told, at the provider."""
+        ends = [f"{self.base_url}{path}" for path in ("", "/", "/auth/logged-out")]
+        browser.follow(self.log_out_here(browser), until=ends)

@@ -13,7 +13,7 @@ from benchmarks.contestants.contestant import Contestant, Surroundings
 from benchmarks.ground import AUDIENCE, SCOPE
 from benchmarks.programs import SERVER_CORE, Pinned
 
-SOURCE = Path(bff.__file__).parent.parent
+SOURCE = Path(bff.__file__).resolve().parent.parent
 SETTING = "BENCH_BFF_"
 """`BENCH_BFF_X=…` in the benchmark's environment sets `BFF_X` here, to try things out."""
 

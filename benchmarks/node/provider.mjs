@@ -69,9 +69,7 @@ const configuration = {
   scopes: ['openid', 'offline_access'],
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
   clientAuthMethods: ['client_secret_post', 'client_secret_basic'],
-  ttl: {
-    AccessToken: 3600, Grant: 86400, IdToken: 3600, Interaction: 600, RefreshToken: 86400, Session: 86400,
-  },
+  ttl: { Grant: 86400, IdToken: 3600, Interaction: 600, RefreshToken: 86400, Session: 86400 },
   interactions: { url: (ctx, interaction) => `/sign-in/${interaction.uid}` },
   features: {
     devInteractions: { enabled: false },
@@ -124,8 +122,12 @@ async function signIn(request, response) {
 async function control(path) {
   if (path === 'revocation-down') revocationIsDown = true;
   if (path === 'revocation-up') revocationIsDown = false;
-  if (path === 'reset-counts') counts = {};
-  if (path !== 'refresh-tokens') return counts;
+  if (path === 'counts') {
+    const since = counts;
+    counts = {};
+    return since;
+  }
+  if (path !== 'refresh-tokens') return null;
   return Promise.all([...refreshTokens].map(async ([token, about]) => {
     const found = await provider.RefreshToken.find(token);
     return { ...about, alive: Boolean(found && !found.consumed) };
@@ -151,7 +153,6 @@ server.keepAliveTimeout = 60_000;
 await new Promise((resolve) => { server.listen(0, '127.0.0.1', 4096, resolve); });
 const issuer = `http://127.0.0.1:${server.address().port}`;
 const provider = new Provider(issuer, configuration);
-const callback = provider.callback();
 
 provider.on('refresh_token.saved', ({ jti, clientId, accountId }) => {
   refreshTokens.set(jti, { client_id: clientId, account: accountId });
@@ -163,6 +164,7 @@ provider.use(async (ctx, next) => {
   const name = [route, ...(route === 'token' ? [params?.grant_type] : []), ctx.status].join('.');
   counts[name] = (counts[name] ?? 0) + 1;
 });
+const callback = provider.callback();
 server.on('request', (request, response) => {
   answer(request, response).catch((error) => {
     console.error(error);
