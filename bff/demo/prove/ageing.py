@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from bff.demo.launch import AUDIENCE
 from bff.demo.prove.conditions import NORMAL_SECONDS
 from bff.demo.prove.installation import Installation
 from bff.demo.prove.rows import Finding, ProofFailed, Section
@@ -49,7 +50,7 @@ class Ageing:
 def replaced_token(world: Installation, section: Section, thief: Thief) -> None:
     """A refresh replaces the access token a moment before the logout; both are alive till then."""
     thief.browser.fetch("GET", "/api/items")
-    if len(thief.access_tokens()) != 2:
+    if len(thief.access_tokens(AUDIENCE)) != 2:
         raise ProofFailed("the access token wasn't replaced, or is dead by itself already")
     spa(world, thief)
     section.ended_now()
@@ -63,5 +64,5 @@ def replaced_token(world: Installation, section: Section, thief: Thief) -> None:
 
 
 def _two(thief: Thief) -> Finding:
-    count = len(thief.access_tokens())
+    count = len(thief.access_tokens(AUDIENCE))
     return Finding(str(count), held=count == 2)

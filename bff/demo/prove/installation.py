@@ -26,6 +26,7 @@ from bff.demo.child import Child, ChildFailed
 from bff.demo.guardian import Guardian
 from bff.demo.launch import AUDIENCE, CLIENT_ID, LOOPBACK, program_environment
 from bff.demo.prove.browser import Browser, send
+from bff.demo.provider.settings import TOKEN_EXCHANGE
 from bff.demo.redis import EmbeddedRedis, first_source, free_port
 
 START_SECONDS = 60.0
@@ -33,6 +34,9 @@ POLL_SECONDS = 0.02
 PROVIDER_TIMEOUT_SECONDS = 3
 ACCESS_TOKEN_SECONDS = 300
 USERS = 60
+ORDERS = "https://orders.example"
+ROUTES = {"audience": "/api/orders", "exchange": "/api/exchanged"}
+"""The prefixes under which the second API lies, by what it gets."""
 PASSWORD = "demo"  # noqa: S105 - of users who exist only while the proof runs
 
 
@@ -56,8 +60,9 @@ class Installation:
         self.ports = [free_port() for _ in range(replicas)]
         self.base_url = f"http://localhost:{self.ports[0]}"
         self.urls = [f"http://localhost:{port}" for port in self.ports]
-        self._api_port = free_port()
-        self.api_url = f"http://{LOOPBACK}:{self._api_port}"
+        self._api_ports = {AUDIENCE: free_port(), ORDERS: free_port()}
+        self.apis = {api: f"http://{LOOPBACK}:{port}" for api, port in self._api_ports.items()}
+        self.api_url = self.apis[AUDIENCE]
 
     def __enter__(self) -> Installation:
         with self._stack:
@@ -87,9 +92,11 @@ class Installation:
         ready = self.provider.wait_ready(START_SECONDS)
         self.issuer: str = ready["issuer"]
         self._control_key: str = ready["control_key"]
-        api = self._start("The API", self._api_command(), self._api_settings())
+        told = self._api_settings()
+        apis = [self._start(f"The API {one}", self._api_command(one), told) for one in self.apis]
         self.replicas = [self._replica(port) for port in self.ports]
-        api.wait_ready(START_SECONDS)
+        for api in apis:
+            api.wait_ready(START_SECONDS)
         for url, replica in zip(self.urls, self.replicas, strict=True):
             self._await_ready(url, replica)
 
@@ -112,6 +119,8 @@ class Installation:
             "redirect_uris": [f"{self.base_url}/auth/callback"],
             "post_logout_redirect_uris": [f"{self.base_url}/auth/logged-out"],
             "backchannel_logout_uri": f"{self.urls[-1]}/auth/backchannel-logout",
+            "resource_policies": {ORDERS: ["read:orders"]},
+            "more_grant_types": [TOKEN_EXCHANGE],
         }
         users = [
             {"email": _email(n), "password": PASSWORD, "sub": f"auth0|proof-{n}", "name": f"No {n}"}
@@ -128,9 +137,21 @@ class Installation:
         config.write_text(json.dumps(settings))
         return ["bff.demo.provider", "--config", str(config)]
 
-    def _api_command(self) -> list[str]:
-        address = ["--host", LOOPBACK, "--port", str(self._api_port)]
-        return ["bff.demo.api", *address, "--issuer", self.issuer, "--audience", AUDIENCE]
+    def _api_command(self, audience: str) -> list[str]:
+        address = ["--host", LOOPBACK, "--port", str(self._api_ports[audience])]
+        return ["bff.demo.api", *address, "--issuer", self.issuer, "--audience", audience]
+
+    def _routes_file(self) -> Path:
+        """A route for each way to a token of its own."""
+        file = self.folder / "routes.toml"
+        file.write_text(
+            "\n".join(
+                f'[[route]]\nprefix = "{prefix}"\nupstream = "{self.apis[ORDERS]}"\n'
+                f'token = "{mode}"\naudience = "{ORDERS}"\n'
+                for mode, prefix in ROUTES.items()
+            )
+        )
+        return file
 
     def _api_settings(self) -> dict[str, str]:
         key = self.command("deny-list-key").strip()
@@ -146,6 +167,7 @@ class Installation:
             "AUTH0_SECRET": f"sealing {self.client_secret}",
             "APP_BASE_URL": self.base_url,
             "BFF_API_URL": self.api_url,
+            "BFF_ROUTES_FILE": str(self._routes_file()),
             "BFF_REDIS_PREFIX": "proof",
             "BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
             "BFF_ADMIN_KEY": self.admin_key,

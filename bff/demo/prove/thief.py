@@ -14,8 +14,9 @@ from typing import Any
 
 import requests
 
+from bff.demo.launch import AUDIENCE
 from bff.demo.prove.browser import FETCH, Browser, send, sets_session
-from bff.demo.prove.installation import Installation
+from bff.demo.prove.installation import ROUTES, Installation
 from bff.demo.prove.rows import Finding, ProofFailed, Section
 
 REFRESH_TOKEN_WITHIN_SECONDS = 10.0
@@ -43,10 +44,17 @@ class Thief:
         issued = self.world.issued()
         return [t for t in issued if t["family_id"] == self._family_id and t["kind"] == kind]
 
-    def access_tokens(self) -> list[str]:
-        """Those that haven't expired by themselves: what is left to refuse."""
+    def access_tokens(self, audience: str | None = None) -> list[dict[str, Any]]:
+        """Those that haven't expired by themselves: what is left to refuse; of one API, if named.
+
+        Among them are those that routes got of their own from this session.
+        """
         now = time.time()
-        return [t["value"] for t in self.tokens("access_token") if t["expires_at"] > now + 0.5]
+        return [
+            token
+            for token in self.tokens("access_token")
+            if token["expires_at"] > now + 0.5 and audience in (None, token["audience"])
+        ]
 
     def make_sure_it_works(self) -> None:
         """Try the loot before the end; what never worked can't be refused afterwards.
@@ -54,7 +62,7 @@ class Thief:
         Raises:
             ProofFailed: Something is refused already.
         """
-        tried = self._profile() + self._api() + self._bearer()
+        tried = self._profile() + self._api() + self._routes() + self._bearer()
         if not set(tried) <= WORKS or not {"API 200", "introspection active"} <= set(tried):
             raise ProofFailed(f"before the end not everything worked: {_summary(tried)}")
         if not any(t["state"] == "active" for t in self.tokens("refresh_token")):
@@ -72,8 +80,16 @@ class Thief:
             lambda url: self._with_cookie("POST", url, "/api/items", json={"title": "mine"}),
         )
 
+    def _routes(self) -> Counter[str]:
+        return self._everywhere(
+            *(
+                lambda url, path=f"{prefix}/items": self._with_cookie("GET", url, path)
+                for prefix in ROUTES.values()
+            )
+        )
+
     def _bearer(self) -> Counter[str]:
-        told = (judgements(self.world, token) for token in self.access_tokens())
+        told = (judgements(self.world, t["value"], t["audience"]) for t in self.access_tokens())
         return sum(told, Counter())
 
     def _refreshing(self) -> Counter[str]:
@@ -100,14 +116,15 @@ class Thief:
         )  # fmt: skip
         section.attack(
             "cookie-api", f"the cookie on /api, {replicas}",
-            f"401 {when}", lambda: held(self._api(), "401"), within_seconds=within_seconds,
+            f"401 {when}", lambda: held(self._api() + self._routes(), "401"),
+            within_seconds=within_seconds,
         )  # fmt: skip
 
     def try_access_token(self, section: Section, *, within_seconds: float = 0) -> None:
-        """The row about the copied access tokens."""
+        """The row about the copied access tokens, the routes' own among them."""
         section.attack(
             "access-token",
-            "the access token: at the API, by introspection, by nginx",
+            "every access token: at its API, by introspection, by nginx",
             f"refused {_when(within_seconds)}",
             lambda: held(self._bearer(), *TOKEN_REFUSED),
             within_seconds=within_seconds,
@@ -143,10 +160,16 @@ def signed_in(world: Installation, browser: Browser | None = None) -> Thief:
     return thief
 
 
-def judgements(world: Installation, token: str) -> Counter[str]:
-    """What the API says of a token, and introspection and nginx's check at every replica."""
+def judgements(world: Installation, token: str, audience: str = AUDIENCE) -> Counter[str]:
+    """What its API says of a token, and introspection and nginx's check at every replica.
+
+    Those two speak for `AUTH0_AUDIENCE` only.
+    """
     bearer = {"Authorization": f"Bearer {token}"}
-    told = Counter([f"API {send('GET', f'{world.api_url}/items', headers=bearer).status_code}"])
+    answer = send("GET", f"{world.apis[audience]}/items", headers=bearer)
+    told = Counter([f"API {answer.status_code}"])
+    if audience != AUDIENCE:
+        return told
     client = ("proof", world.introspection_secret)
     for url in world.urls:
         asked = send("POST", f"{url}/auth/introspect", data={"token": token}, auth=client)
