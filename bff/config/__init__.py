@@ -5,6 +5,13 @@ Everything comes from environment variables (or `.env`). Nothing else in `bff` r
 
 from bff.config.following import Config
 from bff.config.loading import load, routes_to, setting_names
-from bff.config.rules import LOOPBACK_HOSTS
+from bff.config.rules import CLIENT_SECRETS_MAX, LOOPBACK_HOSTS
 
-__all__ = ["LOOPBACK_HOSTS", "Config", "load", "routes_to", "setting_names"]
+__all__ = [
+    "CLIENT_SECRETS_MAX",
+    "LOOPBACK_HOSTS",
+    "Config",
+    "load",
+    "routes_to",
+    "setting_names",
+]

@@ -16,6 +16,8 @@ from bff.route import origin_of
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
+CLIENT_SECRETS_MAX = 5
+"""More than these would be tried one after the other at a provider that refuses us."""
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
 
@@ -38,6 +40,18 @@ def _sealing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 def _key(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_SECRET_CHARACTERS:
         raise ValueError(f"needs {MIN_SECRET_CHARACTERS} characters or more")
+    return value
+
+
+def client_secrets(value: SecretStr) -> SecretStr:
+    """One secret, or one in each line.
+
+    Raises:
+        ValueError: There is none, or there are too many.
+    """
+    lines = [line for line in value.get_secret_value().splitlines() if line.strip()]
+    if not 1 <= len(lines) <= CLIENT_SECRETS_MAX:
+        raise ValueError(f"needs one secret, or up to {CLIENT_SECRETS_MAX}, one in each line")
     return value
 
 

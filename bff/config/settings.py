@@ -39,14 +39,20 @@ class Settings(BaseModel):
         "client_secret_post", alias="AUTH0_CLIENT_AUTH"
     )
     """How we prove who we are at the token endpoint."""
+    client_secret_file: Path | None = Field(
+        None, alias="AUTH0_CLIENT_SECRET_FILE", validate_default=True
+    )
+    """A file with client secrets, one in each line, newest first; read again when it changes."""
     client_secret: SecretStr | None = Field(
         None, alias="AUTH0_CLIENT_SECRET", validate_default=True
     )
-    """The application's client secret. Required unless `private_key_jwt` is used."""
+    """The client secret, or one in each line, newest first. Required without the file or a key."""
     client_private_key_file: Path | None = Field(
         None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE", validate_default=True
     )
-    """A PEM or JWK file with the private key for `private_key_jwt`."""
+    """PEM blocks or JWKs with private keys, newest first; read again when it changes."""
+    par: Literal["auto", "required", "off"] = Field("auto", alias="BFF_PAR")
+    """Push sign-ins to the provider (RFC 9126): where it has the endpoint, always, or never."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: rules.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
@@ -213,12 +219,25 @@ class Settings(BaseModel):
             raise ValueError("can't be set together with AUTH0_DOMAIN")
         return value
 
+    @field_validator("client_secret_file")
+    @classmethod
+    def _secret_file_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("must name a readable file")
+        return value
+
     @field_validator("client_secret")
     @classmethod
     def _secret_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is None and info.data.get("client_auth", "private_key_jwt") != "private_key_jwt":
+        in_file = info.data.get("client_secret_file")
+        if value is not None and in_file is not None:
+            raise ValueError("can't be set together with AUTH0_CLIENT_SECRET_FILE")
+        if info.data.get("client_auth", "private_key_jwt") == "private_key_jwt":
+            return value
+        # A file that was found wrong is not in the data, and is told of by itself.
+        if value is None and in_file is None and "client_secret_file" in info.data:
             raise ValueError("is missing")
-        return value
+        return None if value is None else rules.client_secrets(value)
 
     @field_validator("client_private_key_file")
     @classmethod

@@ -2,8 +2,8 @@
 
 `oidc.Provider` is the standard; `auth0.Auth0Provider` holds Auth0's differences and nothing else.
 From the outside in: `oidc` (the calls) uses `metadata`, `keys`, `id_token`, `answers` and
-`client_auth` (what each message must look like), and those use `cached` and `http` (how long
-something is held, how long a call may take).
+`client_auth` (what each message must look like), and those use `cached`, `credentials` and `http`
+(how long something is held, how long a call may take).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def create_provider(config: Config, clock: Callable[[], float] = time.time) -> P
     standard, which covers what Auth0 does as long as the tenant lists its logout endpoint.
 
     Raises:
-        ConfigError: The key file of `private_key_jwt` can't be used.
+        ConfigError: A file with our secrets or keys can't be used.
     """
     _keep_secrets_out_of_logs()
     return (Auth0Provider if config.auth0_domain else Provider)(config, clock)

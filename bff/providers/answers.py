@@ -24,7 +24,7 @@ LIFETIME_MAX_SECONDS = 30 * 86_400
 """Auth0's longest; a larger `expires_in` is cut to it."""
 RETRY_AFTER_MAX_SECONDS = 86_400
 
-OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+OUR_FAULT = frozenset({"unauthorized_client", "unsupported_grant_type"})
 PASSING = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
 
 NO_SUCH_ENDPOINT = frozenset({404, 405, 410, 501})
@@ -43,6 +43,15 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     scope: str | None
     token_type: str = "Bearer"  # noqa: S105 - A kind of token, not one.
     issued_token_type: str | None = None
+
+
+class ClientRefused(ProviderMisconfigured):
+    """The provider doesn't take our secret or key; the request came to nothing (RFC 6749, 5.2)."""
+
+    def __init__(self, error: str, status: int) -> None:
+        super().__init__(f"{error} (HTTP {status})")
+        self.error = error
+        self.provider_status = status
 
 
 class Unusable(ProviderUnavailable):
@@ -69,6 +78,18 @@ def granted(
     if body is None:
         raise Unusable("the token answer is not a JSON object")
     return _checked(body, any_type)
+
+
+def check_client(response: requests.Response) -> None:
+    """Return unless *response* says that our secret or key is not taken.
+
+    Raises:
+        ClientRefused: It does.
+    """
+    if 400 <= response.status_code < 500:
+        error = _error_code(parsed(response))
+        if error is not None and refuses_client(response.status_code, error):
+            raise ClientRefused(error, response.status_code)
 
 
 def check_revoked(response: requests.Response, retry_after_seconds: int | None) -> None:
@@ -104,9 +125,16 @@ def refusal(
             retry_after_seconds=retry_after_seconds,
             maybe_acted=True,
         )
+    if refuses_client(status, error):
+        return ClientRefused(error, status)
     if error in OUR_FAULT:
         return ProviderMisconfigured(f"{error} (HTTP {status})")
     return ProviderRejected(error, status)
+
+
+def refuses_client(status: int, error: str) -> bool:
+    """Whether our secret or key is at fault; Auth0 says `access_denied` to a wrong secret, too."""
+    return error == "invalid_client" or (status == 401 and error == "access_denied")
 
 
 def parsed(response: requests.Response) -> dict[str, Any] | None:

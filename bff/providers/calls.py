@@ -7,7 +7,7 @@ reading loses `Retry-After` and trips over a rubbish `expires_in`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from authlib.common.urls import add_params_to_uri
@@ -15,9 +15,12 @@ from authlib.integrations.requests_client import OAuth2Session
 
 from bff.config import Config
 from bff.errors import ProviderRejected
-from bff.providers import answers
-from bff.providers.client_auth import ClientAuthentication, encoded_basic
+from bff.providers import answers, client_auth
+from bff.providers.client_auth import ClientAuthentication
+from bff.providers.credentials import Credential
 from bff.providers.http import CallFailed, Deadline, Transport
+
+_T = TypeVar("_T")
 
 RetryAfter = Callable[[requests.Response], int | None]
 """Reads the pause that an answer asks for, in seconds."""
@@ -32,21 +35,19 @@ class Calls:
         retry_after: Reads the pause that an answer asks for.
 
     Raises:
-        ConfigError: The key file of `private_key_jwt` can't be used.
+        ConfigError: A file with our secrets or keys can't be used.
     """
 
     def __init__(self, config: Config, transport: Transport, retry_after: RetryAfter) -> None:
         self._config = config
         self._transport = transport
         self._retry_after = retry_after
-        self._authentication = ClientAuthentication(config)
-        self._others: dict[str, OtherClient] = {}
+        self._own = client_auth.configured(config)
+        self._others: dict[str, ClientAuthentication] = {}
 
     def know_client(self, client_id: str, client_secret: str) -> None:
-        """Learn of another client that calls may be made as."""
-        self._others[client_id] = OtherClient(
-            client_id, client_secret, basic=self._config.client_auth == "client_secret_basic"
-        )
+        """Learn of another client that calls may be made as, with a secret or several."""
+        self._others[client_id] = client_auth.other_client(self._config, client_id, client_secret)
 
     def exchange(
         self, url: str, parameters: Mapping[str, str], deadline: Deadline
@@ -91,30 +92,85 @@ class Calls:
             ProviderUnavailable: There is no answer.
             ProviderRejected: It was given to another client, which no route has any more.
         """
-        with self.session(client_id) as session:
+
+        def ask(session: _Session) -> requests.Response:
+            response: requests.Response = session.revoke_token(
+                url, token=refresh_token, token_type_hint="refresh_token",  # noqa: S106
+                timeout=deadline.remaining_seconds(), allow_redirects=False,
+            )  # fmt: skip
+            answers.check_client(response)
+            return response
+
+        try:
+            return self._as_client(client_id, ask)
+        except answers.ClientRefused as error:
+            # Nobody is at the page to be told: it stays in the outbox and is reported there.
+            raise ProviderRejected(error.error, error.provider_status) from error
+
+    def push(
+        self, url: str, parameters: list[tuple[str, str]], deadline: Deadline
+    ) -> requests.Response:
+        """Push an authorization request; the answer is only looked at for who we are.
+
+        Raises:
+            ProviderUnavailable: There is no answer.
+            ProviderMisconfigured: The provider doesn't take our secret or key.
+
+        Source: RFC 9126, section 2.1.
+        """
+
+        def ask(session: _Session) -> requests.Response:
+            response: requests.Response = session.post(
+                url, data=parameters, auth=session.client_auth(self._config.client_auth),
+                timeout=deadline.remaining_seconds(), allow_redirects=False,
+            )  # fmt: skip
+            answers.check_client(response)
+            return response
+
+        return self._as_client(None, ask)
+
+    def session(self) -> _Session:
+        """A session that makes no call, but writes an authorization request."""
+        return self._session(self._own, self._own.credentials.to_try()[0])
+
+    def _as_client(self, client_id: str | None, ask: Callable[[_Session], _T]) -> _T:
+        """What *ask* gets from the provider, with the first secret or key that is taken there.
+
+        Raises:
+            ClientRefused: None was. Nothing has come of the request then, so it may be repeated.
+            ProviderUnavailable: There is no answer.
+        """
+        authentication = self._own if client_id is None else self._other(client_id)
+        refused: answers.ClientRefused | None = None
+        for credential in authentication.credentials.to_try():
             try:
-                response: requests.Response = session.revoke_token(
-                    url, token=refresh_token, token_type_hint="refresh_token",  # noqa: S106
-                    timeout=deadline.remaining_seconds(), allow_redirects=False,
-                )  # fmt: skip
+                with self._session(authentication, credential) as session:
+                    result = ask(session)
             except CallFailed as error:
                 raise error.as_unavailable() from error
-        return response
+            except answers.ClientRefused as error:
+                refused = refused or error
+                continue
+            except ProviderRejected:
+                authentication.credentials.note_taken(credential)
+                raise
+            authentication.credentials.note_taken(credential)
+            return result
+        raise refused or ProviderRejected("no_credential", 0)
 
-    def session(self, client_id: str | None = None) -> _Session:
-        """A new session, of another client if so; cheap, as the connections are shared."""
-        authentication = self._authentication if client_id is None else self._other(client_id)
+    def _session(self, authentication: ClientAuthentication, credential: Credential) -> _Session:
+        """A new session; cheap, as the connections are shared."""
         session = _Session(
             self._retry_after,
             redirect_uri=self._config.redirect_uri,
             code_challenge_method="S256",
-            **authentication.session_arguments(),
+            **authentication.session_arguments(credential),
         )
         self._transport.prepare(session)
-        authentication.register(session)
+        authentication.register(session, credential)
         return session
 
-    def _other(self, client_id: str) -> OtherClient:
+    def _other(self, client_id: str) -> ClientAuthentication:
         if client_id not in self._others:
             raise ProviderRejected("unknown_client", 0, "no route has this client any more")
         return self._others[client_id]
@@ -128,38 +184,14 @@ class Calls:
         client_id: str | None = None,
         any_type: bool = False,
     ) -> answers.Granted:
-        with self.session(client_id) as session:
+        def ask(session: _Session) -> answers.Granted:
             session.any_type = any_type
-            try:
-                getattr(session, method)(
-                    url, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
-                )
-            except CallFailed as error:
-                raise error.as_unavailable() from error
-            granted: answers.Granted = session.granted
-        return granted
+            getattr(session, method)(
+                url, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
+            )
+            return session.granted
 
-
-class OtherClient:
-    """A client with a secret, beside the one that signs people in."""
-
-    def __init__(self, client_id: str, client_secret: str, *, basic: bool) -> None:
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._method = "client_secret_basic" if basic else "client_secret_post"
-
-    def session_arguments(self) -> dict[str, Any]:
-        """What an `OAuth2Session` must be made with."""
-        return {
-            "client_id": self._client_id,
-            "client_secret": self._client_secret,
-            "token_endpoint_auth_method": self._method,
-            "revocation_endpoint_auth_method": self._method,
-        }
-
-    def register(self, session: OAuth2Session) -> None:
-        """Teach *session* what Authlib does otherwise."""
-        session.register_client_auth_method(("client_secret_basic", encoded_basic))
+        return self._as_client(client_id, ask)
 
 
 class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.

@@ -7,58 +7,55 @@ to itself it takes HTTP Basic for revocation, and would send a private key as th
 from __future__ import annotations
 
 import base64
-import json
 import time
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
+from joserfc.jwk import Key
 
 from bff.config import Config
 from bff.errors import ConfigError
+from bff.providers.client_keys import Unreadable, algorithm, keys_in, secrets_in
+from bff.providers.credentials import Credential, Credentials, CredentialsFile
 
 ASSERTION_LIFETIME_SECONDS = 60
 
 
 class ClientAuthentication:
-    """The configured way.
+    """One client of ours, and its way.
 
-    Raises:
-        ConfigError: The key file holds no usable private key.
+    Args:
+        method: One of Authlib's names, for every endpoint.
+        client_id: As registered.
+        credentials: Its secrets or keys.
+        audience: Who assertions are made out to.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._method = config.client_auth
-        self._client_id = config.client_id
-        self._audience = config.issuer
-        self._secret = config.client_secret
-        self._key: Key | None = None
-        if self._method == "private_key_jwt" and config.client_private_key_file is not None:
-            self._key = _private_key(config.client_private_key_file)
+    def __init__(
+        self, method: str, client_id: str, credentials: Credentials, audience: str = ""
+    ) -> None:
+        self._method = method
+        self._client_id = client_id
+        self._audience = audience
+        self.credentials = credentials
 
-    def session_arguments(self) -> dict[str, Any]:
+    def session_arguments(self, credential: Credential) -> dict[str, Any]:
         """What an `OAuth2Session` must be made with."""
-        secret = self._secret.get_secret_value() if self._secret and self._key is None else None
         return {
             "client_id": self._client_id,
-            "client_secret": secret or self._key,
+            "client_secret": credential,
             "token_endpoint_auth_method": self._method,
             "revocation_endpoint_auth_method": self._method,
         }
 
-    def register(self, session: OAuth2Session) -> None:
+    def register(self, session: OAuth2Session, credential: Credential) -> None:
         """Teach *session* what Authlib lacks or does otherwise."""
-        if self._key is not None:
-            session.register_client_auth_method(self._assertion(self._key))
-        else:
+        if isinstance(credential, str):
             session.register_client_auth_method(("client_secret_basic", encoded_basic))
+        else:
+            session.register_client_auth_method(self._assertion(credential))
 
     def _assertion(self, key: Key) -> PrivateKeyJWT:
         """A signed statement for one request (RFC 7523, 3).
@@ -73,8 +70,50 @@ class ClientAuthentication:
             self._audience,
             claims={"exp": expires_at},
             headers={"kid": kid} if kid else None,
-            alg=_algorithm(key),
+            alg=algorithm(key),
         )
+
+
+def configured(config: Config) -> ClientAuthentication:
+    """The client that signs people in.
+
+    Raises:
+        ConfigError: A file with its secrets or keys can't be used.
+    """
+    return ClientAuthentication(
+        config.client_auth, config.client_id, _credentials(config), config.issuer
+    )
+
+
+def other_client(config: Config, client_id: str, secrets: str) -> ClientAuthentication:
+    """Another client, with *secrets* as in `AUTH0_CLIENT_SECRET`.
+
+    Raises:
+        ConfigError: They are none, or too many.
+    """
+    basic = config.client_auth == "client_secret_basic"
+    method = "client_secret_basic" if basic else "client_secret_post"
+    try:
+        return ClientAuthentication(method, client_id, Credentials(secrets_in(secrets)))
+    except Unreadable as error:
+        raise ConfigError([f"the secret of the client {client_id}: {error}"]) from None
+
+
+def _credentials(config: Config) -> Credentials:
+    keys, secrets = config.client_private_key_file, config.client_secret_file
+    if config.client_auth == "private_key_jwt" and keys is not None:
+        return CredentialsFile(keys, keys_in, "AUTH0_CLIENT_PRIVATE_KEY_FILE")
+    if secrets is not None:
+        return CredentialsFile(secrets, _secrets_of_file, "AUTH0_CLIENT_SECRET_FILE")
+    given = config.client_secret.get_secret_value() if config.client_secret else ""
+    return Credentials(secrets_in(given))
+
+
+def _secrets_of_file(content: bytes) -> tuple[str, ...]:
+    try:
+        return secrets_in(content.decode())
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8") from None
 
 
 def encoded_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:
@@ -85,32 +124,3 @@ def encoded_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -
     pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
     headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     return uri, headers, body
-
-
-def _private_key(path: Path) -> Key:
-    try:
-        key = _imported(path.read_bytes())
-    except (JoseError, ValueError, TypeError, KeyError, OSError) as error:
-        problem = f"can't be read ({type(error).__name__})"
-        raise ConfigError([f"AUTH0_CLIENT_PRIVATE_KEY_FILE: {problem}"]) from None
-    if key.key_type == "oct" or not key.is_private:
-        raise ConfigError(["AUTH0_CLIENT_PRIVATE_KEY_FILE: holds no private key"])
-    return key
-
-
-def _imported(content: bytes) -> Key:
-    if content.lstrip().startswith(b"{"):
-        return JWKRegistry.import_key(json.loads(content))
-    native = load_pem_private_key(content, password=None)
-    if isinstance(native, RSAPrivateKey):
-        return RSAKey.import_key(content)
-    return (ECKey if isinstance(native, EllipticCurvePrivateKey) else OKPKey).import_key(content)
-
-
-def _algorithm(key: Key) -> str:
-    named = key.get("alg")
-    if isinstance(named, str):
-        return named
-    if key.key_type == "EC":
-        return {"P-384": "ES384", "P-521": "ES512"}.get(str(key.get("crv")), "ES256")
-    return "RS256" if key.key_type == "RSA" else "EdDSA"

@@ -26,11 +26,12 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     jwks_uri: str
     revocation_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
     authorization_response_iss_parameter_supported: bool = False
 
 
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint",
-             "end_session_endpoint")  # fmt: skip
+             "end_session_endpoint", "pushed_authorization_request_endpoint")  # fmt: skip
 
 
 def fetch_metadata(transport: Transport, issuer: str, deadline: Deadline) -> Metadata:

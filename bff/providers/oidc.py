@@ -22,7 +22,8 @@ from bff.errors import (
 )
 from bff.model import PendingLogin, SignIn, TokenAnswer
 from bff.providers import answers
-from bff.providers.calls import Calls, with_parameters, with_resources
+from bff.providers.authorization import AuthorizationRequests
+from bff.providers.calls import Calls, with_parameters
 from bff.providers.documents import Documents
 from bff.providers.grants import Grants
 from bff.providers.http import Deadline, Transport
@@ -42,7 +43,7 @@ class Provider:
         monotonic: Seconds that never go back, for the age of what is cached.
 
     Raises:
-        ConfigError: The key file of `private_key_jwt` can't be used.
+        ConfigError: A file with our secrets or keys can't be used.
     """
 
     resource_parameter: Literal["audience", "resource"] = "resource"
@@ -61,6 +62,7 @@ class Provider:
         """Its keys are also for tokens that reach us in other ways."""
         self._id_tokens = IDTokens(config, self.documents, clock)
         self._calls = Calls(config, self._transport, self._retry_after_seconds)
+        self._requests = AuthorizationRequests(config, self._calls, self._retry_after_seconds)
         parameter = config.resource_parameter or self.resource_parameter
         self.grants = Grants(
             config, self._calls, self.documents, clock, parameter, self._revoke_quietly
@@ -98,20 +100,13 @@ class Provider:
             parameters: More parameters, from an allow-list; they never replace one of ours.
 
         Raises:
-            ProviderError: The metadata can't be had.
+            ProviderError: The metadata can't be had, or the request can't be pushed.
 
-        Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3.
+        Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3; RFC 9126.
         """
-        endpoint = self.documents.metadata(self._deadline()).authorization_endpoint
-        more: dict[str, Any] = dict(parameters)
-        more.update(nonce=pending.nonce, scope=self._config.scope, audience=self._config.audience)
-        if pending.max_age is not None:
-            more["max_age"] = str(pending.max_age)
-        with self._calls.session() as session:
-            url, _ = session.create_authorization_url(
-                endpoint, state=pending.state, code_verifier=pending.code_verifier, **more
-            )
-        return with_resources(str(url), self.grants.resources)
+        deadline = self._deadline()
+        metadata = self.documents.metadata(deadline)
+        return self._requests.url(metadata, pending, parameters, self.grants.resources, deadline)
 
     def check_issuer_parameter(self, iss: str | None) -> None:
         """Check the `iss` of an authorization response, of a refusal too.

@@ -1,0 +1,116 @@
+"""How does an authorization request get to the provider: in the browser's address, or pushed?
+
+Pushed (RFC 9126), the whole of it goes from us to the provider, under our client's authentication.
+The browser carries a reference, so nobody can read or change it on the way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+
+from bff.config import Config
+from bff.errors import ProviderMisconfigured, ProviderUnavailable
+from bff.model import PendingLogin
+from bff.providers import answers
+from bff.providers.calls import Calls, with_parameters, with_resources
+from bff.providers.http import Deadline
+from bff.providers.metadata import Metadata
+
+_REQUEST_URI = re.compile(r"[\x21-\x7e]{1,1024}")
+
+
+class AuthorizationRequests:
+    """Writes authorization requests.
+
+    Args:
+        config: What we are, and whether to push.
+        calls: Pushes.
+        retry_after: Reads the pause that an answer asks for.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        calls: Calls,
+        retry_after: Callable[[requests.Response], int | None],
+    ) -> None:
+        self._config = config
+        self._calls = calls
+        self._retry_after = retry_after
+
+    def url(
+        self,
+        metadata: Metadata,
+        pending: PendingLogin,
+        parameters: Mapping[str, str],
+        resources: tuple[str, ...],
+        deadline: Deadline,
+    ) -> str:
+        """Where to send the browser; for the arguments and the errors see `Provider`."""
+        endpoint, push_to = metadata.authorization_endpoint, self._push_to(metadata)
+        if push_to is None:
+            return self._in_the_address(endpoint, pending, parameters, resources)
+        # What the endpoint's own query has belongs to the address, not to the request.
+        bare = urlsplit(endpoint)._replace(query="").geturl()
+        url = self._in_the_address(bare, pending, parameters, resources)
+        asked = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+        response = self._calls.push(push_to, asked, deadline)
+        request_uri = request_uri_of(response, self._retry_after(response))
+        return with_parameters(
+            endpoint, {"client_id": self._config.client_id, "request_uri": request_uri}
+        )
+
+    def _in_the_address(
+        self,
+        endpoint: str,
+        pending: PendingLogin,
+        parameters: Mapping[str, str],
+        resources: tuple[str, ...],
+    ) -> str:
+        """Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3."""
+        more: dict[str, Any] = dict(parameters)
+        more.update(nonce=pending.nonce, scope=self._config.scope, audience=self._config.audience)
+        if pending.max_age is not None:
+            more["max_age"] = str(pending.max_age)
+        with self._calls.session() as session:
+            url, _ = session.create_authorization_url(
+                endpoint, state=pending.state, code_verifier=pending.code_verifier, **more
+            )
+        return with_resources(str(url), resources)
+
+    def _push_to(self, metadata: Metadata) -> str | None:
+        """The endpoint to push to; None if the request goes in the address.
+
+        A push that is refused or not answered is never made up for by the address: whoever can
+        make it fail could else read and change what was to be out of reach.
+        """
+        endpoint = metadata.pushed_authorization_request_endpoint
+        if self._config.par == "required" and endpoint is None:
+            raise ProviderMisconfigured(
+                "BFF_PAR is required, and there is no pushed_authorization_request_endpoint"
+            )
+        return None if self._config.par == "off" else endpoint
+
+
+def request_uri_of(response: requests.Response, retry_after_seconds: int | None) -> str:
+    """The reference that a push gave.
+
+    Raises:
+        ProviderUnavailable: 5xx, 429, or anything that can't be understood.
+        ProviderMisconfigured: Our registration is at fault.
+        ProviderRejected: The request was refused; the code is in `.error`.
+
+    Source: RFC 9126, sections 2.2 and 2.3.
+    """
+    body = answers.parsed(response)
+    if response.status_code not in (200, 201) or (body is not None and "error" in body):
+        raise answers.refusal(response.status_code, body, retry_after_seconds)
+    request_uri = body.get("request_uri") if body is not None else None
+    if not isinstance(request_uri, str) or not _REQUEST_URI.fullmatch(request_uri):
+        raise ProviderUnavailable("the push was answered without a usable request_uri")
+    return request_uri

@@ -1,0 +1,314 @@
+"""Secrets and keys are replaced while people go on working: nobody is signed out by it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, RSAKey
+from pydantic import SecretStr
+
+from bff.errors import ConfigError, ProviderMisconfigured, ProviderRejected, ProviderUnavailable
+from bff.providers import Provider
+from bff.route import TokenRule
+from tests.providers.fake import Asked, FakeProvider, Says, pending
+
+OLD, NEW, NEWER = "old-secret", "new,secret with a comma", "newer-secret"
+OLD_KEY = RSAKey.generate_key(2048)
+NEW_KEY = ECKey.generate_key("P-256", {"kid": "the-new-one"})
+
+
+class Registered:
+    """The client as the provider knows it: which secrets or keys it takes."""
+
+    def __init__(self, fake: FakeProvider) -> None:
+        self.taken: set[str] = set()
+        self.keys: list[Key] = []
+        self.refusal = Says({"error": "invalid_client"}, 401)
+        self.tried: list[str] = []
+        for path, answer in {
+            "/oauth/token": lambda: Says(fake.grant(id_token=None)),
+            "/oauth/revoke": lambda: Says(b""),
+            "/oauth/par": lambda: Says({"request_uri": "urn:one", "expires_in": 30}, 201),
+        }.items():
+            fake.answers[path] = lambda _, asked, answer=answer: self._answer(asked, answer)  # type: ignore[misc]
+
+    def _answer(self, asked: Asked, answer: Callable[[], Says]) -> Says:
+        shown = asked.form.get("client_secret") or self._key_of(asked.form["client_assertion"])
+        self.tried.append(shown)
+        known = self.taken | {str(key.get("kid")) for key in self.keys}
+        return answer() if shown in known else self.refusal
+
+    def _key_of(self, assertion: str) -> str:
+        for key in self.keys:
+            try:
+                jwt.decode(assertion, key, algorithms=["RS256", "ES256"])
+            except JoseError:
+                continue
+            return str(key.get("kid"))
+        return "a key that is not registered"
+
+    def tries(self) -> list[str]:
+        """What was tried since the last look."""
+        tried, self.tried = self.tried, []
+        return tried
+
+
+@pytest.fixture
+def registered(fake: FakeProvider) -> Registered:
+    fake.metadata["pushed_authorization_request_endpoint"] = f"{fake.issuer}oauth/par"
+    return Registered(fake)
+
+
+CALLS: dict[str, Callable[[Provider], object]] = {
+    "refresh": lambda provider: provider.refresh("the-token"),
+    "revoke": lambda provider: provider.revoke("the-token"),
+    "push": lambda provider: provider.authorization_url(pending(), {}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_where_the_newest_is_refused_the_next_is_taken_and_remembered(
+    client_for: Callable[..., Provider], registered: Registered,
+    call: Callable[[Provider], object], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    provider = client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}")
+    registered.taken = {OLD}
+    call(provider)
+    assert registered.tries() == [NEW, OLD]
+    assert "number 2 of 2" in caplog.text
+    call(provider)
+    assert registered.tries() == [OLD]
+    # Then the provider learns the new one and forgets the old one: seen once, and healed.
+    registered.taken = {NEW}
+    call(provider)
+    call(provider)
+    assert registered.tries() == [OLD, NEW, NEW]
+    assert not {OLD, NEW} & set(caplog.text.split())
+
+
+def test_while_both_are_taken_the_newest_is_used(
+    client_for: Callable[..., Provider], registered: Registered
+) -> None:
+    registered.taken = {NEW, OLD}
+    client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}").refresh("the-token")
+    assert registered.tries() == [NEW]
+
+
+def test_auth0s_word_for_a_wrong_secret_counts(
+    client_for: Callable[..., Provider], registered: Registered
+) -> None:
+    registered.taken = {OLD}
+    registered.refusal = Says({"error": "access_denied", "error_description": "Unauthorized"}, 401)
+    client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}").refresh("the-token")
+    assert registered.tries() == [NEW, OLD]
+
+
+def test_where_none_is_taken_each_is_tried_once_and_nobody_is_signed_out(
+    client_for: Callable[..., Provider], registered: Registered
+) -> None:
+    provider = client_for(AUTH0_CLIENT_SECRET=f"{NEWER}\n{NEW}\n{OLD}")
+    for call in (CALLS["refresh"], CALLS["push"]):
+        with pytest.raises(ProviderMisconfigured, match="invalid_client"):
+            call(provider)
+        assert registered.tries() == [NEWER, NEW, OLD]
+    with pytest.raises(ProviderRejected) as refused:
+        provider.revoke("the-token")
+    assert refused.value.error == "invalid_client"
+    assert registered.tries() == [NEWER, NEW, OLD]
+
+
+REFUSALS: dict[str, tuple[Says, type[Exception]]] = {
+    "invalid_grant": (Says({"error": "invalid_grant"}, 400), ProviderRejected),
+    "403": (Says({"error": "access_denied"}, 403), ProviderRejected),
+    "unauthorized_client": (Says({"error": "unauthorized_client"}, 400), ProviderMisconfigured),
+    "503": (Says({"error": "invalid_client"}, 503), ProviderUnavailable),
+    "429": (Says({"error": "invalid_client"}, 429), ProviderUnavailable),
+    "rubbish": (Says(b"<p>no", 401), ProviderUnavailable),
+}
+
+
+@pytest.mark.parametrize(("says", "error"), REFUSALS.values(), ids=REFUSALS)
+def test_no_other_refusal_is_repeated(
+    client_for: Callable[..., Provider], registered: Registered, says: Says, error: type[Exception]
+) -> None:
+    """The provider may have acted, or would act: a refresh token is spent once."""
+    registered.refusal = says
+    with pytest.raises(error):
+        client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}").refresh("the-token")
+    assert registered.tries() == [NEW]
+
+
+def test_a_route_of_its_own_client_may_have_several_secrets(
+    client_for: Callable[..., Provider], registered: Registered, fake: FakeProvider
+) -> None:
+    registered.taken = {OLD}
+    rule = TokenRule(mode="client", client_id="other", client_secret=SecretStr(f"{NEW}\n{OLD}"))
+    provider = client_for()
+    provider.grants.know([rule])
+    provider.grants.client_token(rule)
+    assert registered.tries() == [NEW, OLD]
+    assert fake.asked[-1].form["client_id"] == "other"
+
+
+# ---------------------------------------------------------------- files
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "credentials"
+
+
+@pytest.fixture(autouse=True)
+def heard(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="bff.providers")
+
+
+def test_a_file_of_secrets_is_read_again_when_it_changes(
+    client_for: Callable[..., Provider], registered: Registered, file: Path
+) -> None:
+    file.write_text(f"{OLD}\r\n")
+    provider = client_for(AUTH0_CLIENT_SECRET="", AUTH0_CLIENT_SECRET_FILE=str(file))
+    registered.taken = {OLD}
+    provider.refresh("the-token")
+    file.write_text(f"\n{NEW}\n{OLD}\n")
+    provider.refresh("the-token")
+    registered.taken = {NEW}
+    provider.refresh("the-token")
+    assert registered.tries() == [OLD, NEW, OLD, OLD, NEW]
+
+
+def test_a_link_that_is_turned_to_another_file_is_a_change(
+    client_for: Callable[..., Provider], registered: Registered, tmp_path: Path, file: Path
+) -> None:
+    """As Kubernetes replaces a mounted secret."""
+    for name, secret in (("one", OLD), ("two", NEW)):
+        (tmp_path / name).write_text(secret)
+    file.symlink_to(tmp_path / "one")
+    provider = client_for(AUTH0_CLIENT_SECRET="", AUTH0_CLIENT_SECRET_FILE=str(file))
+    registered.taken = {OLD, NEW}
+    provider.refresh("the-token")
+    (tmp_path / "next").symlink_to(tmp_path / "two")
+    (tmp_path / "next").replace(file)
+    provider.refresh("the-token")
+    assert registered.tries() == [OLD, NEW]
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def keys_file(path: Path, *keys: RSAKey | ECKey, form: str = "jwks") -> None:
+    if form == "pem":
+        path.write_bytes(b"Comment\n".join(key.as_pem(private=True) for key in keys))
+    else:
+        path.write_text(json.dumps({"keys": [key.as_dict(private=True) for key in keys]}))
+
+
+@pytest.fixture
+def by_key(client_for: Callable[..., Provider], file: Path) -> Callable[[], Provider]:
+    return lambda: client_for(
+        AUTH0_CLIENT_AUTH="private_key_jwt", AUTH0_CLIENT_PRIVATE_KEY_FILE=str(file)
+    )
+
+
+@pytest.mark.parametrize("form", ["jwks", "pem"])
+def test_a_file_of_keys_is_read_again_and_its_keys_are_tried_in_order(
+    by_key: Callable[[], Provider], registered: Registered, file: Path, form: str
+) -> None:
+    registered.keys = [RSAKey.import_key(OLD_KEY.as_dict(private=False) | {"kid": "old"})]
+    keys_file(file, OLD_KEY, form=form)
+    provider = by_key()
+    provider.refresh("the-token")
+    assert registered.tries() == ["old"]
+    keys_file(file, NEW_KEY, OLD_KEY, form=form)
+    provider.refresh("the-token")
+    assert registered.tries() == ["a key that is not registered", "old"]
+    registered.keys = [ECKey.import_key(NEW_KEY.as_dict(private=False) | {"kid": "new"})]
+    provider.refresh("the-token")
+    provider.revoke("the-token")
+    assert registered.tries() == ["a key that is not registered", "new", "new"]
+
+
+BAD: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "rubbish": lambda path: path.write_bytes(b"\xff\x00 no key"),
+    "cut off": lambda path: path.write_bytes(OLD_KEY.as_pem(private=True)[:400]),
+    "a good one and a broken one": lambda path: path.write_bytes(
+        OLD_KEY.as_pem(private=True) + OLD_KEY.as_pem(private=True).replace(b"M", b"!")
+    ),
+    "a public one among them": lambda path: path.write_text(
+        json.dumps({"keys": [OLD_KEY.as_dict(private=True), NEW_KEY.as_dict(private=False)]})
+    ),
+    "no list": lambda path: path.write_text('{"keys": 7}'),
+    "too many": lambda path: keys_file(path, *[NEW_KEY] * 6),
+    "gone": lambda path: path.unlink(),
+    "a folder": make_folder,
+}
+
+
+@pytest.mark.parametrize("spoil", BAD.values(), ids=BAD)
+def test_a_bad_replacement_keeps_the_old_key_and_is_an_error_once(
+    by_key: Callable[[], Provider], registered: Registered, file: Path,
+    spoil: Callable[[Path], object], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    registered.keys = [RSAKey.import_key(OLD_KEY.as_dict(private=False) | {"kid": "old"})]
+    keys_file(file, OLD_KEY)
+    provider = by_key()
+    spoil(file)
+    for _ in range(3):
+        provider.refresh("the-token")
+    assert registered.tries() == ["old"] * 3
+    (told,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "AUTH0_CLIENT_PRIVATE_KEY_FILE" in told.getMessage()
+    # And a good one after that is taken over.
+    if file.is_dir():
+        file.rmdir()
+    keys_file(file, NEW_KEY)
+    registered.keys = [ECKey.import_key(NEW_KEY.as_dict(private=False) | {"kid": "new"})]
+    provider.refresh("the-token")
+    assert registered.tries() == ["new"]
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "\n".join("abcdef")])
+def test_a_file_of_secrets_that_can_not_be_used_at_the_start_is_a_wrong_setting(
+    client_for: Callable[..., Provider], file: Path, content: str
+) -> None:
+    file.write_text(content)
+    with pytest.raises(ConfigError, match="AUTH0_CLIENT_SECRET_FILE"):
+        client_for(AUTH0_CLIENT_SECRET="", AUTH0_CLIENT_SECRET_FILE=str(file))
+
+
+WRONG: dict[str, dict[str, str]] = {
+    "both": {"AUTH0_CLIENT_SECRET_FILE": __file__},
+    "no such file": {"AUTH0_CLIENT_SECRET": "", "AUTH0_CLIENT_SECRET_FILE": "/no/such/file"},
+    "neither": {"AUTH0_CLIENT_SECRET": ""},
+    "too many": {"AUTH0_CLIENT_SECRET": "\n".join("abcdef")},
+    "none": {"AUTH0_CLIENT_SECRET": "\n"},
+}
+
+
+@pytest.mark.parametrize("settings", WRONG.values(), ids=WRONG)
+def test_wrong_settings_are_told(fake: FakeProvider, settings: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as told:
+        fake.config(**settings)
+    assert len(told.value.problems) == 1
+    assert "AUTH0_CLIENT_SECRET" in told.value.problems[0]
+
+
+def test_a_change_is_seen_though_time_and_length_stay(
+    client_for: Callable[..., Provider], registered: Registered, file: Path
+) -> None:
+    file.write_text("secret-a")
+    provider = client_for(AUTH0_CLIENT_SECRET="", AUTH0_CLIENT_SECRET_FILE=str(file))
+    found = file.stat()
+    file.write_text("secret-b")
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    registered.taken = {"secret-b"}
+    provider.refresh("the-token")
+    assert registered.tries() == ["secret-b"]
