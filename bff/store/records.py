@@ -220,8 +220,9 @@ class Records:
         ]
 
     def _burial(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
+        names = [self.name(key), self._tombstone(key), self._lock(key), self._failure(key)]
         return (
-            [self.name(key), self._tombstone(key), self._lock(key), self._failure(key)],
+            [*names, self._trace(key)],
             reason,
             self._token_lifetime_seconds + TOMBSTONE_EXTRA_SECONDS,
             "" if generation is None else str(generation),
@@ -230,7 +231,8 @@ class Records:
 
     def delete_tombstone(self, key: str, trace_milliseconds: int = 0) -> None:
         """Forget an ended session whose tokens are confirmed revoked, but for a passing trace."""
-        self._database.run(scripts.FORGET, [self._tombstone(key)], trace_milliseconds)
+        keys = [self._tombstone(key), self._trace(key)]
+        self._database.run(scripts.FORGET, keys, trace_milliseconds)
 
     def deadline(self, key: str) -> tuple[Literal["live", "due"], float] | None:
         """Whether the session has run out, and its next deadline; None without a record."""
@@ -276,6 +278,9 @@ class Records:
 
     def _tombstone(self, key: str) -> str:
         return self._database.key("tombstone", f"{{{key}}}")
+
+    def _trace(self, key: str) -> str:
+        return self._database.key("over", f"{{{key}}}")
 
     def _lock(self, key: str) -> str:
         return self._database.key("lock", f"{{{key}}}")

@@ -111,7 +111,7 @@ redis.call('HSET', KEYS[1], 'data', ARGV[1])
 return 1
 """)
 
-# KEYS: session, tombstone, lock, failure. ARGV: reason, seconds the tombstone lives,
+# KEYS: session, tombstone, lock, failure, trace. ARGV: reason, seconds the tombstone lives,
 # generation that it must have or '', seconds for which an id without a record is barred or ''.
 # Answers {'ended'|'tomb', tokens, identity}, {'other'} for another generation, {'over'} for a
 # session that is gone since a moment (see FORGET), or {'gone'}.
@@ -121,9 +121,9 @@ ENTOMB = Script(
     + """
 local s = redis.call('HMGET', KEYS[1], 'generation', 'tokens', 'identity')
 if not s[1] then
-  local t = redis.call('HMGET', KEYS[2], 'tokens', 'identity', 'over')
+  local t = redis.call('HMGET', KEYS[2], 'tokens', 'identity')
   if t[1] then return {'tomb', t[1], t[2]} end
-  if t[3] then return {'over'} end
+  if redis.call('EXISTS', KEYS[5]) == 1 then return {'over'} end
   if ARGV[4] ~= '' then
     redis.call('HSET', KEYS[2], 'barred', '1')
     redis.call('EXPIRE', KEYS[2], ARGV[4])
@@ -140,15 +140,11 @@ return {'ended', s[2], s[3]}
 """
 )
 
-# KEYS: tombstone. ARGV: for how many ms it is still told that a session was here.
+# KEYS: tombstone, trace. ARGV: for how many ms it is still told that a session was here.
 # As long as some process may remember the session, another end of it has to know.
 FORGET = Script("""
-if redis.call('DEL', KEYS[1]) == 0 then return 0 end
-if ARGV[1] ~= '0' then
-  redis.call('HSET', KEYS[1], 'over', '1')
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-end
-return 1
+if ARGV[1] ~= '0' then redis.call('SET', KEYS[2], '1', 'PX', ARGV[1]) end
+return redis.call('DEL', KEYS[1])
 """)
 
 # KEYS: session. Answers false (no record), or {'live'|'due', next deadline}.
