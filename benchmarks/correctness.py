@@ -31,6 +31,7 @@ class Row:
 
     contestant: str
     storms: int = 0
+    storm_requests: int = 0
     storm_failed: int = 0
     """Requests that were not answered 200."""
     storm_signed_out: int = 0
@@ -81,7 +82,7 @@ def _storms(contestant: Contestant, around: Surroundings, row: Row, count: int) 
         counts = around.provider.control("counts")
         asked = [n for name, n in counts.items() if name.startswith("token.refresh_token.")]
         row.storm_refreshes.append(sum(asked))
-    row.storms = count
+    row.storms, row.storm_requests = count, count * STORM_REQUESTS
     # Signed out is who can't have the next access token.
     _wait_for_expiry()
     row.storm_signed_out = sum(contestant.call(browser).status != 200 for browser in browsers)

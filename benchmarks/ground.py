@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,16 @@ class Ground:
         trace: TracebackType | None,
     ) -> None:
         self.stack.close()
+
+    @contextmanager
+    def stage(self) -> Iterator[None]:
+        """What is started within the `with` block ends with it."""
+        before, self.stack = self.stack, ExitStack()
+        try:
+            with self.stack:
+                yield
+        finally:
+            self.stack = before
 
     @property
     def redis_url(self) -> str:
@@ -125,7 +136,11 @@ class BenchProvider:
     issuer: str
 
     def control(self, path: str) -> Any:
-        """Give it an order (`revocation-down`, …) or ask it (`refresh-tokens`, `counts` since the last time)."""
+        """Give it an order (`revocation-down`, …), or ask it.
+
+        `refresh-tokens` are all that it ever issued, `counts` what it was asked since it said that
+        last.
+        """
         return requests.get(f"{self.issuer}/_control/{path}", timeout=READY_SECONDS).json()
 
 
@@ -167,7 +182,8 @@ http {{
         default_type application/json;
         if ($refused) {{ return 401; }}
         location = /seen {{
-            return 200 '{{"authorization":"$http_authorization","cookie":"$http_cookie","via":"$http_via"}}';
+            set $others '"cookie":"$http_cookie","via":"$http_via"';
+            return 200 '{{"authorization":"$http_authorization",$others}}';
         }}
         location / {{ root {folder}; }}
     }}

@@ -35,7 +35,7 @@ class Contestant(ABC):
 
     def __init__(self) -> None:
         self.port = free_port()
-        self.client_id = f"{self.name}-client"
+        self.client_id = f"{self.name}-{secrets.token_hex(4)}"
         self.client_secret = secrets.token_urlsafe(32)
         self.secret = secrets.token_hex(32)
         self.programs: list[Pinned] = []
@@ -81,7 +81,8 @@ class Contestant(ABC):
         }
 
     def check_seen(self, seen: dict[str, str]) -> None:
-        """Look at what the upstream's `/seen` said; raises AssertionError if something is odd."""
+        """See that what came to the upstream is right, by what its `/seen` said of it."""
+        assert seen["cookie"] == "", f"{self.name} lets cookies through: {seen}"
 
     # ------------------------------------------------------------ what it costs
     def cpu_seconds(self) -> float:

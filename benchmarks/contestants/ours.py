@@ -56,7 +56,7 @@ class Ours(Contestant):
             "APP_BASE_URL": self.base_url,
             "BFF_API_URL": told["upstream"],
             "REDIS_URL": told["redis_url"],
-            "BFF_REDIS_PREFIX": self.name,
+            "BFF_REDIS_PREFIX": self.client_id,
         } | tried
 
     def log_out_here(self, browser: Browser) -> str:

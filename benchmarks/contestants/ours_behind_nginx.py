@@ -55,6 +55,7 @@ class OursBehindNginx(Ours):
 
     def check_seen(self, seen: dict[str, str]) -> None:
         """See that nginx carried the request: it gives it to the BFF if they don't get along."""
+        super().check_seen(seen)
         assert seen["via"] == "1.1 nginx", seen
 
     def _write_files(self, around: Surroundings, folder: Path) -> None:

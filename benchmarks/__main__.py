@@ -1,0 +1,139 @@
+"""Which benchmark is run? `make bench`, or `python -m benchmarks --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+
+from benchmarks import correctness, machine, report, speed
+from benchmarks.contestants import ALL, Contestant, Surroundings
+from benchmarks.ground import SIZES, Ground
+from benchmarks.programs import Missing
+
+PARTS = ("speed", "correctness", "alone")
+CONNECTIONS = (1, 16, 256)
+LONG_SECONDS = 3600
+"""No access token ends while speed is measured."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for, and print it as Markdown; what goes on is told on stderr.
+
+    Returns:
+        0; 1 with `--check` if a bar is missed; 2 if something isn't installed.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except Missing as missing:
+        print(missing, file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    kinds = [ALL[name] for name in options.only]
+    well = True
+    print(f"## The machine\n\n{machine.description()}\n", flush=True)
+    with Ground() as ground:
+        if "speed" in options.parts:
+            with ground.stage():
+                well = _speed(ground, kinds, options)
+        if "correctness" in options.parts:
+            _tell("correctness …")
+            with ground.stage():
+                rows = correctness.measure(
+                    ground, kinds, storms=options.storms, races=options.races
+                )
+            print(f"## What is right\n\n{report.correctness_table(rows)}\n", flush=True)
+    return 1 if options.check and not well else 0
+
+
+def _speed(ground: Ground, kinds: Iterable[type[Contestant]], options: argparse.Namespace) -> bool:
+    contestants = [kind() for kind in kinds]
+    provider = ground.start_provider([one.client() for one in contestants], LONG_SECONDS)
+    everybody = []
+    for contestant in contestants:
+        _tell(f"{contestant.name}: {options.sessions} sign-ins …")
+        contestant.start(Surroundings(ground, provider, ground.upstream, LONG_SECONDS))
+        everybody.append(speed.ready(contestant, ground, options.sessions))
+    everybody.append(speed.ready_direct(ground, contestants[0]))
+    samples = []
+    for sample in speed.rounds(everybody, _cells(options), options.seconds):
+        _tell(
+            f"{sample.cell.size} × {sample.cell.connections}, round {sample.round + 1}: "
+            f"{sample.contestant} {sample.cpu_us:.0f} µs, {sample.load.per_second:.0f}/s"
+        )
+        samples.append(sample)
+    bars, well = report.bars(samples)
+    print(f"## Speed\n\n{bars}\n")
+    for cell in _cells(options):
+        print(report.speed_table(cell, samples), end="\n\n")
+    print(f"### Sign-ins\n\n{report.sign_in_table(everybody)}\n", flush=True)
+    return well
+
+
+def _cells(options: argparse.Namespace) -> dict[speed.Cell, int]:
+    """What is measured how often: most often where the bars hold."""
+    cells = [speed.Cell(size, n) for size in options.size for n in options.connections]
+    ordered = sorted(cells, key=lambda cell: cell != report.MEASURED)
+    fewer = max(1, options.rounds // 3)
+    return {cell: options.rounds if cell == report.MEASURED else fewer for cell in ordered}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    add = parser.add_argument
+    add("--only", type=_names(ALL), default=list(ALL), help=f"of {','.join(ALL)}")
+    add("--parts", type=_names(PARTS), default=list(PARTS), help=f"of {','.join(PARTS)}")
+    add("--size", type=_names(SIZES), default=list(SIZES), help=f"of {','.join(SIZES)}")
+    add("--connections", type=_numbers, default=list(CONNECTIONS), help="such as 1,16,256")
+    add("--sessions", type=int, default=1000, help="in rotation (%(default)s)")
+    add("--rounds", type=int, default=15, help="at 16 connections and 1 KB; else a third of it")
+    add("--seconds", type=int, default=2, help="of one turn (%(default)s)")
+    add("--storms", type=int, default=5, help="refresh storms (%(default)s)")
+    add("--races", type=int, default=20, help="logouts with requests in flight (%(default)s)")
+    add("--check", action="store_true", help="exit with 1 if a bar is missed")
+    add("--quick", action=_Quick, nargs=0, help="a few minutes: fewer cells and rounds")
+    return parser
+
+
+class _Quick(argparse.Action):
+    """Less of everything; what is given after it counts."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.parts = ["speed", "correctness"]
+        namespace.size, namespace.connections = ["1k"], [16]
+        namespace.rounds, namespace.storms, namespace.races = 5, 2, 5
+
+
+class _names:  # noqa: N801 - It stands for a function.
+    """Reads a list of known names."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = list(known)
+
+    def __call__(self, text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in self._known:
+                raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(self._known)}")
+        return names
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
