@@ -118,6 +118,9 @@ class Calls:
 
         Source: RFC 9126, section 2.1.
         """
+        if self._config.client_auth == "client_secret_post":
+            # Authlib writes the client's id beside the secret, and once is enough (RFC 6749, 3.1).
+            parameters = [pair for pair in parameters if pair[0] != "client_id"]
 
         def ask(session: _Session) -> requests.Response:
             response: requests.Response = session.post(

@@ -40,6 +40,8 @@ class Asked(msgspec.Struct):
     form: dict[str, str]
     connection: int
     """The client's port: the same for requests over one connection."""
+    names: list[str] = []
+    """Of the form's fields, as often as each came."""
 
 
 class Says(msgspec.Struct):
@@ -213,10 +215,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer as told."""
         length = int(self.headers.get("Content-Length") or 0)
-        form = dict(parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True))
+        fields = parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True)
         fake = self.server.fake  # type: ignore[attr-defined]
-        asked = Asked(self.command, self.path.partition("?")[0], dict(self.headers.items()), form,
-                      self.client_address[1])  # fmt: skip
+        names = [name for name, _ in fields]
+        asked = Asked(self.command, self.path.partition("?")[0], dict(self.headers.items()),
+                      dict(fields), self.client_address[1], names)  # fmt: skip
         fake.asked.append(asked)
         says = fake.answers[asked.path](self, asked)
         if says is not None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from bff.errors import ProviderMisconfigured, ProviderRejected, ProviderUnavailable
 from bff.providers import Provider
 from tests.providers.fake import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
+from tests.support.provider_client import header_and_claims
 
 REQUEST_URI = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c"
 PUSHED = Says({"request_uri": REQUEST_URI, "expires_in": 30}, 201)
@@ -40,6 +43,7 @@ def test_all_is_pushed_and_the_browser_carries_a_reference(
     assert url.path == "/authorize"
     (pushed,) = [one for one in offered.asked if one.path == "/oauth/par"]
     assert pushed.method == "POST"
+    assert len(pushed.names) == len(pushed.form), "a parameter came twice (RFC 6749, 3.1)"
     assert pushed.form.pop("client_secret") == CLIENT_SECRET
     assert pushed.form == expected
     assert started.code_verifier not in str(pushed.form)
@@ -59,10 +63,25 @@ def test_we_prove_who_we_are_by_basic_too(
     offered: FakeProvider, client_for: Callable[..., Provider]
 ) -> None:
     client_for(AUTH0_CLIENT_AUTH="client_secret_basic").authorization_url(pending(), {})
-    scheme, _, value = offered.asked[-1].headers["Authorization"].partition(" ")
+    pushed = offered.asked[-1]
+    scheme, _, value = pushed.headers["Authorization"].partition(" ")
     assert (scheme, base64.b64decode(value).partition(b":")[0]) == ("Basic", CLIENT_ID.encode())
-    assert offered.asked[-1].form["client_id"] == CLIENT_ID
-    assert "client_secret" not in offered.asked[-1].form
+    assert pushed.names.count("client_id") == 1
+    assert "client_secret" not in pushed.form
+
+
+def test_we_prove_who_we_are_by_a_key_too(
+    offered: FakeProvider, client_for: Callable[..., Provider], tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(RSAKey.generate_key(2048).as_pem(private=True))
+    client_for(
+        AUTH0_CLIENT_AUTH="private_key_jwt", AUTH0_CLIENT_PRIVATE_KEY_FILE=str(tmp_path / "key")
+    ).authorization_url(pending(), {})
+    pushed = offered.asked[-1]
+    _, claims = header_and_claims(pushed.form["client_assertion"])
+    assert (claims["aud"], claims["sub"]) == (offered.issuer, CLIENT_ID)
+    assert pushed.names.count("client_id") == 1
+    assert "Authorization" not in pushed.headers
 
 
 def test_without_the_endpoint_the_request_goes_in_the_address(provider: Provider) -> None:

@@ -2,7 +2,7 @@
 
 from flask import Flask, request
 
-from bff.demo.provider import authorize, control, logout, token_views
+from bff.demo.provider import authorize, control, logout, par, token_views
 from bff.demo.provider.backchannel import BackChannel
 from bff.demo.provider.oauth import DemoAuthorizationServer
 from bff.demo.provider.settings import ProviderSettings
@@ -26,5 +26,6 @@ def create_provider(settings: ProviderSettings) -> Flask:
     authorize.register(app, state, server)
     token_views.register(app, state, server)
     logout.register(app, state, server, backchannel)
+    par.register(app, state, server)
     control.register(app, state, backchannel)
     return app

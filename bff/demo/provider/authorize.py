@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from authlib.oauth2.rfc6749 import OAuth2Error
 from flask import Flask, Response, request
 
-from bff.demo.provider import pages
+from bff.demo.provider import pages, par
 from bff.demo.provider.cookies import form_from_another_site, set_sso_cookie, sso_cookie
 from bff.demo.provider.oauth import DemoAuthorizationServer
 from bff.demo.provider.records import SSOSession
@@ -21,6 +21,9 @@ def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) 
 
     def authorize() -> Response:
         state.counts.add("authorize")
+        refused = par.refusal(state.settings)
+        if refused is not None:
+            return pages.message_page("This request can't be answered", refused, 400)
         endpoint = _AuthorizeEndpoint(state, server)
         # One step, so that no code comes of a session that is being ended meanwhile.
         with state.lock:
@@ -51,7 +54,8 @@ class _AuthorizeEndpoint:
             return refusal
         if grant.prompt in SIGN_IN_PROMPTS:
             return self._form()
-        if session is not None and grant.prompt != "none" and self._wants_second_step(session):
+        silent = "none" in request.values.get("prompt", "").split()
+        if session is not None and not silent and self._wants_second_step(session):
             return self._second_form(session)
         return self._grant(grant, session)
 
@@ -119,6 +123,7 @@ class _AuthorizeEndpoint:
             return self._refuse(_error(grant, "unauthorized", "user is blocked"))
         answer = self._server.create_authorization_response(grant=grant, grant_user=session)
         self._state.counts.add("authorize.ok")
+        par.done(self._state)
         return self._forged(answer)
 
     def _audience_refusal(self, grant: Any) -> Response | None:

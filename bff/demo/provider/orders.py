@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
-ENDPOINTS = ("token", "revoke", "discovery", "jwks", "userinfo")
+ENDPOINTS = ("token", "revoke", "discovery", "jwks", "userinfo", "par")
 DEEDS = ("status", "garbage", "delay", "hang", "drop_before", "drop_after", "drip")
 DEEDS_THAT_ACT = ("drop_after", "hang", "delay", "drip")
 

@@ -11,6 +11,9 @@ CONTENT_SECURITY_POLICY = (
 )
 # No form-action: browsers apply it to the redirect after the form too, which leaves for the client.
 
+PUSHED_QUERY = "demo.pushed_query"
+"""Where `/authorize` finds the query as it came, if it held a reference (see `par`)."""
+
 FORM_FIELDS = ("username", "password", "confirmed", "one_time_code", "ticket", "skip")
 
 
@@ -41,8 +44,11 @@ def message_page(title: str, text: str, status: int = 200) -> Response:
 def this_request_again() -> str:
     """The action for a form that asks before this request is answered.
 
-    Its parameters go into the query, whichever way they came; those of the forms stay out.
+    Of a pushed request the reference is enough. Else its parameters go into the query, whichever
+    way they came; those of the forms stay out.
     """
+    if PUSHED_QUERY in request.environ:
+        return f"{request.path}?{request.environ[PUSHED_QUERY]}"
     asked = [pair for pair in request.values.items(multi=True) if pair[0] not in FORM_FIELDS]
     return f"{request.path}?{urlencode(asked)}"
 

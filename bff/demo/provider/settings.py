@@ -17,6 +17,7 @@ AUTH_METHODS: tuple[AuthMethod, ...] = (
 )
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a grant type
 TOKEN_DIALECTS = ("auth0", "rfc9068")
+PAR = ("off", "offered", "required")
 REVOCATION_REACHES = ("token", "family")
 
 
@@ -95,11 +96,16 @@ class ProviderSettings:
     """The authorization response carries `iss` (RFC 9207); off at Auth0 by default."""
     auth_time_always: bool = True
     """False: `auth_time` only after `max_age` or `prompt=login`, as at Auth0."""
+    par: str = PAR[0]
+    """Pushed authorization requests: an add-on at Auth0, so off; `required` takes no others."""
+    par_seconds: int = 30
+    """How long a pushed request may wait for its browser."""
     logout_token_typ: str = "JWT"  # noqa: S105 - a media type
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     def __post_init__(self) -> None:
         _require("access_token_dialect", self.access_token_dialect, TOKEN_DIALECTS)
+        _require("par", self.par, PAR)
         _require("revocation_reaches", self.revocation_reaches, REVOCATION_REACHES)
 
     @property

@@ -8,6 +8,7 @@ from bff.demo.provider.forgery import Forgeries
 from bff.demo.provider.keys import SigningKeys
 from bff.demo.provider.ledger import TokenLedger
 from bff.demo.provider.orders import Orders
+from bff.demo.provider.pushed import PushedRequests
 from bff.demo.provider.records import Client
 from bff.demo.provider.second_step import SecondSteps
 from bff.demo.provider.settings import ProviderSettings
@@ -27,6 +28,7 @@ class ProviderState:
         self.forgeries = Forgeries()
         self.clients = {c.client_id: Client(c) for c in settings.clients}
         self.ledger = TokenLedger(settings, self.lock, self.now, self.counts)
+        self.pushed = PushedRequests()
         self.second_steps = SecondSteps()
         self.sso = SSOSessions(settings.users, settings.sso_session_seconds, self.lock, self.now)
 

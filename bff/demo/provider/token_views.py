@@ -111,6 +111,9 @@ def discovery_document(settings: ProviderSettings) -> dict[str, Any]:
             "sid",
         ],
     }
+    if settings.par != "off":
+        document["pushed_authorization_request_endpoint"] = f"{issuer}oauth/par"
+        document["require_pushed_authorization_requests"] = settings.par == "required"
     if settings.iss_parameter:
         document["authorization_response_iss_parameter_supported"] = True
     return document
