@@ -6,14 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-cache-dir --require-hashes
 RUNTIME := requirements.txt requirements-demo.txt
-# Arguments for the demo (make run ARGS="--port 9000") or for pytest (make test ARGS="-k login").
+# Arguments for the demo (make run ARGS="--port 9000"), for pytest (make test ARGS="-k login"), or for
+# the benchmark (make bench ARGS="--quick").
 ARGS ?=
 
 export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress interop check lint format types architecture lock clean
+.PHONY: help run prove install test stress interop bench check lint format types architecture lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,11 @@ interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20
 	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	$(BIN)/python -m pytest tests/interop $(ARGS)
 
+bench: $(VENV)/dev.stamp ## measure it against its peers (on Debian, with Node 20 or later)
+	@.ci/node
+	@.ci/bench-peers
+	$(BIN)/python -m benchmarks $(ARGS)
+
 check: lint format types architecture ## lint, format, types, architecture
 
 lint: $(VENV)/dev.stamp
@@ -57,7 +63,7 @@ architecture: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_requirements.py
 
 lock: $(VENV)/dev.stamp ## make the requirements*.txt anew from the requirements*.in
-	for name in requirements requirements-demo requirements-dev; do \
+	for name in requirements requirements-demo requirements-dev benchmarks/peers/requirements; do \
 	  $(BIN)/uv pip compile --quiet --no-cache --universal --generate-hashes --python-version 3.11 \
 	    --no-emit-index-url --custom-compile-command "make lock" $(LOCK) $$name.in -o $$name.txt || exit 1; \
 	done
