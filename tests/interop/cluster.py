@@ -142,6 +142,10 @@ class InteropCluster(Cluster):
         assert answer.ok, answer.text
         return answer.json()
 
+    def pushed(self) -> dict[str, Any]:
+        """The authorization request that was pushed last, without what proves who pushed it."""
+        return dict(self.control("GET", "pushed")[-1])
+
     def refresh_tokens(self) -> list[dict[str, Any]]:
         """Every refresh token that was ever issued: `token`, `grant_id`, `alive`."""
         return list(self.control("GET", "refresh-tokens"))

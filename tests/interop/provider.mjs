@@ -1,7 +1,7 @@
 // A certified OpenID provider, as the tests of the BFF need it: `node provider.mjs config.json`.
 //
 // It prints one line of JSON when it is ready. Below /_control/ (with the key of that line) it says
-// what it was asked, which refresh tokens it has issued and whether they still live, and which
+// what it was asked and what was pushed, which refresh tokens it has issued and whether they live, and which
 // logout tokens it has sent and how they were answered. Everything else is oidc-provider's own behaviour.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -18,6 +18,7 @@ const controlKey = randomBytes(16).toString('hex');
 const counts = {};
 const refreshTokens = new Map();
 const logoutTokens = [];
+const pushed = [];
 
 function signingKey() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -78,6 +79,7 @@ const configuration = {
 async function control(path) {
   if (path === 'counts') return counts;
   if (path === 'logout-tokens') return logoutTokens;
+  if (path === 'pushed') return pushed;
   if (path === 'refresh-tokens') {
     return Promise.all([...refreshTokens].map(async ([token, more]) => {
       const found = await provider.RefreshToken.find(token);
@@ -132,6 +134,10 @@ provider.registerGrantType(TOKEN_EXCHANGE, exchange, [
 const count = (name) => { counts[name] = (counts[name] ?? 0) + 1; };
 provider.on('refresh_token.saved', ({ jti, clientId, grantId }) => {
   refreshTokens.set(jti, { client_id: clientId, grant_id: grantId });
+});
+provider.on('pushed_authorization_request.success', ({ oidc }) => {
+  const { client_secret, client_assertion, ...asked } = oidc.body;
+  pushed.push(asked);
 });
 provider.on('grant.revoked', () => count('grant.revoked'));
 provider.on('server_error', (ctx, error) => console.error(error));

@@ -51,8 +51,8 @@ def test_sign_in_gives_a_session_and_the_api_accepts_its_token(cluster: InteropC
 
 
 def test_the_request_has_what_the_standard_asks_for(cluster: InteropCluster) -> None:
-    url = cluster.browser().authorize_url(SIGN_IN)
-    sent = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    cluster.browser().authorize_url(SIGN_IN)
+    sent = cluster.pushed()
     assert sent["code_challenge_method"] == "S256"
     assert len(sent["code_challenge"]) == 43
     assert len(sent["state"]) >= 32

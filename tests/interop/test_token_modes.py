@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -92,8 +91,8 @@ def asked_since(gateway: InteropGateway, before: dict[str, int]) -> Counter[str]
 
 
 def test_the_consent_names_every_api_that_a_refresh_may_be_for(gateway: InteropGateway) -> None:
-    url = gateway.browser().authorize_url(SIGN_IN)
-    assert parse_qs(urlsplit(url).query)["resource"] == [AUDIENCE, ORDERS]
+    gateway.browser().authorize_url(SIGN_IN)
+    assert gateway.pushed()["resource"] == [AUDIENCE, ORDERS]
 
 
 @pytest.mark.parametrize(
