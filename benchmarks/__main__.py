@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 
-from benchmarks import correctness, machine, report, speed
+from benchmarks import alone, correctness, machine, report, speed
 from benchmarks.contestants import ALL, Contestant, Surroundings
 from benchmarks.ground import SIZES, Ground
 from benchmarks.programs import Missing
@@ -46,6 +46,10 @@ def _run(options: argparse.Namespace) -> int:
                     ground, kinds, storms=options.storms, races=options.races
                 )
             print(f"## What is right\n\n{report.correctness_table(rows)}\n", flush=True)
+        if "alone" in options.parts:
+            print("## Without peers\n", flush=True)
+            for section in alone.sections(ground):
+                print(section, end="\n\n", flush=True)
     return 1 if options.check and not well else 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import bff
 from benchmarks.browser import FETCH, Browser
@@ -25,13 +27,18 @@ class Ours(Contestant):
     login_path = "/auth/login?prompt=consent"
     token_endpoint_auth_method = "client_secret_post"  # noqa: S105
 
+    options: tuple[str, ...] = ()
+    """More arguments of `serve`."""
+    settings_changed: Mapping[str, str] = MappingProxyType({})
+    """Of the environment; nothing for the peers' part."""
+
     def start(self, around: Surroundings) -> None:
         """Start one process with the settings as they are by default."""
         self.programs = [self._serve(around, self.port)]
 
     def _serve(self, around: Surroundings, port: int) -> Pinned:
         ground = around.ground
-        command = [sys.executable, "-m", "bff", "serve", "--port", str(port)]
+        command = [sys.executable, "-m", "bff", "serve", "--port", str(port), *self.options]
         program = Pinned(
             self.name, command, core=SERVER_CORE, folder=ground.subfolder(self.name),
             env=self.environment(around),
@@ -57,6 +64,7 @@ class Ours(Contestant):
             "BFF_API_URL": told["upstream"],
             "REDIS_URL": told["redis_url"],
             "BFF_REDIS_PREFIX": self.client_id,
+            **self.settings_changed,
         } | tried
 
     def log_out_here(self, browser: Browser) -> str:

@@ -1,7 +1,7 @@
 // The upstream of the correctness rows: `node api.mjs`. It prints one line of JSON when it is ready.
 //
 // It refuses a request without an access token, and one whose token has expired. `/slow/<ms>` takes
-// its time, so that something can happen meanwhile.
+// its time, so that something can happen meanwhile; `/stream` sends events until the client leaves.
 
 import { createServer } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -15,6 +15,13 @@ const server = createServer(async (request, response) => {
   const allowed = isLive(request.headers.authorization);
   const slow = /^\/slow\/(\d+)$/.exec(request.url);
   if (slow) await pause(Number(slow[1]));
+  if (allowed && request.url === '/stream') {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    response.write('data: begin\n\n');
+    const beat = setInterval(() => response.write('data: beat\n\n'), 10_000);
+    response.on('close', () => clearInterval(beat));
+    return;
+  }
   response.writeHead(allowed ? 200 : 401, { 'Content-Type': 'application/json' });
   response.end(JSON.stringify({ allowed }));
 });
