@@ -210,12 +210,10 @@ def _memory(config: Config, records: Records) -> SessionMemory | None:
     if not config.session_lease_seconds or not config.session_memory_max:
         return None
     url, lease_seconds = config.redis_url.get_secret_value(), config.session_lease_seconds
-    # What takes longer than a lease proves nothing any more.
-    timeout_seconds = min(config.redis_timeout_seconds, lease_seconds)
     return SessionMemory(
         lambda key: records.load(key, slide=True),
         records.slides_at,
-        lambda: TrackedRecords(records, Tracking(url, timeout_seconds)),
+        lambda: TrackedRecords(records, Tracking(url, config.redis_timeout_seconds)),
         lease_seconds=lease_seconds,
         entries_max=config.session_memory_max,
     )

@@ -132,7 +132,7 @@ class Settings(BaseModel):
     """Keep the cookie when the browser is closed."""
 
     session_lease_milliseconds: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        500, alias="BFF_SESSION_LEASE_MILLISECONDS"
+        250, alias="BFF_SESSION_LEASE_MILLISECONDS"
     )
     """How long a process may trust its memory of a session, and a logout takes at least; 0: no
     memory. How to change it: [docs/architecture.md](docs/architecture.md#the-session-memory)."""

@@ -1,13 +1,13 @@
 """Which sessions does this process remember, and how long may it trust what it remembers?
 
-A session that was asked for twice within a minute is kept as it was read, opened, and further
-requests cost no round trip. It is trusted only for a *lease* after the last **proof** that nothing
-has changed: any answer that came over the tracking connection (`bff/store/tracking.py`), a PING's
-mostly, since every change that Redis made before it gave that answer has come before it. A proof
-counts from the instant *before* it was asked for, on this process's own clock. An end of a session
-is answered a lease after its deletion (`bff/revocation/lease.py`); what was proved before the
-deletion was asked for before it, and is trusted no more by then. A process that hears nothing, for
-whatever reason, trusts nothing and reads as if there were no memory.
+A session that is asked for twice within a minute is read once more, over the tracking connection
+(`bff/store/tracking.py`), and kept, opened; further requests cost no round trip. What is kept is
+trusted only for a *lease* after the last **proof** that nothing has changed: any answer that came
+over that connection, a PING's mostly, since every change that Redis made before it gave that answer
+has come before it. A proof counts from the instant *before* it was asked for, on this process's own
+clock. An end of a session is answered a lease after its deletion (`bff/revocation/lease.py`); what
+was proved before the deletion was asked for before it, and is trusted no more by then. A process
+that hears nothing, for whatever reason, trusts nothing and reads as if there were no memory.
 
 What is remembered here is in the clear, for about a minute after it was last read.
 """
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import msgspec
 
@@ -37,6 +38,8 @@ PROOFS_IN_A_LEASE = 5
 """So many proofs are asked for in one lease, so that a late one does no harm."""
 RECONNECT_SECONDS = 0.5
 CLEAN_SECONDS = 5.0
+BATCH = 100
+"""So many sessions are read in one round trip."""
 NEVER = float("-inf")
 
 # CLOCK_BOOTTIME goes on while the machine is suspended; the others don't everywhere.
@@ -67,8 +70,8 @@ class Remembered:
 class SessionMemory:
     """Loads sessions, from memory where that may be trusted.
 
-    Requests only look; whatever changes `_entries` or `_trusted_until` holds `_lock`, and so does
-    it in the order in which Redis answered.
+    Requests only look. One thread asks and reads over the tracking connection, and changes
+    `_entries` and `_trusted_until` in the order in which Redis answered.
 
     Args:
         load: The plain way to load a session, which also moves its idle end.
@@ -105,6 +108,7 @@ class SessionMemory:
         self._entries: dict[str, Remembered] = {}
         self._seen_lock = threading.Lock()
         self._seen: dict[str, float] = {}
+        self._wanted: dict[str, None] = {}
         self._cleaned_at = self._clock()
         self._told_why: str | None = None
 
@@ -123,60 +127,23 @@ class SessionMemory:
         now = self._clock()
         if entry is not None and now < trusted_until and now < entry.usable_until:
             return entry.at(now)
-        if now < trusted_until and now < self._seen.get(key, NEVER):
-            entry = self._read_tracked(key)
-            if entry is not None:
-                return entry.at(self._clock())
-        # Who comes once a minute needs no other way than the plain one.
         found = self._load(key)
-        if found is not None:
-            self._note_seen(key, now + self._slides_at(found[0]) - found[0].read_at)
+        if found is not None and (entry is None or now >= entry.usable_until):
+            slides_at = now + self._slides_at(found[0]) - found[0].read_at
+            self._note(key, now, slides_at, is_busy=entry is not None)
         return found
 
-    def _read_tracked(self, key: str) -> Remembered | None:
-        """Read a session over the tracking connection and remember it.
-
-        None if the connection is busy or lost, or the session isn't fit for being remembered: the
-        plain way then says what is the matter.
-        """
-        if not self._lock.acquire(blocking=False):
-            return None
-        try:
-            return self._remember(key) if self._tracked is not None else None
-        except StoreUnavailable as error:
-            self._lose(error)
-        except SealInvalid:
-            pass
-        finally:
-            self._lock.release()
-        return None
-
-    def _remember(self, key: str) -> Remembered | None:
-        assert self._tracked is not None  # noqa: S101 - The caller has looked.
-        asked_at = self._clock()
-        row = self._tracked.read(key)
-        self._proved(self._tracked, asked_at)
-        found = self._tracked.opened(key, row)
-        if found is None:
-            return None
-        session, data, slides_at = found
-        ahead = session.read_at - asked_at
-        until = min(session.idle_ends_at, session.absolute_ends_at, slides_at) - ahead
-        entry = Remembered(session, data, ahead, until)
-        self._entries.pop(key, None)
-        while len(self._entries) >= self._entries_max:
-            del self._entries[next(iter(self._entries))]
-        self._entries[key] = entry
-        return entry
-
-    def _note_seen(self, key: str, until: float) -> None:
+    def _note(self, key: str, now: float, until: float, *, is_busy: bool) -> None:
+        """Who comes once a minute isn't worth remembering; who comes again within it is."""
         with self._seen_lock:
-            self._seen.pop(key, None)
-            if len(self._seen) >= self._entries_max:
-                del self._seen[next(iter(self._seen))]
+            if self._seen.pop(key, NEVER) > now or is_busy:
+                self._wanted[key] = None
             self._seen[key] = until
+            for noted in (self._seen, self._wanted):
+                if len(noted) > self._entries_max:
+                    del noted[next(iter(noted))]
 
-    # ------------------------------------------------------------ proofs, with the lock
+    # ------------------------------------------------------------ proofs
     def _proved(self, tracked: TrackedRecords, asked_at: float) -> None:
         """An answer came over the connection to what was asked at *asked_at*."""
         changed = tracked.changed()
@@ -186,6 +153,30 @@ class SessionMemory:
             self._entries.pop(key, None)
         # Last: whoever sees the new proof finds nothing that is older.
         self._trusted_until = asked_at + self._lease_seconds
+
+    def _read(self, tracked: TrackedRecords, keys: list[str]) -> None:
+        """Read sessions and remember them; that they could be read is a proof, too."""
+        asked_at = self._clock()
+        rows = tracked.read(keys)
+        self._proved(tracked, asked_at)
+        for key, row in zip(keys, rows, strict=True):
+            try:
+                found = tracked.opened(key, row)
+            except SealInvalid:
+                continue  # The plain way reports it.
+            if found is not None:
+                self._remember(key, *found, asked_at)
+
+    def _remember(
+        self, key: str, session: Session, data: bytes | None, slides_at: float, asked_at: float
+    ) -> None:
+        ahead = session.read_at - asked_at
+        until = min(session.idle_ends_at, session.absolute_ends_at, slides_at) - ahead
+        # In the order of reading: what was read longest ago goes first.
+        self._entries.pop(key, None)
+        while len(self._entries) >= self._entries_max:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = Remembered(session, data, ahead, until)
 
     def _lose(self, error: StoreUnavailable) -> None:
         """The connection is lost, and with it all trust."""
@@ -202,28 +193,40 @@ class SessionMemory:
             tracked.close()
 
     def prove(self) -> bool:
-        """Ask for a proof now, over a new connection if need be; whether it came."""
+        """Ask for a proof now, over a new connection if need be; whether it came.
+
+        What was asked for more than once is read on this occasion.
+        """
         with self._lock:
             try:
-                self._prove()
+                tracked = self._tracked or self._connected()
+                asked_at = self._clock()
+                tracked.ping()
+                self._proved(tracked, asked_at)
+                while keys := self._take_wanted():
+                    self._read(tracked, keys)
             except StoreUnavailable as error:
                 self._lose(error)
                 return False
             self._told_why = None
             return True
 
-    def _prove(self) -> None:
-        if self._tracked is None:
-            tracked = self._connect()
-            try:
-                tracked.open()
-            except StoreUnavailable:
-                tracked.close()
-                raise
-            self._tracked = tracked
-        asked_at = self._clock()
-        self._tracked.ping()
-        self._proved(self._tracked, asked_at)
+    def _connected(self) -> TrackedRecords:
+        tracked = self._connect()
+        try:
+            tracked.open()
+        except StoreUnavailable:
+            tracked.close()
+            raise
+        self._tracked = tracked
+        return tracked
+
+    def _take_wanted(self) -> list[str]:
+        with self._seen_lock:
+            keys = list(islice(self._wanted, BATCH))
+            for key in keys:
+                del self._wanted[key]
+            return keys
 
     # ------------------------------------------------------------ the thread
     def start(self) -> None:

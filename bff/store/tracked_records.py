@@ -37,10 +37,12 @@ class TrackedRecords:
         """Wait for any answer: what was changed before this was asked is in `changed` then."""
         self._tracking.ask(("PING",))
 
-    def read(self, key: str) -> Row:
-        """A record as it stands in Redis, and Redis's clock just before; nothing is opened yet."""
-        now, row = self._tracking.ask(("TIME",), ("HMGET", self._records.name(key), *FIELDS))
-        return [*row, int(now[0]) + int(now[1]) / 1_000_000]
+    def read(self, keys: list[str]) -> list[Row]:
+        """Records as they stand in Redis, and Redis's clock just before; nothing is opened yet."""
+        readings = (("HMGET", self._records.name(key), *FIELDS) for key in keys)
+        now, *rows = self._tracking.ask(("TIME",), *readings)
+        read_at = int(now[0]) + int(now[1]) / 1_000_000
+        return [[*row, read_at] for row in rows]
 
     def opened(self, key: str, row: Row) -> tuple[Session, bytes | None, float] | None:
         """What `read` has read: the session, its sealed data, and when its idle end must be moved.

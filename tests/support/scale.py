@@ -13,7 +13,7 @@ VARIABLE = "BFF_TEST_SCALE"
 MEMORY_VARIABLE = "BFF_TEST_MEMORY"
 LEASE = "BFF_SESSION_LEASE_MILLISECONDS"
 MEMORY = {"memory on": "250", "memory off": "0"}
-"""In milliseconds; a logout takes as long, so it is less than the default."""
+"""In milliseconds."""
 
 
 def is_full() -> bool:
