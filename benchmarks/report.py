@@ -114,12 +114,17 @@ def _speed_row(figures: Figures, name: str, ours: Sequence[str]) -> list[str]:
         name,
         cpu,
         *ratios,
-        f"{figures.median(name, _per_second):.0f}",
+        f"{figures.median(name, _per_second):.0f}{_failures(figures, name)}",
         f"{figures.added(name, _p50):.1f}",
         f"{figures.added(name, _p99):.1f}",
         f"{figures.median(name, _p99):.1f}",
         f"{figures.median(name, _megabytes):.0f}",
     ]
+
+
+def _failures(figures: Figures, name: str) -> str:
+    failed = sum(figures.each(name, lambda sample: sample.load.failed))
+    return f" ({failed:.0f} failed)" if failed else ""
 
 
 def _ratio(figures: Figures, name: str, other: str) -> str:
@@ -138,7 +143,8 @@ def bars(samples: Sequence[Sample]) -> tuple[str, bool]:
                 figures.median(bar.who, figure) / figures.median(bar.peer, figure)
                 for figure in (_per_second, _p99)
             )
-            reached = cpu <= bar.at_most and speed >= 1 - WORSE and p99 <= 1 + WORSE
+            whole = not _failures(figures, bar.who)
+            reached = whole and cpu <= bar.at_most and speed >= 1 - WORSE and p99 <= 1 + WORSE
             rows.append([
                 f"{bar.who} against {bar.peer}", f"{cpu:.2f}", f"{bar.at_most:.2f}",
                 f"{speed:.2f}", f"{p99:.2f}", "yes" if reached else "**no**",
