@@ -144,8 +144,11 @@ class SessionMemory:
                     del noted[next(iter(noted))]
 
     # ------------------------------------------------------------ proofs
-    def _proved(self, tracked: TrackedRecords, asked_at: float) -> None:
-        """An answer came over the connection to what was asked at *asked_at*."""
+    def _proved(self, tracked: TrackedRecords, asked_at: float) -> set[str] | None:
+        """An answer came over the connection to what was asked at *asked_at*.
+
+        Returns the sessions that were told as changed until then; None if it is all.
+        """
         changed = tracked.changed()
         if changed is None:
             self._entries.clear()
@@ -153,13 +156,19 @@ class SessionMemory:
             self._entries.pop(key, None)
         # Last: whoever sees the new proof finds nothing that is older.
         self._trusted_until = asked_at + self._lease_seconds
+        return changed
 
     def _read(self, tracked: TrackedRecords, keys: list[str]) -> None:
         """Read sessions and remember them; that they could be read is a proof, too."""
         asked_at = self._clock()
         rows = tracked.read(keys)
-        self._proved(tracked, asked_at)
+        changed = self._proved(tracked, asked_at)
+        if changed is None:
+            return
         for key, row in zip(keys, rows, strict=True):
+            # Its change may have come between the readings of this batch, and comes only once.
+            if key in changed:
+                continue
             try:
                 found = tracked.opened(key, row)
             except SealInvalid:

@@ -59,7 +59,7 @@ class TrackedRecords:
             return None
         return session, row[7], self._records.slides_at(session)
 
-    def changed(self) -> list[str] | None:
+    def changed(self) -> set[str] | None:
         """The sessions that were changed since the last call; None if all may have been."""
         names = self._tracking.changed()
-        return None if names is None else [n.rpartition("{")[2].removesuffix("}") for n in names]
+        return None if names is None else {n.rpartition("{")[2].removesuffix("}") for n in names}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 
 from tests.support.ageing import age_access_token
 from tests.support.cluster import Cluster
 from tests.support.gateway import POLICIES, ROUTES, STOCK, Gateway
-from tests.support.scale import rounds
+from tests.support.scale import MEMORY, memory_environment, rounds
 from tests.support.storm import Shot, fire
 
 pytestmark = pytest.mark.memory
@@ -61,23 +62,36 @@ def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> N
             assert browser.log_out().status_code == 200
 
 
-def storm_rounds(seconds_left: int) -> None:
-    """Sign in, move the token's end near, and let 200 requests come at once; no overlap helps."""
+def test_promise_4_one_refresh_for_500_requests_at_8_processes_that_remember_the_session() -> None:
+    on = memory_environment(MEMORY["memory on"])
+    storm_rounds(0, replicas=8, requests=500, env=on, count=rounds(full=20, reduced=2))
+
+
+def storm_rounds(
+    seconds_left: int,
+    *,
+    replicas: int = REPLICAS,
+    requests: int = REQUESTS,
+    env: Mapping[str, str] | None = None,
+    count: int | None = None,
+) -> None:
+    """Sign in, move the token's end near, and let all requests come at once; no overlap helps."""
     provider = {"access_token_seconds": 300, "overlap_seconds": 0}
-    with Cluster(REPLICAS, provider=provider) as cluster:
-        for number in range(rounds(full=50, reduced=6)):
+    with Cluster(replicas, provider=provider, env=env) as cluster:
+        for number in range(count or rounds(full=50, reduced=6)):
             browser = cluster.browser()
-            browser.log_in(replica=number % REPLICAS)
+            browser.log_in(replica=number % replicas)
+            shots = [
+                Shot(cluster.ports[i % replicas], "/api/items", browser.cookie or "")
+                for i in range(requests)
+            ]
+            # Twice at every process, so that those that remember sessions remember this one.
+            assert {a.status for a in fire(shots[: 2 * replicas])} == {200}
             age_access_token(cluster, browser.cookie, seconds_left)
             before = cluster.counts()
-            answers = fire(
-                [
-                    Shot(cluster.ports[i % REPLICAS], "/api/items", browser.cookie or "")
-                    for i in range(REQUESTS)
-                ]
-            )
+            answers = fire(shots)
             statuses = Counter(answer.status for answer in answers)
-            assert statuses == {200: REQUESTS}, f"round {number}: {statuses}"
+            assert statuses == {200: requests}, f"round {number}: {statuses}"
             asked = Counter(cluster.counts()) - Counter(before)
             assert asked["token.refresh_token.ok"] == 1, f"round {number}: {asked}"
             assert asked["token.reuse_detected"] == 0, f"round {number}: {asked}"

@@ -11,6 +11,7 @@ import pytest
 
 from bff.errors import SealInvalid, StoreUnavailable
 from bff.sessions.memory import CLEAN_SECONDS, Remembered
+from bff.store.tracked_records import Row, TrackedRecords
 from tests.sessions.conftest import Bench
 from tests.sessions.remembering import LEASE_SECONDS, Remembering
 from tests.support.redis_server import RedisServer
@@ -130,6 +131,27 @@ def test_an_end_that_overtakes_a_reading_is_not_forgotten(
     assert process.memory.prove()
     assert process.remembered() == {key}
     assert process.memory.prove()
+    assert process.ask(key) is None
+
+
+def test_an_end_between_two_readings_of_a_batch_is_not_forgotten(
+    process: Remembering, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis tells of it before the batch is whole, and once only."""
+    key, other = bench.start(), bench.start()
+    for one in (key, other, key, other):
+        process.ask(one)
+    read = TrackedRecords.read
+
+    def interrupted(tracked: TrackedRecords, keys: list[str]) -> list[Row]:
+        assert keys == [key, other]
+        rows = read(tracked, keys[:1])
+        bench.revocation.end(key, "logout")
+        return rows + read(tracked, keys[1:])
+
+    monkeypatch.setattr(TrackedRecords, "read", interrupted)
+    assert process.memory.prove()
+    assert process.remembered() == {other}
     assert process.ask(key) is None
 
 
