@@ -264,11 +264,11 @@ class SessionMemory:
 
     def _keep_proving(self) -> None:
         interval_seconds = self._lease_seconds / PROOFS_IN_A_LEASE
-        stop = self._stop
+        stop, proved = self._stop, True
         while not stop.is_set():
-            proved = self.prove()
+            proved_before, proved = proved, self.prove()
             self._clean()
-            stop.wait(interval_seconds if proved else RECONNECT_SECONDS)
+            stop.wait(interval_seconds if proved or proved_before else RECONNECT_SECONDS)
 
     def _clean(self) -> None:
         """Forget what answers no request any more: tokens must not lie about."""
