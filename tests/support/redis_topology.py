@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from bff.store.clients import make_client
+from bff.store.clients import make_client, make_cluster
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import real_source
 from tests.support.waiting import wait_for
@@ -86,10 +86,13 @@ class Topology:
         raise NotImplementedError
 
     def client_of_all(self) -> Any:
-        """A client that finds every key, as the BFF's own does."""
-        client: Any = make_client(self.url, 2.0)
+        """A client that finds every key, also by a scan."""
+        client: Any = self._client_of_all()
         self._stack.callback(client.close)
         return client
+
+    def _client_of_all(self) -> Any:
+        return make_client(self.url, 2.0)
 
     def client(self, port: int) -> redis.Redis:
         """A client of one of the servers."""
@@ -165,6 +168,9 @@ class RedisCluster(Topology):
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(f"{HOST}:{port}" for port in self._ports[:3])
+
+    def _client_of_all(self) -> Any:
+        return make_cluster(self.url, {"socket_timeout": 2.0, "socket_connect_timeout": 2.0})
 
     def fail_over(self) -> None:
         """Kill a master; returns when its replica serves its slots."""
