@@ -307,6 +307,18 @@ def test_the_echo_of_our_own_revocation_ends_nothing(
     assert audit_lines()[-1]["reason"] == "srrt: our own revocation"
 
 
+def test_a_revocation_is_known_as_ours_before_the_provider_can_tell_of_it(bff: Receiver) -> None:
+    noted: list[set[str]] = []
+
+    def revoke() -> Says:
+        noted.append(bff.names("revoked"))
+        return Says(b"")
+
+    bff.fake.says("/oauth/revoke", revoke)
+    bff.parts.sessions.end(bff.start(), "logout")
+    assert [len(names) for names in noted] == [1]
+
+
 def test_a_revocation_that_was_not_ours_is_no_echo(bff: Receiver, log: Log) -> None:
     """Of another session, and of another time."""
     bff.parts.sessions.end(bff.start(sid="sid-two"), "logout")
