@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,25 @@ def test_an_event_ends_only_what_was_there_before_it(bff: Receiver, log: Log) ->
     begin(bff, old, -2 * HOUR)
     assert post(bff, [log.event("scp", after=-HOUR)]).get_json()["ended"] == 1
     assert alive(bff, [old, recent]) == [False, True]
+
+
+@pytest.fixture
+def far_from_utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", "XXX+5")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+def test_a_date_without_a_zone_is_utc(bff: Receiver, log: Log) -> None:
+    recent = bff.start(auth_time=None)
+    begin(bff, recent, -HOUR)
+    event = log.event("scp", after=-2 * HOUR)
+    event["data"]["date"] = event["data"]["date"].removesuffix("Z")
+    assert post(bff, [event]).get_json() == {"received": 1, "ended": 0}
+    assert bff.lives(recent)
 
 
 def test_events_in_any_order_come_to_the_same(bff: Receiver, log: Log) -> None:
