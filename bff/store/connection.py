@@ -90,7 +90,7 @@ class Database:
     def commands(self, *commands: Words) -> list[Any]:
         """Send several commands in one round trip; they are not one transaction."""
         try:
-            return self._pipelined(commands)[0]
+            return _raise_first(self._pipelined(commands)[0])
         except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
 
@@ -116,12 +116,16 @@ class Database:
         ]
         replicas = self._wait_replicas if safely else 0
         try:
-            try:
-                answers, acknowledged = self._pipelined(batch, replicas)
-            except NoScriptError:
-                # A replica that was promoted doesn't know it: others may have run theirs already.
-                batch = [("EVAL", script.source, *words[2:]) for words in batch]
-                answers, acknowledged = self._pipelined(batch, replicas)
+            answers, acknowledged = self._pipelined(batch, replicas)
+            # It is new to a replica that was promoted; other nodes have run theirs.
+            unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if unknown:
+                sources = [("EVAL", script.source, *batch[i][2:]) for i in unknown]
+                late, late_acknowledged = self._pipelined(sources, replicas)
+                acknowledged = min(acknowledged, late_acknowledged)
+                for i, answer in zip(unknown, late, strict=True):
+                    answers[i] = answer
+            _raise_first(answers)
         except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
         if acknowledged < replicas:
@@ -130,11 +134,11 @@ class Database:
 
     def _send(self, words: Words) -> Any:
         if isinstance(self.client, ClusterClient):
-            return self.client.send([words])[0][0]
-        return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return _raise_first(self.client.send([words])[0])[0]
+        return self.client.execute_command(*words)
 
     def _pipelined(self, commands: Sequence[Words], replicas: int = 0) -> tuple[list[Any], int]:
-        """The answers, and how many replicas have taken them over, if *replicas* asks for some."""
+        """The answers, errors among them; and how many replicas have them, if *replicas* asks."""
         wait = self._wait_milliseconds
         if isinstance(self.client, ClusterClient):
             return self.client.send(commands, replicas=replicas, wait_milliseconds=wait)
@@ -144,8 +148,9 @@ class Database:
             if replicas:
                 # `WAIT` speaks of its own connection's writes, so it goes with them.
                 pipeline.execute_command("WAIT", replicas, wait)
-            answers = list(pipeline.execute())
-        return answers, int(answers.pop()) if replicas else 0
+            answers = list(pipeline.execute(raise_on_error=False))
+        acknowledged = answers.pop() if replicas else 0
+        return answers, acknowledged if isinstance(acknowledged, int) else 0
 
     def now(self) -> float:
         """Redis's clock, in UTC epoch seconds: the one that decides."""
@@ -167,6 +172,13 @@ def connect(config: Config) -> Database:
         wait_replicas=config.redis_wait_replicas,
         timeout_seconds=config.redis_timeout_seconds,
     )
+
+
+def _raise_first(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
 
 
 def _described(error: Exception) -> str:

@@ -163,7 +163,7 @@ class RedisCluster(Topology):
             self.command(self._ports[0], "CLUSTER MEET", HOST, port)
         wait_for(self._all_know_six, "six nodes that know each other")
         self._add_replicas()
-        wait_for(self._all_well, "a cluster that serves all slots", 30)
+        self.wait_until_well()
 
     @property
     def url(self) -> str:
@@ -177,6 +177,24 @@ class RedisCluster(Topology):
         self.servers[self._ports[0]].kill()
         promoted = self.client(self._ports[3])
         wait_for(lambda: _role(promoted) == "master", "the replica's promotion", 30)
+
+    def wait_until_well(self) -> None:
+        """Return when all slots are served and each master has its replica."""
+        wait_for(self._all_well, "a cluster that serves all slots", 30)
+
+    def masters(self) -> list[int]:
+        """The ports of the masters, as they are now."""
+        return [port for port in self._ports if _role(self.client(port)) == "master"]
+
+    def replicas(self) -> list[int]:
+        """The ports of the replicas, as they are now."""
+        return [port for port in self._ports if port not in self.masters()]
+
+    def owner_of(self, key: str) -> int:
+        """The port of the master that has *key*."""
+        slot = self.command(self._ports[1], "CLUSTER KEYSLOT", key)
+        ranges = self.command(self._ports[1], "CLUSTER SLOTS")
+        return next(int(entry[2][1]) for entry in ranges if entry[0] <= slot <= entry[1])
 
     def _cluster_port(self) -> int:
         """A port whose bus port is free too, and below those of outgoing connections."""
@@ -207,7 +225,7 @@ class RedisCluster(Topology):
             self._info(port, "cluster_state") == "ok"
             and self._info(port, "cluster_slots_ok") == str(SLOTS)
             for port in self._ports
-        ) and all(_replicas(self.client(port)) == 1 for port in self._ports[:3])
+        ) and [_replicas(self.client(port)) for port in self.masters()] == [1, 1, 1]
 
 
 def _is_free(port: int) -> bool:
