@@ -85,7 +85,7 @@ class Parts:
 
 
 def assemble(config: Config) -> Parts:
-    """Make all parts; nothing is sent anywhere yet, but to a Redis Cluster.
+    """Make all parts; nothing is sent anywhere yet.
 
     Raises:
         ConfigError: A key file can't be used.

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 from typing import Protocol
 
-from flask import Blueprint, Request, Response, request, send_file
+from flask import Blueprint, Request, Response, current_app, request, send_file
+from werkzeug.exceptions import MethodNotAllowed
 
 from bff.errors import NotFound
 from bff.pages import render_no_spa, wants_page
@@ -20,6 +21,8 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 RESERVED = frozenset({"auth", "api", "healthz", "readyz"})
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 YEAR_SECONDS = 31_536_000
+NOWHERE = frozenset({"TRACE", "CONNECT"})
+"""Methods that no path knows, so that the path doesn't matter."""
 
 # `name-BX3kz9_Q.js`, `name.0a1b2c3d.css`. A digit or a capital must be in it: a file that merely
 # ends in a long word is asked for again, which costs little; the reverse would leave it stale.
@@ -76,7 +79,24 @@ def create_blueprint(config: SPASettings) -> Blueprint:
             return _without_spa(path)
         return _serve(config.spa_dir, path)
 
+    @blueprint.before_app_request
+    def refuse_unknown() -> None:
+        """Another method than GET at a path of nobody's: 404, since no method would be right."""
+        refused = isinstance(request.routing_exception, MethodNotAllowed)
+        if not refused or request.method.upper() in NOWHERE or not _is_for_spa_only():
+            return
+        path = request.path.removeprefix("/")
+        if path and (config.spa_dir is None or not find_file(config.spa_dir, path)):
+            raise NotFound
+
     return blueprint
+
+
+def _is_for_spa_only() -> bool:
+    """Whether the path of a refused method is that of the SPA's files, and of no other route."""
+    router = current_app.create_url_adapter(request)
+    methods = getattr(request.routing_exception, "valid_methods", None) or ()
+    return router is not None and all(router.match(method=m)[0] == "spa.spa" for m in methods)
 
 
 def _without_spa(path: str) -> Response:

@@ -94,6 +94,16 @@ def test_the_demo_knows_nothing_of_the_rest(path: Path) -> None:
     assert not any(one.startswith("tests") for one in imported(parsed(path)))
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tests/support").rglob("*.py")), ids=name)
+def test_what_all_tests_share_needs_no_browser(path: Path) -> None:
+    """Else the tests of an API would load playwright; two files are for a browser."""
+    browsers_own = {"browser_record.py", "chromium.py"}
+    found = {
+        one for one in imported(parsed(path)) if one.startswith(("tests.browser", "playwright"))
+    }
+    assert not found or path.name in browsers_own
+
+
 def test_the_module_for_apis_loads_nothing_of_the_rest() -> None:
     """Neither the settings nor what they are checked with; but it needs what it says."""
     code = "import sys, bff.resource_server; print(*sorted(m.split('.')[0] for m in sys.modules))"

@@ -71,7 +71,7 @@ def _domain(value: str) -> str:
     return value
 
 
-def _issuer(value: str) -> str:
+def _trusted_url(value: str) -> str:
     parts = _url(value)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         raise ValueError("must be https unless it is on the loopback")
@@ -166,7 +166,8 @@ SealingKeys = Annotated[
 Key = Annotated[SecretStr, AfterValidator(_key)]
 ClientKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split), AfterValidator(_client_keys)]
 Domain = Annotated[str, AfterValidator(_domain)]
-Issuer = Annotated[str, AfterValidator(_issuer)]
+Issuer = Annotated[str, AfterValidator(_trusted_url)]
+KeysURL = Annotated[str, AfterValidator(_trusted_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 UpstreamURL = Annotated[str, AfterValidator(upstream_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -174,7 +174,7 @@ class Settings(BaseModel):
     """The authorization value of an Auth0 log stream (custom webhook); off without it."""
     ssf_issuer: rules.Issuer | None = Field(None, alias="BFF_SSF_ISSUER")
     """The issuer of a Shared Signals transmitter; off without it."""
-    ssf_jwks_url: rules.UpstreamURL | None = Field(None, alias="BFF_SSF_JWKS_URL")
+    ssf_jwks_url: rules.KeysURL | None = Field(None, alias="BFF_SSF_JWKS_URL")
     """Where that transmitter's keys are; its metadata is asked if this is not set."""
     ssf_audience: str | None = Field(None, alias="BFF_SSF_AUDIENCE")
     """The `aud` of its security event tokens; `APP_BASE_URL` if not set."""

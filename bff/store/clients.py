@@ -21,18 +21,17 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from bff.store.cluster import ClusterClient
+
 SENTINEL_PORT = 26_379
 REDIS_PORT = 6379
-CLUSTER_RETRIES = 3
-"""A slot that has just moved is found again; each try is bounded by the time-out."""
-
 MAX_CONNECTIONS = 10_000
 
-Client = redis.Redis | RedisCluster
+Client = redis.Redis | ClusterClient
 
 
 def make_client(url: str, timeout_seconds: float) -> Client:
-    """Make the client that *url* asks for; but for a cluster nothing is sent before a command.
+    """Make the client that *url* asks for; nothing is sent before a command.
 
     redis-py's defaults are ten retries and five seconds each (LIBRARIES: 3.8 to 7.5 s before an
     answer). Here a dead pooled connection is replaced once and at once, and a time-out is final.
@@ -47,9 +46,7 @@ def make_client(url: str, timeout_seconds: float) -> Client:
     }
     parts = urlsplit(url)
     if parts.scheme == "redis+cluster":
-        nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, REDIS_PORT)]  # type: ignore[no-untyped-call]
-        retry = Retry(NoBackoff(), CLUSTER_RETRIES)
-        return RedisCluster(startup_nodes=nodes, retry=retry, **_login(parts.netloc), **options)
+        return ClusterClient(lambda: make_cluster(url, options), timeout_seconds)
     options["retry"] = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     if parts.scheme == "redis+sentinel":
         service, _, database = parts.path.strip("/").partition("/")
@@ -59,6 +56,18 @@ def make_client(url: str, timeout_seconds: float) -> Client:
         master: redis.Redis = sentinel.master_for(service, **more)  # type: ignore[no-untyped-call]
         return master
     return redis.Redis.from_url(url, **options)
+
+
+def make_cluster(url: str, options: dict[str, Any]) -> RedisCluster:
+    """Make redis-py's own client of the cluster at *url*, by asking its nodes in turn.
+
+    Raises:
+        RedisClusterException: None of them answers.
+    """
+    netloc = urlsplit(url).netloc
+    nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, REDIS_PORT)]  # type: ignore[no-untyped-call]
+    retry = Retry(NoBackoff(), 1)
+    return RedisCluster(startup_nodes=nodes, retry=retry, **_login(netloc), **options)
 
 
 def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:

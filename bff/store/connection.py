@@ -11,12 +11,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from redis.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.config import Config
 from bff.errors import StoreUnavailable
 from bff.store.clients import Client, make_client
+from bff.store.cluster import ClusterClient, Words
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Database:
     """One Redis and our part of its key space.
 
     Args:
-        client: A connected redis-py client that answers bytes.
+        client: A client that answers bytes; it connects at the first command.
         prefix: What all our keys begin with.
         wait_replicas: By how many replicas an end or a watermark must have been taken over.
         timeout_seconds: How long one command may take.
@@ -46,7 +46,8 @@ class Database:
     def __init__(
         self, client: Client, prefix: str, *, wait_replicas: int = 0, timeout_seconds: float = 1.0
     ) -> None:
-        self.client = client
+        # Not typed: redis-py types its commands for the blocking and the async client at once.
+        self.client: Any = client
         self.prefix = prefix
         self._wait_replicas = wait_replicas
         # Shorter than the socket's, or an end that stands would be taken for one that failed.
@@ -61,9 +62,9 @@ class Database:
         """
         try:
             try:
-                return self.client.evalsha(script.sha, len(keys), *keys, *args)
+                return self._send(("EVALSHA", script.sha, len(keys), *keys, *args))
             except NoScriptError:
-                return self.client.eval(script.source, len(keys), *keys, *args)
+                return self._send(("EVAL", script.source, len(keys), *keys, *args))
         except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
 
@@ -82,14 +83,14 @@ class Database:
             StoreUnavailable: As in `run`.
         """
         try:
-            return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return self._send(words)
         except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
 
-    def commands(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
+    def commands(self, *commands: Words) -> list[Any]:
         """Send several commands in one round trip; they are not one transaction."""
         try:
-            return self._pipelined(commands)
+            return _raise_first(self._pipelined(commands)[0])
         except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
 
@@ -110,32 +111,46 @@ class Database:
         Raises:
             StoreUnavailable: As in `run`; some of them may have run.
         """
-        words: list[tuple[str | bytes | float, ...]] = [
+        batch: list[Words] = [
             ("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls
         ]
-        # `WAIT` speaks of its own connection's writes, so it goes with them. A cluster's writes go
-        # to several nodes, where it can't.
-        wait = safely and self._wait_replicas > 0 and not isinstance(self.client, RedisCluster)
-        if wait:
-            words.append(("WAIT", self._wait_replicas, self._wait_milliseconds))
+        replicas = self._wait_replicas if safely else 0
         try:
-            try:
-                answers = self._pipelined(words)
-            except NoScriptError:
-                # A script that is unknown at the first call is unknown at all: none has run.
-                self.command("SCRIPT LOAD", script.source)
-                answers = self._pipelined(words)
+            answers, acknowledged = self._pipelined(batch, replicas)
+            # It is new to a replica that was promoted; other nodes have run theirs.
+            unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if unknown:
+                sources = [("EVAL", script.source, *batch[i][2:]) for i in unknown]
+                late, late_acknowledged = self._pipelined(sources, replicas)
+                acknowledged = min(acknowledged, late_acknowledged)
+                for i, answer in zip(unknown, late, strict=True):
+                    answers[i] = answer
+            _raise_first(answers)
         except FAILURES as error:
             raise StoreUnavailable(_described(error)) from error
-        if wait and (acknowledged := int(answers.pop())) < self._wait_replicas:
-            log.error("only %d of %d replicas have it", acknowledged, self._wait_replicas)
+        if acknowledged < replicas:
+            log.error("only %d of %d replicas have it", acknowledged, replicas)
         return answers
 
-    def _pipelined(self, commands: Sequence[tuple[str | bytes | float, ...]]) -> list[Any]:
+    def _send(self, words: Words) -> Any:
+        if isinstance(self.client, ClusterClient):
+            return _raise_first(self.client.send([words])[0])[0]
+        return self.client.execute_command(*words)
+
+    def _pipelined(self, commands: Sequence[Words], replicas: int = 0) -> tuple[list[Any], int]:
+        """The answers, errors among them; and how many replicas have them, if *replicas* asks."""
+        wait = self._wait_milliseconds
+        if isinstance(self.client, ClusterClient):
+            return self.client.send(commands, replicas=replicas, wait_milliseconds=wait)
         with self.client.pipeline(transaction=False) as pipeline:
             for words in commands:
                 pipeline.execute_command(*words)
-            return list(pipeline.execute())
+            if replicas:
+                # `WAIT` speaks of its own connection's writes, so it goes with them.
+                pipeline.execute_command("WAIT", replicas, wait)
+            answers = list(pipeline.execute(raise_on_error=False))
+        acknowledged = answers.pop() if replicas else 0
+        return answers, acknowledged if isinstance(acknowledged, int) else 0
 
     def now(self) -> float:
         """Redis's clock, in UTC epoch seconds: the one that decides."""
@@ -149,21 +164,21 @@ class Database:
 
 
 def connect(config: Config) -> Database:
-    """Make the client for the configured Redis.
-
-    Raises:
-        StoreUnavailable: It is a cluster, and none of its nodes answers.
-    """
-    try:
-        client = make_client(config.redis_url.get_secret_value(), config.redis_timeout_seconds)
-    except FAILURES as error:
-        raise StoreUnavailable(_described(error)) from error
+    """Make the client for the configured Redis; nothing is sent before the first command."""
+    client = make_client(config.redis_url.get_secret_value(), config.redis_timeout_seconds)
     return Database(
         client,
         config.redis_prefix,
         wait_replicas=config.redis_wait_replicas,
         timeout_seconds=config.redis_timeout_seconds,
     )
+
+
+def _raise_first(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
 
 
 def _described(error: Exception) -> str:

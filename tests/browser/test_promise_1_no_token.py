@@ -10,10 +10,11 @@ from playwright.sync_api import Browser
 
 from bff.demo.child import KEPT_LINES
 from tests.browser.installation import Installation, installation
-from tests.browser.secrets_seen import TOKEN_KINDS, leaks, never_logged, tokens_of
+from tests.browser.secrets_seen import never_logged
 from tests.browser.whole_flow import NAME, session_cookie, whole_flow
 from tests.support.browser_record import BrowserRecord
 from tests.support.certificate import Certificate
+from tests.support.leaks import TOKEN_KINDS, leaks, tokens_of
 
 PATHS = {
     "/", "/app.js", "/auth/client.js", "/auth/login", "/auth/callback", "/auth/profile",

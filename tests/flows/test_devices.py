@@ -224,6 +224,26 @@ def test_devices_ending_another_one_takes_a_recent_sign_in(
     assert other.profile(replica=1).status_code == 401
 
 
+def test_devices_a_sign_in_of_unknown_age_is_none_of_late(
+    cluster: Cluster, signed_in: list[BrowserClient]
+) -> None:
+    mine, other = signed_in
+    age_sign_in(cluster, mine.cookie, None)
+    assert_problem(end(mine, own_id(other)), 403, "sign_in_not_fresh")
+    assert_problem(mine.fetch("DELETE", "/auth/sessions"), 403, "sign_in_not_fresh")
+    assert other.profile(replica=1).status_code == 200
+
+
+def test_devices_the_question_can_be_turned_off() -> None:
+    with Cluster(env={"BFF_DEVICE_REAUTH_SECONDS": "0"}) as cluster:
+        mine, other = cluster.browser(), cluster.browser()
+        for browser in (mine, other):
+            browser.log_in()
+        age_sign_in(cluster, mine.cookie, 100_000)
+        assert end(mine, own_id(other)).status_code == 204
+        assert other.profile().status_code == 401
+
+
 def test_devices_ending_the_one_in_hand_needs_no_recent_sign_in(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
@@ -237,10 +257,11 @@ def test_devices_all_others_end_in_one_call_and_this_one_stays(
     cluster: Cluster, signed_in: list[BrowserClient], other_person: BrowserClient
 ) -> None:
     """What one does after a change of password (ASVS 7.4.3)."""
-    mine, other = signed_in
+    mine, *others = [*signed_in, cluster.browser()]
+    others[-1].log_in()
     answer = mine.fetch("DELETE", "/auth/sessions")
-    assert (answer.status_code, answer.json()["ended"] >= 1) == (200, True)
-    assert other.profile(replica=1).status_code == 401
+    assert (answer.status_code, answer.json()) == (200, {"ended": 2})
+    assert [other.profile(replica=1).status_code for other in others] == [401, 401]
     assert mine.profile(replica=1).status_code == 200
     assert other_person.profile().status_code == 200
     assert [d["current"] for d in devices(mine)] == [True]

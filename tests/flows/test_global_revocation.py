@@ -104,7 +104,7 @@ BAD_BODIES: list[Any] = [
     {"sub_id": {"format": "opaque", "id": ["auth0|demo"]}},
     {"sub_id": {"format": "opaque", "id": "x" * 321}},
     {"sub_id": {"format": "opaque", "id": "\ud800"}},
-    {"sub_id": {"format": "opaque", "id": "auth0|demo", "more": 1}},
+    {"sub_id": {"format": "opaque", "id": "auth0|demo", "more": "x"}},
     {"sub_id": {"format": ["opaque"], "id": "auth0|demo"}},
     {"sub_id": {"format": "OPAQUE", "id": "auth0|demo"}},
     {"sub_id": {"format": "iss_sub", "sub": "auth0|demo"}},

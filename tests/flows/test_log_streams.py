@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,25 @@ def test_an_event_ends_only_what_was_there_before_it(bff: Receiver, log: Log) ->
     assert alive(bff, [old, recent]) == [False, True]
 
 
+@pytest.fixture
+def far_from_utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", "XXX+5")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+def test_a_date_without_a_zone_is_utc(bff: Receiver, log: Log) -> None:
+    recent = bff.start(auth_time=None)
+    begin(bff, recent, -HOUR)
+    event = log.event("scp", after=-2 * HOUR)
+    event["data"]["date"] = event["data"]["date"].removesuffix("Z")
+    assert post(bff, [event]).get_json() == {"received": 1, "ended": 0}
+    assert bff.lives(recent)
+
+
 def test_events_in_any_order_come_to_the_same(bff: Receiver, log: Log) -> None:
     first, second, third = (bff.start(sid="sid-one", auth_time=None) for _ in range(3))
     begin(bff, first, -3 * HOUR)
@@ -307,6 +327,18 @@ def test_the_echo_of_our_own_revocation_ends_nothing(
     assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 0
     assert bff.lives(again)
     assert audit_lines()[-1]["reason"] == "srrt: our own revocation"
+
+
+def test_a_revocation_is_known_as_ours_before_the_provider_can_tell_of_it(bff: Receiver) -> None:
+    noted: list[set[str]] = []
+
+    def revoke() -> Says:
+        noted.append(bff.names("revoked"))
+        return Says(b"")
+
+    bff.fake.says("/oauth/revoke", revoke)
+    bff.parts.sessions.end(bff.start(), "logout")
+    assert [len(names) for names in noted] == [1]
 
 
 def test_a_revocation_that_was_not_ours_is_no_echo(bff: Receiver, log: Log) -> None:

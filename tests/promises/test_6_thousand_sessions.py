@@ -1,6 +1,7 @@
 """Ending a thousand sessions at once: all of them, within seconds, whoever else is there.
 
-The full numbers are those of `make stress`: 1,000 sessions of one user among 100,000 of others.
+They end by one call of the admin API, or by one logout token of the provider. The full numbers are
+those of `make stress`: 1,000 sessions of one user among 100,000 of others.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import redis
 import requests
 
 from bff.assembly import Parts, assemble
+from bff.backchannel import KEYS_SECONDS, LogoutReceiver
 from bff.config import load
 from bff.model import Group
+from tests.providers.fake import CLIENT_ID, FakeProvider
 from tests.sessions.conftest import config_for
 from tests.support.browser_client import FETCH
 from tests.support.cluster import Cluster
@@ -71,21 +74,35 @@ def statuses(cluster: Cluster, cookie_ids: list[str]) -> list[int]:
         return [status for found in pool.map(ask, shares) for status in found]
 
 
-def test_promise_6_all_of_a_users_sessions_are_over_when_the_one_call_is_answered(
-    cluster: Cluster, crowd: Crowd, record_property: Callable[[str, object], None]
-) -> None:
-    crowd.of_others(OTHERS)
-    mine, other = crowd.of_user(USER, SESSIONS), crowd.of_user("auth0|one", 1)
-    assert set(statuses(cluster, mine[:50] + other)) == {200}
-    began = time.monotonic()
+def by_admin_call(cluster: Cluster) -> None:
     answer = requests.post(
         f"{cluster.url()}/admin/sessions/end",
         json={"sub": USER, "reason": "test"},
         headers={"Authorization": f"Bearer {ADMIN_KEY}"},
         timeout=60,
     )
-    seconds = time.monotonic() - began
     assert (answer.status_code, answer.json()) == (200, {"ended": SESSIONS})
+
+
+def by_logout_token(cluster: Cluster) -> None:
+    """The provider signs and sends it, and waits for five seconds like Auth0."""
+    [sent] = cluster.control("POST", "backchannel", sub=USER)
+    assert sent["status"] == 200
+
+
+@pytest.mark.parametrize("end_all", [by_admin_call, by_logout_token])
+def test_promise_6_all_of_a_users_sessions_are_over_when_the_one_message_is_answered(
+    cluster: Cluster,
+    crowd: Crowd,
+    end_all: Callable[[Cluster], None],
+    record_property: Callable[[str, object], None],
+) -> None:
+    crowd.of_others(OTHERS)
+    mine, other = crowd.of_user(USER, SESSIONS), crowd.of_user("auth0|one", 1)
+    assert set(statuses(cluster, mine[:50] + other)) == {200}
+    began = time.monotonic()
+    end_all(cluster)
+    seconds = time.monotonic() - began
     assert statuses(cluster, mine) == [401] * SESSIONS
     assert statuses(cluster, other) == [200]
     record_property("answer_seconds", seconds)
@@ -104,11 +121,40 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def parts(own_redis: RedisServer, redis_prefix: str) -> Iterator[Parts]:
-    made = assemble(config_for(own_redis, redis_prefix))
+def fake() -> Iterator[FakeProvider]:
+    provider = FakeProvider()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def parts(own_redis: RedisServer, redis_prefix: str, fake: FakeProvider) -> Iterator[Parts]:
+    ours = {"OIDC_ISSUER": fake.issuer, "AUTH0_CLIENT_ID": CLIENT_ID}
+    made = assemble(config_for(own_redis, redis_prefix, **ours))
     yield made
     made.provider.close()
     made.database.client.close()
+
+
+MakeEnd = Callable[[str], Callable[[], int]]
+"""Makes, for a subject, what ends all of its sessions and says how many there were."""
+
+
+@pytest.fixture(params=["admin_call", "logout_token"])
+def ending(request: pytest.FixtureRequest, parts: Parts, fake: FakeProvider) -> MakeEnd:
+    """What is behind the route of the admin API, and behind that of the back channel."""
+    find_key = parts.provider.documents.key_finder(KEYS_SECONDS)
+    receiver = LogoutReceiver(parts.config, find_key, parts.sessions, parts.replays)
+
+    def by_call(subject: str) -> Callable[[], int]:
+        group = Group.of_user(parts.config.issuer, subject)
+        return lambda: parts.revocation.end_group(group, "test")
+
+    def by_token(subject: str) -> Callable[[], int]:
+        token = fake.logout_token(sub=subject, sid=None)
+        return lambda: receiver.receive(token)
+
+    return by_call if request.param == "admin_call" else by_token
 
 
 class Meter:
@@ -117,9 +163,9 @@ class Meter:
     The wall clock would measure the neighbours on this machine too.
     """
 
-    def __init__(self, parts: Parts, client: redis.Redis) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, client: redis.Redis, ending: MakeEnd) -> None:
         self._client = client
+        self._ending = ending
         self._crowd = Crowd(parts.config)
         self._users = 0
 
@@ -137,9 +183,9 @@ class Meter:
         self._users += 1
         subject = f"auth0|measured-{self._users}"
         self._crowd.of_user(subject, sessions)
+        end_all = self._ending(subject)
         before = self._cpu_seconds()
-        group = Group.of_user(self._parts.config.issuer, subject)
-        assert self._parts.revocation.end_group(group, "test") == sessions
+        assert end_all() == sessions
         return self._cpu_seconds() - before
 
     def _cpu_seconds(self) -> float:
@@ -148,10 +194,12 @@ class Meter:
 
 
 @pytest.fixture
-def meter(parts: Parts, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meter]:
+def meter(
+    parts: Parts, own_redis: RedisServer, ending: MakeEnd, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Meter]:
     monkeypatch.setattr(parts.watermarks, "wait_for", lambda _: None)
     with own_redis.client() as client:
-        made = Meter(parts, client)
+        made = Meter(parts, client, ending)
         yield made
         made.close()
 

@@ -169,5 +169,5 @@ def test_a_proof_that_is_stopped_leaves_nothing_behind(
         process.wait_for_output("Signed out by a link", 60)
         started = family(process)
         os.kill(process.pid, number)
-        process.process.wait(30)
+        process.process.wait(120)
         assert nothing_left(started, tmp_path)

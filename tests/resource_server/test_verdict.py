@@ -252,6 +252,13 @@ def test_a_key_that_was_rotated_away_is_noticed(bench: Bench) -> None:
     assert bench.verdict(NEWER_SECRET, SECRET).claims(token())
 
 
+def test_of_two_first_instants_the_older_counts(bench: Bench) -> None:
+    """During a rotation of the keys there may be one under each name."""
+    newer_name = bench.keys(NEWER_SECRET).born_at()[0]
+    bench.database.command("SET", newer_name, int(time.time()) + 60)
+    assert bench.verdict(NEWER_SECRET, SECRET).claims(token())
+
+
 def test_redis_away_is_no_verdict(redis_prefix: str) -> None:
     with RedisServer() as server:
         bench = Bench(server, redis_prefix)

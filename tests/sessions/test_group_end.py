@@ -125,6 +125,20 @@ def test_promise_6_an_end_between_the_index_and_the_record_bars_the_record(bench
     assert bench.provider.revoked == ["refresh-0"]
 
 
+def test_promise_6_a_sign_in_after_the_index_was_read_finds_the_watermark(bench: Bench) -> None:
+    real: Callable[[Group], list[str]] = bench.indexes.members
+
+    def too_late(group: Group) -> list[str]:
+        found = real(group)
+        with pytest.raises(SignInTooOld):
+            bench.sessions.start(authenticated_at(bench, bench.now() - 10))
+        return found
+
+    bench.indexes.members = too_late  # type: ignore[method-assign]
+    assert bench.revocation.end_group(DANA, "admin") == 0
+    assert not [k for k in bench.stored() if ":session:" in k]
+
+
 def test_a_watermark_only_rises_and_is_kept(bench: Bench) -> None:
     first = bench.watermarks.rise(DANA)
     assert bench.watermarks.rise(DANA) >= first

@@ -65,12 +65,13 @@ def run_out(cluster: Cluster, cookie: str | None) -> None:
     cluster.store().zadd(f"{cluster.prefix}:deadlines", {session_key(cookie): now - 1})
 
 
-def age_sign_in(cluster: Cluster, cookie: str | None, seconds: int) -> None:
-    """Make the person's authentication at the provider *seconds* old."""
+def age_sign_in(cluster: Cluster, cookie: str | None, seconds: int | None) -> None:
+    """Make the person's authentication at the provider *seconds* old; None: of unknown age."""
     store, name = cluster.store(), record_name(cluster, cookie)
     sealer, context = Sealer([cluster.secret]), f"session {session_key(cookie)} identity"
     sealed = store.hget(name, "identity")
     assert isinstance(sealed, bytes), "there is no such session"
     identity = msgspec.json.decode(sealer.open(sealed, context), type=Identity)
-    aged = msgspec.structs.replace(identity, auth_time=int(time.time()) - seconds)
+    auth_time = None if seconds is None else int(time.time()) - seconds
+    aged = msgspec.structs.replace(identity, auth_time=auth_time)
     store.hset(name, "identity", sealer.seal(msgspec.json.encode(aged), context))

@@ -15,14 +15,13 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import redis
 import requests
 
+from bff.demo.together import Together
 from bff.sealing import Sealer
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port
@@ -37,7 +36,7 @@ PASSWORD = "demo"  # noqa: S105
 TIMEOUT_SECONDS = 20
 
 
-class Cluster:
+class Cluster(Together):
     """A whole installation on free ports, stopped at the end of the `with` block.
 
     Args:
@@ -59,7 +58,7 @@ class Cluster:
         api_url: str | None = None,
         api_asks: bool = True,
     ) -> None:
-        self._stack = ExitStack()
+        super().__init__()
         self._given_redis = redis
         self._provider_settings = dict(provider or {})
         self._env = memory_environment() | dict(env or {})
@@ -70,24 +69,13 @@ class Cluster:
         self.secret = secrets.token_hex(32)
         self.prefix = f"test-{secrets.token_hex(6)}"
 
-    def __enter__(self) -> Cluster:
-        with self._stack:
-            self.redis = self._given_redis or self._stack.enter_context(RedisServer())
-            self._start_provider()
-            self.api_url = self._api_url or self._start_api()
-            self.replicas = [self.start_replica(port) for port in self.ports]
-            self._stack = self._stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
     # ------------------------------------------------------------ the parts
+    def _start_all(self) -> None:
+        self.redis = self._given_redis or self._stack.enter_context(RedisServer())
+        self._start_provider()
+        self.api_url = self._api_url or self._start_api()
+        self.replicas = [self.start_replica(port) for port in self.ports]
+
     def _start_provider(self) -> None:
         settings = {
             "port": 0,

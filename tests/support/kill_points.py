@@ -1,7 +1,8 @@
 """At which steps between a logout's request and the provider's confirmation can a process die?
 
-Imported by a BFF process at its start (`start_with`): when it comes to the step `KILL_AT`, it and
-its whole process group are killed with SIGKILL.
+Imported by a BFF process at its start (`start_with`): when a request comes to the step `KILL_AT`,
+the process and its whole process group are killed with SIGKILL. The drain passes the same steps
+with what others left behind; it may.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import functools
 import os
 import signal
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
+
+from flask import has_request_context
 
 from bff.providers.oidc import Provider
 from bff.store import DenyList, Indexes, Outbox, Records
@@ -35,9 +38,11 @@ def die_at(step: str) -> None:
     setattr(owner, name, _deadly(getattr(owner, name), before))
 
 
-def _deadly(method: Callable[..., Any], before: bool) -> Callable[..., NoReturn]:
+def _deadly(method: Callable[..., Any], before: bool) -> Callable[..., Any]:
     @functools.wraps(method)
-    def die(*args: Any, **options: Any) -> NoReturn:
+    def die(*args: Any, **options: Any) -> Any:
+        if not has_request_context():
+            return method(*args, **options)
         if not before:
             method(*args, **options)
         os.killpg(os.getpgrp(), signal.SIGKILL)

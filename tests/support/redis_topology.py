@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from bff.store.clients import make_client
+from bff.store.clients import make_client, make_cluster
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import real_source
 from tests.support.waiting import wait_for
@@ -86,10 +86,13 @@ class Topology:
         raise NotImplementedError
 
     def client_of_all(self) -> Any:
-        """A client that finds every key, as the BFF's own does."""
-        client: Any = make_client(self.url, 2.0)
+        """A client that finds every key, also by a scan."""
+        client: Any = self._client_of_all()
         self._stack.callback(client.close)
         return client
+
+    def _client_of_all(self) -> Any:
+        return make_client(self.url, 2.0)
 
     def client(self, port: int) -> redis.Redis:
         """A client of one of the servers."""
@@ -160,17 +163,38 @@ class RedisCluster(Topology):
             self.command(self._ports[0], "CLUSTER MEET", HOST, port)
         wait_for(self._all_know_six, "six nodes that know each other")
         self._add_replicas()
-        wait_for(self._all_well, "a cluster that serves all slots", 30)
+        self.wait_until_well()
 
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(f"{HOST}:{port}" for port in self._ports[:3])
+
+    def _client_of_all(self) -> Any:
+        return make_cluster(self.url, {"socket_timeout": 2.0, "socket_connect_timeout": 2.0})
 
     def fail_over(self) -> None:
         """Kill a master; returns when its replica serves its slots."""
         self.servers[self._ports[0]].kill()
         promoted = self.client(self._ports[3])
         wait_for(lambda: _role(promoted) == "master", "the replica's promotion", 30)
+
+    def wait_until_well(self) -> None:
+        """Return when all slots are served and each master has its replica."""
+        wait_for(self._all_well, "a cluster that serves all slots", 30)
+
+    def masters(self) -> list[int]:
+        """The ports of the masters, as they are now."""
+        return [port for port in self._ports if _role(self.client(port)) == "master"]
+
+    def replicas(self) -> list[int]:
+        """The ports of the replicas, as they are now."""
+        return [port for port in self._ports if port not in self.masters()]
+
+    def owner_of(self, key: str) -> int:
+        """The port of the master that has *key*."""
+        slot = self.command(self._ports[1], "CLUSTER KEYSLOT", key)
+        ranges = self.command(self._ports[1], "CLUSTER SLOTS")
+        return next(int(entry[2][1]) for entry in ranges if entry[0] <= slot <= entry[1])
 
     def _cluster_port(self) -> int:
         """A port whose bus port is free too, and below those of outgoing connections."""
@@ -201,7 +225,7 @@ class RedisCluster(Topology):
             self._info(port, "cluster_state") == "ok"
             and self._info(port, "cluster_slots_ok") == str(SLOTS)
             for port in self._ports
-        ) and all(_replicas(self.client(port)) == 1 for port in self._ports[:3])
+        ) and [_replicas(self.client(port)) for port in self.masters()] == [1, 1, 1]
 
 
 def _is_free(port: int) -> bool:

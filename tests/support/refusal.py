@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import requests
 
 from bff.errors import BFFError
-from tests.browser.secrets_seen import leaks, tokens_of
 from tests.support.cluster import CLIENT_SECRET, Cluster
+from tests.support.leaks import leaks, tokens_of
 
 PROBLEM = "application/problem+json"
 PAGE = "text/html; charset=utf-8"

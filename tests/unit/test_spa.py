@@ -161,6 +161,19 @@ def test_reserved_paths_are_never_the_app(client: FlaskClient, first: str, rest:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_other_methods_are_refused(client: FlaskClient, method: str) -> None:
     assert client.open("/robots.txt", method=method).status_code == 405
+    assert client.open("/", method=method).status_code == 405
+    assert client.open("/auth/client.js", method=method).status_code == 405
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "BREW"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/a/page", "/auth/nothing", "/missing.js", "/.env", "/auth", "/sub/"]
+)
+def test_other_methods_at_an_unknown_path_are_404(
+    client: FlaskClient, path: str, method: str
+) -> None:
+    assert client.open(path, method=method, headers=NAVIGATION).status_code == 404
+    assert app_with(None).test_client().open(path, method=method).status_code == 404
 
 
 @pytest.mark.parametrize(

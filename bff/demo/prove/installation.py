@@ -15,9 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import requests
@@ -28,6 +27,7 @@ from bff.demo.launch import AUDIENCE, CLIENT_ID, LOOPBACK, program_environment
 from bff.demo.prove.browser import Browser, send
 from bff.demo.provider.settings import TOKEN_EXCHANGE
 from bff.demo.redis import EmbeddedRedis, first_source, free_port
+from bff.demo.together import Together
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -40,7 +40,7 @@ ROUTES = {"audience": "/api/orders", "exchange": "/api/exchanged"}
 PASSWORD = "demo"  # noqa: S105 - of users who exist only while the proof runs
 
 
-class Installation:
+class Installation(Together):
     """Everything, started at the entry of a `with` block and gone after it.
 
     Args:
@@ -49,7 +49,7 @@ class Installation:
     """
 
     def __init__(self, replicas: int, replica_environment: Mapping[str, str]) -> None:
-        self._stack = ExitStack()
+        super().__init__()
         self._more = dict(replica_environment)
         self._users = iter(range(USERS))
         self._extra: Child | None = None
@@ -64,27 +64,13 @@ class Installation:
         self.apis = {api: f"http://{LOOPBACK}:{port}" for api, port in self._api_ports.items()}
         self.api_url = self.apis[AUDIENCE]
 
-    def __enter__(self) -> Installation:
-        with self._stack:
-            self._guardian = Guardian()
-            self._stack.callback(self._guardian.close)
-            self.folder = Path(tempfile.mkdtemp(prefix="bff-proof-"))
-            self._guardian.watch_folder(self.folder)
-            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self._start_all()
-            self._stack = self._stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
     # ------------------------------------------------------------ starting
     def _start_all(self) -> None:
+        self._guardian = Guardian()
+        self._stack.callback(self._guardian.close)
+        self.folder = Path(tempfile.mkdtemp(prefix="bff-proof-"))
+        self._guardian.watch_folder(self.folder)
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.redis = EmbeddedRedis(first_source(), self._guardian)
         self._stack.callback(self.redis.stop)
         self.redis.start()

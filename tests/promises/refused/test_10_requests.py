@@ -89,6 +89,9 @@ def test_promise_10_a_method_that_a_route_does_not_know(
     if method == "DELETE" and target.startswith("/auth/sessions"):
         refused(received, 401, "session_missing")
         return
+    if target.endswith("/nothing"):
+        refused(received, 404, "not_found")
+        return
     refused(received, 405, "method_not_allowed")
     assert received.fields["allow"]
 
