@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_the_env_file_is_read_and_the_environment_wins(
 ) -> None:
     file = tmp_path / ".env"
     file.write_text("\n".join(f"{name}={value}" for name, value in GOOD.items()))
-    for name in GOOD:
+    for name in [*GOOD, *(name for name in os.environ if name.startswith("BFF_"))]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AUTH0_CLIENT_ID", "from-environment")
     config = load(env_file=str(file))
