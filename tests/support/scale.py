@@ -10,7 +10,8 @@ import os
 import zlib
 
 VARIABLE = "BFF_TEST_SCALE"
-MEMORY_VARIABLE = "BFF_TEST_MEMORY"
+MEMORY_VARIABLE = "TEST_SESSION_MEMORY"
+"""What the test under way runs in; not a `BFF_` name, since those are settings."""
 LEASE = "BFF_SESSION_LEASE_MILLISECONDS"
 MEMORY = {"memory on": "250", "memory off": "0"}
 """In milliseconds."""
