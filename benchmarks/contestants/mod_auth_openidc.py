@@ -76,11 +76,11 @@ LogLevel warn
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 60
-StartServers 2
+StartServers 4
 ThreadsPerChild 64
-MaxRequestWorkers 256
+MaxRequestWorkers 512
 MinSpareThreads 64
-MaxSpareThreads 256
+MaxSpareThreads 512
 ThreadLimit 64
 AsyncRequestWorkerFactor 4
 
