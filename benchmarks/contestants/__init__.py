@@ -4,6 +4,7 @@ from benchmarks.contestants.contestant import Contestant, Surroundings
 from benchmarks.contestants.express import Express
 from benchmarks.contestants.handwritten import Handwritten
 from benchmarks.contestants.mod_auth_openidc import ModAuthOpenIDC
+from benchmarks.contestants.oauth2_proxy import OAuth2Proxy, is_here
 from benchmarks.contestants.ours import Ours
 from benchmarks.contestants.ours_behind_nginx import OursBehindNginx
 
@@ -11,5 +12,7 @@ ALL: dict[str, type[Contestant]] = {
     kind.name: kind for kind in (Ours, OursBehindNginx, ModAuthOpenIDC, Express, Handwritten)
 }
 """By name, ours first."""
+if is_here():
+    ALL[OAuth2Proxy.name] = OAuth2Proxy
 
 __all__ = ["ALL", "Contestant", "Surroundings"]
