@@ -30,7 +30,7 @@ install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing m
 test: $(VENV)/dev.stamp ## run all tests but those of `make interop`, with reduced rounds
 	@.ci/browser
 	@.ci/nginx
-	$(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/interop -n 2 --dist loadfile $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
