@@ -15,7 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import Rule
 
 from bff.config import Config
-from bff.errors import BFFError, RouteUnknown
+from bff.errors import BFFError, PathRefused
 from bff.proxy import granian
 from bff.proxy.answer import answer
 from bff.proxy.body import request_body
@@ -94,11 +94,15 @@ class Proxy:
                 state.app.url_map.add(
                     Rule(rule, endpoint="proxy.forward", strict_slashes=False, merge_slashes=False)
                 )
-        state.app.view_functions["proxy.forward"] = self.unreachable
+        state.app.view_functions["proxy.forward"] = self.refuse
 
-    def unreachable(self, **_: str) -> Response:
-        """What the router finds was answered before."""
-        raise RouteUnknown  # pragma: no cover
+    def refuse(self, **_: str) -> Response:
+        """What belongs to a route was answered before; this only the router takes for one's.
+
+        Raises:
+            PathRefused: Always; `//api/x` is such a path.
+        """
+        raise PathRefused("the router's reading of the path and ours disagree")
 
     def before_request(self) -> Response | None:
         """Answer what belongs to a route, whatever the router made of it.
