@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from benchmarks import alone, correctness, machine, report, speed
 from benchmarks.contestants import ALL, Contestant, Surroundings
-from benchmarks.ground import SIZES, Ground
+from benchmarks.ground import HERE, SIZES, Ground
 from benchmarks.programs import Missing
 
+README = HERE / "README.md"
+BEGIN, END = "<!-- the last run -->", "<!-- end of the last run -->"
 PARTS = ("speed", "correctness", "alone")
 CONNECTIONS = (1, 16, 256)
 LONG_SECONDS = 3600
@@ -34,26 +37,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     kinds = [ALL[name] for name in options.only]
     well = True
-    print(f"## The machine\n\n{machine.description()}\n", flush=True)
+    say = Report()
+    say(f"### The machine\n\n{machine.description()}")
     with Ground() as ground:
         if "speed" in options.parts:
             with ground.stage():
-                well = _speed(ground, kinds, options)
+                well = _speed(ground, kinds, options, say)
         if "correctness" in options.parts:
             _tell("correctness …")
             with ground.stage():
                 rows = correctness.measure(
                     ground, kinds, storms=options.storms, races=options.races
                 )
-            print(f"## What is right\n\n{report.correctness_table(rows)}\n", flush=True)
+            say(f"### What is right\n\n{report.correctness_table(rows)}")
         if "alone" in options.parts:
-            print("## Without peers\n", flush=True)
             for section in alone.sections(ground):
-                print(section, end="\n\n", flush=True)
+                say(section)
+    if options.write:
+        say.write_into(README)
     return 1 if options.check and not well else 0
 
 
-def _speed(ground: Ground, kinds: Iterable[type[Contestant]], options: argparse.Namespace) -> bool:
+def _speed(
+    ground: Ground, kinds: Iterable[type[Contestant]], options: argparse.Namespace, say: Report
+) -> bool:
     contestants = [kind() for kind in kinds]
     provider = ground.start_provider([one.client() for one in contestants], LONG_SECONDS)
     everybody = []
@@ -70,10 +77,10 @@ def _speed(ground: Ground, kinds: Iterable[type[Contestant]], options: argparse.
         )
         samples.append(sample)
     bars, well = report.bars(samples)
-    print(f"## Speed\n\n{bars}\n")
+    say(f"### The bars: 1k answers, 16 connections\n\n{bars}")
     for cell in _cells(options):
-        print(report.speed_table(cell, samples), end="\n\n")
-    print(f"### Sign-ins\n\n{report.sign_in_table(everybody)}\n", flush=True)
+        say(report.speed_table(cell, samples))
+    say(f"### Sign-ins\n\n{report.sign_in_table(everybody)}")
     return well
 
 
@@ -98,8 +105,27 @@ def _parser() -> argparse.ArgumentParser:
     add("--storms", type=int, default=5, help="refresh storms (%(default)s)")
     add("--races", type=int, default=20, help="logouts with requests in flight (%(default)s)")
     add("--check", action="store_true", help="exit with 1 if a bar is missed")
+    add("--write", action="store_true", help="put the tables into benchmarks/README.md")
     add("--quick", action=_Quick, nargs=0, help="a few minutes: fewer cells and rounds")
     return parser
+
+
+class Report:
+    """What was measured, as Markdown: printed at once, and kept."""
+
+    def __init__(self) -> None:
+        self._sections: list[str] = []
+
+    def __call__(self, section: str) -> None:
+        """Add a section."""
+        self._sections.append(section)
+        print(section, end="\n\n", flush=True)
+
+    def write_into(self, file: Path) -> None:
+        """Put it where the last run's is."""
+        before, _, rest = file.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        file.write_text("\n\n".join([before + BEGIN, *self._sections, END + after]))
 
 
 class _Quick(argparse.Action):

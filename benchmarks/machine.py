@@ -10,6 +10,7 @@ from importlib.metadata import version
 from json import loads
 from pathlib import Path
 
+from benchmarks.contestants import oauth2_proxy
 from benchmarks.ground import HERE
 from benchmarks.programs import find
 
@@ -28,6 +29,8 @@ def description() -> str:
         f"Node {_said('node', '--version').lstrip('v')}: " + _listed(MODULES, _npm_version),
         "Debian: " + _listed(DEBIAN, _debian_version),
     ]
+    if oauth2_proxy.is_here():
+        lines.append(_said(oauth2_proxy.PROGRAM, "--version"))
     return "\n".join(f"- {line}" for line in lines)
 
 

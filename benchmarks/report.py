@@ -103,7 +103,7 @@ def speed_table(cell: Cell, samples: Sequence[Sample]) -> str:
         speed = f"{figures.median(DIRECT, _per_second):.0f}"
         rows.append([DIRECT, *dashes, speed, "–", "–", f"{figures.median(DIRECT, _p99):.1f}", "–"])
     noun = "connection" if cell.connections == 1 else "connections"
-    head = f"### {cell.size} answers, {cell.connections} {noun} ({rounds} rounds)"
+    head = f"### Speed: {cell.size} answers, {cell.connections} {noun} ({rounds} rounds)"
     return f"{head}\n\n{table(titles, rows)}"
 
 
