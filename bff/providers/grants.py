@@ -106,7 +106,11 @@ class Grants:
 
         Source: RFC 6749, section 4.4.
         """
-        return self._ask({"grant_type": "client_credentials"}, rule)
+        answer = self._ask({"grant_type": "client_credentials"}, rule)
+        if answer.refresh_token is not None:
+            # RFC 6749, 4.4.3: there should be none. Nobody would ever use it, or revoke it.
+            self.discard(answer.refresh_token, rule.client_id)
+        return answer
 
     def _ask(
         self, parameters: dict[str, str], rule: TokenRule, *, any_type: bool = False

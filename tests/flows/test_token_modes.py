@@ -140,6 +140,26 @@ def test_optional_takes_an_ended_session_for_none(
     assert asked()
 
 
+def test_promise_5_while_redis_is_away_nobody_is_taken_for_a_stranger(
+    gateway: Gateway, browser: BrowserClient
+) -> None:
+    stranger = gateway.browser()
+    gateway.redis.pause()
+    try:
+        # A process may trust its memory of the session for a moment longer.
+        wait_for(
+            lambda: browser.fetch("GET", "/api/both/whoami").status_code != 200, "it is noticed"
+        )
+        answer = browser.fetch("GET", "/api/both/whoami")
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert stranger.fetch("GET", "/api/both/whoami").json()["claims"] == {}
+        assert browser.fetch("GET", "/api/open/whoami").status_code == 200
+    finally:
+        gateway.redis.resume()
+    wait_for(lambda: browser.fetch("GET", "/api/both/whoami").status_code == 200, "Redis is back")
+    assert claims(browser, "/api/both")["sub"] == "auth0|demo"
+
+
 def test_none_gets_nothing_though_somebody_is_signed_in(browser: BrowserClient) -> None:
     answer = browser.fetch("GET", "/api/open/whoami")
     assert (answer.status_code, answer.json()["claims"]) == (200, {})

@@ -215,6 +215,16 @@ def test_a_refresh_token_in_an_unusable_answer_is_discarded(
     assert taken == [("unasked", "own client")]
 
 
+def test_a_refresh_token_with_a_client_s_own_token_is_discarded(
+    fake: FakeProvider, provider: Provider
+) -> None:
+    taken: list[tuple[str, str | None]] = []
+    provider.grants.discard = lambda token, client_id: taken.append((token, client_id))
+    fake.token(fake.grant())
+    assert provider.grants.client_token(STOCK).access_token == "the-access-token"
+    assert taken == [("the-refresh-token", None)]
+
+
 FIT = TokenAnswer(access_token="t", expires_at=2, issued_at=1, issued_token_type=ACCESS_TOKEN_TYPE)
 FOR_ORDERS = "e30.eyJhdWQiOlsiaHR0cHM6Ly9vcmRlcnMiXX0.s"
 FOR_ANOTHER = "e30.eyJhdWQiOiJodHRwczovL29yZGVycy8ifQ.s"

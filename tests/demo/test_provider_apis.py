@@ -1,0 +1,144 @@
+"""The demo provider gives tokens for other APIs: by refresh, by exchange, to clients themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from bff.demo.provider.settings import TOKEN_EXCHANGE
+from tests.support.provider_client import (
+    AUDIENCE,
+    CLIENT_ID,
+    ProviderClient,
+    StartClient,
+    client_settings,
+    header_and_claims,
+)
+
+ORDERS = "https://orders.example.com"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+
+
+@pytest.fixture
+def client(start_client: StartClient) -> ProviderClient:
+    settings = client_settings(
+        resource_policies={ORDERS: ["read:orders", "write:orders"]},
+        more_grant_types=("client_credentials", TOKEN_EXCHANGE),
+    )
+    return start_client(clients=(settings,), overlap_seconds=0)
+
+
+def refreshed(client: ProviderClient, refresh_token: str, **form: str) -> requests.Response:
+    return client.token(grant_type="refresh_token", refresh_token=refresh_token, **form)
+
+
+def exchanged(client: ProviderClient, access_token: str, **changes: str) -> requests.Response:
+    usual = {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token": access_token,
+        "subject_token_type": ACCESS_TOKEN,
+        "audience": ORDERS,
+    }
+    return client.token(**(usual | changes))
+
+
+def claims_of(answer: requests.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    return header_and_claims(answer.json()["access_token"])[1]
+
+
+# ---------------------------------------------------------------- by refresh
+@pytest.mark.parametrize("parameter", ["audience", "resource"])
+def test_a_refresh_may_name_another_api_and_rotates(client: ProviderClient, parameter: str) -> None:
+    first = client.tokens()["refresh_token"]
+    answer = refreshed(client, first, **{parameter: ORDERS})
+    claims = claims_of(answer)
+    assert (claims["aud"], claims["scope"]) == (ORDERS, "read:orders write:orders")
+    assert client.state_of(first) == "rotated"
+    # The next one is for the sign-in's own API again.
+    again = claims_of(refreshed(client, answer.json()["refresh_token"]))
+    assert AUDIENCE in again["aud"]
+
+
+def test_scopes_that_the_policy_lacks_are_silently_left_out(client: ProviderClient) -> None:
+    refresh_token = client.tokens()["refresh_token"]
+    answer = refreshed(client, refresh_token, audience=ORDERS, scope="read:orders admin")
+    assert answer.json()["scope"] == claims_of(answer)["scope"] == "read:orders"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "error", "status"),
+    [("resource", "invalid_target", 400), ("audience", "access_denied", 403)],
+)
+def test_an_api_without_a_policy_is_refused_and_nothing_is_spent(
+    client: ProviderClient, parameter: str, error: str, status: int
+) -> None:
+    refresh_token = client.tokens()["refresh_token"]
+    answer = refreshed(client, refresh_token, **{parameter: "https://elsewhere"})
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert client.state_of(refresh_token) == "active"
+
+
+def test_the_sign_in_s_own_api_by_name_is_an_ordinary_refresh(client: ProviderClient) -> None:
+    answer = refreshed(client, client.tokens()["refresh_token"], resource=AUDIENCE)
+    assert AUDIENCE in claims_of(answer)["aud"]
+
+
+# ---------------------------------------------------------------- by exchange
+def test_an_exchange_speaks_of_the_same_user_and_brings_no_refresh_token(
+    client: ProviderClient,
+) -> None:
+    answer = exchanged(client, client.tokens()["access_token"], scope="read:orders")
+    claims = claims_of(answer)
+    assert (claims["sub"], claims["aud"], claims["scope"]) == ("auth0|demo", ORDERS, "read:orders")
+    assert answer.json()["issued_token_type"] == ACCESS_TOKEN
+    assert "refresh_token" not in answer.json()
+    assert client.counts()["token.token_exchange.ok"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"subject_token": "forged"}, "invalid_request"),
+        ({"subject_token_type": "urn:else"}, "invalid_request"),
+        ({"audience": ""}, "invalid_request"),
+        ({"audience": "https://elsewhere"}, "access_denied"),
+    ],
+)
+def test_an_exchange_that_is_refused(
+    client: ProviderClient, changes: dict[str, str], error: str
+) -> None:
+    answer = exchanged(client, client.tokens()["access_token"], **changes)
+    assert answer.status_code in (400, 403)
+    assert answer.json()["error"] == error
+
+
+def test_an_expired_token_can_t_be_exchanged(client: ProviderClient) -> None:
+    access_token = client.tokens()["access_token"]
+    client.control("POST", "clock", advance_seconds=301)
+    assert exchanged(client, access_token).json()["error"] == "invalid_request"
+
+
+# ---------------------------------------------------------------- for itself
+def test_a_client_speaks_for_itself(client: ProviderClient) -> None:
+    answer = client.token(grant_type="client_credentials", audience=ORDERS)
+    assert claims_of(answer)["sub"] == f"{CLIENT_ID}@clients"
+    assert "refresh_token" not in answer.json()
+
+
+@pytest.mark.parametrize("grant_type", ["client_credentials", TOKEN_EXCHANGE])
+def test_a_client_without_the_grant_is_refused(start_client: StartClient, grant_type: str) -> None:
+    client = start_client(clients=(client_settings(resource_policies={ORDERS: ["read:orders"]}),))
+    answer = client.token(grant_type=grant_type, audience=ORDERS)
+    assert answer.json()["error"] == "unauthorized_client"
+
+
+# ---------------------------------------------------------------- on order
+def test_an_order_may_concern_one_api_only(client: ProviderClient) -> None:
+    order = {"endpoint": "token", "do": "status", "status": 503, "audience": ORDERS}
+    client.control("POST", "orders", **order)
+    refresh_token = client.refresh(client.tokens()["refresh_token"]).json()["refresh_token"]
+    assert refreshed(client, refresh_token, resource=ORDERS).status_code == 503
+    assert refreshed(client, refresh_token, resource=ORDERS).status_code == 200
