@@ -14,6 +14,8 @@ from urllib.parse import unquote
 from bff.errors import PathRefused
 from bff.route import Route
 
+_PLAIN = re.compile(r"[a-z0-9/_~-]*")
+"""Has one reading only."""
 _PARAMETERS = re.compile(r";[^/]*")
 _ROUNDS = 8
 
@@ -70,14 +72,20 @@ def _first_segment(path: str) -> str:
 
 def _refuse_lookalike(path: str, inner: tuple[str, ...]) -> None:
     """Raise PathRefused if a loose reading of *path* is under one of the *inner* prefixes."""
+    for reading in (path,) if _PLAIN.fullmatch(path) else _loose_readings(path):
+        for prefix in inner:
+            if reading.startswith(prefix) and reading[len(prefix) : len(prefix) + 1] in ("", "/"):
+                raise PathRefused(f"looks like a path of the route {prefix}")
+
+
+def _loose_readings(path: str) -> Iterator[str]:
+    """*path* and what it is after each round of decoding, as a server reads it that is not exact:
+    without case, path parameters, and dots or blanks at the end of a segment."""
     # WSGI has one character for each byte.
     loose = path.encode("latin-1", "replace").decode("utf-8", "replace")
     for _ in range(_ROUNDS):
         loose = _PARAMETERS.sub("", loose).casefold()
-        segments = "/".join(segment.rstrip(" .") for segment in loose.split("/"))
-        for prefix in inner:
-            if segments == prefix or segments.startswith(f"{prefix}/"):
-                raise PathRefused(f"looks like a path of the route {prefix}")
+        yield "/".join(segment.rstrip(" .") for segment in loose.split("/"))
         if "%" not in loose:
             return
         loose = unquote(loose)
