@@ -29,11 +29,21 @@ def record_name(cluster: Cluster, cookie: str | None) -> str:
 
 
 def age_access_token(
-    cluster: Cluster, cookie: str | None, seconds_left: int, *, routes_too: bool = False
+    cluster: Cluster,
+    cookie: str | None,
+    seconds_left: int,
+    *,
+    routes_too: bool = False,
+    noticed: bool = True,
 ) -> None:
     """Make the session's access token end in *seconds_left*, as the BFF sees it.
 
-    With *routes_too* those of the routes as well.
+    Args:
+        cluster: Whose session.
+        cookie: Its id.
+        seconds_left: From now on.
+        routes_too: Those of the routes as well.
+        noticed: Return when every process sees it, whatever it remembers.
     """
     ends_at = int(time.time()) + seconds_left
     times = {"expires_at": ends_at, "issued_at": ends_at - ACCESS_SECONDS}
@@ -44,6 +54,8 @@ def age_access_token(
     aged = msgspec.structs.replace(held, route_tokens=routes, **times)
     sealed = Sealer([cluster.secret]).seal(msgspec.json.encode(aged), _context(cookie))
     cluster.store().hset(record_name(cluster, cookie), "tokens", sealed)
+    if noticed:
+        cluster.let_be_noticed()
 
 
 def held_tokens(cluster: Cluster, cookie: str | None) -> Tokens:

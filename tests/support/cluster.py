@@ -14,6 +14,7 @@ import json
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from bff.sealing import Sealer
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
-from tests.support.scale import memory_environment
+from tests.support.scale import LEASE, memory_environment
 
 AUDIENCE = "https://demo-api"
 CLIENT_ID = "test-client"
@@ -145,6 +146,11 @@ class Cluster(Together):
         } | self._env
 
     # ------------------------------------------------------------ what tests do with them
+    def let_be_noticed(self) -> None:
+        """Wait until no process trusts what it remembers of a record that was changed just now."""
+        # Nothing tells when; the lease is the promise.
+        time.sleep(int(self._env[LEASE]) / 1000)
+
     def url(self, replica: int = 0) -> str:
         """Where a replica listens."""
         return f"http://localhost:{self.ports[replica]}"

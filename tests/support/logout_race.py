@@ -50,7 +50,7 @@ def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
     browser = cluster.browser()
     browser.log_in(replica=chance.randrange(REPLICAS))
     # Dead, ending or fresh: with and without a refresh in flight.
-    age_access_token(cluster, browser.cookie, chance.choice([0, 0, 30, 299]))
+    age_access_token(cluster, browser.cookie, chance.choice([0, 0, 30, 299]), noticed=False)
     refreshed = cluster.counts().get("token.refresh_token.ok", 0)
     answers, logout = run(race(cluster, browser, chance))
     assert logout.status == 200, logout
