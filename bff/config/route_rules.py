@@ -202,6 +202,9 @@ def together(entry: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[t
     variable = entry.get("client_secret_env")
     if isinstance(variable, str) and _VARIABLE.fullmatch(variable) and not environ.get(variable):
         yield "client_secret_env", f"the environment variable {variable} is not set"
+    connect, answer = entry.get("connect_timeout_seconds"), entry.get("answer_timeout_seconds")
+    if isinstance(connect, int | float) and isinstance(answer, int | float) and connect >= answer:
+        yield "connect_timeout_seconds", "must be less than answer_timeout_seconds"
     if entry.get("websocket") is True:
         yield from _of_a_websocket(entry)
     allowed, repeatable = entry.get("methods"), entry.get("repeatable_methods")

@@ -56,7 +56,7 @@ def three() -> Iterator[list[RawUpstream]]:
         yield [stack.enter_context(RawUpstream()) for _ in range(3)]
 
 
-def upstream_at(*urls: str, timeout_seconds: float = 1.0) -> Upstream:
+def upstream_at(*urls: str, timeout_seconds: float = 4.0) -> Upstream:
     return Upstream(
         Route(
             prefix="/api",
@@ -120,6 +120,20 @@ def test_one_request_tries_it_again_after_a_while(
         for _ in range(4):
             assert whole(ask(upstream)) == b"ok"
         assert len(back.seen) >= 2, "it is in turn again"
+
+
+def test_only_one_request_at_a_time_tries_an_address_that_was_away(clock: Clock) -> None:
+    """The others are asked of it only if all else fails."""
+    route = Route(prefix="/api", upstream_urls=("http://a", "http://b", "http://c"))
+    ring = addresses.Addresses(route)
+    away = next(one for one in ring.in_turn() if one.origin[1] == "b")
+    away.down()
+    assert [ring.in_turn()[-1] for _ in range(3)] == [away] * 3
+    clock.now += addresses.LEFT_OUT_SECONDS + 0.1
+    assert ring.in_turn()[0] is away
+    assert [ring.in_turn()[-1] for _ in range(3)] == [away] * 3, "while that one tries"
+    away.up()
+    assert {ring.in_turn()[0].origin[1] for _ in range(3)} == {"a", "b", "c"}
 
 
 def test_an_address_that_hangs_costs_one_request_its_time_only(three: list[RawUpstream]) -> None:

@@ -261,6 +261,27 @@ def test_a_location_that_names_the_upstream_is_ours(given: str, expected: str) -
     assert our_reference(given, ROUTE, OURS, "/v1/a/b?q=1") == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://one.test/v1/api/x", f"{OURS}/api/x"),
+        ("http://two.test:8080/v1/api/x?a=b#c", f"{OURS}/api/x?a=b#c"),
+        ("http://TWO.test:8080/v1/api", f"{OURS}/api"),
+        ("/v1/api/y", f"{OURS}/api/y"),
+        ("y", f"{OURS}/api/a/y"),
+        ("http://two.test/v1/api/x", "http://two.test/v1/api/x"),
+        ("https://one.test/v1/api/x", "https://one.test/v1/api/x"),
+        ("http://two.test:8080/v1/x", ""),
+        ("http://one.test/v1/apix", ""),
+        ("/", ""),
+    ],
+)
+def test_a_reference_to_any_address_is_turned_into_ours(given: str, expected: str) -> None:
+    urls = ("http://one.test/v1", "http://two.test:8080/v1")
+    route = Route(prefix="/api", upstream_urls=urls, strip_prefix=False)
+    assert our_reference(given, route, OURS, "/v1/api/a/b?q=1") == expected
+
+
 def test_a_challenge_that_makes_browsers_ask_for_passwords_is_dropped() -> None:
     assert "www-authenticate" not in fields_for(("www-authenticate", 'Basic realm="x"'))
     bearer = 'Bearer error="insufficient_scope"'

@@ -1,6 +1,7 @@
 """returnTo leads to a page of our own application, however it is written, or it is refused."""
 
 import re
+from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
@@ -119,3 +120,27 @@ def test_what_is_accepted_stays_here_for_a_browser(value: str) -> None:
     first = resolved.path.split("/")[1] if resolved.path else ""
     assert first.casefold() not in ("auth", "api")
     assert accepted in (value, "/")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["/files", "/files/x", "/Files/x", "/files;a/x", "/%66iles/x", "/files?x", "/deep/er/x",
+     "/deep/er#x"],
+)  # fmt: skip
+def test_no_routes_path_is_a_page(value: str, tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text(
+        '[[route]]\nprefix = "/files"\nupstream = "http://a"\n'
+        '[[route]]\nprefix = "/deep/er"\nupstream = "http://b"\n'
+    )
+    config = load(
+        {
+            "OIDC_ISSUER": "https://issuer.example/", "AUTH0_CLIENT_ID": "a",
+            "AUTH0_CLIENT_SECRET": "b", "AUTH0_SECRET": "x" * 32, "APP_BASE_URL": ORIGIN,
+            "BFF_ROUTES_FILE": str(file),
+        }
+    )  # fmt: skip
+    with pytest.raises(ReturnToInvalid):
+        checked_return_to(value, config)
+    for page in ("/filesx", "/deep", "/deep/erx", "/x/files"):
+        assert checked_return_to(page, config) == page

@@ -182,6 +182,10 @@ TOGETHER: list[tuple[str, dict[str, Any]]] = [
         "methods = ['GET']\nrepeatable_methods = ['PUT']",
         {"repeatable_methods": "that methods does not allow"},
     ),
+    (
+        "connect_timeout_seconds = 5\nanswer_timeout_seconds = 5",
+        {"connect_timeout_seconds": "must be less than answer_timeout_seconds"},
+    ),
     ("forward_auth = false\nwebsocket = true", {"websocket": "means nothing"}),
     ("request_headers = []\nwebsocket = true", {"websocket": "means nothing with request_headers"}),
     ("answer_cookies = ['a']\nwebsocket = true", {"websocket": "with answer_cookies"}),
