@@ -165,7 +165,7 @@ def test_a_cluster_that_hangs_costs_each_caller_one_time_out(
     nodes: RedisCluster, database: Database
 ) -> None:
     """However many ask at once, and with a map of the slots or without one."""
-    database.run(SET, ["key"], "1")
+    wait_for(lambda: serves(database), "the map of the slots")
     stranger = Database(make_client(nodes.url, TIMEOUT), "cluster", timeout_seconds=TIMEOUT)
     with paused(nodes, list(nodes.servers)):
         took = [seconds_refused(each) for each in (database, stranger) for _ in range(2)]
@@ -198,6 +198,7 @@ def test_a_dead_node_concerns_its_own_keys_only() -> None:
         keys = [f"{{{n}}}" for n in range(40)]
         living: list[Any] = [([key], ["1"]) for key in keys if nodes.owner_of(key) != dead]
         database = Database(make_client(nodes.url, TIMEOUT), "cluster", timeout_seconds=TIMEOUT)
+        wait_for(lambda: serves(database), "the map of the slots")
         assert database.run_many(SET, living) == [b"OK"] * len(living)
         nodes.servers[dead].kill()
         assert database.run_many(SET, living) == [b"OK"] * len(living)
