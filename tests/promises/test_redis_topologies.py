@@ -208,6 +208,7 @@ def test_a_dead_node_concerns_its_own_keys_only() -> None:
 
 def test_a_slot_on_its_way_to_another_node(nodes: RedisCluster, database: Database) -> None:
     """Its keys are found, whether they have moved (`ASK`) or not."""
+    wait_for(lambda: serves(database), "the map of the slots")
     here, there = nodes.masters()[:2]
     key = next(f"{{{n}}}" for n in range(999) if nodes.owner_of(f"{{{n}}}") == here)
     slot = nodes.command(here, "CLUSTER KEYSLOT", key)
