@@ -39,7 +39,8 @@ REQUESTS = rounds(full=200, reduced=60)
 
 
 @pytest.fixture(scope="module", params=[Sentinels, RedisCluster], ids=["sentinel", "cluster"])
-def topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
+def topology(request: pytest.FixtureRequest, session_memory: str) -> Iterator[Topology]:
+    """New for each setting of the memory, since the failover leaves a dead server behind."""
     with request.param() as started:
         yield started
 
