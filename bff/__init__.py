@@ -31,7 +31,6 @@ def create_app(config: Config | None = None) -> Flask:
 
     Raises:
         ConfigError: The settings can't be used; it lists everything that is wrong.
-        StoreUnavailable: Redis is a cluster, and none of its nodes answers.
     """
     # Imported here, since the demo's programs are in this package too (`bff.demo`), and neither
     # need the application nor may be kept from starting by it.
