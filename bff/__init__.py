@@ -34,8 +34,6 @@ def create_app(config: Config | None = None) -> Flask:
     """
     # Imported here, since the demo's programs are in this package too (`bff.demo`), and neither
     # need the application nor may be kept from starting by it.
-    from flask import Flask
-
     from bff import (
         admin,
         backchannel,
@@ -56,6 +54,7 @@ def create_app(config: Config | None = None) -> Flask:
         token_check,
     )
     from bff.access import Access
+    from bff.application import Application
     from bff.assembly import assemble
     from bff.config import load
     from bff.cookie import CookieInterface, begin_session, current
@@ -72,7 +71,7 @@ def create_app(config: Config | None = None) -> Flask:
         )
 
     # Static files have rules of their own (`spa`), so Flask's are off.
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
     # Without it a form of any size would be read into memory, from anybody.
     app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     interface = CookieInterface(app, config, sessions)
@@ -106,17 +105,18 @@ def create_app(config: Config | None = None) -> Flask:
         signals.create_blueprint(config, sessions.end_group, parts.replays),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
-        proxy.create_blueprint(
-            config,
-            access.access_token,
-            follow=lambda answer, may_refuse: parts.live_answers.follow(
-                current().used_key, answer, may_refuse=may_refuse
-            ),
-        ),
         spa.create_blueprint(config),
     ):
         app.register_blueprint(blueprint)
 
+    proxy.install(
+        app,
+        config,
+        access.access_token,
+        follow=lambda answer, may_refuse: parts.live_answers.follow(
+            current().used_key, answer, may_refuse=may_refuse
+        ),
+    )
     forward_auth.install(app, config, RouteTable(config.routes), access.access_token)
 
     app.extensions["bff"] = parts

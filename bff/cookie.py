@@ -121,7 +121,7 @@ class CookieInterface(RedisSessionInterface):  # type: ignore[misc]
     def save_session(self, app: Flask, session: BrowserSession, response: Response) -> None:
         """Set or clear the cookie where a route decided so; write data that was changed."""
         if session.accessed or session.cookie != "keep":
-            response.vary.add("Cookie")
+            _vary_with_cookie(response)
         if session.cookie != "keep":
             self._write_cookie(response, session.sid if session.cookie == "set" else None)
         elif session.modified and session.record is not None:
@@ -182,3 +182,11 @@ class CookieInterface(RedisSessionInterface):  # type: ignore[misc]
             httponly=True,
             samesite="Strict",
         )
+
+
+def _vary_with_cookie(response: Response) -> None:
+    # Nearly every answer of /api: what there is to say without `Response.vary` is said so.
+    if "Vary" in response.headers:
+        response.vary.add("Cookie")
+    else:
+        response.headers.add("Vary", "Cookie")

@@ -6,8 +6,8 @@ decide as in our own proxy, on the original method and target. The access token 
 for the upstream only, so the caller has to be a trusted proxy *and* know a key: a client that got
 here through that same proxy knows none.
 
-Every request that the proxy carries asks first, so a good answer doesn't take Flask's usual way:
-its router, hooks and response would cost as much again as the decision (docs/architecture.md).
+Every request that the proxy carries asks first, so a good answer takes neither Flask's router nor
+its response: they would cost as much again as the decision (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Response, g, request
 
 from bff import audit
+from bff.application import Application
 from bff.config import Config
 from bff.errors import (
     BFFError,
@@ -51,7 +52,10 @@ Decision = tuple[str | None, str]
 
 
 def install(
-    app: Flask, config: Config, routes: RouteTable, access_token: Callable[[Route], str | None]
+    app: Application,
+    config: Config,
+    routes: RouteTable,
+    access_token: Callable[[Route], str | None],
 ) -> None:
     """Make *app* answer `GET /auth/verify`; 404 unless there is a key.
 
@@ -82,16 +86,17 @@ class Answering:
         decide: Raises for what is refused.
     """
 
-    def __init__(self, app: Flask, decide: Callable[[WSGIEnvironment], Decision]) -> None:
+    def __init__(self, app: Application, decide: Callable[[WSGIEnvironment], Decision]) -> None:
         self._app = app
         self._next = app.wsgi_app
         self._decide = decide
+        self._rule = next(app.url_map.iter_rules("forward_auth.verify"))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "GET":
             return self._next(environ, start_response)
-        with self._app.request_context(environ):
+        with self._app.unrouted_context(environ, self._rule):
             try:
                 token, target = self._decide(environ)
             except Exception as error:
@@ -108,7 +113,7 @@ class Answering:
         nginx knows 401 and 403 and takes anything else for an outage, so 401 stays what it is and
         every other refusal is a 403. An outage of ours keeps its 5xx and its `Retry-After`.
         """
-        response = self._app.make_response(self._app.handle_user_exception(error))
+        response = self._app.answer_to(error)
         code = error.code if isinstance(error, BFFError) else BFFError.code
         if isinstance(error, UpgradeRefused) or response.status_code not in (401, *range(500, 600)):
             response.status_code = 403

@@ -7,13 +7,14 @@ answer comes back (`answer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
-from flask import Blueprint, Response, g, request
-from flask.blueprints import BlueprintSetupState
+from flask import Flask, Response, g, request
 from werkzeug.routing import Rule
 
+from bff.application import Application
 from bff.config import Config
 from bff.errors import BFFError, PathRefused
 from bff.proxy import granian
@@ -28,18 +29,24 @@ from bff.proxy.via import Via
 from bff.route import Route
 from bff.route_table import RouteTable
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+ENDPOINT = "proxy.forward"
 CLIENT_CLOSED_REQUEST = 499
 """For the log; nobody is there to read it."""
 
 
-def create_blueprint(
+def install(
+    app: Application,
     config: Config,
     bearer: Callable[[Route], str | None],
     follow: Callable[[Exchange, bool], None] | None = None,
-) -> Blueprint:
-    """Make the blueprint that answers every method on the routes' prefixes and below.
+) -> None:
+    """Make *app* answer every method on the routes' prefixes and below.
 
     Args:
+        app: Whose WSGI application is wrapped.
         config: Has the routes.
         bearer: Called once for each request that is fit to be forwarded; refuses who may not use
             the route, and returns the access token that its upstream gets, if any.
@@ -47,10 +54,67 @@ def create_blueprint(
             a write, which has been done by then); may break it off later.
     """
     proxy = Proxy(config, bearer, follow)
-    blueprint = Blueprint("proxy", __name__)
-    blueprint.record(proxy.register)
-    blueprint.before_app_request(proxy.before_request)
-    return blueprint
+    app.before_request(proxy.check)
+    _claim(app, proxy.lines)
+    app.wsgi_app = Forwarding(app, proxy)  # type: ignore[method-assign]
+
+
+def _claim(app: Flask, prefixes: Iterable[str]) -> None:
+    """Make rules of the router's, so that it takes for nothing else what it reads as such a path.
+
+    They name the requests, too.
+    """
+
+    def refuse(**_: str) -> NoReturn:
+        # What belongs to a route was answered before; `//api/x` does to the router only.
+        raise PathRefused("the router's reading of the path and ours disagree")
+
+    app.view_functions[ENDPOINT] = refuse
+    for prefix in prefixes:
+        for rule in (prefix, f"{prefix}/", f"{prefix}/<path:_>"):
+            app.url_map.add(
+                Rule(rule, endpoint=ENDPOINT, strict_slashes=False, merge_slashes=False)
+            )
+
+
+class Forwarding:
+    """Answers what belongs to a route, and leaves everything else to the application.
+
+    The path is looked up as it came: Werkzeug would redirect `/api//x` to `/api/x`, and a path is
+    refused here, not repaired.
+
+    Args:
+        app: Gives the request context, the answers to errors and the last touch to every answer.
+        proxy: Knows the routes.
+    """
+
+    def __init__(self, app: Application, proxy: Proxy) -> None:
+        self._app = app
+        self._next = app.wsgi_app
+        self._proxy = proxy
+        self._rules = {rule.rule: rule for rule in app.url_map.iter_rules(ENDPOINT)}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        try:
+            line = self._proxy.line(environ["PATH_INFO"])
+        except PathRefused:
+            line = None  # `Proxy.check` raises it again, where it is answered.
+        if line is None:
+            return self._next(environ, start_response)
+        app = self._app
+        with app.unrouted_context(environ, self._rules[line.route.prefix]):
+            try:
+                response = app.process_response(self._answer(line))
+            except Exception as error:
+                response = app.process_response(app.answer_to(error))
+            return response(environ, start_response)
+
+    def _answer(self, line: Line) -> Response:
+        try:
+            return self._proxy.forward(line)
+        except Exception as error:
+            return self._app.answer_to(error)
 
 
 class Line:
@@ -81,46 +145,36 @@ class Proxy:
     ) -> None:
         self._table = RouteTable(config.routes)
         clients = Clients(config.trusted_proxies)
-        self._lines = {route.prefix: Line(route, config, clients) for route in self._table}
+        self.lines = {route.prefix: Line(route, config, clients) for route in self._table}
+        """By the prefix of the route."""
         self._bearer = bearer
         self._follow = follow
         self._app_base_url = config.app_base_url
         self._via = Via(config.app_base_url)
 
-    def register(self, state: BlueprintSetupState) -> None:
-        """Tell Flask's router about the paths, so that it finds them without an exception."""
-        for prefix in self._lines:
-            for rule in (prefix, f"{prefix}/", f"{prefix}/<path:_>"):
-                state.app.url_map.add(
-                    Rule(rule, endpoint="proxy.forward", strict_slashes=False, merge_slashes=False)
-                )
-        state.app.view_functions["proxy.forward"] = self.refuse
-
-    def refuse(self, **_: str) -> Response:
-        """What belongs to a route was answered before; this only the router takes for one's.
+    def line(self, path: str) -> Line | None:
+        """What serves the decoded *path*; None if it belongs to no route.
 
         Raises:
-            PathRefused: Always; `//api/x` is such a path.
+            PathRefused: It is nearly a route's.
         """
-        raise PathRefused("the router's reading of the path and ours disagree")
+        route = self._table.find(path)
+        return self.lines[route.prefix] if route is not None else None
 
-    def before_request(self) -> Response | None:
-        """Answer what belongs to a route, whatever the router made of it.
-
-        Werkzeug would redirect `/api//x` to `/api/x`; a path is refused here, not repaired.
+    def check(self) -> None:
+        """Refuse what is for nobody: called for each request that isn't forwarded.
 
         Raises:
             LoopDetected: We have sent it ourselves, to whatever path.
+            PathRefused: Its path is nearly a route's.
         """
-        environ = request.environ
-        if "HTTP_VIA" in environ:
-            self._via.check(environ)
-        route = self._table.find(environ["PATH_INFO"])
-        return self.forward(self._lines[route.prefix]) if route is not None else None
+        self._via.check(request.environ)
+        self.line(request.environ["PATH_INFO"])
 
     def forward(self, line: Line) -> Response:
         """Check, ask for the token, forward, answer."""
         environ, route = request.environ, line.route
+        self._via.check(environ)
         target = upstream_target(environ, route)
         check_protocol(environ)
         body = request_body(environ, route)

@@ -293,6 +293,12 @@ def test_the_audit_line_of_a_refusal_has_the_proxys_request_id(
     assert (line["origin"], line["request_id"]) == ("forward_auth", "from-the-proxy")
 
 
+def test_the_audit_line_of_our_own_proxy_says_so(front: Front, audit_lines: AuditLines) -> None:
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    assert front.client.get("/api/items", headers=foreign).status_code == 403
+    assert audit_lines()[-1]["origin"] == "proxy"
+
+
 # ---------------------------------------------------------------- WebSockets
 def test_a_page_of_ours_opens_a_websocket(front: Front) -> None:
     answer = front.asks(route="/api/live", fields=HANDSHAKE)

@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import Flask, Response
 
 from bff import proxy
+from bff.application import Application
 from bff.config import load
 from bff.errors import BFFError
 from bff.route import Route
@@ -31,7 +32,7 @@ calls = itertools.count(1)
 def create_app(environ: dict[str, str]) -> Flask:
     """An application with the routes of `BFF_API_URL` and `BFF_ROUTES_FILE`."""
     config = load(DEFAULTS | environ)
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
 
     def bearer(route: Route) -> str:
         app.config["BEARER_CALLS"] = next(calls)
@@ -55,7 +56,7 @@ def create_app(environ: dict[str, str]) -> Flask:
             "threads": len(list(Path("/proc/self/task").iterdir())),
         }
 
-    app.register_blueprint(proxy.create_blueprint(config, bearer))
+    proxy.install(app, config, bearer)
     return app
 
 
