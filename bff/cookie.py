@@ -18,6 +18,7 @@ import msgspec
 from flask import Flask, Request, Response
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
+from werkzeug.http import parse_cookie
 
 from bff.browsers import browser_label
 from bff.config import Config
@@ -116,7 +117,8 @@ class CookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
     def open_session(self, app: Flask, request: Request) -> BrowserSession:
         """Look at the cookie only; no round trip, and an id of the client's is never adopted."""
-        return BrowserSession(request.cookies.get(self._name))
+        # `Request.cookies` would read through all fields of the request to find this one.
+        return BrowserSession(parse_cookie(request.environ).get(self._name))
 
     def save_session(self, app: Flask, session: BrowserSession, response: Response) -> None:
         """Set or clear the cookie where a route decided so; write data that was changed."""
@@ -185,8 +187,8 @@ class CookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
 
 def _vary_with_cookie(response: Response) -> None:
-    # Nearly every answer of /api: what there is to say without `Response.vary` is said so.
-    if "Vary" in response.headers:
+    # `Response.vary` alone would do, but most answers have none yet, and it costs more than them.
+    if any(name.lower() == "vary" for name, _ in response.headers):
         response.vary.add("Cookie")
     else:
         response.headers.add("Vary", "Cookie")

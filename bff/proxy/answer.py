@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urljoin, urlsplit
 
 from flask import Response
@@ -51,6 +51,8 @@ class Answer(Response):
     applies here, and it costs more than the forwarding.
     """
 
+    default_mimetype = None
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Begin the response and return its body."""
         start_response(self._status, list(self.headers))
@@ -68,14 +70,8 @@ def answer(head: Head, exchange: Exchange, route: Route, app_base_url: str, aske
         asked: The target that was asked of the upstream, for relative references.
     """
     fields = answer_fields(head, route, app_base_url, asked)
-    body: Any = exchange
-    if exchange.whole is not None:
-        body = [exchange.whole]
-    response = Answer.__new__(Answer)
-    Response.__init__(response, None, status=_status_line(head.status))
-    response.headers.clear()
-    response.headers.extend(fields)
-    response.response = body
+    response = Answer(status=_status_line(head.status), headers=fields)
+    response.response = exchange if exchange.whole is None else [exchange.whole]
     return response
 
 
