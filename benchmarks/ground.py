@@ -6,14 +6,14 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import requests
 
 from benchmarks.programs import OTHER_CORE, READY_SECONDS, Pinned, find
+from bff.demo.together import Together
 from tests.support.nginx import installed
 from tests.support.processes import free_port
 
@@ -24,48 +24,33 @@ SIZES = {"1k": 1024, "1m": 1024 * 1024}
 """The upstream's answers, by the last part of their paths, in bytes."""
 
 
-@dataclass
-class Ground:
+class Ground(Together):
     """Use it as a context manager; what it started ends with it."""
 
-    folder: Path = field(init=False)
-    redis_port: int = field(init=False)
-    upstream: str = field(init=False)
+    folder: Path
+    redis_port: int
+    upstream: str
     """Answers `/1k` and `/1m` to whoever brings a token, and says in `/seen` what it got."""
-    checking_upstream: str = field(init=False)
+    checking_upstream: str
     """Answers any path, but refuses a token that has expired; see `node/api.mjs`."""
 
-    def __post_init__(self) -> None:
-        self.stack = ExitStack()
-
-    def __enter__(self) -> Ground:
-        with self.stack:
-            self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory("-bench")))
-            # Apache's and nginx's workers are other users.
-            self.folder.chmod(0o755)
-            self.redis_port = self._start_redis()
-            self.upstream = self._start_upstream()
-            self.checking_upstream = self._start_checking_upstream()
-            self.stack = self.stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stack.close()
+    def _start_all(self) -> None:
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory("-bench")))
+        # Apache's and nginx's workers are other users.
+        self.folder.chmod(0o755)
+        self.redis_port = self._start_redis()
+        self.upstream = self._start_upstream()
+        self.checking_upstream = self._start_checking_upstream()
 
     @contextmanager
     def stage(self) -> Iterator[None]:
         """What is started within the `with` block ends with it."""
-        before, self.stack = self.stack, ExitStack()
+        before, self._stack = self._stack, ExitStack()
         try:
-            with self.stack:
+            with self._stack:
                 yield
         finally:
-            self.stack = before
+            self._stack = before
 
     @property
     def redis_url(self) -> str:
@@ -81,7 +66,7 @@ class Ground:
 
     def run(self, program: Pinned) -> Pinned:
         """Start *program*; it ends with the ground."""
-        self.stack.enter_context(program)
+        self._stack.enter_context(program)
         return program
 
     def start_provider(

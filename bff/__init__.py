@@ -59,6 +59,7 @@ def create_app(config: Config | None = None) -> Flask:
     from bff.config import load
     from bff.cookie import CookieInterface, begin_session, current
     from bff.guard import Guard
+    from bff.lingering import Lingering
     from bff.machines import Admins
     from bff.route_table import RouteTable
 
@@ -118,6 +119,7 @@ def create_app(config: Config | None = None) -> Flask:
         ),
     )
     forward_auth.install(app, config, RouteTable(config.routes), access.access_token)
+    app.wsgi_app = Lingering(app.wsgi_app)  # type: ignore[method-assign]
 
     app.extensions["bff"] = parts
     for background in parts.background:

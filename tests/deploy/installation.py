@@ -14,14 +14,13 @@ import ssl
 import statistics
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pytest
 import requests
 
+from bff.demo.together import Together
 from tests.deploy.api import EchoingAPI
 from tests.support.browser_client import BrowserClient
 from tests.support.certificate import Certificate
@@ -37,7 +36,7 @@ NOT_IN_A_TEST = (
 )
 
 
-class Installation:
+class Installation(Together):
     """Everything on free ports, stopped at the end of the `with` block.
 
     Args:
@@ -52,7 +51,7 @@ class Installation:
         env: dict[str, str] | None = None,
         changed: dict[str, str] | None = None,
     ) -> None:
-        self._stack = ExitStack()
+        super().__init__()
         self._changed = changed or {}
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self.certificate = Certificate(self.folder)
@@ -74,26 +73,15 @@ class Installation:
         )
         self.cluster.base_url = self.url
 
-    def __enter__(self) -> Installation:
-        with self._stack:
-            # For what the browser client asks without a session of its own.
-            patch = self._stack.enter_context(pytest.MonkeyPatch.context())
-            patch.setenv("REQUESTS_CA_BUNDLE", str(self.certificate.ca_file))
-            self._stack.enter_context(self.api)
-            self._write_files()
-            self._stack.enter_context(self.cluster)
-            self.nginx = self._stack.enter_context(self._nginx())
-            self.nginx.wait_for_port(self.port)
-            self._stack = self._stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+    def _start_all(self) -> None:
+        # For what the browser client asks without a session of its own.
+        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("REQUESTS_CA_BUNDLE", str(self.certificate.ca_file))
+        self._stack.enter_context(self.api)
+        self._write_files()
+        self._stack.enter_context(self.cluster)
+        self.nginx = self._stack.enter_context(self._nginx())
+        self.nginx.wait_for_port(self.port)
 
     # ------------------------------------------------------------ the configuration
     def _write_files(self) -> None:

@@ -13,6 +13,7 @@ from bff import proxy
 from bff.application import Application
 from bff.config import load
 from bff.errors import BFFError
+from bff.lingering import Lingering
 from bff.route import Route
 
 TOKEN = "t0ken-of-the-session"
@@ -57,6 +58,7 @@ def create_app(environ: dict[str, str]) -> Flask:
         }
 
     proxy.install(app, config, bearer)
+    app.wsgi_app = Lingering(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -28,6 +29,9 @@ from tests.sessions.routes import (
     obey,
     route_answer,
 )
+
+Give = Callable[[str, TokenRule], TokenAnswer]
+"""How the provider answers a token and a rule."""
 
 
 # ---------------------------------------------------------------- had and kept
@@ -177,16 +181,20 @@ def test_a_lost_answer_is_asked_for_once_more(bench: Bench, rule: TokenRule) -> 
     assert bench.sessions.access_token(bench.load(key), BILLS).startswith("https://bills")
 
 
+def ending(bench: Bench, key: str, give: Give) -> Give:
+    """The session is signed out of while the provider answers."""
+
+    def ended(token: str, rule: TokenRule) -> TokenAnswer:
+        bench.sessions.end(key, "logout")
+        return give(token, rule)
+
+    return ended
+
+
 def test_a_session_that_ends_meanwhile_gets_nothing_and_leaves_nothing(bench: Bench) -> None:
     obey(bench)
-    give = bench.provider.on_audience
     key = bench.start()
-
-    def ended(refresh_token: str, rule: TokenRule) -> TokenAnswer:
-        bench.sessions.end(key, "logout")
-        return give(refresh_token, rule)
-
-    bench.provider.on_audience = ended
+    bench.provider.on_audience = ending(bench, key, bench.provider.on_audience)
     with pytest.raises(SessionEnded):
         bench.sessions.access_token(bench.load(key), ORDERS)
     assert bench.provider.revoked == ["refresh-0", "refresh-1"]
@@ -195,14 +203,8 @@ def test_a_session_that_ends_meanwhile_gets_nothing_and_leaves_nothing(bench: Be
 
 def test_an_exchange_that_comes_too_late_is_denied(bench: Bench) -> None:
     obey(bench)
-    give = bench.provider.on_exchange
     key = bench.start()
-
-    def ended(access_token: str, rule: TokenRule) -> TokenAnswer:
-        bench.sessions.end(key, "logout")
-        return give(access_token, rule)
-
-    bench.provider.on_exchange = ended
+    bench.provider.on_exchange = ending(bench, key, bench.provider.on_exchange)
     with pytest.raises(SessionEnded):
         bench.sessions.access_token(bench.load(key), EXCHANGED)
     assert bench.deny_list.contains("https://orders#x1")

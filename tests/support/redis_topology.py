@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import redis
 
+from bff.demo.together import Together
 from bff.store.clients import make_client, make_cluster
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import real_source
@@ -30,27 +29,16 @@ EPHEMERAL_PORTS_BEGIN = 32_768
 DOWN_AFTER_MILLISECONDS = 800
 
 
-class Topology:
+class Topology(Together):
     """Several Redis programs, started in order and stopped at the end of the `with` block."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
+        super().__init__()
         self.servers: dict[int, Process] = {}
 
-    def __enter__(self) -> Any:
-        with self._stack:
-            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-            self._begin()
-            self._stack = self._stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+    def _start_all(self) -> None:
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        self._begin()
 
     def _begin(self) -> None:
         raise NotImplementedError

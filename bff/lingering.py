@@ -1,0 +1,84 @@
+"""How does a client learn that it is refused while it is still sending?
+
+A server that closes a connection while more is coming resets it, and a reset throws away the answer
+that is on its way: the page would see a network error instead of 401, and a proxy in front would
+take us for dead. So an answer to a body that wasn't read is sent at once, and what still comes is
+read and dropped for a while. Source: RFC 9112, section 9.6.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+LINGER_SECONDS = 30.0
+"""As long as nginx does it (`lingering_time`)."""
+LINGERING_MAX = 4
+"""Each holds a thread, and whoever sends slowly may hold it long."""
+PIECE_BYTES = 16_384
+
+
+class Lingering:
+    """Reads on behind every refusal.
+
+    Args:
+        application: Answers; need not have read the body.
+        seconds: How long is read on.
+        at_once: For so many requests; the others are cut off as the server does it.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        seconds: float = LINGER_SECONDS,
+        at_once: int = LINGERING_MAX,
+    ) -> None:
+        self._next = application
+        self._seconds = seconds
+        self._places = threading.Semaphore(at_once)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        if not _is_being_sent(environ):
+            return self._next(environ, start_response)
+        refused = False
+
+        def begin(status: str, fields: list[tuple[str, str]], *error: Any) -> Any:
+            nonlocal refused
+            refused = status >= "4"
+            return start_response(status, fields, *error)
+
+        answer = self._next(environ, begin)
+        return self._and_read_on(answer, environ["wsgi.input"]) if refused else answer
+
+    def _and_read_on(self, answer: Iterable[bytes], body: Any) -> Iterator[bytes]:
+        try:
+            yield from answer
+            if self._places.acquire(blocking=False):
+                try:
+                    self._read_on(body)
+                finally:
+                    self._places.release()
+        finally:
+            close = getattr(answer, "close", None)
+            if close is not None:
+                close()
+
+    def _read_on(self, body: Any) -> None:
+        give_up_at = time.monotonic() + self._seconds
+        try:
+            while body.read(PIECE_BYTES) and time.monotonic() < give_up_at:
+                pass
+        except Exception:  # noqa: BLE001 - Every server has its own for a client that has left.
+            return
+
+
+def _is_being_sent(environ: WSGIEnvironment) -> bool:
+    """Whether a body is on its way: one is announced, and the client doesn't wait to be asked."""
+    announced = environ.get("CONTENT_LENGTH", "0") not in ("", "0")
+    return (announced or "HTTP_TRANSFER_ENCODING" in environ) and "HTTP_EXPECT" not in environ
