@@ -61,6 +61,7 @@ def create_app(config: Config | None = None) -> Flask:
     from bff.guard import Guard
     from bff.lingering import Lingering
     from bff.machines import Admins
+    from bff.proxy.client import Clients
     from bff.route_table import RouteTable
 
     parts = assemble(config or load())
@@ -119,7 +120,8 @@ def create_app(config: Config | None = None) -> Flask:
         ),
     )
     forward_auth.install(app, config, RouteTable(config.routes), access.access_token)
-    app.wsgi_app = Lingering(app.wsgi_app)  # type: ignore[method-assign]
+    trusted = Clients(config.trusted_proxies).from_trusted_proxy
+    app.wsgi_app = Lingering(app.wsgi_app, trusted)  # type: ignore[method-assign]
 
     app.extensions["bff"] = parts
     for background in parts.background:

@@ -1,16 +1,19 @@
 """How does a client learn that it is refused while it is still sending?
 
 A server that closes a connection while more is coming resets it, and a reset throws away the answer
-that is on its way: the page would see a network error instead of 401, and a proxy in front would
-take us for dead. So an answer to a body that wasn't read is sent at once, and what still comes is
-read and dropped for a while. Source: RFC 9112, section 9.6.
+that is on its way: a proxy in front would take us for dead, and the page would read that instead of
+401. So an answer to a body that wasn't read is sent at once, and what still comes is read and
+dropped for a while. Source: RFC 9112, section 9.6.
+
+Only for trusted proxies: they send what they announced, or close. Granian's bodies can't be waited
+for with a limit, so anybody else could announce one, send nothing, and hold a thread for good.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 
 LINGER_SECONDS = 30.0
 """As long as nginx does it (`lingering_time`)."""
-LINGERING_MAX = 4
-"""Each holds a thread, and whoever sends slowly may hold it long."""
+LINGERING_MAX = 8
+"""Each holds a thread; behind a proxy that goes on sending, at the pace of its client."""
 PIECE_BYTES = 16_384
 
 
@@ -28,6 +31,7 @@ class Lingering:
 
     Args:
         application: Answers; need not have read the body.
+        from_trusted_proxy: Tells by the WSGI environment who is waited for.
         seconds: How long is read on.
         at_once: For so many requests; the others are cut off as the server does it.
     """
@@ -35,16 +39,18 @@ class Lingering:
     def __init__(
         self,
         application: WSGIApplication,
+        from_trusted_proxy: Callable[[WSGIEnvironment], bool],
         seconds: float = LINGER_SECONDS,
         at_once: int = LINGERING_MAX,
     ) -> None:
         self._next = application
+        self._from_trusted_proxy = from_trusted_proxy
         self._seconds = seconds
         self._places = threading.Semaphore(at_once)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        if not _is_being_sent(environ):
+        if not (_is_being_sent(environ) and self._from_trusted_proxy(environ)):
             return self._next(environ, start_response)
         refused = False
 

@@ -14,6 +14,7 @@ from bff.application import Application
 from bff.config import load
 from bff.errors import BFFError
 from bff.lingering import Lingering
+from bff.proxy.client import Clients
 from bff.route import Route
 
 TOKEN = "t0ken-of-the-session"
@@ -58,7 +59,8 @@ def create_app(environ: dict[str, str]) -> Flask:
         }
 
     proxy.install(app, config, bearer)
-    app.wsgi_app = Lingering(app.wsgi_app)  # type: ignore[method-assign]
+    trusted = Clients(config.trusted_proxies).from_trusted_proxy
+    app.wsgi_app = Lingering(app.wsgi_app, trusted)  # type: ignore[method-assign]
     return app
 
 

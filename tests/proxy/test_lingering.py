@@ -12,36 +12,46 @@ import pytest
 from bff.lingering import LINGERING_MAX, Lingering
 from tests.proxy import wire
 from tests.proxy.conftest import APP, Line
-from tests.support.raw_upstream import RawUpstream
-from tests.support.servers import THREADS, start_server
+from tests.support.processes import free_port
+from tests.support.servers import SERVERS, THREADS, start_server
 
 TOO_LARGE_BYTES = 8_000_000
 """More than the sockets' buffers take, and than the route does."""
+ENV = {
+    "BFF_API_URL": f"http://127.0.0.1:{free_port()}",
+    "BFF_REQUEST_MAX_BYTES": str(TOO_LARGE_BYTES - 1),
+}
 HEAD = (
     f"PUT /api/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: {TOO_LARGE_BYTES}\r\n"
     "Connection: close\r\n\r\n"
 ).encode()
 
 
-def test_who_sends_everything_first_reads_the_refusal(line: Line) -> None:
-    with wire.connect(line.port) as sock:
+@pytest.fixture(scope="module", params=SERVERS)
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Of a server that takes the tests for a trusted proxy, with an upstream that is away."""
+    server = start_server(request.param, APP, env=ENV | {"BFF_TRUSTED_PROXIES": "127.0.0.1"})
+    yield server.port
+    server.stop()
+
+
+def test_who_sends_everything_first_reads_the_refusal(port: int) -> None:
+    with wire.connect(port) as sock:
         sock.sendall(HEAD)
         sock.sendall(b"x" * TOO_LARGE_BYTES)
         received = wire.read_all(sock)
     assert (received.status, received.complete, received.reset) == (413, True, False)
-    assert not line.raw.seen
 
 
-def test_who_reads_first_has_it_at_once(line: Line) -> None:
-    with wire.connect(line.port) as sock:
+def test_who_reads_first_has_it_at_once(port: int) -> None:
+    with wire.connect(port) as sock:
         sock.sendall(HEAD + b"x")
         assert b" 413 " in wire.read_until(sock, b"\r\n\r\n")
 
 
-def test_who_never_sends_the_rest_holds_few_threads(raw: RawUpstream) -> None:
+def test_who_never_sends_the_rest_holds_few_threads() -> None:
     """Under Granian; gunicorn waits two seconds for everybody, one after the other."""
-    env = {"BFF_API_URL": raw.url, "BFF_REQUEST_MAX_BYTES": str(TOO_LARGE_BYTES - 1)}
-    server = start_server("granian", APP, env=env)
+    server = start_server("granian", APP, env=ENV | {"BFF_TRUSTED_PROXIES": "127.0.0.1"})
     with ExitStack() as stack:
         stack.callback(server.stop)
         for _ in range(THREADS + LINGERING_MAX):
@@ -50,6 +60,11 @@ def test_who_never_sends_the_rest_holds_few_threads(raw: RawUpstream) -> None:
             assert b" 413 " in wire.read_until(sock, b"\r\n\r\n")
         ask = b"GET /ok HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n"
         assert wire.send(server.port, ask).status == 200
+
+
+def test_nobody_else_is_waited_for(line: Line) -> None:
+    received = wire.send(line.port, HEAD)
+    assert (received.status, received.complete) == (413, True)
 
 
 # ---------------------------------------------------------------- the rules
@@ -89,7 +104,7 @@ def served(
         return [b"no"]
 
     around = {"CONTENT_LENGTH": "100000", "wsgi.input": body} | (environ or {})
-    return list(Lingering(application, seconds)(around, lambda *_: lambda _: None))
+    return list(Lingering(application, lambda _: True, seconds)(around, lambda *_: lambda _: None))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +148,7 @@ def test_places_are_given_back_and_the_answer_is_closed() -> None:
         answers.append(Answer())
         return answers[-1]
 
-    lingering = Lingering(application)
+    lingering = Lingering(application, lambda _: True)
     for _ in range(LINGERING_MAX * 2):
         body = Body(b"x")
         around = {"CONTENT_LENGTH": "1", "wsgi.input": body}
