@@ -1,7 +1,7 @@
 """Which requests does Flask's router not see, and what of Flask do they get nonetheless?
 
 What is asked most, the routes of the proxy and `/auth/verify`, has a table of paths of its own.
-Flask's router and dispatch would find the same answer again at a quarter of the whole price
+Flask's router and dispatch would find the same answer again at a fifth of the whole price
 (benchmarks/README.md). So these requests are answered before it, by a layer around the WSGI
 application. They get everything else: the request context with `g`, `request` and
 `flask.session`, the error handlers, the `after_request` and `teardown_request` functions. What they

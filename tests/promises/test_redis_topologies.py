@@ -145,9 +145,12 @@ def nodes() -> Iterator[RedisCluster]:
 
 @pytest.fixture
 def database(nodes: RedisCluster) -> Iterator[Database]:
-    """As one process has it: 0.5 s for a command, one replica for an end."""
+    """As one process has it: 0.5 s for a command, one replica for an end; it knows the slots."""
     client = make_client(nodes.url, TIMEOUT)
-    yield Database(client, "cluster", wait_replicas=1, timeout_seconds=TIMEOUT)
+    database = Database(client, "cluster", wait_replicas=1, timeout_seconds=TIMEOUT)
+    # On a busy machine the first command may be too early for that.
+    wait_for(lambda: serves(database), "the map of the slots")
+    yield database
     client.close()
 
 
@@ -166,7 +169,6 @@ def test_a_cluster_that_hangs_costs_each_caller_one_time_out(
     nodes: RedisCluster, database: Database
 ) -> None:
     """However many ask at once, and with a map of the slots or without one."""
-    wait_for(lambda: serves(database), "the map of the slots")
     stranger = Database(make_client(nodes.url, TIMEOUT), "cluster", timeout_seconds=TIMEOUT)
     with paused(nodes, list(nodes.servers)):
         took = [seconds_refused(each) for each in (database, stranger) for _ in range(2)]
@@ -209,7 +211,6 @@ def test_a_dead_node_concerns_its_own_keys_only() -> None:
 
 def test_a_slot_on_its_way_to_another_node(nodes: RedisCluster, database: Database) -> None:
     """Its keys are found, whether they have moved (`ASK`) or not."""
-    wait_for(lambda: serves(database), "the map of the slots")
     here, there = nodes.masters()[:2]
     key = next(f"{{{n}}}" for n in range(999) if nodes.owner_of(f"{{{n}}}") == here)
     slot = nodes.command(here, "CLUSTER KEYSLOT", key)
