@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.installation import Installation
+from tests.deploy.nginx import BehindNginx
 
 
 @pytest.fixture(scope="session")
-def here() -> Iterator[Installation]:
+def here() -> Iterator[BehindNginx]:
     """One installation for all tests that stop nothing of it."""
-    with Installation(changed={"client_max_body_size 100m;": "client_max_body_size 2g;"}) as here:
+    with BehindNginx(changed={"client_max_body_size 100m;": "client_max_body_size 2g;"}) as here:
         yield here

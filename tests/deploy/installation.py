@@ -1,19 +1,22 @@
-"""How does a test get what `deploy/nginx` describes: a real nginx with TLS, the BFF, an API?
+"""How does a test get what `deploy/` describes: a real proxy with TLS, the BFF, an API behind it?
 
-The files are used as they are, but for addresses, names, the certificate, the key, and where nginx
-may write.
+The files are used as they are, but for addresses, names, the certificate, the key, and where the
+proxy may write. Which proxy it is, the files beside this one say.
 """
 
 from __future__ import annotations
 
-import os
+import http.client
+import json
 import secrets
-import shutil
-import signal
+import socket
 import ssl
 import statistics
 import tempfile
 import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +25,17 @@ import requests
 
 from bff.demo.together import Together
 from tests.deploy.api import EchoingAPI
+from tests.deploy.wire import page
 from tests.support.browser_client import BrowserClient
 from tests.support.certificate import Certificate
 from tests.support.cluster import EMAIL, PASSWORD, TIMEOUT_SECONDS, Cluster
-from tests.support.nginx import TEMPORARY, installed
 from tests.support.processes import Process, free_port
+from tests.support.waiting import wait_for
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy/nginx"
-NOT_IN_A_TEST = (
-    "user www-data;\n",
-    "pid /run/nginx.pid;\n",
-    "error_log /var/log/nginx/error.log;\n",
-)
+MEGABYTE = 1024 * 1024
+BLOCK = bytes(range(256)) * (MEGABYTE // 256)
+"""An upload is made of it."""
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
 class Installation(Together):
@@ -42,17 +44,10 @@ class Installation(Together):
     Args:
         replicas: How many BFF processes.
         env: More environment variables of the BFF.
-        changed: Texts of nginx.conf and what a test puts in their place.
     """
 
-    def __init__(
-        self,
-        replicas: int = 1,
-        env: dict[str, str] | None = None,
-        changed: dict[str, str] | None = None,
-    ) -> None:
+    def __init__(self, replicas: int = 1, env: dict[str, str] | None = None) -> None:
         super().__init__()
-        self._changed = changed or {}
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self.certificate = Certificate(self.folder)
         self.key = secrets.token_hex(32)
@@ -78,56 +73,35 @@ class Installation(Together):
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("REQUESTS_CA_BUNDLE", str(self.certificate.ca_file))
         self._stack.enter_context(self.api)
+        self.write("nginx/routes.toml", {"127.0.0.1:8002": f"127.0.0.1:{self.api.port}"})
         self._write_files()
         self._stack.enter_context(self.cluster)
-        self.nginx = self._stack.enter_context(self._nginx())
-        self.nginx.wait_for_port(self.port)
+        self.front = self._stack.enter_context(self._front())
+        self.front.wait_for_port(self.port)
+        wait_for(self._serves, "the proxy to have read its configuration")
 
     # ------------------------------------------------------------ the configuration
+    @abstractmethod
     def _write_files(self) -> None:
-        for file in DEPLOY.iterdir():
-            shutil.copy(file, self.folder)
-        servers = "\n        ".join(
-            f"server 127.0.0.1:{port} fail_timeout=2s;" for port in self.cluster.ports
-        )
-        self._replace("routes.toml", {"127.0.0.1:8002": f"127.0.0.1:{self.api.port}"})
-        self._replace("key.conf", {"put BFF_FORWARD_AUTH_KEY here": self.key})
-        self._replace("log.conf", {"/var/log/nginx": str(self.folder)})
-        self._replace("api-request.conf", {"app.example.com": f"localhost:{self.port}"})
-        folders = "".join(f"    {name}_temp_path {self.folder / name};\n" for name in TEMPORARY)
-        self._replace(
-            "nginx.conf",
-            dict.fromkeys(NOT_IN_A_TEST, "")
-            | self._changed
-            | {
-                "http {\n": f"http {{\n{folders}",
-                "server 127.0.0.1:8000 fail_timeout=2s;": servers,
-                "127.0.0.1:8002": f"127.0.0.1:{self.api.port}",
-                "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
-                "listen 443 ": f"listen 127.0.0.1:{self.port} ",
-                "/etc/letsencrypt/live/app.example.com/fullchain.pem": str(
-                    self.certificate.chain_file
-                ),
-                "/etc/letsencrypt/live/app.example.com/privkey.pem": str(self.certificate.key_file),
-                "https://app.example.com": self.url,
-                "app.example.com": "localhost",
-            },
-        )
+        """Put the proxy's files into `folder`."""
 
-    def _replace(self, name: str, replacements: dict[str, str]) -> None:
-        file = self.folder / name
-        text = file.read_text()
+    @abstractmethod
+    def _front(self) -> Process:
+        """The proxy, not started yet."""
+
+    def write(self, name: str, replacements: Mapping[str, str]) -> None:
+        """Copy a file of `deploy/`, with those texts replaced, all of which must be in it."""
+        text = (DEPLOY / name).read_text()
         for written, here in replacements.items():
             assert written in text, f"{name} has no {written!r}"
             text = text.replace(written, here)
-        file.write_text(text)
+        (self.folder / Path(name).name).write_text(text)
 
-    def _nginx(self) -> Process:
-        user = "user root; " if os.geteuid() == 0 else ""
-        own = f"{user}daemon off; pid {self.folder / 'pid'}; error_log stderr warn;"
-        file = str(self.folder / "nginx.conf")
-        command = [str(installed()), "-p", str(self.folder), "-e", "stderr", "-c", file, "-g", own]
-        return Process(command, name="nginx")
+    def _serves(self) -> bool:
+        try:
+            return self.ask("/healthz").status_code == 200
+        except requests.ConnectionError:
+            return False
 
     # ------------------------------------------------------------ what tests do with it
     def tls(self, *protocols: str) -> ssl.SSLContext:
@@ -137,7 +111,7 @@ class Installation(Together):
         return context
 
     def browser(self, *, signed_in: bool = True) -> BrowserClient:
-        """A new browser, by way of nginx."""
+        """A new browser, by way of the proxy."""
         browser = BrowserClient([self.url], EMAIL, PASSWORD)
         browser.here.verify = str(self.certificate.ca_file)
         self._stack.callback(browser.close)
@@ -163,6 +137,35 @@ class Installation(Together):
                 allow_redirects=False,
             )
 
+    def raw(self, target: str, *fields: str, method: str = "GET") -> tuple[int, bytes]:
+        """Status and everything that came, of a target that no library had in its hands."""
+        lines = [f"{method} {target} HTTP/1.1", f"Host: localhost:{self.port}", "Connection: close"]
+        with (
+            socket.create_connection(("127.0.0.1", self.port), TIMEOUT_SECONDS) as plain,
+            self.tls().wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            tls.sendall("\r\n".join([*lines, *fields, "", ""]).encode("latin-1"))
+            received = b""
+            while piece := tls.recv(65_536):
+                received += piece
+        return int(received.split(b" ", 2)[1]), received
+
+    def upload(self, browser: BrowserClient, size_bytes: int) -> tuple[int, dict[str, object]]:
+        """PUT so many bytes; status, and what the API says of them (or the problem)."""
+        with closing(
+            http.client.HTTPSConnection(
+                "localhost", self.port, timeout=TIMEOUT_SECONDS, context=self.tls()
+            )
+        ) as connection:
+            connection.putrequest("PUT", "/api/files/big")
+            for field in (*page(browser), f"Content-Length: {size_bytes}"):
+                connection.putheader(*field.split(": ", 1))
+            connection.endheaders()
+            for _ in range(size_bytes // MEGABYTE):
+                connection.send(BLOCK)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
     def median_seconds(self, browser: BrowserClient, count: int) -> float:
         """How long the BFF's own server takes for an ordinary request, one after the other.
 
@@ -178,11 +181,6 @@ class Installation(Together):
                 return time.perf_counter() - began
 
             return min(statistics.median(one() for _ in range(count)) for _ in range(3))
-
-    def reload(self) -> None:
-        """Have nginx start new workers, and end the old ones after `worker_shutdown_timeout`."""
-        assert self.nginx.pid is not None
-        os.kill(self.nginx.pid, signal.SIGHUP)
 
     def issued_token(self) -> str:
         """The access token that the provider issued last."""

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.installation import Installation
+from tests.deploy.nginx import BehindNginx
 from tests.support.waiting import wait_for
 
 
 @pytest.fixture
-def here() -> Iterator[Installation]:
-    with Installation(replicas=2) as here:
+def here() -> Iterator[BehindNginx]:
+    with BehindNginx(replicas=2) as here:
         yield here
 
 
-def test_promise_5_what_is_away_is_503_and_comes_back(here: Installation) -> None:
+def test_promise_5_what_is_away_is_503_and_comes_back(here: BehindNginx) -> None:
     browser = here.browser()
     assert browser.api("/items").status_code == 200
     seen = len(here.api.seen)
@@ -56,13 +56,13 @@ def test_promise_5_what_is_away_is_503_and_comes_back(here: Installation) -> Non
     wait_for(lambda: browser.api("/items").status_code == 200, "an answer")
 
 
-def test_with_a_wrong_key_the_bff_carries_everything(here: Installation) -> None:
+def test_with_a_wrong_key_the_bff_carries_everything(here: BehindNginx) -> None:
     """It is slower, and stays right."""
     file = here.folder / "key.conf"
     file.write_text(file.read_text().replace(here.key, "x" * 64))
-    here.nginx.stop()
-    here.nginx.start()
-    here.nginx.wait_for_port(here.port)
+    here.front.stop()
+    here.front.start()
+    here.front.wait_for_port(here.port)
     browser = here.browser()
     answer = browser.api("/items")
     assert answer.status_code == 200
@@ -73,7 +73,7 @@ def test_with_a_wrong_key_the_bff_carries_everything(here: Installation) -> None
     assert answer.json()["code"] == "cross_site"
 
 
-def test_an_api_that_is_away_is_502_in_our_words(here: Installation) -> None:
+def test_an_api_that_is_away_is_502_in_our_words(here: BehindNginx) -> None:
     browser = here.browser()
     here.api.stop()
     answer = browser.api("/items")

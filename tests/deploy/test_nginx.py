@@ -11,16 +11,16 @@ import pytest
 
 from bff.route import NEVER_PASSED_FIELDS
 from tests.deploy.api import whole
-from tests.deploy.installation import Installation
+from tests.deploy.nginx import BehindNginx
 from tests.support.cluster import TIMEOUT_SECONDS
 
 
-def bearer(here: Installation) -> str:
+def bearer(here: BehindNginx) -> str:
     return f"Bearer {here.issued_token()}"
 
 
 # ---------------------------------------------------------------- sign-in and API
-def test_sign_in_and_the_api_work_through_it(here: Installation) -> None:
+def test_sign_in_and_the_api_work_through_it(here: BehindNginx) -> None:
     browser = here.browser()
     assert browser.profile().status_code == 200
     answer = browser.api("/items?n=1")
@@ -32,12 +32,12 @@ def test_sign_in_and_the_api_work_through_it(here: Installation) -> None:
     assert (posted.json()["method"], posted.json()["length"]) == ("POST", 8)
 
 
-def test_the_api_is_carried_by_nginx_and_not_by_the_bff(here: Installation) -> None:
+def test_the_api_is_carried_by_nginx_and_not_by_the_bff(here: BehindNginx) -> None:
     via = here.browser().api("/items").json()["fields"]["via"]
     assert via == "1.1 nginx"
 
 
-def test_http2_is_spoken(here: Installation) -> None:
+def test_http2_is_spoken(here: BehindNginx) -> None:
     browser = here.browser()
     received = bytearray()
     curl = pycurl.Curl()
@@ -61,7 +61,7 @@ def test_http2_is_spoken(here: Installation) -> None:
     assert told["fields"]["via"] == "2.0 nginx"
 
 
-def test_plain_http_is_sent_to_https(here: Installation) -> None:
+def test_plain_http_is_sent_to_https(here: BehindNginx) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", here.plain_port, timeout=TIMEOUT_SECONDS)
     connection.request("GET", "/x?y=1", headers={"Host": "localhost"})
     answer = connection.getresponse()
@@ -70,7 +70,7 @@ def test_plain_http_is_sent_to_https(here: Installation) -> None:
 
 
 # ---------------------------------------------------------------- refusals, in the BFF's words
-def test_without_a_session_the_answer_is_the_bffs_own(here: Installation) -> None:
+def test_without_a_session_the_answer_is_the_bffs_own(here: BehindNginx) -> None:
     seen = len(here.api.seen)
     for method in ("GET", "POST"):
         answer = here.browser(signed_in=False).fetch(method, "/api/items")
@@ -81,7 +81,7 @@ def test_without_a_session_the_answer_is_the_bffs_own(here: Installation) -> Non
     assert len(here.api.seen) == seen
 
 
-def test_promise_8_another_site_is_refused(here: Installation) -> None:
+def test_promise_8_another_site_is_refused(here: BehindNginx) -> None:
     browser, seen = here.browser(), len(here.api.seen)
     for method, site in (("GET", "cross-site"), ("POST", "same-site"), ("POST", "none")):
         answer = browser.fetch(method, "/api/items", headers={"Sec-Fetch-Site": site})
@@ -89,7 +89,7 @@ def test_promise_8_another_site_is_refused(here: Installation) -> None:
     assert len(here.api.seen) == seen
 
 
-def test_promise_2_nothing_new_passes_after_the_logout(here: Installation) -> None:
+def test_promise_2_nothing_new_passes_after_the_logout(here: BehindNginx) -> None:
     browser = here.browser()
     cookie = {"Cookie": f"__Host-Http-session={browser.cookie}", "Sec-Fetch-Site": "same-origin"}
     assert here.ask("/api/items", headers=cookie).status_code == 200
@@ -103,7 +103,7 @@ def test_promise_2_nothing_new_passes_after_the_logout(here: Installation) -> No
 
 # ---------------------------------------------------------------- the API's own answers
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 502, 503, 504])
-def test_the_apis_own_errors_pass_as_they_are(here: Installation, status: int) -> None:
+def test_the_apis_own_errors_pass_as_they_are(here: BehindNginx, status: int) -> None:
     challenge = 'WWW-Authenticate: Bearer error="insufficient_user_authentication"'
     answer = whole(b"its own words", challenge, status=f"{status} Whatever")
     here.api.answers["/own"] = answer
@@ -114,7 +114,7 @@ def test_the_apis_own_errors_pass_as_they_are(here: Installation, status: int) -
     assert len(here.api.seen) == seen + 1, "asked once, and not by the BFF again"
 
 
-def test_an_answer_gets_the_same_fields_as_from_the_bff(here: Installation) -> None:
+def test_an_answer_gets_the_same_fields_as_from_the_bff(here: BehindNginx) -> None:
     """What speaks for a whole origin, or to a proxy, doesn't come through."""
     dropped = [
         "Set-Cookie: __Host-Http-session=evil; Path=/; Secure", "Access-Control-Allow-Origin: *",
@@ -149,7 +149,7 @@ def test_an_answer_gets_the_same_fields_as_from_the_bff(here: Installation) -> N
         (["Expires: Thu, 01 Jan 2099 00:00:00 GMT"], "private"),
     ],
 )
-def test_shared_caches_stay_out(here: Installation, fields: list[str], kept: str) -> None:
+def test_shared_caches_stay_out(here: BehindNginx, fields: list[str], kept: str) -> None:
     here.api.answers["/cached"] = whole(b"x", *fields)
     assert here.browser().api("/cached").headers["Cache-Control"] == kept
 
@@ -162,13 +162,13 @@ def test_shared_caches_stay_out(here: Installation, fields: list[str], kept: str
         ("https://elsewhere.example/x", "https://elsewhere.example/x"),
     ],
 )
-def test_a_location_of_the_api_becomes_ours(here: Installation, theirs: str, ours: str) -> None:
+def test_a_location_of_the_api_becomes_ours(here: BehindNginx, theirs: str, ours: str) -> None:
     here.api.answers["/made"] = whole(b"", f"Location: {theirs}", status="201 Created")
     assert here.browser().api("/made").headers["Location"] == ours.format(url=here.url)
 
 
 # ---------------------------------------------------------------- what the API gets
-def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:
+def test_promise_9_the_client_smuggles_nothing_in(here: BehindNginx) -> None:
     browser = here.browser()
     written = {name for name in NEVER_PASSED_FIELDS if name not in NOT_SENT}
     smuggled: dict[str, str] = dict.fromkeys(written, "smuggled")
@@ -196,7 +196,7 @@ NOT_SENT = frozenset(
 """Those would change the request itself, or are nginx's to read."""
 
 
-def test_promise_9_what_was_sent_once_is_sent_once(here: Installation) -> None:
+def test_promise_9_what_was_sent_once_is_sent_once(here: BehindNginx) -> None:
     """By itself nginx repeats a PUT or a DELETE when a connection breaks that it had kept."""
     browser = here.browser()
     for method in ("PUT", "DELETE", "POST"):
@@ -207,7 +207,7 @@ def test_promise_9_what_was_sent_once_is_sent_once(here: Installation) -> None:
         assert len(here.api.seen) == seen + 1
 
 
-def test_no_code_and_no_query_is_in_the_log(here: Installation) -> None:
+def test_no_code_and_no_query_is_in_the_log(here: BehindNginx) -> None:
     here.browser().api("/items?secret=1")
     log = (here.folder / "access.log").read_text()
     assert '"GET /auth/callback HTTP' in log

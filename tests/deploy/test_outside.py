@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -23,20 +22,6 @@ SPELLINGS = (
     "/_verify/api/live", "/_verify/", "/x/../_verify/api", "/api/../_verify/api",
     "/api/../auth/verify?route=/api", "/api/..%2fauth/verify",
 )  # fmt: skip
-
-
-def raw(here: Installation, target: str, *fields: str, method: str = "GET") -> tuple[int, bytes]:
-    """Status and everything that came, of a target that no library had in its hands."""
-    lines = [f"{method} {target} HTTP/1.1", f"Host: localhost:{here.port}", "Connection: close"]
-    with (
-        socket.create_connection(("127.0.0.1", here.port), TIMEOUT_SECONDS) as plain,
-        here.tls().wrap_socket(plain, server_hostname="localhost") as tls,
-    ):
-        tls.sendall("\r\n".join([*lines, *fields, "", ""]).encode("latin-1"))
-        received = b""
-        while piece := tls.recv(65_536):
-            received += piece
-    return int(received.split(b" ", 2)[1]), received
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ def test_promise_1_verify_cant_be_reached_from_outside(
 ) -> None:
     fields = (*browser.fields, *ALL_THAT_NGINX_SAYS)
     for key in ((), ("X-Forward-Auth-Key: ",), ("X-Forward-Auth-Key: " + "k" * 64,)):
-        status, received = raw(here, target, *fields, *key)
+        status, received = here.raw(target, *fields, *key)
         assert status in (308, 400, 403, 404), received[:300]
         assert browser.token not in received
         head = received.partition(b"\r\n\r\n")[0].lower()
@@ -85,7 +70,7 @@ def test_promise_1_not_even_with_the_key(here: Installation, browser: SignedIn) 
     """nginx takes it from whoever sends it."""
     fields = (*browser.fields, *ALL_THAT_NGINX_SAYS, f"X-Forward-Auth-Key: {here.key}")
     for target in SPELLINGS:
-        status, received = raw(here, target, *fields)
+        status, received = here.raw(target, *fields)
         assert status in (308, 400, 403, 404), received[:300]
         assert browser.token not in received
 
@@ -97,7 +82,7 @@ def test_promise_1_the_api_cant_make_nginx_ask_and_tell(
     here.api.answers["/turn"] = (
         b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /_verify/api\r\nContent-Length: 2\r\n\r\nok"
     )
-    status, received = raw(here, "/api/turn", *browser.fields)
+    status, received = here.raw("/api/turn", *browser.fields)
     assert (status, received[-2:]) == (200, b"ok")
     assert browser.token not in received
 
@@ -125,13 +110,13 @@ def test_promise_9_a_forged_original_uri_is_overwritten(
     """What is judged is what was asked, whatever else a client says that it asked."""
     seen = len(here.api.seen)
     fields = (*browser.fields, *ALL_THAT_NGINX_SAYS)
-    status, _ = raw(here, target, *fields)
+    status, _ = here.raw(target, *fields)
     assert status in (400, 404)
     assert len(here.api.seen) == seen
-    status, _ = raw(here, "/api/items", *fields, "X-Original-URI: /api/../admin")
+    status, _ = here.raw("/api/items", *fields, "X-Original-URI: /api/../admin")
     assert status == 200
     assert here.api.seen[-1].target == "/items"
-    status, _ = raw(here, "/api/items", *fields, "X-Original-Method: TRACE", method="DELETE")
+    status, _ = here.raw("/api/items", *fields, "X-Original-Method: TRACE", method="DELETE")
     assert (status, here.api.seen[-1].method) == (200, "DELETE")
 
 
@@ -141,7 +126,7 @@ def test_promise_9_no_path_means_something_else_upstream(
 ) -> None:
     """The targets of docs/paths.md: what reaches the API is what was sent, less the prefix."""
     seen = len(here.api.seen)
-    status, _ = raw(here, target, *browser.fields)
+    status, _ = here.raw(target, *browser.fields)
     arrived = [one.target for one in here.api.seen[seen:]]
     if arrived:
         assert status == 200

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
-from contextlib import closing
 
 import pytest
 
-from tests.deploy.installation import Installation
-from tests.deploy.wire import handshake, many, opened, talk
-from tests.support.browser_client import BrowserClient
-from tests.support.cluster import TIMEOUT_SECONDS
+from tests.deploy.installation import BLOCK, MEGABYTE
+from tests.deploy.nginx import BehindNginx
+from tests.deploy.wire import cookie, handshake, many, opened, page, talk
 from tests.support.scale import rounds
 from tests.support.waiting import wait_for
 
 REFUSALS = 20
-MEGABYTE = 1024 * 1024
 UPLOAD_BYTES = rounds(1024, 32) * MEGABYTE
 STREAMS = rounds(2_000, 200)
 SESSIONS = rounds(20, 5)
 LIVE = "/api/live/room"
 
 
-def cookie(browser: BrowserClient) -> list[str]:
-    return [f"Cookie: __Host-Http-session={browser.cookie}"]
-
-
-def page(browser: BrowserClient) -> list[str]:
-    """The fields of a page's own request."""
-    return [*cookie(browser), "Sec-Fetch-Site: same-origin"]
-
-
 # ---------------------------------------------------------------- WebSockets
-def test_a_websocket_echoes(here: Installation) -> None:
+def test_a_websocket_echoes(here: BehindNginx) -> None:
     browser = here.browser()
 
     async def echoed() -> list[str]:
@@ -54,7 +41,7 @@ def test_a_websocket_echoes(here: Installation) -> None:
     "origin", [None, "null", "https://evil.example", "https://localhost", "http://localhost"]
 )
 def test_promise_8_a_page_of_another_origin_opens_no_websocket(
-    here: Installation, origin: str | None
+    here: BehindNginx, origin: str | None
 ) -> None:
     browser, seen = here.browser(), len(here.api.seen)
 
@@ -67,7 +54,7 @@ def test_promise_8_a_page_of_another_origin_opens_no_websocket(
     assert len(here.api.seen) == seen
 
 
-def test_no_websocket_without_a_session_nor_on_another_route(here: Installation) -> None:
+def test_no_websocket_without_a_session_nor_on_another_route(here: BehindNginx) -> None:
     browser = here.browser()
     fields = cookie(browser) + handshake(here.url)
 
@@ -93,7 +80,7 @@ def test_no_websocket_without_a_session_nor_on_another_route(here: Installation)
 
 # ---------------------------------------------------------------- event streams
 @pytest.mark.parametrize("path", ["/api/stream", "/api/events"], ids=["by nginx", "by the BFF"])
-def test_events_arrive_as_they_are_sent(here: Installation, path: str) -> None:
+def test_events_arrive_as_they_are_sent(here: BehindNginx, path: str) -> None:
     browser = here.browser()
 
     async def listen() -> list[str]:
@@ -111,7 +98,7 @@ def test_events_arrive_as_they_are_sent(here: Installation, path: str) -> None:
     wait_for(lambda: here.api.open_streams == 0, "the API to learn that the client left")
 
 
-def test_promise_2_the_bff_ends_its_streams_and_nginx_cant(here: Installation) -> None:
+def test_promise_2_the_bff_ends_its_streams_and_nginx_cant(here: BehindNginx) -> None:
     """What docs/deploy.md says of the two: the limit is real, and so is the way round it."""
     browser = here.browser()
 
@@ -132,7 +119,7 @@ def test_promise_2_the_bff_ends_its_streams_and_nginx_cant(here: Installation) -
 def test_a_reload_ends_what_nginx_carries() -> None:
     """The only bound that nginx 1.22 has for a stream that isn't silent."""
     short = {"worker_shutdown_timeout 60s;": "worker_shutdown_timeout 1s;"}
-    with Installation(changed=short) as here:
+    with BehindNginx(changed=short) as here:
         browser = here.browser()
 
         async def listen() -> str:
@@ -147,7 +134,7 @@ def test_a_reload_ends_what_nginx_carries() -> None:
         assert browser.api("/items").status_code == 200, "new requests are served all along"
 
 
-def test_many_event_streams_are_open_at_once(here: Installation) -> None:
+def test_many_event_streams_are_open_at_once(here: BehindNginx) -> None:
     browsers = [here.browser() for _ in range(SESSIONS)]
 
     async def listen() -> list[str]:
@@ -165,46 +152,26 @@ def test_many_event_streams_are_open_at_once(here: Installation) -> None:
 
 
 # ---------------------------------------------------------------- uploads
-def upload(
-    here: Installation, browser: BrowserClient, size_bytes: int
-) -> tuple[int, dict[str, object]]:
-    """Status, and what the API says of it (or the problem)."""
-    block = bytes(range(256)) * (MEGABYTE // 256)
-    with closing(
-        http.client.HTTPSConnection(
-            "localhost", here.port, timeout=TIMEOUT_SECONDS, context=here.tls()
-        )
-    ) as connection:
-        connection.putrequest("PUT", "/api/files/big")
-        for field in (*page(browser), f"Content-Length: {size_bytes}"):
-            connection.putheader(*field.split(": ", 1))
-        connection.endheaders()
-        for _ in range(size_bytes // MEGABYTE):
-            connection.send(block)
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-
-
-def test_a_large_upload_arrives_whole_and_is_written_nowhere(here: Installation) -> None:
+def test_a_large_upload_arrives_whole_and_is_written_nowhere(here: BehindNginx) -> None:
     digest = hashlib.sha256()
     for _ in range(UPLOAD_BYTES // MEGABYTE):
-        digest.update(bytes(range(256)) * (MEGABYTE // 256))
-    status, told = upload(here, here.browser(), UPLOAD_BYTES)
+        digest.update(BLOCK)
+    status, told = here.upload(here.browser(), UPLOAD_BYTES)
     assert status == 200
     assert (told["length"], told["sha256"]) == (UPLOAD_BYTES, digest.hexdigest())
     assert not [file for file in here.folder.glob("*/**/*") if file.is_file()]
 
 
-def test_a_refused_upload_never_reaches_the_api(here: Installation) -> None:
+def test_a_refused_upload_never_reaches_the_api(here: BehindNginx) -> None:
     seen, nobody = len(here.api.seen), here.browser(signed_in=False)
     # Whether the refusal or a broken connection comes first is a race, so once isn't enough.
     for _ in range(REFUSALS):
-        status, problem = upload(here, nobody, MEGABYTE)
+        status, problem = here.upload(nobody, MEGABYTE)
         assert (status, problem["code"]) == (401, "session_missing")
     assert len(here.api.seen) == seen
 
 
-def test_what_is_too_large_is_413(here: Installation) -> None:
+def test_what_is_too_large_is_413(here: BehindNginx) -> None:
     browser, seen = here.browser(), len(here.api.seen)
     answer = here.ask(
         "/api/items",
@@ -226,7 +193,7 @@ LIMIT = 48
 ASKED = rounds(400, 100)
 
 
-def test_beyond_its_limit_the_bff_says_so_and_serves_everything_else(here: Installation) -> None:
+def test_beyond_its_limit_the_bff_says_so_and_serves_everything_else(here: BehindNginx) -> None:
     browser, port = here.browser(), here.cluster.ports[0]
 
     async def listen() -> tuple[float, float]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tests.deploy.api import read_frame
+from tests.support.browser_client import BrowserClient
 from tests.support.storm import run
 
 T = TypeVar("T")
@@ -133,3 +134,13 @@ def handshake(origin: str | None) -> list[str]:
     fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
     fields.append(f"Sec-WebSocket-Key: {key}")
     return fields if origin is None else [*fields, f"Origin: {origin}"]
+
+
+def cookie(browser: BrowserClient) -> list[str]:
+    """The field that shows the session."""
+    return [f"Cookie: __Host-Http-session={browser.cookie}"]
+
+
+def page(browser: BrowserClient) -> list[str]:
+    """The fields of a page's own request."""
+    return [*cookie(browser), "Sec-Fetch-Site: same-origin"]

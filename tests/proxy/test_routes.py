@@ -101,6 +101,8 @@ def test_every_path_goes_to_its_upstream(house: House, target: str, came: tuple[
     [
         ("/filesx", 404), ("/other", 404), ("/", 404),
         ("/api/Orders/7", 400), ("/api/orders;x/7", 400), ("/api/%2e%2e/files/x", 400),
+        # The router doesn't take this one for a path of ours.
+        ("/api/orders;%0a/7", 400),
         ("/files//x", 400), ("/files/../api/x", 400), ("/api/orders/../x", 400),
     ],
 )  # fmt: skip

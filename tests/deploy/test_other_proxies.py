@@ -1,0 +1,278 @@
+"""deploy/caddy and deploy/traefik, each in the real program: the promises that nginx keeps, too."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from posixpath import normpath
+from urllib.parse import unquote
+
+import pytest
+
+from bff.route import NEVER_PASSED_FIELDS
+from tests.deploy.api import whole
+from tests.deploy.caddy import BehindCaddy
+from tests.deploy.installation import BLOCK, MEGABYTE, Installation
+from tests.deploy.test_nginx import NOT_SENT
+from tests.deploy.test_outside import ALL_THAT_NGINX_SAYS, SPELLINGS, TARGETS
+from tests.deploy.traefik import BehindTraefik
+from tests.deploy.wire import cookie, handshake, opened, page, talk
+from tests.support.waiting import wait_for
+
+PROXIES: dict[str, type[Installation]] = {"caddy": BehindCaddy, "traefik": BehindTraefik}
+UPLOAD_BYTES = 32 * MEGABYTE
+LIVE = "/api/live/room"
+
+
+@pytest.fixture(scope="module", params=PROXIES.values(), ids=list(PROXIES))
+def here(request: pytest.FixtureRequest) -> Iterator[Installation]:
+    with request.param() as here:
+        yield here
+
+
+# ---------------------------------------------------------------- sign-in and API
+def test_sign_in_and_the_api_work_through_it(here: Installation) -> None:
+    browser = here.browser()
+    assert browser.profile().status_code == 200
+    told = browser.api("/items?n=1&m=a%2Fb").json()
+    assert (told["method"], told["target"]) == ("GET", "/items?n=1&m=a%2Fb")
+    assert told["fields"]["authorization"] == f"Bearer {here.issued_token()}"
+    assert "bff-" not in told["fields"].get("via", ""), "the proxy carries it"
+    posted = browser.fetch("POST", "/api/items", json={"a": 1}).json()
+    assert (posted["method"], posted["length"]) == ("POST", 8)
+
+
+def test_without_a_session_the_answer_is_the_bffs_own(here: Installation) -> None:
+    seen = len(here.api.seen)
+    for method in ("GET", "POST"):
+        answer = here.browser(signed_in=False).fetch(method, "/api/items")
+        assert answer.status_code == 401
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        problem = answer.json()
+        assert (problem["code"], problem["login_url"]) == ("session_missing", "/auth/login")
+    assert len(here.api.seen) == seen
+
+
+def test_promise_8_another_site_is_refused(here: Installation) -> None:
+    browser, seen = here.browser(), len(here.api.seen)
+    for method, site in (("GET", "cross-site"), ("POST", "same-site"), ("POST", "none")):
+        answer = browser.fetch(method, "/api/items", headers={"Sec-Fetch-Site": site})
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    assert len(here.api.seen) == seen
+
+
+def test_promise_2_nothing_new_passes_after_the_logout(here: Installation) -> None:
+    browser = here.browser()
+    old = dict(field.split(": ", 1) for field in page(browser))
+    assert here.ask("/api/items", headers=old).status_code == 200
+    assert browser.log_out().status_code == 200
+    seen = len(here.api.seen)
+    for path in ("/api/items", "/api/live/1", "/api/events"):
+        answer = here.ask(path, headers=old)
+        assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
+    assert len(here.api.seen) == seen
+
+
+# ---------------------------------------------------------------- what is long
+def test_a_websocket_echoes_for_our_own_pages_only(here: Installation) -> None:
+    browser = here.browser()
+
+    async def talked() -> list[str | int]:
+        answers: list[str | int] = []
+        for origin in ("https://evil.example", None):
+            fields = [*cookie(browser), *handshake(origin)]
+            answers.append((await opened(here.port, here.tls(), LIVE, fields)).status)
+        answers.append((await opened(here.port, here.tls(), LIVE, handshake(here.url))).status)
+        fields = cookie(browser) + handshake(here.url)
+        answers.append((await opened(here.port, here.tls(), "/api/items", fields)).status)
+        socket = await opened(here.port, here.tls(), LIVE, fields)
+        return [*answers, socket.status, await socket.echo("hello")]
+
+    seen = len(here.api.seen)
+    assert talk(talked()) == [403, 403, 401, 403, 101, "hello"]
+    asked = here.api.seen[seen:]
+    assert [one.target for one in asked] == ["/live/room"]
+    assert asked[0].fields["authorization"] == f"Bearer {here.issued_token()}"
+    assert "cookie" not in asked[0].fields
+
+
+def test_promise_2_the_bff_ends_its_streams_and_the_proxy_cant(here: Installation) -> None:
+    browser = here.browser()
+
+    async def listen() -> tuple[str, str, str]:
+        by_proxy = await opened(here.port, here.tls(), "/api/stream", page(browser))
+        by_bff = await opened(here.port, here.tls(), "/api/events", page(browser))
+        wait_for(lambda: here.api.open_streams == 2, "both streams")
+        here.api.send_event("before")
+        before = await by_bff.next_event() + await by_proxy.next_event()
+        assert browser.log_out().status_code == 200
+        ended = await by_bff.next_event()
+        wait_for(lambda: here.api.open_streams == 1, "the API to lose the BFF's stream")
+        here.api.send_event("still here")
+        return before, ended, await by_proxy.next_event()
+
+    assert talk(listen()) == ("beforebefore", "", "still here")
+    wait_for(lambda: here.api.open_streams == 0, "the API to learn that the client left")
+
+
+def test_a_large_upload_arrives_whole(here: Installation) -> None:
+    digest = hashlib.sha256()
+    for _ in range(UPLOAD_BYTES // MEGABYTE):
+        digest.update(BLOCK)
+    status, told = here.upload(here.browser(), UPLOAD_BYTES)
+    assert status == 200
+    assert (told["length"], told["sha256"]) == (UPLOAD_BYTES, digest.hexdigest())
+
+
+# ---------------------------------------------------------------- which fields pass
+def test_an_answer_gets_the_same_fields_as_from_the_bff(here: Installation) -> None:
+    """What speaks for a whole origin, or to a proxy, doesn't come through."""
+    dropped = [
+        "Set-Cookie: __Host-Http-session=evil; Path=/; Secure", "Access-Control-Allow-Origin: *",
+        "Access-Control-Allow-Credentials: true", "Clear-Site-Data: \"cookies\"",
+        "Service-Worker-Allowed: /", "NEL: {}", "X-Accel-Redirect: /x", "Alt-Svc: h2=\"evil:443\"",
+    ]  # fmt: skip
+    odd = [*dropped, "Strict-Transport-Security: max-age=0", "X-Content-Type-Options: none"]
+    here.api.answers["/odd"] = whole(b"<script>", "Content-Type: text/html", *odd)
+    answer = here.browser().api("/odd")
+    assert (answer.status_code, answer.text) == (200, "<script>")
+    names = {name.lower() for name in answer.headers}
+    # Of the proxy's own HTTP/3, if it speaks that.
+    assert not {line.partition(":")[0].lower() for line in dropped} & names - {"alt-svc"}
+    assert "evil" not in answer.headers.get("Alt-Svc", "")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("/items/7", "/api/items/7"),
+        ("http://api.internal/items/7", "/api/items/7"),
+        ("https://elsewhere.example/x", "https://elsewhere.example/x"),
+    ],
+)
+def test_a_location_of_the_api_becomes_ours(here: Installation, theirs: str, ours: str) -> None:
+    """Traefik changes none (docs/deploy.md)."""
+    here.api.answers["/made"] = whole(b"", f"Location: {theirs}", status="201 Created")
+    expected = ours if isinstance(here, BehindCaddy) else theirs
+    assert here.browser().api("/made").headers["Location"] == expected
+
+
+def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:
+    browser = here.browser()
+    written = {name for name in NEVER_PASSED_FIELDS if name not in NOT_SENT}
+    smuggled: dict[str, str] = dict.fromkeys(written, "smuggled")
+    smuggled |= {"X-Forwarded-User": "smuggled", "X-Auth-Request-Email": "smuggled"}
+    smuggled |= {"X_Forwarded_For": "smuggled", "X-Forward-Auth-Key": "smuggled"}
+    smuggled |= {"X-Forwarded-Uri": "/api/other", "X-Forwarded-Method": "DELETE"}
+    told = browser.api("/items", headers=smuggled).json()
+    fields: dict[str, str] = told["fields"]
+    assert told["target"] == "/items"
+    assert not [name for name, value in fields.items() if "smuggled" in value]
+    assert fields["authorization"] == f"Bearer {here.issued_token()}"
+    assert fields["x-forwarded-for"] == "127.0.0.1"
+    assert fields["x-forwarded-proto"] == "https"
+    assert not fields.keys() & {"cookie", "x-csrf", "x-forward-auth-key", "x-original-uri"}
+
+
+# ---------------------------------------------------------------- /auth/verify, and past it
+@pytest.mark.parametrize("target", SPELLINGS)
+def test_promise_1_verify_cant_be_reached_from_outside(here: Installation, target: str) -> None:
+    browser = here.browser()
+    token = here.issued_token().encode()
+    fields = (*page(browser), *ALL_THAT_NGINX_SAYS, f"X-Forward-Auth-Key: {here.key}")
+    status, received = here.raw(target, *fields)
+    assert token not in received
+    head = received.partition(b"\r\n\r\n")[0].lower()
+    assert b"authorization" not in head
+    # Who cleans paths answers some of them with a page or the API's answer; never with a token.
+    assert status != 204
+    if unquote(target).startswith("/auth/verify"):
+        assert status in (400, 404)
+        assert b"x-bff-code" not in head, "the question was put to the BFF"
+
+
+@pytest.mark.parametrize("dash", ["-", "_"])
+@pytest.mark.parametrize("pair", ["Original", "Forwarded"])
+def test_promise_9_what_is_judged_is_what_was_asked(
+    here: Installation, pair: str, dash: str
+) -> None:
+    """Whatever else a client says that it asked, also in the spelling that is one in WSGI."""
+    browser, names = here.browser(), [dash.join(("X", pair, what)) for what in ("Uri", "Method")]
+    told = [f"{names[0]}: /api/items", f"{names[1]}: GET"]
+    seen = len(here.api.seen)
+    # Not a target that anybody may ask for, nor a method that a page of another site may use.
+    here.raw("/api/a%5cb", *page(browser), *told)
+    another_site = [*cookie(browser), "Sec-Fetch-Site: same-site", "Content-Length: 0"]
+    status, _ = here.raw("/api/items", *another_site, *told, method="POST")
+    assert status == 403
+    assert len(here.api.seen) == seen
+    status, _ = here.raw("/api/other", *page(browser), *told)
+    assert (status, here.api.seen[-1].target) == (200, "/other")
+
+
+@pytest.mark.parametrize(("name", "target"), TARGETS.items(), ids=list(TARGETS))
+def test_promise_9_no_path_means_something_else_upstream(
+    here: Installation, name: str, target: str
+) -> None:
+    """What reaches the API has one reading only; a cleaned path was judged as it was cleaned."""
+    browser, seen = here.browser(), len(here.api.seen)
+    status, _ = here.raw(target, *page(browser))
+    arrived = [one.target for one in here.api.seen[seen:]]
+    assert len(arrived) <= 1
+    assert status == 200 or not arrived
+    for path in (one.partition("?")[0] for one in arrived):
+        decoded = unquote(path)
+        assert path.startswith("/")
+        assert "//" not in decoded
+        assert "\\" not in decoded
+        assert "\0" not in decoded
+        assert not {".", ".."} & {part.split(";")[0] for part in decoded.split("/")}
+        if "admin" in decoded:
+            assert normpath(unquote(target)).startswith("/api/"), name
+
+
+# ---------------------------------------------------------------- when something is away
+def test_promise_5_nobody_notices_a_dead_replica() -> None:
+    """Behind Caddy; Traefik puts the question to one address."""
+    with BehindCaddy(replicas=2) as here:
+        browser = here.browser()
+        here.cluster.replicas[0].stop()
+        for _ in range(6):
+            assert browser.api("/items").status_code == 200
+            assert browser.profile().status_code == 200
+
+
+@pytest.mark.parametrize("proxy", PROXIES.values(), ids=list(PROXIES))
+def test_promise_5_what_is_away_lets_nobody_in_and_signs_nobody_out(
+    proxy: type[Installation],
+) -> None:
+    with proxy() as here:
+        browser = here.browser()
+        here.cluster.redis.stop()
+        answer = browser.api("/items")
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+        here.cluster.redis.start_again()
+        assert browser.api("/items").status_code == 200
+
+        seen = len(here.api.seen)
+        here.cluster.replicas[0].stop()
+        for method in ("GET", "POST"):
+            answer = browser.fetch(method, "/api/items")
+            assert answer.status_code == AWAY[proxy]
+            assert "Set-Cookie" not in answer.headers
+        assert len(here.api.seen) == seen
+        here.cluster.start_replica(here.cluster.ports[0])
+        wait_for(lambda: browser.api("/items").status_code == 200, "an answer")
+        here.api.stop()
+        assert browser.api("/items").status_code == 502
+
+
+AWAY = {BehindCaddy: 503, BehindTraefik: 500}
+"""docs/deploy.md says so."""
