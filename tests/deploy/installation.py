@@ -6,6 +6,7 @@ proxy may write. Which proxy it is, the files beside this one say.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import secrets
@@ -185,3 +186,11 @@ class Installation(Together):
     def issued_token(self) -> str:
         """The access token that the provider issued last."""
         return str(self.cluster.issued("access_token")[-1]["value"])
+
+
+def sha256(size_bytes: int) -> str:
+    """Of what `upload` sends."""
+    digest = hashlib.sha256()
+    for _ in range(size_bytes // MEGABYTE):
+        digest.update(BLOCK)
+    return digest.hexdigest()
