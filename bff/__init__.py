@@ -56,6 +56,7 @@ def create_app(config: Config | None = None) -> Flask:
     from bff.access import Access
     from bff.application import Application
     from bff.assembly import assemble
+    from bff.audiences import Audiences
     from bff.config import load
     from bff.cookie import CookieInterface, begin_session, current
     from bff.guard import Guard
@@ -81,6 +82,7 @@ def create_app(config: Config | None = None) -> Flask:
     guard = Guard(config, interface)
     access = Access(guard, sessions, parts.client_tokens)
     admins = Admins(config, parts.verdict(config.admin_audience))
+    audiences = Audiences(config.audience, config.routes, parts.verdict)
 
     problems.install(app, config)
     headers.install(app, config)
@@ -95,10 +97,8 @@ def create_app(config: Config | None = None) -> Flask:
         ),
         logout.create_blueprint(config, guard, sessions, provider, parts.sealer),
         backchannel.create_blueprint(config, provider.documents, sessions, parts.replays),
-        introspection.create_blueprint(
-            config.introspection_clients, parts.verdict(config.audience)
-        ),
-        token_check.create_blueprint(parts.verdict(config.audience)),
+        introspection.create_blueprint(config.introspection_clients, audiences.asked),
+        token_check.create_blueprint(audiences.asked),
         admin.create_blueprint(config, admins, sessions, parts.revocation),
         global_revocation.create_blueprint(config, admins, parts.revocation),
         log_streams.create_blueprint(

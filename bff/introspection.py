@@ -2,7 +2,8 @@
 
 For APIs in other languages, with the introspection settings that their frameworks have. Who asks
 must be one of `BFF_INTROSPECTION_CLIENTS`; the route is off without any. A token that isn't alive,
-whatever the reason, is `{"active": false}` and nothing else. Source: RFC 7662; RFC 6749, 2.3.1.
+whatever the reason, is `{"active": false}` and nothing else. `?audience=…` names the API that
+asks, unless it is that of `AUTH0_AUDIENCE`. Source: RFC 7662; RFC 6749, 2.3.1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -22,7 +23,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from bff import audit
 from bff.bearer import TokenInvalid
-from bff.errors import BodyTooLarge, NotFound
+from bff.errors import BodyTooLarge, NotFound, RequestRefused
 from bff.verdict import Verdict
 
 BODY_MAX_BYTES = 256 * 1024
@@ -50,12 +51,12 @@ class Clients:
         return sum(hmac.compare_digest(given, known) for known in self._digests) > 0
 
 
-def create_blueprint(pairs: Sequence[SecretStr], verdict: Verdict) -> Blueprint:
+def create_blueprint(pairs: Sequence[SecretStr], verdict: Callable[[], Verdict]) -> Blueprint:
     """The route, or 404 in its place if nobody may ask.
 
     Args:
         pairs: Who may ask, as `id:secret`.
-        verdict: Says whether a token is alive.
+        verdict: Gives what judges tokens for the API that asks.
     """
     blueprint = Blueprint("introspection", __name__)
     clients = Clients(pairs)
@@ -73,7 +74,11 @@ def create_blueprint(pairs: Sequence[SecretStr], verdict: Verdict) -> Blueprint:
             return _refused(401, "invalid_client")
         if len(form.getlist("token")) != 1:
             return _refused(400, "invalid_request")
-        return _answer(200, described(verdict, form["token"]))
+        try:
+            judge = verdict()
+        except RequestRefused:
+            return _refused(400, "invalid_request")
+        return _answer(200, described(judge, form["token"]))
 
     return blueprint
 

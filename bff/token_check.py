@@ -1,7 +1,8 @@
 """How does a gateway ask for every request whether its token is alive? `GET /auth/check-token`.
 
 Made for nginx's `auth_request`: 204 lets the request through, 401 and 403 refuse it, and 503, when
-nothing can be said, is an error to nginx, which refuses it too. `?scope=read:items` asks for more.
+nothing can be said, is an error to nginx, which refuses it too. `?scope=read:items` asks for more,
+`?audience=…` for another API than that of `AUTH0_AUDIENCE`.
 Anybody may call it. It tells the holder of a token whether that token lives, which its holder could
 learn from any API; still, only the gateway needs to reach it.
 """
@@ -9,6 +10,7 @@ learn from any API; still, only the gateway needs to reach it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
@@ -22,15 +24,19 @@ SCOPES_MAX_CHARACTERS = 1000
 _SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
-def create_blueprint(verdict: Verdict) -> Blueprint:
-    """The route; it looks at no cookie."""
+def create_blueprint(verdict: Callable[[], Verdict]) -> Blueprint:
+    """The route; it looks at no cookie.
+
+    Args:
+        verdict: Gives what judges tokens for the API that asks.
+    """
     blueprint = Blueprint("token_check", __name__)
     blueprint.register_error_handler(BFFError, _refused)
 
     @blueprint.get("/auth/check-token")
     def check_token() -> Response:
         scope = _scope()
-        verdict.claims(bearer_token(request.headers.get("Authorization")), scope)
+        verdict().claims(bearer_token(request.headers.get("Authorization")), scope)
         return _not_stored(Response(status=204))
 
     return blueprint

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests.support.ageing import age_access_token, held_tokens, run_out
+from tests.support.api_callers import ASKING, by_introspection, by_token_check, introspect
 from tests.support.browser_client import FETCH, TIMEOUT_SECONDS, BrowserClient
 from tests.support.cluster import AUDIENCE, CLIENT_ID
 from tests.support.gateway import EXCHANGE_CLIENT, ORDERS, REPORTS, STOCK, Gateway
@@ -21,7 +22,7 @@ FOR_SIGNED_IN = (*OF_A_USER, "/api/stock")
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    with Gateway(2) as started:
+    with Gateway(2, env=ASKING) as started:
         yield started
 
 
@@ -52,6 +53,15 @@ def bearer(gateway: Gateway, audience: str, token: str) -> int:
         headers={"Authorization": f"Bearer {token}"},
         timeout=TIMEOUT_SECONDS,
     ).status_code
+
+
+def asked(gateway: Gateway, audience: str, token: str) -> set[int]:
+    """What is said of a token in each way that an API has of asking."""
+    return {
+        bearer(gateway, audience, token),
+        by_introspection(gateway, token, audience=audience),
+        by_token_check(gateway, token, replica=1, audience=audience),
+    }
 
 
 def refuse(gateway: Gateway, error: str, **order: str) -> None:
@@ -271,13 +281,33 @@ def test_a_logout_makes_every_token_of_the_session_refused_at_its_api(
             stolen[ORDERS if one.name.startswith("audience") else REPORTS].append(one.access_token)
     everything = [(api, token) for api, tokens in stolen.items() for token in tokens]
     assert len(set(everything)) == (6 if renewed else 3)
-    assert [bearer(gateway, *one) for one in everything] == [200] * len(everything)
+    assert [asked(gateway, *one) for one in everything] == [{200}] * len(everything)
     assert browser.log_out().status_code == 200
-    assert [bearer(gateway, *one) for one in everything] == [401] * len(everything)
+    assert [asked(gateway, *one) for one in everything] == [{401}] * len(everything)
     # The BFF's own token is nobody's session's.
     other = gateway.browser()
     other.log_in()
     assert claims(other, "/api/stock")
+
+
+def test_an_api_is_told_of_tokens_for_itself_only(gateway: Gateway, browser: BrowserClient) -> None:
+    claims(browser, "/api/orders")
+    token = held_tokens(gateway, browser.cookie).route_tokens[0].access_token
+    for audience, status in ((ORDERS, 200), (REPORTS, 401), (None, 401), (AUDIENCE, 401)):
+        assert by_introspection(gateway, token, audience=audience) == status
+        assert by_token_check(gateway, token, audience=audience) == status
+    # Of whom no route hands out tokens, nobody here can speak.
+    for unknown in ("https://elsewhere.example", "", CLIENT_ID):
+        answer = introspect(gateway, {"token": token}, audience=unknown)
+        assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+        assert by_token_check(gateway, token, audience=unknown) == 400
+    both = f"{ORDERS}&audience={REPORTS}"
+    answer = requests.get(
+        f"{gateway.url()}/auth/check-token?audience={both}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=TIMEOUT_SECONDS,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "request_refused")
 
 
 def test_tokens_are_sealed_and_the_browser_sees_none(
