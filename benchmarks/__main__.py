@@ -88,7 +88,7 @@ def _cells(options: argparse.Namespace) -> dict[speed.Cell, int]:
     """What is measured how often: most often where the bars hold."""
     cells = [speed.Cell(size, n) for size in options.size for n in options.connections]
     ordered = sorted(cells, key=lambda cell: cell != report.MEASURED)
-    fewer = max(1, options.rounds // 3)
+    fewer = max(1, options.rounds // 5)
     return {cell: options.rounds if cell == report.MEASURED else fewer for cell in ordered}
 
 
@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", type=_names(SIZES), default=list(SIZES), help=f"of {','.join(SIZES)}")
     add("--connections", type=_numbers, default=list(CONNECTIONS), help="such as 1,16,256")
     add("--sessions", type=int, default=1000, help="in rotation (%(default)s)")
-    add("--rounds", type=int, default=15, help="at 16 connections and 1 KB; else a third of it")
-    add("--seconds", type=int, default=2, help="of one turn (%(default)s)")
+    add("--rounds", type=int, default=45, help="at 16 connections and 1 KB; else a fifth of it")
+    add("--seconds", type=int, default=1, help="of one turn (%(default)s)")
     add("--storms", type=int, default=5, help="refresh storms (%(default)s)")
     add("--races", type=int, default=20, help="logouts with requests in flight (%(default)s)")
     add("--check", action="store_true", help="exit with 1 if a bar is missed")
@@ -140,7 +140,7 @@ class _Quick(argparse.Action):
     ) -> None:
         namespace.parts = ["speed", "correctness"]
         namespace.size, namespace.connections = ["1k"], [16]
-        namespace.rounds, namespace.storms, namespace.races = 5, 2, 5
+        namespace.rounds, namespace.storms, namespace.races = 10, 2, 5
 
 
 class _names:  # noqa: N801 - It stands for a function.
