@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from bff.model import Session
 from bff.revocation import Lease, Revocation
 from bff.sessions.memory import SessionMemory, own_clock
@@ -44,6 +46,8 @@ class Remembering:
         self.clock = Clock()
         self.plain_reads = self.tracked_reads = 0
         self.connections = 0
+        self.may_connect = threading.Event()
+        self.may_connect.set()
         self._url = url or bench.config.redis_url.get_secret_value()
         self.memory = SessionMemory(
             self._load,
@@ -59,6 +63,7 @@ class Remembering:
         return self.bench.records.load(key, slide=True)
 
     def _connect(self) -> TrackedRecords:
+        self.may_connect.wait()
         self.connections += 1
         process = self
 

@@ -280,18 +280,21 @@ def test_a_forked_process_trusts_nothing_of_its_parent(process: Remembering, ben
     key = bench.start()
     process.memory.start()
     process.remember(key)
+    process.may_connect.clear()  # The child's thread waits until the child has looked.
     child = os.fork()
     if child == 0:
-        empty = not process.remembered() and process.memory._tracked is None
         try:
+            trusts_nothing = process.asks_redis_for(key) and not process.remembered()
+            process.may_connect.set()
             wait_for(lambda: process.memory._tracked is not None, "a connection of its own")
             process.remember(key)
-            os._exit(0 if empty and process.connections == 2 else 1)
+            os._exit(0 if trusts_nothing and process.connections == 2 else 1)
         finally:
             os._exit(2)
+    process.may_connect.set()
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert process.memory.prove(), "the parent's connection was left alone"
+    assert process.memory.prove() and process.connections == 1, "the parent's was left alone"
     assert not process.asks_redis_for(key)
     process.memory.stop()
     assert process.remembered() == set()
