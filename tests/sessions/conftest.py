@@ -35,6 +35,8 @@ def config_for(server: RedisServer, prefix: str, **changes: str) -> Config:
         "APP_BASE_URL": "https://app.example.com",
         "BFF_API_URL": "http://api.example.com",
         "REDIS_URL": server.url,
+        # A machine that stalls for a moment is no outage.
+        "BFF_REDIS_TIMEOUT_SECONDS": "10",
         "BFF_REDIS_PREFIX": prefix,
     }
     return load(usual | changes)

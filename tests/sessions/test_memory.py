@@ -158,15 +158,15 @@ def test_an_end_between_two_readings_of_a_batch_is_not_forgotten(
 def test_the_ends_of_a_session_are_kept_by_redis_clock(process: Remembering, bench: Bench) -> None:
     key = bench.start()
     name = bench.records.name(key)
-    bench.database.command("HSET", name, "absolute_ends_at", bench.now() + 20)
+    bench.database.command("HSET", name, "absolute_ends_at", bench.now() + 50)
     process.remember(key)
-    process.clock.passed_seconds += 18
+    process.clock.passed_seconds += 40
     assert process.memory.prove()
     assert not process.asks_redis_for(key)
     session = process.ask(key)
     assert session
-    assert abs(session.read_at - (bench.database.now() + 18)) < 0.5, "it tells the instant of now"
-    process.clock.passed_seconds += 2
+    assert abs(session.read_at - (bench.database.now() + 40)) < 5, "it tells the instant of now"
+    process.clock.passed_seconds += 10
     assert process.memory.prove()
     assert process.asks_redis_for(key), "whether it has run out is Redis's to say"
 

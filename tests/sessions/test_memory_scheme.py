@@ -4,8 +4,7 @@ a network that withholds what Redis tells, and against what would break it."""
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -13,7 +12,6 @@ import redis
 from bff.demo.redis import EmbeddedRedis, Source, sources
 from bff.errors import StoreUnavailable
 from bff.revocation import Lease
-from bff.sessions.memory import own_clock
 from bff.store.tracking import Tracking
 from tests.sessions.conftest import Bench
 from tests.sessions.remembering import Remembering, revocation_with
@@ -22,9 +20,8 @@ from tests.support.redis_front import RedisFront
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
-LEASE_SECONDS = 0.5
-SENT_SECONDS = 0.02
-"""What is sent to a paused Redis leaves us in this time; if not, that round tells nothing."""
+LEASE_SECONDS = 30.0
+"""Passes on the process's own clock, which a test moves on: no stall of the machine uses it up."""
 REAL = [source for source in sources() if source.real]
 
 
@@ -42,9 +39,22 @@ def deaf(bench: Bench, front: RedisFront) -> Iterator[Remembering]:
     made.close()
 
 
-def end(bench: Bench, key: str, lease_seconds: float = LEASE_SECONDS) -> None:
-    """What another process does; returns when the end is answered."""
-    assert revocation_with(bench, Lease(lease_seconds)).end(key, "logout")
+def end(
+    bench: Bench,
+    key: str,
+    process: Remembering,
+    lease_seconds: float = LEASE_SECONDS,
+    late: Callable[[], None] = lambda: None,
+) -> None:
+    """What another process does; returns when the end is answered, and calls *late* just before."""
+
+    def sleep(seconds: float) -> None:
+        process.clock.passed_seconds += 0.8 * seconds
+        late()
+        process.clock.passed_seconds += 0.2 * seconds
+
+    lease = Lease(lease_seconds, clock=process.clock, sleep=sleep)
+    assert revocation_with(bench, lease).end(key, "logout")
 
 
 def test_who_hears_nothing_refuses_after_the_answer(
@@ -53,7 +63,7 @@ def test_who_hears_nothing_refuses_after_the_answer(
     key = bench.start()
     deaf.remember(key)
     front.hold()
-    end(bench, key)
+    end(bench, key, deaf)
     assert deaf.ask(key) is None
 
 
@@ -64,7 +74,7 @@ def test_without_the_wait_it_would_still_let_in(
     key = bench.start()
     deaf.remember(key)
     front.hold()
-    end(bench, key, lease_seconds=0)
+    end(bench, key, deaf, lease_seconds=0)
     assert deaf.ask(key) is not None
 
 
@@ -76,12 +86,12 @@ def late_proof(bench: Bench, front: RedisFront, process: Remembering) -> str:
     proving = threading.Thread(target=process.memory.prove)
     proving.start()
     front.wait_for_held_pong()
-    ended = threading.Thread(target=end, args=(bench, key))
-    ended.start()
-    ended.join(0.8 * LEASE_SECONDS)
-    front.let_first_pong_through()
-    proving.join()
-    ended.join()
+
+    def late() -> None:
+        front.let_first_pong_through()
+        proving.join()
+
+    end(bench, key, process, late=late)
     return key
 
 
@@ -96,7 +106,7 @@ def test_counted_from_its_answer_it_would_let_in(
 ) -> None:
     """So the test above can fail."""
     proved = deaf.memory._proved
-    monkeypatch.setattr(deaf.memory, "_proved", lambda tracked, _: proved(tracked, own_clock()))
+    monkeypatch.setattr(deaf.memory, "_proved", lambda tracked, _: proved(tracked, deaf.clock()))
     assert deaf.ask(late_proof(bench, front, deaf)) is not None
 
 
@@ -129,15 +139,9 @@ def told_before_the_answer(server: EmbeddedRedis, *mode: str) -> list[bool]:
             server.child.pause()
             connection.send_command("DEL", name)
             # Any answer is a proof; this one also says whether it came after the deletion.
-            answers: list[int] = []
-            asking = threading.Thread(
-                target=lambda: answers.extend(tracking.ask(("EXISTS", name)))  # noqa: B023
-            )
-            asking.start()
-            time.sleep(SENT_SECONDS)
+            tracking._connection.send_command("EXISTS", name)
             server.child.resume()
-            asking.join()
-            if answers == [0]:
+            if tracking._connection.read_response() == 0:
                 told.append(tracking.changed() == [name])
             connection.read_response()
             other.connection_pool.release(connection)

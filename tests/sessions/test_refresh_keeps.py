@@ -81,8 +81,8 @@ def test_the_lease_outlasts_two_tries_and_is_given_back(make_bench: MakeBench) -
     def slow(_: str) -> TokenAnswer:
         leases.append(lock_of(bench, key))
         if len(leases) == 1:
-            # As if the first try had used up nearly all of it.
-            bench.database.command("PEXPIRE", bench.records._lock(key), 50)
+            # As if the first try had used up most of it.
+            bench.database.command("PEXPIRE", bench.records._lock(key), 5_000)
             raise ProviderUnavailable("timeout", maybe_acted=True)
         return answer(1, now=bench.now())
 

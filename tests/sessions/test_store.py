@@ -221,7 +221,7 @@ def test_too_few_replicas_are_logged_and_the_end_stands(
     make_bench: MakeBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The server of the tests has no replica; `WAIT` gives up before the socket does."""
-    bench = make_bench(BFF_REDIS_WAIT_REPLICAS="1", BFF_REDIS_TIMEOUT_SECONDS="0.4")
+    bench = make_bench(BFF_REDIS_WAIT_REPLICAS="1", BFF_REDIS_TIMEOUT_SECONDS="4")
     key = bench.start()
     assert bench.sessions.end(key, "logout")
     assert bench.sessions.load(key) is None

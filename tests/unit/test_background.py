@@ -92,6 +92,7 @@ def test_stop_waits_for_the_job_under_way_and_nothing_runs_afterwards(start: Sta
     assert begun.wait(WAIT_SECONDS)
     stopping = threading.Thread(target=running.stop)
     stopping.start()
+    assert running._stop.wait(WAIT_SECONDS)
     stopping.join(0.2)
     assert stopping.is_alive(), "it did not wait for the job"
     go_on.set()
