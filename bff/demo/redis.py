@@ -30,9 +30,10 @@ EMULATION_NEEDS = ("fakeredis", "lupa")
 HOST = "127.0.0.1"
 # Below the range from which systems take the ports of outgoing connections, so that nobody gets
 # the port in the moment of a restart.
-PORTS = range(20_000, 32_000)
+PORTS = range(20_000, 28_000)
 POLL_SECONDS = 0.01
 ATTEMPTS = 5
+_given_ports: set[int] = set()
 
 
 class NoRedis(Exception):
@@ -222,13 +223,20 @@ def _version(binary: Path) -> str | None:
     return f"{match[1]} {match[2]}"
 
 
-def free_port() -> int:
-    """A port on the loopback that nobody listens on at this moment."""
+def free_port(among: range = PORTS) -> int:
+    """A port on the loopback that nobody listens on at this moment, and that wasn't given before.
+
+    Who listens on it later than at once takes it from a range of its own: somebody who listens at
+    once could get it meanwhile.
+    """
     while True:
-        port = secrets.choice(PORTS)
+        port = secrets.choice(among)
+        if port in _given_ports:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+            _given_ports.add(port)
             return port

@@ -19,6 +19,7 @@ import redis
 
 from bff.demo import redis as demo_redis
 from bff.demo.child import ChildFailed
+from bff.demo.prove import installation
 from bff.demo.redis import EmbeddedRedis, NoRedis, Source, first_source, sources
 from tests.support.processes import Process, guardian
 from tests.support.redis_server import RedisServer, real_source
@@ -175,6 +176,19 @@ def test_a_taken_port_is_not_mistaken_for_ours(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(demo_redis, "free_port", lambda: next(ports))
         with running(real_source()) as second:
             assert second.port != first.port
+
+
+def test_no_port_is_given_twice() -> None:
+    """Who was given one may not listen there yet, so that it still looks free."""
+    few = range(27_000, 27_060)
+    given = [demo_redis.free_port(few) for _ in range(20)]
+    assert sorted(set(given)) == sorted(given)
+    assert set(given) <= set(few)
+
+
+def test_the_proofs_own_ports_are_none_that_a_redis_gets() -> None:
+    """They are chosen before its Redis is started, and nobody listens there for seconds."""
+    assert set(installation.PORTS).isdisjoint(demo_redis.PORTS)
 
 
 def test_one_that_cannot_start_shows_its_output(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ from bff.demo.together import Together
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
+PORTS = range(28_000, 32_000)
+"""Chosen long before anybody listens there, so not among those that a Redis may get meanwhile."""
 PROVIDER_TIMEOUT_SECONDS = 3
 ACCESS_TOKEN_SECONDS = 300
 USERS = 60
@@ -57,10 +59,10 @@ class Installation(Together):
         self.admin_key = secrets.token_urlsafe(32)
         self.log_stream_key = secrets.token_urlsafe(32)
         self.introspection_secret = secrets.token_urlsafe(32)
-        self.ports = [free_port() for _ in range(replicas)]
+        self.ports = [free_port(PORTS) for _ in range(replicas)]
         self.base_url = f"http://localhost:{self.ports[0]}"
         self.urls = [f"http://localhost:{port}" for port in self.ports]
-        self._api_ports = {AUDIENCE: free_port(), ORDERS: free_port()}
+        self._api_ports = {AUDIENCE: free_port(PORTS), ORDERS: free_port(PORTS)}
         self.apis = {api: f"http://{LOOPBACK}:{port}" for api, port in self._api_ports.items()}
         self.api_url = self.apis[AUDIENCE]
 
@@ -189,7 +191,7 @@ class Installation(Together):
 
     def short_lived_replica(self, idle_seconds: int) -> str:
         """One more replica, whose sign-ins end after *idle_seconds*; its address."""
-        port = free_port()
+        port = free_port(PORTS)
         url = f"http://localhost:{port}"
         self._extra = self._replica(port, BFF_SESSION_IDLE_SECONDS=str(idle_seconds))
         self._await_ready(url, self._extra)
