@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.installation import TEST_DOMAIN, trusting
 from tests.support.certificate import Certificate
+
+# Nothing is waited for longer than it takes; 5 s, the default, is little on a busy machine.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ def stub() -> Iterator[Stub]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context()
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     context.add_init_script(WATCH)
     yield context
     context.close()
@@ -79,12 +80,12 @@ def test_signed_in_the_claims_and_times_are_shown(page: Page) -> None:
     expect(part(page, "time-idle")).to_contain_text("23 h")
     expect(part(page, "time-absolute")).to_have_text("6 d 23 h")
     before = int(str(part(page, "time-access").get_attribute("data-seconds")))
-    assert before in (296, 297)
+    assert 270 < before <= 297, "what the BFF said, less the time since"
     page.wait_for_function(
         "(b) => Number(document.querySelector('[data-testid=time-access]').dataset.seconds) < b",
         arg=before,
     )
-    expect(part(page, "time-access")).to_contain_text("4:5")
+    expect(part(page, "time-access")).to_have_text(re.compile("4:[345][0-9]"))
 
 
 @pytest.mark.parametrize("signed_in", [True, False])

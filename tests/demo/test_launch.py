@@ -20,6 +20,7 @@ from bff.demo.launch import port_problems
 from bff.demo.options import parse
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -162,7 +163,8 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
         assert f"http://localhost:{ports.bff}" in told
         assert "demo@example.com, password: demo" in told
         assert "Redis 6" in told or "Redis 7" in told or "Valkey" in told or "Redis 8" in told
-        assert status(ports.bff, "/readyz") == 200
+        # It is announced when one worker is ready; another may answer here.
+        wait_for(lambda: status(ports.bff, "/readyz") == 200, "the other worker")
         assert status(ports.bff, "/") == 200
         assert status(ports.provider, "/.well-known/openid-configuration", "127.0.0.1") == 200
         assert status(ports.api, "/items", "127.0.0.1") == 401

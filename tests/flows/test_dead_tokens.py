@@ -219,12 +219,13 @@ def test_a_hundred_kilobytes_are_refused_and_cost_nothing(cluster: Cluster) -> N
 
 def test_a_token_for_another_audience_or_past_its_end_is_dead() -> None:
     """Issued and signed by the provider itself."""
-    provider = {"audiences": [AUDIENCE, "https://other-api"], "access_token_seconds": 2}
+    provider = {"audiences": [AUDIENCE, "https://other-api"], "access_token_seconds": 6}
     with Cluster(provider=provider, env=ASKING) as cluster:
         cluster.browser().log_in()
         short = copied(cluster)
         assert asked(cluster, short) == [200, 200, 200]
-        wait_for(lambda: asked(cluster, short) == [DEAD, DEAD, DEAD], "its end", 5)
+        wait_for(lambda: asked(cluster, short) == [DEAD, DEAD, DEAD], "its end")
+        cluster.control("POST", "lifetimes", access_token_seconds=300)
         port = cluster.ports[0]
         cluster.replicas[0].stop()
         cluster.start_replica(port, AUTH0_AUDIENCE="https://other-api")

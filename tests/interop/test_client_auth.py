@@ -99,7 +99,7 @@ def test_a_key_is_replaced_without_a_restart(tmp_path: Path) -> None:
             replace(file, content)
             age_access_token(cluster, browser.cookie, 0)
             assert browser.api("/items").status_code == 200
-        assert "AUTH0_CLIENT_PRIVATE_KEY_FILE" in cluster.replicas[0].output
+        cluster.replicas[0].wait_for_output("AUTH0_CLIENT_PRIVATE_KEY_FILE")
         assert browser.log_out().status_code == 200
         cluster.wait_until_outbox_is_empty()
         assert cluster.alive() == []

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.memory
 
-PROVIDER_TIMEOUT_SECONDS = 1
+PROVIDER_TIMEOUT_SECONDS = 3
 
 
 def test_logout_revokes_the_refresh_token_at_once(cluster: InteropCluster) -> None:
@@ -140,7 +140,7 @@ def test_promise_3_a_paused_provider_delays_the_revocation_and_not_the_logout() 
         cluster.provider.pause()
         began_at = time.monotonic()
         assert browser.log_out().status_code == 200
-        assert time.monotonic() - began_at < PROVIDER_TIMEOUT_SECONDS + 1
+        assert time.monotonic() - began_at < 2 * PROVIDER_TIMEOUT_SECONDS
         assert status_with(cluster, cookie) == 401
         assert len(cluster.keys("{outbox}:entry")) == 1
         cluster.provider.resume()

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.memory
 
 REPLICAS = 3
-PROVIDER_TIMEOUT_SECONDS = 2.0
+PROVIDER_TIMEOUT_SECONDS = 4.0
 
 
 @pytest.fixture
@@ -53,7 +53,8 @@ def test_promise_3_a_logout_while_the_provider_fails_is_completed_later(
     cluster.control("POST", "orders", endpoint="revoke", times=1000, **order)
     began = time.monotonic()
     assert browser.log_out().status_code == 200
-    assert time.monotonic() - began < PROVIDER_TIMEOUT_SECONDS + 1
+    # One try; the rest is for the machine.
+    assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS
     assert browser.profile(replica=1).status_code == 401
     assert len(cluster.keys("{outbox}:entry")) == 1
     assert len(cluster.keys("tombstone")) == 1

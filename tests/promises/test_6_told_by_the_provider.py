@@ -24,8 +24,11 @@ pytestmark = pytest.mark.memory
 
 REPLICAS = 3
 SUBJECT = "auth0|demo"
-RACE_SECONDS = 0.06
-"""The logout begins at a random instant of this; a callback takes about as long."""
+RACE_SECONDS = (0.06, 1.0)
+"""One of the two begins by a random part of one of these before the other.
+
+A callback takes about as long as the first; after the second it is over on a slow machine, too.
+"""
 
 
 @pytest.fixture
@@ -63,16 +66,15 @@ def test_signing_out_at_the_provider_signs_out_here_at_every_replica(cluster: Cl
         f"{cluster.issuer}v2/logout", params={"client_id": CLIENT_ID}, timeout=10
     )
     assert answer.status_code == 200
-    wait_for(lambda: not signed_in_anywhere(cluster, laptop), "signed out at every replica", 5)
+    wait_for(lambda: not signed_in_anywhere(cluster, laptop), "signed out at every replica")
     assert signed_in_anywhere(cluster, phone) == [0, 1, 2], "another session at the provider"
-    wait_for(lambda: deliveries(cluster) == [200], "the provider got its 200", 5)
+    wait_for(lambda: deliveries(cluster) == [200], "the provider got its 200")
     states = [token["state"] for token in cluster.issued("refresh_token")]
     wait_for(
         lambda: (
             sorted(t["state"] == "active" for t in cluster.issued("refresh_token")) == [False, True]
         ),
         f"the laptop's refresh token is revoked, the phone's is not: {states}",
-        5,
     )
 
 
@@ -82,8 +84,8 @@ def test_a_new_password_signs_out_everywhere(cluster: Cluster) -> None:
         browser.log_in(replica=replica)
     cluster.control("POST", f"users/{EMAIL}/password", password=PASSWORD)
     for browser in browsers:
-        wait_for(lambda: not signed_in_anywhere(cluster, browser), "signed out", 5)  # noqa: B023
-    wait_for(lambda: all_dead(cluster), "every refresh token is revoked", 5)
+        wait_for(lambda: not signed_in_anywhere(cluster, browser), "signed out")  # noqa: B023
+    wait_for(lambda: all_dead(cluster), "every refresh token is revoked")
 
 
 def test_a_token_for_the_user_ends_all_and_a_forged_one_none(cluster: Cluster) -> None:
@@ -177,9 +179,14 @@ def race(
 ) -> requests.Response:
     """*ask*, while the provider ends its session; returns when both are answered."""
     [sid] = cluster.control("POST", f"users/{EMAIL}/end-sessions", backchannel=False)["ended"]
-    delay = chance.uniform(0, RACE_SECONDS)
-    asking = pool.submit(ask)
+    lead = chance.uniform(-1, 1) * chance.choice(RACE_SECONDS)
+
+    def asked() -> requests.Response:
+        time.sleep(max(0.0, -lead))
+        return ask()
+
+    asking = pool.submit(asked)
     # The instant of the logout is what is drawn at random; nothing is awaited by it.
-    time.sleep(delay)
+    time.sleep(max(0.0, lead))
     assert send(cluster, sub=SUBJECT, sid=sid) == [200]
     return asking.result()

@@ -29,7 +29,8 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.memory
 
 REPLICAS = 2
-TIMEOUT = 0.5
+TIMEOUT = 1.5
+"""Of one command. A machine that stalls for less than that breaks nothing."""
 SET = Script("return redis.call('SET', KEYS[1], ARGV[1])")
 ACKNOWLEDGED = 4
 RECOVERY = 10
@@ -145,7 +146,7 @@ def nodes() -> Iterator[RedisCluster]:
 
 @pytest.fixture
 def database(nodes: RedisCluster) -> Iterator[Database]:
-    """As one process has it: 0.5 s for a command, one replica for an end; it knows the slots."""
+    """As one process has it: one replica for an end; it knows the slots."""
     client = make_client(nodes.url, TIMEOUT)
     database = Database(client, "cluster", wait_replicas=1, timeout_seconds=TIMEOUT)
     # On a busy machine the first command may be too early for that.
@@ -173,7 +174,7 @@ def test_a_cluster_that_hangs_costs_each_caller_one_time_out(
     with paused(nodes, list(nodes.servers)):
         took = [seconds_refused(each) for each in (database, stranger) for _ in range(2)]
         took += seconds_refused_together(database, 8) + seconds_refused_together(stranger, 8)
-    assert max(took) < TIMEOUT + 1, took
+    assert max(took) < 2 * TIMEOUT, took
     for each in (database, stranger):
         wait_for(lambda each=each: serves(each), "an answer once the nodes go on")  # type: ignore[misc]
     stranger.client.close()

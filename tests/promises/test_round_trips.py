@@ -13,6 +13,7 @@ from tests.support.gateway import Gateway
 from tests.support.scale import MEMORY, memory_environment
 
 REPEATS = 20
+TRIES = 3
 SEEN_BEFORE = 3
 """A session is remembered at its second request within a minute."""
 LEASE_SECONDS = 1.0
@@ -69,15 +70,25 @@ def test_round_trips_to_redis(
     while asked < SEEN_BEFORE or time.monotonic() < settled_at:
         ask(browser, stranger)
         asked += 1
+    # Where the machine stalls for longer than a lease, a process reads again, and rightly so.
+    for _ in range(TRIES if remembered else 1):
+        commands = commands_of(cluster, lambda: ask(browser, stranger))
+        if len(commands) == expected * REPEATS:
+            break
+    assert len(commands) == expected * REPEATS, f"{what}: {commands[:3]}"
+
+
+def commands_of(cluster: Cluster, ask: Callable[[], object]) -> list[str]:
+    """What Redis is asked while *ask* is repeated."""
+    commands = []
     with cluster.store() as store, store.monitor() as monitor:
         for _ in range(REPEATS):
-            ask(browser, stranger)
+            ask()
         store.echo("that was all")
-        commands = []
         for command in monitor.listen():
             if "that was all" in command["command"]:
                 break
             ours = command["client_type"] != "lua"
             if ours and not any(name in command["command"] for name in NOT_OURS):
                 commands.append(command["command"])
-    assert len(commands) == expected * REPEATS, f"{what}: {commands[:3]}"
+    return commands

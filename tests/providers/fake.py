@@ -167,6 +167,8 @@ class FakeProvider:
                 "APP_BASE_URL": "http://localhost:8000",
                 "BFF_API_URL": "http://127.0.0.1:9",
                 "BFF_PROVIDER_TIMEOUT_SECONDS": "5",
+                # A machine that stalls for a moment is no outage.
+                "BFF_REDIS_TIMEOUT_SECONDS": "10",
             }
             | memory_environment()
             | changes

@@ -8,7 +8,7 @@ from bff.proxy.body import RequestBody
 from bff.proxy.upstream import Exchange, Upstream
 from bff.route import Route
 
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 20.0
 
 
 def upstream_at(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Upstream:

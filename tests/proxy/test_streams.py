@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+import statistics
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.proxy import wire
-from tests.proxy.conftest import APP, Line
-from tests.support.raw_upstream import RawUpstream, Wire
+from tests.proxy.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, Line
+from tests.support.raw_upstream import WAIT_SECONDS, RawUpstream, Wire
 from tests.support.scale import rounds
 from tests.support.servers import start_server
 
@@ -43,7 +46,8 @@ def open_stream(line: Line) -> socket.socket:
 
 
 def test_an_event_arrives_as_it_is_sent(line: Line) -> None:
-    sent_at = []
+    sent_at: list[float] = []
+    took: list[float] = []
     go_on = threading.Semaphore(0)
 
     def script(upstream: RawUpstream, connection: Wire) -> None:
@@ -65,8 +69,10 @@ def test_an_event_arrives_as_it_is_sent(line: Line) -> None:
         for number in range(5):
             go_on.release()
             got += wire.read_until(sock, b"data: %d\n\n" % number)
-            assert time.monotonic() - sent_at[number] < EVENT_SECONDS
+            took.append(time.monotonic() - sent_at[number])
         assert (got + wire.read_all(sock).raw).endswith(b"0\r\n\r\n")
+    # A busy machine delays one of them; who waits for more, or looks now and then, delays each.
+    assert statistics.median(took) < EVENT_SECONDS, took
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -141,39 +147,49 @@ def test_an_upload_in_chunks_is_refused_where_its_end_can_t_be_trusted(line: Lin
     assert line.raw.seen == []
 
 
-def test_an_answer_of_known_length_that_breaks_off_breaks_the_client_off(line: Line) -> None:
+IN_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+
+
+def broken_off(line: Line, rest: bytes) -> wire.Received:
+    """What a client gets of an answer that goes on so, and breaks off once the client has that.
+
+    Not before: what breaks off while nothing of it was passed on is a 502.
+    """
+    go_on = threading.Event()
+
     def script(upstream: RawUpstream, connection: Wire) -> None:
         connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500)
-        time.sleep(0.2)
+        connection.send(b"HTTP/1.1 200 OK\r\n" + rest)
+        assert go_on.wait(WAIT_SECONDS)
 
     line.raw.script = script
-    received = wire.request(line.port)
+    with wire.connect(line.port) as sock:
+        sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")
+        begun = wire.read_until(sock, b"abc")
+        go_on.set()
+        ended = wire.read_all(sock)
+    return wire.Received(begun + ended.raw, ended.reset)
+
+
+def test_an_answer_of_known_length_that_breaks_off_breaks_the_client_off(line: Line) -> None:
+    received = broken_off(line, b"Content-Length: 1000\r\n\r\n" + b"x" * 497 + b"abc")
     assert received.status == 200
     assert not received.complete
 
 
-def breaks_off_in_chunks(upstream: RawUpstream, connection: Wire) -> None:
-    connection.read_request()
-    connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-    time.sleep(0.2)
-
-
 def test_an_answer_in_chunks_that_breaks_off_breaks_the_client_off(line: Line) -> None:
     """Granian would end it as if it were whole."""
-    line.raw.script = breaks_off_in_chunks
-    received = wire.request(line.port)
+    received = broken_off(line, IN_CHUNKS)
     assert received.status == 200
     assert not received.complete
 
 
 def test_of_several_connections_none_is_cut(line: Line) -> None:
     """Granian doesn't say which is the one; the others must not suffer."""
-    line.raw.script = breaks_off_in_chunks
     with wire.connect(line.port) as other:
         other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
         wire.read_until(other, b"}")
-        received = wire.request(line.port)
+        received = broken_off(line, IN_CHUNKS)
         assert received.complete == ("granian" in line.server.name)
         other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
         wire.read_until(other, b"}")
@@ -184,16 +200,22 @@ def memory(server_port: int) -> int:
     return int(json.loads(body)["rss_bytes"])
 
 
-def peak(port: int, until: threading.Event) -> list[int]:
-    """Watch the server's memory until told to stop."""
-    seen = [memory(port)]
+@contextmanager
+def watched(port: int) -> Iterator[list[int]]:
+    """The server's memory again and again; the server must live until the end of the block."""
+    seen, done = [memory(port)], threading.Event()
 
     def watch() -> None:
-        while not until.wait(0.2):
+        while not done.wait(0.2):
             seen.append(memory(port))
 
-    threading.Thread(target=watch, daemon=True).start()
-    return seen
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
@@ -214,17 +236,14 @@ def test_a_large_download_takes_no_memory(line: Line, framing: str) -> None:
         connection.wait_closed()
 
     line.raw.script = script
-    done = threading.Event()
-    seen = peak(line.port, done)
     got = 0
-    with wire.connect(line.port) as sock:
+    with watched(line.port) as seen, wire.connect(line.port) as sock:
         sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         # A client slower than the upstream, so that something would pile up.
         while data := sock.recv(1_000_000):
             got += len(data)
             if got < 20_000_000:
                 time.sleep(0.005)
-    done.set()
     assert got >= LARGE_BYTES
     assert max(seen) - seen[0] < MEMORY_BYTES
 
@@ -253,10 +272,8 @@ def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
 
     with RawUpstream(script) as raw:
         env = {"BFF_API_URL": raw.url, "BFF_REQUEST_MAX_BYTES": "0"}
-        server = start_server(kind, APP, env=env)
-        done = threading.Event()
-        try:
-            seen = peak(server.port, done)
+        # The watching ends before the server does: it would ask one that is gone.
+        with start_server(kind, APP, env=env) as server, watched(server.port) as seen:
             head = b"POST /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
             if framing == "length":
                 head += b"Content-Length: %d\r\n\r\n" % LARGE_BYTES
@@ -266,10 +283,7 @@ def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
                 pieces = [b"10000\r\n" + PIECE + b"\r\n"] * (LARGE_BYTES // len(PIECE))
                 pieces.append(b"0\r\n\r\n")
             assert wire.send(server.port, head, *pieces).status == 200
-            assert max(seen) - seen[0] < MEMORY_BYTES
-        finally:
-            done.set()
-            server.stop()
+    assert max(seen) - seen[0] < MEMORY_BYTES
     assert received[0] > LARGE_BYTES
 
 
@@ -279,7 +293,7 @@ def test_a_slow_answer_of_a_client_that_left_ends_with_the_timeout(line: Line) -
     with wire.connect(line.port) as sock:
         sock.sendall(b"GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n")
         line.raw.wait_for_connection()
-    assert line.raw.wires[0].closed.wait(FREED_SECONDS)
+    assert line.raw.wires[0].closed.wait(UPSTREAM_TIMEOUT_SECONDS + WAIT_SECONDS)
 
 
 assert Path("/proc/self/statm").exists(), "memory is read the Linux way"

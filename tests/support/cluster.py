@@ -143,6 +143,8 @@ class Cluster(Together):
             "BFF_API_URL": self.api_url,
             "REDIS_URL": self.redis.url,
             "BFF_REDIS_PREFIX": self.prefix,
+            # A machine that stalls for a moment is no outage.
+            "BFF_REDIS_TIMEOUT_SECONDS": "3",
         } | self._env
 
     # ------------------------------------------------------------ what tests do with them

@@ -8,18 +8,21 @@ from __future__ import annotations
 import atexit
 import functools
 import http.client
+import os
 import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 from bff.demo.child import Child, ChildFailed
 from bff.demo.guardian import Guardian
 
 POLL_SECONDS = 0.02
+_given_ports: set[int] = set()
 
 __all__ = ["ChildFailed", "Process", "free_port", "guardian"]
 
@@ -35,19 +38,26 @@ def guardian() -> Guardian:
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody listens on; prefer port 0 where the program can tell what it got.
 
-    It is below the range from which the system takes ports for outgoing connections: one of those
-    could be given away before the program listens on it.
+    It is below the ports that `bff.demo.redis` takes, and below those that the system takes for
+    outgoing connections: one of them could be given away before the program listens on it. So the
+    workers of a test run choose among different ports, too, and none chooses one twice.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        port = 10_000 + secrets.randbelow(20_000)
+        port = 10_000 + worker + workers * secrets.randbelow(10_000 // workers)
+        if port in _given_ports:
+            continue
         with socket.socket(family) as probe, suppress(OSError):
             probe.bind((host, port))
+            _given_ports.add(port)
             return port
 
 
 class Process(Child):
-    """A program under test. Use it as a context manager: it starts at entry, stops at exit.
+    """A program under test. Use it as a context manager: it starts at entry, unless it was started
+    before, and stops at exit.
 
     From `Child`: `start`, `wait_ready` (the JSON ready line), `output`, `running`, `pid`,
     `stop` (SIGTERM, then SIGKILL), `kill` (SIGKILL), `pause` (SIGSTOP), `resume` (SIGCONT); all but
@@ -60,8 +70,9 @@ class Process(Child):
         """Prepare *command*; *env* is its whole environment, None for ours."""
         super().__init__(name or " ".join(command[-3:]), command, env=env, guardian=guardian())
 
-    def __enter__(self) -> Process:
-        self.start()
+    def __enter__(self) -> Self:
+        if not self.started:
+            self.start()
         return self
 
     def __exit__(

@@ -8,7 +8,7 @@ import requests
 
 from bff.demo.provider.second_step import ONE_TIME_CODE
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
 MAX_FORMS = 2
 
 

@@ -13,6 +13,8 @@ from tests.support.raw_upstream import RawUpstream
 from tests.support.refusal import assert_quiet_logs, kept
 
 DENY_LIST = b":deny:"
+PROVIDER_TIMEOUT_SECONDS = 3
+"""So long a provider that is merely slow may take; one that hangs costs a test as much."""
 
 
 @pytest.fixture(scope="package")
@@ -26,7 +28,7 @@ def cluster(upstream: RawUpstream) -> Iterator[Cluster]:
     env = {
         "BFF_REQUEST_MAX_BYTES": str(MAX_BYTES),
         "BFF_SPA_DIR": "bff/demo/spa",
-        "BFF_PROVIDER_TIMEOUT_SECONDS": "1",
+        "BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
     }
     with Cluster(api_url=upstream.url, env=env) as started:
         yield started
