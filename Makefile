@@ -27,10 +27,11 @@ prove: $(VENV)/run.stamp ## prove that a logout holds, against 3 replicas on thi
 
 install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
 
+# Three at a time on two cores: for half of their time the tests wait for something to pass.
 test: $(VENV)/dev.stamp ## run all tests but those of `make interop`, with reduced rounds
 	@.ci/browser
 	@.ci/nginx
-	$(BIN)/python -m pytest --ignore=tests/interop -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/interop -n 3 --dist loadfile $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
