@@ -226,8 +226,8 @@ def _version(binary: Path) -> str | None:
 def free_port(among: range = PORTS) -> int:
     """A port on the loopback that nobody listens on at this moment, and that wasn't given before.
 
-    Who listens on it later than at once takes it from a range of its own: somebody who listens at
-    once could get it meanwhile.
+    Whoever won't listen there at once names a range of its own, so that nobody else gets the port
+    meanwhile.
     """
     while True:
         port = secrets.choice(among)

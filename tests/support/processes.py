@@ -9,20 +9,18 @@ import atexit
 import functools
 import http.client
 import os
-import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from bff.demo.child import Child, ChildFailed
 from bff.demo.guardian import Guardian
+from bff.demo.redis import free_port as port_among
 
 POLL_SECONDS = 0.02
-_given_ports: set[int] = set()
 
 __all__ = ["ChildFailed", "Process", "free_port", "guardian"]
 
@@ -35,24 +33,15 @@ def guardian() -> Guardian:
     return started
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def free_port() -> int:
     """A port that nobody listens on; prefer port 0 where the program can tell what it got.
 
-    It is below the ports that `bff.demo.redis` takes, and below those that the system takes for
-    outgoing connections: one of them could be given away before the program listens on it. So the
-    workers of a test run choose among different ports, too, and none chooses one twice.
+    It is below the ports that the demo takes, and the workers of a test run choose among different
+    ones: each could be given away before the program listens on it.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        port = 10_000 + worker + workers * secrets.randbelow(10_000 // workers)
-        if port in _given_ports:
-            continue
-        with socket.socket(family) as probe, suppress(OSError):
-            probe.bind((host, port))
-            _given_ports.add(port)
-            return port
+    return port_among(range(10_000 + worker, 20_000, workers))
 
 
 class Process(Child):
