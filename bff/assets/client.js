@@ -69,14 +69,16 @@ export class ProblemError extends Error {
  */
 export async function profile({ slide = false } = {}) {
   const response = await send(`/auth/profile${slide ? "?slide=true" : ""}`, { cache: "no-store" });
-  if (response.status === 401) {
-    if (known) ended("session_ended");
-    known = mayEnd = false;
-    return null;
+  if (response.ok) {
+    known = mayEnd = true;
+    return response.json();
   }
-  if (!response.ok) throw await problemOf(response);
-  known = mayEnd = true;
-  return response.json();
+  // That of a 401 is read, too: to the browser, an answer that nobody reads never ends.
+  const problem = await problemOf(response);
+  if (response.status !== 401) throw problem;
+  if (known) ended("session_ended");
+  known = mayEnd = false;
+  return null;
 }
 
 /**

@@ -67,7 +67,12 @@ class Stub:
 def problem(status: int, code: str, **more: Any) -> Response:
     """An error as the BFF sends it."""
     body = {"title": "No.", "status": status, "code": code, "detail": f"Because of {code}."}
-    return Response(json.dumps(body | more), status, content_type="application/problem+json")
+    return Response(
+        json.dumps(body | more),
+        status,
+        {"Cache-Control": "no-store"},
+        content_type="application/problem+json",
+    )
 
 
 def create_app(stub: Stub) -> Flask:

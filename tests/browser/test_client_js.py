@@ -59,6 +59,16 @@ def test_nobody_signed_in_is_null_and_no_event(page: Page) -> None:
     assert page.evaluate("ends") == []
 
 
+def test_no_answer_is_left_open(page: Page, stub: Stub) -> None:
+    """Else a page on which nobody is signed in loads for ever, to whoever waits for its end."""
+    for path, call in (
+        ("/auth/profile", "client.profile()"),
+        ("/api/items", "client.apiFetch('/api/items').then((r) => r.text())"),
+    ):
+        with page.expect_event("requestfinished", lambda r: r.url == stub.origin + path):  # noqa: B023
+            run(page, call)
+
+
 def test_the_profile_is_what_the_bff_says(page: Page, stub: Stub) -> None:
     stub.signed_in = True
     profile = run(page, "client.profile()")
