@@ -30,12 +30,12 @@ install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing m
 # Three at a time on two cores: for half of their time the tests wait for something to pass.
 test: $(VENV)/dev.stamp ## run all tests but those of `make interop`, with reduced rounds
 	@.ci/browser
-	@.ci/nginx
+	@.ci/servers
 	$(BIN)/python -m pytest --ignore=tests/interop -n 3 --dist loadfile $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
-	@.ci/nginx
+	@.ci/servers
 	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
 
 interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)

@@ -209,12 +209,12 @@ def assemble(config: Config) -> Parts:
 def _memory(config: Config, records: Records) -> SessionMemory | None:
     if not config.session_lease_seconds or not config.session_memory_max:
         return None
-    url, lease_seconds = config.redis_url.get_secret_value(), config.session_lease_seconds
+    url, timeout_seconds = config.redis_url.get_secret_value(), config.redis_timeout_seconds
     return SessionMemory(
         lambda key: records.load(key, slide=True),
         records.slides_at,
-        lambda: TrackedRecords(records, Tracking(url, config.redis_timeout_seconds)),
-        lease_seconds=lease_seconds,
+        lambda: TrackedRecords(records, Tracking(url, timeout_seconds, config.trusted_cas)),
+        lease_seconds=config.session_lease_seconds,
         entries_max=config.session_memory_max,
     )
 

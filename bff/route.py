@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
 
+import certifi
 from pydantic import SecretStr
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -130,6 +131,8 @@ class Route:
     streams end with the session."""
     websocket: bool = False
     """Whether a proxy in front may carry WebSockets there; we ourselves never do."""
+    ca_file: str = field(default_factory=certifi.where)
+    """PEM certificates of the CAs that may vouch for an https upstream; those and no others."""
     base_path: str = field(init=False)
     """What stands at the upstream for the prefix."""
     origins: tuple[Origin, ...] = field(init=False)

@@ -98,7 +98,12 @@ def create_blueprint(config: Config, end_group: EndGroup, replays: Replays) -> B
     if config.ssf_issuer is None:
         blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
         return blueprint
-    keys = Transmitter(config.ssf_issuer, config.ssf_jwks_url, config.provider_timeout_seconds)
+    keys = Transmitter(
+        config.ssf_issuer,
+        config.ssf_jwks_url,
+        config.provider_timeout_seconds,
+        config.trusted_cas,
+    )
     receiver = SignalReceiver(config, config.ssf_issuer, keys.find_key, end_group, replays)
 
     @blueprint.post(PATH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import certifi
 from pydantic import PrivateAttr
 
 from bff.config.route_entry import connect_timeout
@@ -51,15 +52,21 @@ class Config(Settings):
             connect_timeout_seconds=connect_timeout(timeout),
             answer_timeout_seconds=timeout,
             request_max_bytes=self.request_max_bytes,
+            ca_file=self.trusted_cas,
         )
         return (*self._file_routes, api)
 
     @property
     def session_lease_seconds(self) -> float:
         """How long a process may trust its memory; 0 on a cluster, where it has none."""
-        if self.redis_url.get_secret_value().startswith("redis+cluster:"):
+        if urlsplit(self.redis_url.get_secret_value()).scheme.endswith("+cluster"):
             return 0
         return self.session_lease_milliseconds / 1000
+
+    @property
+    def trusted_cas(self) -> str:
+        """The file with the certificates of those who vouch for the servers that we call."""
+        return str(self.ca_file or certifi.where())
 
     @property
     def issuer(self) -> str:

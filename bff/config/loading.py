@@ -47,6 +47,7 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
                 environ,
                 timeout_seconds=config.upstream_timeout_seconds,
                 request_max_bytes=config.request_max_bytes,
+                ca_file=config.trusted_cas,
             )
             for entry in file.entries
         ),

@@ -79,7 +79,12 @@ class RouteEntry(BaseModel):
     """Whether a proxy in front may carry WebSockets there; we ourselves carry none."""
 
     def route(
-        self, environ: Mapping[str, str], *, timeout_seconds: float, request_max_bytes: int
+        self,
+        environ: Mapping[str, str],
+        *,
+        timeout_seconds: float,
+        request_max_bytes: int,
+        ca_file: str,
     ) -> Route:
         """What it describes.
 
@@ -87,6 +92,7 @@ class RouteEntry(BaseModel):
             environ: Where the client's secret is.
             timeout_seconds: For an answer, if the route has no time of its own.
             request_max_bytes: The limit, if the route has none of its own.
+            ca_file: PEM certificates of those who may vouch for the upstream.
         """
         answer = self.answer_timeout_seconds or timeout_seconds
         own_limit = self.request_max_bytes
@@ -110,6 +116,7 @@ class RouteEntry(BaseModel):
             step_up=step_up,
             forward_auth=self.forward_auth,
             websocket=self.websocket,
+            ca_file=ca_file,
         )
 
     def _token(self, environ: Mapping[str, str]) -> TokenRule:

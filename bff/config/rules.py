@@ -6,6 +6,7 @@ Each type here is the check of one kind of value; its message is shown after the
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -18,7 +19,10 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
 CLIENT_SECRETS_MAX = 5
 """More than these would be tried one after the other at a provider that refuses us."""
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+REDIS_SCHEMES = (
+    "redis", "rediss", "unix",
+    "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
 ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
 
 
@@ -114,7 +118,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme not in REDIS_SCHEMES:
         raise ValueError(f"must begin with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
-    if parts.scheme == "redis+sentinel" and not parts.path.strip("/"):
+    if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
         raise ValueError("names no master, such as redis+sentinel://host:26379/mymaster/0")
     return value
 
@@ -130,6 +134,14 @@ def _scope(value: str) -> str:
 def _algorithms(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value or not set(value) <= ALGORITHMS:
         raise ValueError(f"must be some of {', '.join(sorted(ALGORITHMS))}")
+    return value
+
+
+def _ca_file(value: Path) -> Path:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
+    except OSError as error:
+        raise ValueError("must name a readable file with PEM certificates") from error
     return value
 
 
@@ -172,4 +184,5 @@ Origin = Annotated[str, AfterValidator(_origin)]
 UpstreamURL = Annotated[str, AfterValidator(upstream_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]
 Scope = Annotated[str, AfterValidator(_scope)]
+CAFile = Annotated[Path, AfterValidator(_ca_file)]
 SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

@@ -94,10 +94,13 @@ class Settings(BaseModel):
     api_url: rules.UpstreamURL | None = Field(None, alias="BFF_API_URL", validate_default=True)
     """What `/api/*` goes to, such as `http://api.internal:8080/v1`. This or `BFF_ROUTES_FILE` is
     required."""
+    ca_file: rules.CAFile | None = Field(None, alias="BFF_CA_FILE")
+    """PEM certificates of the CAs that vouch for the provider, the APIs and Redis, instead of the
+    public ones."""
     secrets: rules.SealingKeys = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
     redis_url: rules.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
-    """Where sessions are kept; also `rediss://`, `redis+sentinel://`, `redis+cluster://`."""
+    """Where sessions are kept; also `redis+sentinel://`, `redis+cluster://`; `rediss` for TLS."""
     redis_wait_replicas: Annotated[int, Field(ge=0)] = Field(0, alias="BFF_REDIS_WAIT_REPLICAS")
     """How many replicas must have taken over an end or a watermark before it is answered."""
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = Field(

@@ -60,14 +60,20 @@ class CallFailed(requests.RequestException):
 
 
 class Transport:
-    """The connections to the provider, shared by all threads."""
+    """The connections to the provider, shared by all threads.
 
-    def __init__(self) -> None:
+    Args:
+        ca_file: PEM certificates of the CAs that may vouch for it; those and no others.
+    """
+
+    def __init__(self, ca_file: str) -> None:
+        self._ca_file = ca_file
         self._adapter = DeadlineAdapter(pool_connections=4, pool_maxsize=32)
 
     def prepare(self, session: requests.Session) -> None:
         """Let *session* use these connections and nothing of the process's environment."""
         session.trust_env = False
+        session.verify = self._ca_file
         session.headers.update({"User-Agent": "bff", "Accept-Encoding": "identity"})
         session.adapters.clear()
         session.mount("https://", self._adapter)

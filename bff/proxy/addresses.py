@@ -27,13 +27,15 @@ class Address:
     Args:
         origin: Scheme, host and port.
         connect_timeout_seconds: For one attempt to open a connection.
+        ca_file: PEM certificates of the CAs that may vouch for it.
     """
 
-    __slots__ = ("_connect_timeout_seconds", "_idle", "left_out_until", "origin")
+    __slots__ = ("_ca_file", "_connect_timeout_seconds", "_idle", "left_out_until", "origin")
 
-    def __init__(self, origin: Origin, connect_timeout_seconds: float) -> None:
+    def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
         self.origin = origin
         self._connect_timeout_seconds = connect_timeout_seconds
+        self._ca_file = ca_file
         self._idle: deque[Channel] = deque()
         self.left_out_until = 0.0
         """On the monotonic clock; 0 for an address that can be connected to, as far as we know."""
@@ -44,7 +46,7 @@ class Address:
             try:
                 channel = self._idle.pop()
             except IndexError:
-                return Channel(self.origin, self._connect_timeout_seconds)
+                return Channel(self.origin, self._connect_timeout_seconds, self._ca_file)
             if not channel.stale:
                 return channel
             channel.close()
@@ -84,7 +86,7 @@ class Addresses:
 
     def __init__(self, route: Route) -> None:
         timeout = route.connect_timeout_seconds
-        addresses = [Address(origin, timeout) for origin in route.origins]
+        addresses = [Address(origin, timeout, route.ca_file) for origin in route.origins]
         self._orders = [(*addresses[start:], *addresses[:start]) for start in range(len(addresses))]
         if len(addresses) == 1:
             # The only one is tried twice.

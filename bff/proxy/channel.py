@@ -36,6 +36,7 @@ class Channel:
     Args:
         origin: The address it belongs to for good: scheme, host and port.
         connect_timeout_seconds: For opening the connection.
+        ca_file: PEM certificates of the CAs that may vouch for an https upstream.
     """
 
     __slots__ = (
@@ -43,7 +44,7 @@ class Channel:
         "finished", "lines", "problem", "progress_at", "sends", "used_at",
     )  # fmt: skip
 
-    def __init__(self, origin: Origin, connect_timeout_seconds: float) -> None:
+    def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
         self._multi: Any = pycurl.CurlMulti()
         # One connection is all that one request at a time can use.
         self._multi.setopt(pycurl.M_MAXCONNECTS, 1)
@@ -66,9 +67,9 @@ class Channel:
         """Why the client's body could not be read on."""
         self.progress_at = 0.0
         self.used_at = 0.0
-        self._set_up(origin, connect_timeout_seconds)
+        self._set_up(origin, connect_timeout_seconds, ca_file)
 
-    def _set_up(self, origin: Origin, connect_timeout_seconds: float) -> None:
+    def _set_up(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
         easy = self._easy
         scheme, host, port = origin
         host = f"[{host}]" if ":" in host else host
@@ -89,6 +90,7 @@ class Channel:
             pycurl.TCP_KEEPINTVL: KEEPALIVE_SECONDS,
             pycurl.SSL_VERIFYPEER: 1,
             pycurl.SSL_VERIFYHOST: 2,
+            pycurl.CAINFO: ca_file,
             pycurl.CONNECTTIMEOUT_MS: int(connect_timeout_seconds * 1000),
             pycurl.BUFFERSIZE: BUFFER_BYTES,
             pycurl.UPLOAD_BUFFERSIZE: BUFFER_BYTES,

@@ -7,17 +7,19 @@ One server, a master that sentinels know, or a cluster; the scheme of `REDIS_URL
     redis+cluster://host:6379,host:6379                     a cluster
 
 User and password may stand in front of the hosts; they are those of the servers that keep the data.
-Nothing is ever read from a replica.
+`rediss+sentinel://` and `rediss+cluster://` are the same over TLS. What redis-py knows of TLS, all
+of them take in the query (`?ssl_certfile=…&ssl_keyfile=…`). Nothing is ever read from a replica.
 """
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -30,8 +32,14 @@ MAX_CONNECTIONS = 10_000
 Client = redis.Redis | ClusterClient
 
 
-def make_client(url: str, timeout_seconds: float) -> Client:
+def make_client(url: str, timeout_seconds: float, ca_file: str | None = None) -> Client:
     """Make the client that *url* asks for; nothing is sent before a command.
+
+    Args:
+        url: As in `REDIS_URL`.
+        timeout_seconds: How long one command may take, and how long a connection.
+        ca_file: PEM certificates of CAs that are trusted besides those of the system; of no
+            meaning without TLS.
 
     redis-py's defaults are ten retries and five seconds each (LIBRARIES: 3.8 to 7.5 s before an
     answer). Here a dead pooled connection is replaced once and at once, and a time-out is final.
@@ -45,10 +53,14 @@ def make_client(url: str, timeout_seconds: float) -> Client:
         "max_connections": MAX_CONNECTIONS,
     }
     parts = urlsplit(url)
-    if parts.scheme == "redis+cluster":
+    secure, _, kind = parts.scheme.partition("+")
+    if secure == "rediss":
+        options["ssl_ca_certs"] = ca_file
+    if kind == "cluster":
         return ClusterClient(lambda: make_cluster(url, options), timeout_seconds)
     options["retry"] = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    if parts.scheme == "redis+sentinel":
+    if kind == "sentinel":
+        options |= _tls(parts)
         service, _, database = parts.path.strip("/").partition("/")
         hosts = _hosts(parts.netloc, SENTINEL_PORT)
         sentinel = Sentinel(hosts, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
@@ -64,10 +76,17 @@ def make_cluster(url: str, options: dict[str, Any]) -> RedisCluster:
     Raises:
         RedisClusterException: None of them answers.
     """
-    netloc = urlsplit(url).netloc
-    nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, REDIS_PORT)]  # type: ignore[no-untyped-call]
-    retry = Retry(NoBackoff(), 1)
-    return RedisCluster(startup_nodes=nodes, retry=retry, **_login(netloc), **options)
+    parts = urlsplit(url)
+    nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, REDIS_PORT)]  # type: ignore[no-untyped-call]
+    more = options | _tls(parts) | _login(parts.netloc)
+    return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 1), **more)
+
+
+def _tls(parts: SplitResult) -> dict[str, Any]:
+    """Whether to speak TLS, and what the query says of how."""
+    given = parse_url(f"redis://localhost?{parts.query}")  # type: ignore[no-untyped-call]
+    said = {name: value for name, value in given.items() if name.startswith("ssl_")}
+    return said | {"ssl": True} if parts.scheme.startswith("rediss+") else {}
 
 
 def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:

@@ -165,7 +165,9 @@ class Database:
 
 def connect(config: Config) -> Database:
     """Make the client for the configured Redis; nothing is sent before the first command."""
-    client = make_client(config.redis_url.get_secret_value(), config.redis_timeout_seconds)
+    client = make_client(
+        config.redis_url.get_secret_value(), config.redis_timeout_seconds, config.trusted_cas
+    )
     return Database(
         client,
         config.redis_prefix,

@@ -32,10 +32,11 @@ class Tracking:
     Args:
         url: As in `REDIS_URL`; not a cluster, where each node would need a connection.
         timeout_seconds: How long one command may take.
+        ca_file: As `make_client` takes it.
     """
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._client = make_client(url, timeout_seconds)
+    def __init__(self, url: str, timeout_seconds: float, ca_file: str | None = None) -> None:
+        self._client = make_client(url, timeout_seconds, ca_file)
         self._connection: Any = self._client.connection_pool.make_connection()  # type: ignore[union-attr]
         self._pushed: list[list[bytes] | None] = []
 

@@ -73,10 +73,6 @@ def end(browser: BrowserClient, public_id: str, **headers: str) -> requests.Resp
     return browser.fetch("DELETE", f"/auth/sessions/{public_id}", headers=headers)
 
 
-def living_refresh_tokens(cluster: Cluster) -> int:
-    return len([t for t in cluster.issued("refresh_token") if t["state"] == "active"])
-
-
 def assert_problem(answer: requests.Response, status: int, code: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
@@ -124,7 +120,7 @@ def test_devices_the_other_one_is_ended_everywhere(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     here, there = signed_in
-    before = living_refresh_tokens(cluster)
+    before = cluster.living_refresh_tokens()
     answer = end(here, own_id(there))
     assert (answer.status_code, answer.content) == (204, b"")
     assert "Set-Cookie" not in answer.headers
@@ -133,14 +129,14 @@ def test_devices_the_other_one_is_ended_everywhere(
         assert_problem(there.api("/items", replica=replica), 401, "session_ended")
         assert [d["current"] for d in devices(here, replica=replica)] == [True]
     assert here.api("/items").status_code == 200
-    assert living_refresh_tokens(cluster) == before - 1
+    assert cluster.living_refresh_tokens() == before - 1
 
 
 def test_devices_own_one_is_ended_and_its_cookie_goes(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     here, there = signed_in
-    copied, before = here.cookie, living_refresh_tokens(cluster)
+    copied, before = here.cookie, cluster.living_refresh_tokens()
     answer = end(here, own_id(here))
     assert answer.status_code == 204
     assert "session=;" in answer.headers["Set-Cookie"]
@@ -149,7 +145,7 @@ def test_devices_own_one_is_ended_and_its_cookie_goes(
     for replica in (0, 1):
         assert_problem(here.profile(replica=replica), 401, "session_ended")
     assert there.profile().status_code == 200
-    assert living_refresh_tokens(cluster) == before - 1
+    assert cluster.living_refresh_tokens() == before - 1
 
 
 @pytest.mark.parametrize("public_id", ["x", "0" * 32, "0" * 64, "%2e%2e", "a" * 4000])
@@ -265,4 +261,4 @@ def test_devices_all_others_end_in_one_call_and_this_one_stays(
     assert mine.profile(replica=1).status_code == 200
     assert other_person.profile().status_code == 200
     assert [d["current"] for d in devices(mine)] == [True]
-    wait_for(lambda: living_refresh_tokens(cluster) == 2, "the revocation of the others")
+    wait_for(lambda: cluster.living_refresh_tokens() == 2, "the revocation of the others")

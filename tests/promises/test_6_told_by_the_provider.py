@@ -47,13 +47,8 @@ def deliveries(cluster: Cluster) -> list[Any]:
     return [sent["status"] for sent in cluster.control("GET", "backchannel")]
 
 
-def alive(cluster: Cluster) -> int:
-    """How many refresh tokens still work, by the provider's own list."""
-    return sum(token["state"] == "active" for token in cluster.issued("refresh_token"))
-
-
 def all_dead(cluster: Cluster) -> bool:
-    return alive(cluster) == 0 and not cluster.keys("{outbox}:entry")
+    return cluster.living_refresh_tokens() == 0 and not cluster.keys("{outbox}:entry")
 
 
 # ---------------------------------------------------------------- the provider's own logout

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from threading import Thread
 from typing import Any
 
 import pytest
-import requests
 
 from bff.errors import StoreUnavailable
 from bff.store.clients import make_client
@@ -24,7 +23,7 @@ from tests.support.processes import Process, free_port
 from tests.support.redis_topology import RedisCluster, Sentinels, Topology
 from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
-from tests.support.waiting import wait_for
+from tests.support.waiting import answered, wait_for
 
 pytestmark = pytest.mark.memory
 
@@ -60,7 +59,7 @@ def test_sign_in_and_logout(cluster: Cluster) -> None:
     assert len(browser.fetch("GET", "/auth/sessions").json()["sessions"]) == 1
     assert browser.log_out(replica=1).status_code == 200
     assert browser.profile().status_code == 401
-    wait_for(lambda: not alive(cluster), "the revocation")
+    wait_for(lambda: not cluster.living_refresh_tokens(), "the revocation")
 
 
 def test_promise_4_a_storm_spends_one_refresh_token(cluster: Cluster) -> None:
@@ -85,7 +84,7 @@ def test_promise_2_all_others_end_in_one_call(cluster: Cluster) -> None:
     assert browsers[0].fetch("DELETE", "/auth/sessions").json() == {"ended": 2}
     assert [browser.profile(replica=1).status_code for browser in browsers] == [200, 401, 401]
     browsers[0].log_out()
-    wait_for(lambda: not alive(cluster), "the revocation of all")
+    wait_for(lambda: not cluster.living_refresh_tokens(), "the revocation of all")
 
 
 @pytest.mark.parametrize("topology", [Sentinels], ids=["sentinel"], indirect=True, scope="module")
@@ -111,7 +110,7 @@ def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topolo
     before.signed_in += staying
     before.signed_out += leaving
     refresh_tokens = len(cluster.issued("refresh_token"))
-    let_replicas_follow(topology)
+    topology.let_replicas_follow()
     with traffic(staying[0]) as statuses, coming_and_going(cluster, during):
         wait_for(lambda: len(statuses) > 5, "traffic")
         topology.fail_over()
@@ -132,7 +131,12 @@ def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topolo
     for tally in (before, during):
         assert {answered(b.log_out) for b in tally.signed_in} == {200}
     wait_for(
-        lambda: not [t for t in cluster.issued("refresh_token")[:refresh_tokens] if lives(t)],
+        lambda: (
+            not any(
+                token["state"] == "active"
+                for token in cluster.issued("refresh_token")[:refresh_tokens]
+            )
+        ),
         "the revocation of all from before the failover",
         30,
     )
@@ -308,34 +312,6 @@ def logged_in(browser: BrowserClient, replica: int) -> bool:
 
 def log_in_at_last(browser: BrowserClient, replica: int) -> None:
     wait_for(lambda: logged_in(browser, replica), "a sign-in after the failover", RECOVERY)
-
-
-def lives(token: dict[str, Any]) -> bool:
-    return bool(token["state"] == "active")
-
-
-def answered(ask: Callable[[], requests.Response]) -> int:
-    """The status once it isn't 503 any more: some keys may be on their way to another node."""
-    statuses: list[int] = []
-
-    def asked() -> bool:
-        statuses.append(ask().status_code)
-        return statuses[-1] != 503
-
-    wait_for(asked, "an answer after the failover", 30)
-    return statuses[-1]
-
-
-def alive(cluster: Cluster) -> list[object]:
-    return [token for token in cluster.issued("refresh_token") if lives(token)]
-
-
-def let_replicas_follow(topology: Topology) -> None:
-    """What is acknowledged by no replica may be lost by a failover; this is about the rest."""
-    for port in topology.servers:
-        info: Any = topology.client(port).info()
-        if info["redis_mode"] != "sentinel" and info["role"] == "master":
-            assert topology.command(port, "WAIT", 1, 2000) >= 1
 
 
 @contextmanager

@@ -1,31 +1,29 @@
 """One call has one deadline, a bounded answer, and connections of nobody's environment."""
 
-import datetime
-import ipaddress
 import os
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from bff.errors import ProviderUnavailable
 from bff.providers import Provider, http
 from bff.providers.http import Deadline, Transport
 from tests.providers.fake import Asked, FakeProvider, Says, pending
+from tests.support.certificate import Certificate
+from tests.support.raw_upstream import RawUpstream, answering
+from tests.support.tls_front import Front
 
 TIMEOUT_SECONDS = 1.5
 """Long enough for the request to get there on a machine under load."""
 AT_MOST_SECONDS = 8.0
 """Less than any of the hangs below lasts."""
+JSON = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @pytest.fixture
@@ -150,7 +148,7 @@ def test_a_name_lookup_that_hangs_is_given_up(
 
 
 def test_a_tls_handshake_that_hangs_has_not_acted() -> None:
-    transport = Transport()
+    transport = Transport(certifi.where())
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         error = outage(lambda: transport.get_json(url, Deadline(0.3)))
@@ -158,16 +156,32 @@ def test_a_tls_handshake_that_hangs_has_not_acted() -> None:
     transport.close()
 
 
-def test_an_untrusted_certificate_is_refused_before_anything_is_sent(
-    tls_server: tuple[str, list[bytes]],
+@pytest.mark.parametrize("vouched_for_by", ["its own CA", "another CA", "the public ones"])
+def test_only_whom_the_given_cas_vouch_for_is_asked(
+    vouched_for_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, received = tls_server
-    transport = Transport()
-    error = outage(lambda: transport.get_json(url, Deadline(5)))
-    assert not error.maybe_acted
-    assert "SSL" in error.detail
-    assert received == []
-    transport.close()
+    """Else whoever sits in between would be told the client's secret."""
+    certificate, stranger = Certificate(tmp_path), tmp_path / "stranger"
+    stranger.mkdir()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.ca_file))
+    ca_file = {
+        "its own CA": str(certificate.ca_file),
+        "another CA": str(Certificate(stranger).ca_file),
+        "the public ones": certifi.where(),
+    }[vouched_for_by]
+    transport = Transport(ca_file)
+    with RawUpstream() as raw, Front(raw.port, certificate.server_context()) as front:
+        url = f"https://127.0.0.1:{front.port}/"
+        raw.script = answering(JSON)
+        if vouched_for_by == "its own CA":
+            assert transport.get_json(url, Deadline(5)) == {}
+            assert len(raw.seen) == 1
+        else:
+            error = outage(lambda: transport.get_json(url, Deadline(5)))
+            assert not error.maybe_acted
+            assert "SSL" in error.detail
+            assert raw.seen == []
+        transport.close()
 
 
 def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, warm: Provider) -> None:
@@ -180,7 +194,7 @@ def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, warm: Provider) -
 
 
 def test_no_time_left_sends_nothing(fake: FakeProvider) -> None:
-    transport = Transport()
+    transport = Transport(certifi.where())
     assert not outage(lambda: transport.get_json(f"{fake.issuer}jwks", Deadline(0))).maybe_acted
     assert fake.asked == []
     transport.close()
@@ -247,48 +261,3 @@ def test_what_was_given_up_is_never_sent() -> None:
     with pytest.raises(TimeoutError):
         call.use(http._Connection("127.0.0.1", 1), sending=True)
     assert not call.sent
-
-
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """An https server with a certificate that nobody vouches for."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(tmp_path))
-    received: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            try:
-                with (
-                    listening.accept()[0] as raw,
-                    context.wrap_socket(raw, server_side=True) as tls,
-                ):
-                    received.append(tls.recv(1000))
-            except OSError:
-                pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"https://127.0.0.1:{listening.getsockname()[1]}/", received
-        thread.join(5)
-
-
-def certificate(folder: Path) -> str:
-    """A self-signed certificate for the loopback, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1)).add_extension(alternative, False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    path = folder / "certificate.pem"
-    pem = serialization.Encoding.PEM
-    path.write_bytes(
-        made.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return str(path)

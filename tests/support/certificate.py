@@ -45,7 +45,11 @@ class Certificate:
             _builder("Test CA", hosts[0], key.public_key(), is_ca=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
+                # Redis's servers show it to each other from both sides.
+                x509.ExtendedKeyUsage(
+                    [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+                ),
+                critical=False,
             ),
             ca_key,
         )

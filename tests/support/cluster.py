@@ -183,6 +183,10 @@ class Cluster(Together):
         """Every token of *kind* that the provider ever issued, with its state."""
         return [token for token in self.control("GET", "tokens") if token["kind"] == kind]
 
+    def living_refresh_tokens(self) -> int:
+        """How many refresh tokens the provider would still take."""
+        return sum(token["state"] == "active" for token in self.issued("refresh_token"))
+
     def store(self) -> redis.Redis:
         """A client of the cluster's Redis."""
         if hasattr(self.redis, "client_of_all"):

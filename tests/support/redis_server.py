@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -17,14 +19,32 @@ from types import TracebackType
 import pytest
 import redis
 
-from bff.demo.redis import EmbeddedRedis, Source, first_source
+from bff.demo.redis import EmbeddedRedis, NoRedis, Source, first_source
 from tests.support.processes import guardian
+
+ADVICE = "No Redis with TLS was found. Install one (Debian: apt-get install redis-server)."
 
 
 @functools.cache
 def real_source() -> Source:
     """The Redis or Valkey of this machine, or that of a wheel; never the emulation."""
     return first_source(accept=lambda source: source.real)
+
+
+@functools.cache
+def tls_source() -> Source:
+    """One that speaks TLS, which those of the wheels don't; raises NoRedis if there is none."""
+    try:
+        return first_source(accept=_speaks_tls)
+    except NoRedis as error:
+        raise NoRedis(ADVICE) from error
+
+
+def _speaks_tls(source: Source) -> bool:
+    # It reads its settings in order, and ends at the first that it can't take.
+    command = [*source.command, "--tls-port", "0", "--no-such-setting", "0"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    return source.real and "no-such-setting" in told.stdout + told.stderr
 
 
 class RedisServer:
@@ -106,3 +126,17 @@ def redis_server() -> Iterator[RedisServer]:
 def redis_prefix() -> str:
     """A key prefix that no other test has."""
     return f"test-{secrets.token_hex(6)}"
+
+
+def main() -> int:
+    """Say which Redis with TLS would be used (`python -m tests.support.redis_server`), or 1."""
+    try:
+        print(f"Redis with TLS: {tls_source().description}")
+    except NoRedis as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

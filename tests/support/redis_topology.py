@@ -3,7 +3,8 @@
     with Sentinels() as redis: …          one master, two replicas, three sentinels
     with RedisCluster() as redis: …       three masters, one replica each
 
-Both have `url` for `REDIS_URL` and `fail_over()`, which kills a master and waits for the next.
+Both have `url` for `REDIS_URL` and `fail_over()`, which kills a master and waits for the next. With
+a certificate they speak TLS and nothing else, to us and among themselves.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import redis
 
 from bff.demo.together import Together
 from bff.store.clients import make_client, make_cluster
+from tests.support.certificate import Certificate
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import real_source
+from tests.support.redis_server import real_source, tls_source
 from tests.support.waiting import wait_for
 
 HOST = "127.0.0.1"
@@ -30,11 +32,17 @@ DOWN_AFTER_MILLISECONDS = 800
 
 
 class Topology(Together):
-    """Several Redis programs, started in order and stopped at the end of the `with` block."""
+    """Several Redis programs, started in order and stopped at the end of the `with` block.
 
-    def __init__(self) -> None:
+    Args:
+        certificate: What all of them show; None for no TLS.
+    """
+
+    def __init__(self, certificate: Certificate | None = None) -> None:
         super().__init__()
         self.servers: dict[int, Process] = {}
+        self._certificate = certificate
+        self._scheme = "rediss" if certificate else "redis"
 
     def _start_all(self) -> None:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
@@ -48,15 +56,26 @@ class Topology(Together):
         folder = self._folder / str(port)
         folder.mkdir()
         usual = {
-            "bind": HOST, "port": str(port), "dir": str(folder), "save": "",
+            "bind": HOST, "dir": str(folder), "save": "",
             "appendonly": "yes", "maxmemory-policy": "noeviction",
-        }  # fmt: skip
+        } | self._listening(port)  # fmt: skip
         words = [f"--{name}" if part == 0 else value
                  for name, value in (usual | settings).items() for part in (0, 1)]  # fmt: skip
         self._run(port, words)
 
+    def _listening(self, port: int) -> dict[str, str]:
+        shown = self._certificate
+        if shown is None:
+            return {"port": str(port)}
+        return {
+            "port": "0", "tls-port": str(port), "tls-replication": "yes", "tls-auth-clients": "no",
+            "tls-cert-file": str(shown.chain_file), "tls-key-file": str(shown.key_file),
+            "tls-ca-cert-file": str(shown.ca_file),
+        }  # fmt: skip
+
     def _run(self, port: int, words: list[str]) -> None:
-        command = [*real_source().command, *words]
+        source = tls_source() if self._certificate else real_source()
+        command = [*source.command, *words]
         self.servers[port] = self._stack.enter_context(Process(command, name=f"redis:{port}"))
         self.servers[port].wait_for_port(port)
 
@@ -69,6 +88,13 @@ class Topology(Together):
         """What one of the servers answers."""
         return self.client(port).execute_command(*words)  # type: ignore[no-untyped-call]
 
+    def let_replicas_follow(self) -> None:
+        """What no replica has acknowledged may be lost by a failover; now there is none such."""
+        for port in self.servers:
+            info: Any = self.client(port).info()
+            if info["redis_mode"] != "sentinel" and info["role"] == "master":
+                assert self.command(port, "WAIT", 1, 2000) >= 1
+
     def fail_over(self) -> None:
         """Kill a master; returns when another server has taken its place."""
         raise NotImplementedError
@@ -80,11 +106,20 @@ class Topology(Together):
         return client
 
     def _client_of_all(self) -> Any:
-        return make_client(self.url, 2.0)
+        return make_client(self.url, 2.0, self._ca_file)
+
+    def _trust(self) -> dict[str, str]:
+        return {"ssl_ca_certs": self._ca_file} if self._ca_file else {}
+
+    @property
+    def _ca_file(self) -> str | None:
+        return str(self._certificate.ca_file) if self._certificate else None
 
     def client(self, port: int) -> redis.Redis:
         """A client of one of the servers."""
-        client = redis.Redis(HOST, port, socket_timeout=2, protocol=3)
+        client = redis.Redis.from_url(
+            f"{self._scheme}://{HOST}:{port}", socket_timeout=2, protocol=3, **self._trust()
+        )
         self._stack.callback(client.close)
         return client
 
@@ -102,8 +137,9 @@ class Sentinels(Topology):
         wait_for(lambda: _replicas(master) == 2, "both replicas")
         for port in self.sentinel_ports:
             file = self._folder / f"sentinel-{port}.conf"
+            listening = "".join(f"{name} {at}\n" for name, at in self._listening(port).items())
             file.write_text(
-                f"bind {HOST}\nport {port}\n"
+                f"bind {HOST}\n{listening}"
                 f"sentinel monitor {MASTER} {HOST} {self._ports[0]} 2\n"
                 f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MILLISECONDS}\n"
                 f"sentinel failover-timeout {MASTER} 5000\n"
@@ -114,7 +150,7 @@ class Sentinels(Topology):
     @property
     def url(self) -> str:
         hosts = ",".join(f"{HOST}:{port}" for port in self.sentinel_ports)
-        return f"redis+sentinel://{hosts}/{MASTER}/0"
+        return f"{self._scheme}+sentinel://{hosts}/{MASTER}/0"
 
     def master_port(self) -> int:
         """As the first sentinel says."""
@@ -144,7 +180,8 @@ class RedisCluster(Topology):
             self._serve(
                 port,
                 **{"cluster-enabled": "yes", "cluster-node-timeout": "1000",
-                   "cluster-require-full-coverage": "no"},
+                   "cluster-require-full-coverage": "no"}
+                | ({"tls-cluster": "yes"} if self._certificate else {}),
             )  # fmt: skip
         self._share_slots()
         for port in self._ports[1:]:
@@ -155,10 +192,12 @@ class RedisCluster(Topology):
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"{HOST}:{port}" for port in self._ports[:3])
+        nodes = ",".join(f"{HOST}:{port}" for port in self._ports[:3])
+        return f"{self._scheme}+cluster://{nodes}"
 
     def _client_of_all(self) -> Any:
-        return make_cluster(self.url, {"socket_timeout": 2.0, "socket_connect_timeout": 2.0})
+        timeouts = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
+        return make_cluster(self.url, timeouts | self._trust())
 
     def fail_over(self) -> None:
         """Kill a master; returns when its replica serves its slots."""

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import requests
+
 POLL_SECONDS = 0.02
 
 T = TypeVar("T")
@@ -17,6 +19,18 @@ def wait_for(check: Callable[[], bool], what: str, timeout_seconds: float = 20) 
     while not check():
         assert time.monotonic() < give_up_at, f"not within {timeout_seconds:g} s: {what}"
         time.sleep(POLL_SECONDS)
+
+
+def answered(ask: Callable[[], requests.Response]) -> int:
+    """The status once it isn't 503 any more: after a failover, keys may be on their way."""
+    statuses: list[int] = []
+
+    def asked() -> bool:
+        statuses.append(ask().status_code)
+        return statuses[-1] != 503
+
+    wait_for(asked, "another answer than 503", 30)
+    return statuses[-1]
 
 
 def once_below(limit: float, measure: Callable[[], float], what: str, tries: int = 3) -> None:

@@ -70,6 +70,9 @@ def test_good_settings_load_and_say_what_follows_from_them() -> None:
         ("BFF_API_URL", "https://api.example.com/?a=b", "no query"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("REDIS_URL", "redis+sentinel://a:26379,b:26379", "names no master"),
+        ("REDIS_URL", "rediss+sentinel://a:26379", "names no master"),
+        ("BFF_CA_FILE", "/nowhere", "PEM certificates"),
+        ("BFF_CA_FILE", __file__, "PEM certificates"),
         ("BFF_REDIS_WAIT_REPLICAS", "-1", "greater than or equal to 0"),
         ("BFF_ADMIN_KEY", "short", "32 characters"),
         ("BFF_ADMIN_SCOPE", "admin", "BFF_ADMIN_AUDIENCE"),
@@ -91,6 +94,12 @@ def test_a_wrong_setting_is_named(name: str, value: str | None, says: str) -> No
     [problem] = problems(**{name: value})
     assert problem.startswith(f"{name}: ")
     assert says in problem
+
+
+@pytest.mark.parametrize("scheme", ["redis+cluster", "rediss+cluster"])
+def test_a_cluster_has_no_session_memory(scheme: str) -> None:
+    assert load(GOOD).session_lease_seconds == 0.25
+    assert load(GOOD | {"REDIS_URL": f"{scheme}://redis:6379"}).session_lease_seconds == 0
 
 
 def test_another_provider_must_be_https_too() -> None:

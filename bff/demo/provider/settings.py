@@ -72,6 +72,8 @@ class ProviderSettings:
     host: str = "127.0.0.1"
     port: int = 8001
     """0: a free port is taken, and the issuer follows it."""
+    public_url: str | None = None
+    """Where everybody finds it, if something in front of it ends TLS; with a slash at the end."""
     clients: tuple[ClientSettings, ...] = ()
     users: tuple[UserSettings, ...] = (DEMO_USER,)
     audiences: tuple[str, ...] = ("https://api.example.com",)
@@ -111,7 +113,7 @@ class ProviderSettings:
     @property
     def issuer(self) -> str:
         """The issuer, with Auth0's trailing slash."""
-        return f"http://{self.host}:{self.port}/"
+        return self.public_url or f"http://{self.host}:{self.port}/"
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "ProviderSettings":
