@@ -6,7 +6,8 @@ One server, a master that sentinels know, or a cluster; the scheme of `REDIS_URL
     redis+sentinel://host:26379,host:26379/mymaster/0       a master that sentinels know
     redis+cluster://host:6379,host:6379                     a cluster
 
-User and password may stand in front of the hosts; they are those of the servers that keep the data.
+User and password may stand in front of the hosts; they are those of the servers that keep the data,
+those of the sentinels go into the query (`?sentinel_username=…&sentinel_password=…`).
 `rediss+sentinel://` and `rediss+cluster://` are the same over TLS. What redis-py knows of TLS, all
 of them take in the query (`?ssl_certfile=…&ssl_keyfile=…`). Nothing is ever read from a replica.
 """
@@ -63,7 +64,8 @@ def make_client(url: str, timeout_seconds: float, ca_file: str | None = None) ->
         options |= _tls(parts)
         service, _, database = parts.path.strip("/").partition("/")
         hosts = _hosts(parts.netloc, SENTINEL_PORT)
-        sentinel = Sentinel(hosts, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+        asking = options | _sentinel_login(parts)
+        sentinel = Sentinel(hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
         more = _login(parts.netloc) | options | {"db": int(database or 0)}
         master: redis.Redis = sentinel.master_for(service, **more)  # type: ignore[no-untyped-call]
         return master
@@ -84,9 +86,13 @@ def make_cluster(url: str, options: dict[str, Any]) -> RedisCluster:
 
 def _tls(parts: SplitResult) -> dict[str, Any]:
     """Whether to speak TLS, and what the query says of how."""
-    given = parse_url(f"redis://localhost?{parts.query}")  # type: ignore[no-untyped-call]
-    said = {name: value for name, value in given.items() if name.startswith("ssl_")}
+    said = {name: value for name, value in _query(parts).items() if name.startswith("ssl_")}
     return said | {"ssl": True} if parts.scheme.startswith("rediss+") else {}
+
+
+def _query(parts: SplitResult) -> dict[str, Any]:
+    given: dict[str, Any] = parse_url(f"redis://localhost?{parts.query}")  # type: ignore[no-untyped-call]
+    return given
 
 
 def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:
@@ -101,3 +107,8 @@ def _login(netloc: str) -> dict[str, Any]:
     name, _, password = netloc.rpartition("@")[0].partition(":")
     given = {"username": unquote(name), "password": unquote(password)}
     return {key: value for key, value in given.items() if value}
+
+
+def _sentinel_login(parts: SplitResult) -> dict[str, Any]:
+    given = {name: _query(parts).get(f"sentinel_{name}") for name in ("username", "password")}
+    return {name: value for name, value in given.items() if value}

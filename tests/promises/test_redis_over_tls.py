@@ -1,4 +1,4 @@
-"""Sentinel and a Redis Cluster over TLS alone: sign-in, one refresh, logout, and a failover."""
+"""Sentinel and a Redis Cluster over TLS alone, with passwords: a whole session, and a failover."""
 
 from __future__ import annotations
 
@@ -70,8 +70,10 @@ def test_whom_nobody_vouches_for_gets_no_command(
         "another CA": str(Certificate(tmp_path).ca_file),
         "this CA": str(certificate.ca_file),
     }.get(how)
-    query = f"?ssl_ca_certs={certificate.ca_file}" if how.endswith("address") else ""
-    client = make_client(topology.url + query, TIMEOUT, ca_file)
+    url = topology.url
+    if how.endswith("address"):
+        url += f"{'&' if '?' in url else '?'}ssl_ca_certs={certificate.ca_file}"
+    client = make_client(url, TIMEOUT, ca_file)
     database = Database(client, "stranger", timeout_seconds=TIMEOUT)
     if how.startswith("this"):
         assert database.now() > 0

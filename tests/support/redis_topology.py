@@ -4,7 +4,7 @@
     with RedisCluster() as redis: …       three masters, one replica each
 
 Both have `url` for `REDIS_URL` and `fail_over()`, which kills a master and waits for the next. With
-a certificate they speak TLS and nothing else, to us and among themselves.
+a certificate they speak TLS and nothing else, to us and among themselves, and ask for passwords.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import redis
 
@@ -29,26 +30,31 @@ SLOTS = 16_384
 BUS_OFFSET = 10_000
 EPHEMERAL_PORTS_BEGIN = 32_768
 DOWN_AFTER_MILLISECONDS = 800
+SERVER_PASSWORD = "p@ss/of:servers"  # noqa: S105
+SENTINEL_PASSWORD = "p@ss&of=sentinels"  # noqa: S105
 
 
 class Topology(Together):
     """Several Redis programs, started in order and stopped at the end of the `with` block.
 
     Args:
-        certificate: What all of them show; None for no TLS.
+        certificate: What all of them show; None for no TLS, and no passwords.
     """
 
     def __init__(self, certificate: Certificate | None = None) -> None:
         super().__init__()
         self.servers: dict[int, Process] = {}
+        self._ports: list[int] = []
         self._certificate = certificate
         self._scheme = "rediss" if certificate else "redis"
+        self._login = f":{quote(SERVER_PASSWORD, safe='')}@" if certificate else ""
 
     def _start_all(self) -> None:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._begin()
 
     def _begin(self) -> None:
+        """Start them, those that keep data at `_ports`."""
         raise NotImplementedError
 
     def _serve(self, port: int, **settings: str) -> None:
@@ -58,19 +64,21 @@ class Topology(Together):
         usual = {
             "bind": HOST, "dir": str(folder), "save": "",
             "appendonly": "yes", "maxmemory-policy": "noeviction",
-        } | self._listening(port)  # fmt: skip
+        } | self._listening(port, SERVER_PASSWORD)  # fmt: skip
+        if self._certificate:
+            usual["masterauth"] = SERVER_PASSWORD
         words = [f"--{name}" if part == 0 else value
                  for name, value in (usual | settings).items() for part in (0, 1)]  # fmt: skip
         self._run(port, words)
 
-    def _listening(self, port: int) -> dict[str, str]:
+    def _listening(self, port: int, password: str) -> dict[str, str]:
         shown = self._certificate
         if shown is None:
             return {"port": str(port)}
         return {
             "port": "0", "tls-port": str(port), "tls-replication": "yes", "tls-auth-clients": "no",
             "tls-cert-file": str(shown.chain_file), "tls-key-file": str(shown.key_file),
-            "tls-ca-cert-file": str(shown.ca_file),
+            "tls-ca-cert-file": str(shown.ca_file), "requirepass": password,
         }  # fmt: skip
 
     def _run(self, port: int, words: list[str]) -> None:
@@ -90,9 +98,8 @@ class Topology(Together):
 
     def let_replicas_follow(self) -> None:
         """What no replica has acknowledged may be lost by a failover; now there is none such."""
-        for port in self.servers:
-            info: Any = self.client(port).info()
-            if info["redis_mode"] != "sentinel" and info["role"] == "master":
+        for port in self._ports:
+            if _role(self.client(port)) == "master":
                 assert self.command(port, "WAIT", 1, 2000) >= 1
 
     def fail_over(self) -> None:
@@ -108,17 +115,18 @@ class Topology(Together):
     def _client_of_all(self) -> Any:
         return make_client(self.url, 2.0, self._ca_file)
 
-    def _trust(self) -> dict[str, str]:
-        return {"ssl_ca_certs": self._ca_file} if self._ca_file else {}
-
     @property
     def _ca_file(self) -> str | None:
         return str(self._certificate.ca_file) if self._certificate else None
 
-    def client(self, port: int) -> redis.Redis:
-        """A client of one of the servers."""
+    def _options(self, password: str) -> dict[str, str]:
+        return {"ssl_ca_certs": self._ca_file, "password": password} if self._ca_file else {}
+
+    def client(self, port: int, password: str = SERVER_PASSWORD) -> redis.Redis:
+        """A client of one of the servers, or with *password* of a sentinel."""
+        options = self._options(password)
         client = redis.Redis.from_url(
-            f"{self._scheme}://{HOST}:{port}", socket_timeout=2, protocol=3, **self._trust()
+            f"{self._scheme}://{HOST}:{port}", socket_timeout=2, protocol=3, **options
         )
         self._stack.callback(client.close)
         return client
@@ -137,12 +145,13 @@ class Sentinels(Topology):
         wait_for(lambda: _replicas(master) == 2, "both replicas")
         for port in self.sentinel_ports:
             file = self._folder / f"sentinel-{port}.conf"
-            listening = "".join(f"{name} {at}\n" for name, at in self._listening(port).items())
+            listening = self._listening(port, SENTINEL_PASSWORD)
             file.write_text(
-                f"bind {HOST}\n{listening}"
-                f"sentinel monitor {MASTER} {HOST} {self._ports[0]} 2\n"
+                f"bind {HOST}\n"
+                + "".join(f'{name} "{value}"\n' for name, value in listening.items())
+                + f"sentinel monitor {MASTER} {HOST} {self._ports[0]} 2\n"
                 f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MILLISECONDS}\n"
-                f"sentinel failover-timeout {MASTER} 5000\n"
+                f"sentinel failover-timeout {MASTER} 5000\n" + self._passwords()
             )
             self._run(port, [str(file), "--sentinel"])
         wait_for(self._sentinels_know, "sentinels that know the replicas and each other")
@@ -150,12 +159,18 @@ class Sentinels(Topology):
     @property
     def url(self) -> str:
         hosts = ",".join(f"{HOST}:{port}" for port in self.sentinel_ports)
-        return f"{self._scheme}+sentinel://{hosts}/{MASTER}/0"
+        query = f"?sentinel_password={quote(SENTINEL_PASSWORD, safe='')}" if self._login else ""
+        return f"{self._scheme}+sentinel://{self._login}{hosts}/{MASTER}/0{query}"
+
+    def ask_sentinel(self, port: int, *words: str) -> Any:
+        """What one of the sentinels answers."""
+        client = self.client(port, SENTINEL_PASSWORD)
+        return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def master_port(self) -> int:
         """As the first sentinel says."""
         asked = "SENTINEL GET-MASTER-ADDR-BY-NAME"
-        return int(self.command(self.sentinel_ports[0], asked, MASTER)[1])
+        return int(self.ask_sentinel(self.sentinel_ports[0], asked, MASTER)[1])
 
     def fail_over(self) -> None:
         """Kill the master; returns when the sentinels have another one."""
@@ -163,9 +178,17 @@ class Sentinels(Topology):
         self.servers[old].kill()
         wait_for(lambda: self.master_port() != old, "another master", 30)
 
+    def _passwords(self) -> str:
+        if not self._certificate:
+            return ""
+        return (
+            f'sentinel auth-pass {MASTER} "{SERVER_PASSWORD}"\n'
+            f'sentinel sentinel-pass "{SENTINEL_PASSWORD}"\n'
+        )
+
     def _sentinels_know(self) -> bool:
         for port in self.sentinel_ports:
-            raw = self.command(port, "SENTINEL MASTER", MASTER)
+            raw = self.ask_sentinel(port, "SENTINEL MASTER", MASTER)
             if int(raw["num-slaves"]) != 2 or int(raw["num-other-sentinels"]) != 2:
                 return False
         return True
@@ -193,11 +216,11 @@ class RedisCluster(Topology):
     @property
     def url(self) -> str:
         nodes = ",".join(f"{HOST}:{port}" for port in self._ports[:3])
-        return f"{self._scheme}+cluster://{nodes}"
+        return f"{self._scheme}+cluster://{self._login}{nodes}"
 
     def _client_of_all(self) -> Any:
         timeouts = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
-        return make_cluster(self.url, timeouts | self._trust())
+        return make_cluster(self.url, timeouts | self._options(SERVER_PASSWORD))
 
     def fail_over(self) -> None:
         """Kill a master; returns when its replica serves its slots."""
