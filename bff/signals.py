@@ -19,6 +19,7 @@ from bff.config import Config
 from bff.errors import BFFError, NotFound, RequestRefused
 from bff.inbox import machine_answer, read_body
 from bff.model import Group
+from bff.providers.http import Transport
 from bff.providers.shared_signals import Signal, expected_of, validated_signal
 from bff.providers.signatures import FindKey, TokenRefused
 from bff.providers.transmitter import Transmitter
@@ -102,7 +103,7 @@ def create_blueprint(config: Config, end_group: EndGroup, replays: Replays) -> B
         config.ssf_issuer,
         config.ssf_jwks_url,
         config.provider_timeout_seconds,
-        config.trusted_cas,
+        Transport(config.trusted_cas, config.provider_proxy_url),
     )
     receiver = SignalReceiver(config, config.ssf_issuer, keys.find_key, end_group, replays)
 

@@ -69,6 +69,11 @@ class Config(Settings):
         return str(self.ca_file or certifi.where())
 
     @property
+    def provider_proxy_url(self) -> str | None:
+        """The proxy on the way to the provider, with its password."""
+        return self.provider_proxy.get_secret_value() if self.provider_proxy else None
+
+    @property
     def issuer(self) -> str:
         """The issuer to the letter; Auth0's ends with a slash."""
         return self.oidc_issuer or f"https://{self.auth0_domain}/"

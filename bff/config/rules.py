@@ -123,6 +123,14 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _proxy_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("must be such as http://proxy.internal:3128, perhaps with user:password@")
+    _ = parts.port  # Raises ValueError for a port that is no number.
+    return value
+
+
 def _scope(value: str) -> str:
     if "openid" not in value.split():
         raise ValueError("must contain openid")
@@ -183,6 +191,7 @@ KeysURL = Annotated[str, AfterValidator(_trusted_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 UpstreamURL = Annotated[str, AfterValidator(upstream_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]
+ProxyURL = Annotated[SecretStr, AfterValidator(_proxy_url)]
 Scope = Annotated[str, AfterValidator(_scope)]
 CAFile = Annotated[Path, AfterValidator(_ca_file)]
 SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

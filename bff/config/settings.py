@@ -77,6 +77,8 @@ class Settings(BaseModel):
         5.0, alias="BFF_PROVIDER_TIMEOUT_SECONDS"
     )
     """The whole time one call to the provider may take, in seconds."""
+    provider_proxy: rules.ProxyURL | None = Field(None, alias="BFF_PROVIDER_PROXY")
+    """The HTTP proxy through which the provider is reached, such as `http://proxy.internal:3128`."""
     refresh_before_seconds: Annotated[int, Field(ge=0)] = Field(
         60, alias="BFF_REFRESH_BEFORE_SECONDS"
     )

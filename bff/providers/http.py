@@ -64,16 +64,19 @@ class Transport:
 
     Args:
         ca_file: PEM certificates of the CAs that may vouch for it; those and no others.
+        proxy_url: The HTTP proxy that is asked for a way there; None goes straight.
     """
 
-    def __init__(self, ca_file: str) -> None:
+    def __init__(self, ca_file: str, proxy_url: str | None = None) -> None:
         self._ca_file = ca_file
+        self._proxies = {"http": proxy_url, "https": proxy_url} if proxy_url else {}
         self._adapter = DeadlineAdapter(pool_connections=4, pool_maxsize=32)
 
     def prepare(self, session: requests.Session) -> None:
         """Let *session* use these connections and nothing of the process's environment."""
         session.trust_env = False
         session.verify = self._ca_file
+        session.proxies.update(self._proxies)
         session.headers.update({"User-Agent": "bff", "Accept-Encoding": "identity"})
         session.adapters.clear()
         session.mount("https://", self._adapter)
@@ -114,6 +117,12 @@ class DeadlineAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
 
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """The same for connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
+        return manager
+
     def send(
         self,
         request: requests.PreparedRequest,
@@ -131,7 +140,8 @@ class DeadlineAdapter(HTTPAdapter):
         seconds = float(timeout)
         call = _Call()
         if seconds > 0:
-            work = (call, request, seconds, verify)
+            options = {"timeout": seconds, "verify": verify, "proxies": proxies}
+            work = (call, request, options)
             threading.Thread(target=self._work, args=work, daemon=True).start()
         if seconds <= 0 or not call.done.wait(seconds):
             call.give_up()
@@ -141,11 +151,11 @@ class DeadlineAdapter(HTTPAdapter):
         return call.response
 
     def _work(
-        self, call: _Call, request: requests.PreparedRequest, seconds: float, verify: Any
+        self, call: _Call, request: requests.PreparedRequest, options: dict[str, Any]
     ) -> None:
         _thread.call = call
         try:
-            response = super().send(request, stream=True, timeout=seconds, verify=verify)
+            response = super().send(request, stream=True, **options)
             response.raw = io.BytesIO(_read(response))
             call.response = response
         except Exception as error:  # The caller raises it, in its own thread.

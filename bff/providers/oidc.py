@@ -57,7 +57,7 @@ class Provider:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._transport = Transport(config.trusted_cas)
+        self._transport = Transport(config.trusted_cas, config.provider_proxy_url)
         self.documents = Documents(self._transport, config.issuer, monotonic)
         """Its keys are also for tokens that reach us in other ways."""
         self._id_tokens = IDTokens(config, self.documents, clock)

@@ -24,7 +24,7 @@ class Transmitter:
         issuer: To the letter.
         jwks_url: Where its keys are; None asks its metadata.
         timeout_seconds: The whole time that a look-up may take.
-        ca_file: PEM certificates of the CAs that may vouch for it.
+        transport: The connections to it.
         clock: Monotonic seconds.
     """
 
@@ -33,13 +33,13 @@ class Transmitter:
         issuer: str,
         jwks_url: str | None,
         timeout_seconds: float,
-        ca_file: str,
+        transport: Transport,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._issuer = issuer
         self._jwks_url = jwks_url
         self._timeout_seconds = timeout_seconds
-        self._transport = Transport(ca_file)
+        self._transport = transport
         self._keys = Cached(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
 
     def find_key(self, alg: str, kid: str | None) -> Key | None:

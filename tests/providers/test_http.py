@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from bff.providers import Provider, http
 from bff.providers.http import Deadline, Transport
 from tests.providers.fake import Asked, FakeProvider, Says, pending
 from tests.support.certificate import Certificate
-from tests.support.raw_upstream import RawUpstream, answering
+from tests.support.http_proxy import HTTPProxy
+from tests.support.raw_upstream import RawUpstream, Wire, answering
 from tests.support.tls_front import Front
 
 TIMEOUT_SECONDS = 1.5
@@ -181,6 +183,65 @@ def test_only_whom_the_given_cas_vouch_for_is_asked(
             assert not error.maybe_acted
             assert "SSL" in error.detail
             assert raw.seen == []
+        transport.close()
+
+
+def test_the_proxy_is_asked_for_a_tunnel_and_told_nothing_else(tmp_path: Path) -> None:
+    certificate = Certificate(tmp_path)
+    with (
+        RawUpstream() as raw,
+        Front(raw.port, certificate.server_context()) as front,
+        HTTPProxy() as proxy,
+    ):
+        raw.script = answering(JSON)
+        where = f"http://user:p%40ss@127.0.0.1:{proxy.port}"
+        transport = Transport(str(certificate.ca_file), where)
+        for _ in range(2):
+            assert transport.get_json(f"https://127.0.0.1:{front.port}/x", Deadline(5)) == {}
+        assert [seen.target for seen in raw.seen] == ["/x", "/x"]
+        assert {seen.get("proxy-authorization") for seen in raw.seen} == {None}
+        [head] = proxy.asked
+        assert head.startswith(f"CONNECT 127.0.0.1:{front.port} HTTP/1.")
+        login = b64encode(b"user:p@ss").decode()
+        assert f"Proxy-Authorization: Basic {login}\r\n" in head
+        transport.close()
+
+
+def test_what_went_through_the_proxy_may_have_acted(tmp_path: Path) -> None:
+    """And the deadline ends it: the connection is cut, not left to its thread."""
+    certificate, left = Certificate(tmp_path), threading.Event()
+
+    def hang(upstream: RawUpstream, wire: Wire) -> None:
+        seen = wire.read_request()
+        assert seen
+        upstream.note(seen)
+        assert wire.read_request() is None
+        left.set()
+
+    with (
+        RawUpstream(hang) as raw,
+        Front(raw.port, certificate.server_context()) as front,
+        HTTPProxy() as proxy,
+    ):
+        transport = Transport(str(certificate.ca_file), f"http://127.0.0.1:{proxy.port}")
+        url = f"https://127.0.0.1:{front.port}/"
+        assert outage(lambda: transport.get_json(url, Deadline(TIMEOUT_SECONDS))).maybe_acted
+        assert len(raw.seen) == 1
+        assert left.wait(AT_MOST_SECONDS)
+        transport.close()
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "absent"])
+def test_a_proxy_that_opens_no_tunnel_is_an_outage_before_anything_is_sent(
+    silent: bool,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        if not silent:
+            listening.close()
+        transport = Transport(certifi.where(), f"http://127.0.0.1:{port}")
+        error = outage(lambda: transport.get_json("https://127.0.0.1:1/x", Deadline(0.5)))
+        assert not error.maybe_acted
         transport.close()
 
 

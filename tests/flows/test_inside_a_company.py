@@ -1,4 +1,4 @@
-"""Provider, API and Redis over TLS, vouched for by a company's own CA (`BFF_CA_FILE`)."""
+"""Inside a company: everything over TLS with its own CA, and a proxy on the way to the provider."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.support.ageing import age_access_token
 from tests.support.browser_client import BrowserClient
 from tests.support.certificate import Certificate
 from tests.support.cluster import TIMEOUT_SECONDS, Cluster
+from tests.support.http_proxy import HTTPProxy
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.tls_front import Front
@@ -31,7 +32,7 @@ OF_THE_FILE = "/orders"
 NEEDS = {"provider": "/auth/login", "redis": "/auth/profile"}
 
 
-class OverTLS(Cluster):
+class Company(Cluster):
     """An installation of which the BFF reaches nothing without TLS.
 
     Args:
@@ -46,10 +47,13 @@ class OverTLS(Cluster):
         # For what the test itself, the browser and the API ask of the provider.
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("REQUESTS_CA_BUNDLE", str(self._certificate.ca_file))
+        self.proxy = self._stack.enter_context(HTTPProxy())
         self.redis = self._stack.enter_context(RedisServer())
         self.redis_url = f"rediss://{HOST}:{self._front(self.redis.port)}/0"
         port = free_port()
         public_url = f"https://{HOST}:{self._front(port)}/"
+        # The same keys under another address, so that it shows who was asked for them.
+        self.transmitter = f"{HOST}:{self._front(port)}"
         self._provider_settings |= {"port": port, "public_url": public_url}
         self._start_provider()
         self.api_url = f"https://{HOST}:{self._front(urlsplit(self._start_api()).port or 0)}"
@@ -72,8 +76,9 @@ class OverTLS(Cluster):
         return super().environment() | {
             "REDIS_URL": self.redis_url,
             "BFF_ROUTES_FILE": str(self.routes_file),
+            "BFF_PROVIDER_PROXY": f"http://127.0.0.1:{self.proxy.port}",
             "BFF_SSF_ISSUER": self.issuer,
-            "BFF_SSF_JWKS_URL": f"{self.issuer}.well-known/jwks.json",
+            "BFF_SSF_JWKS_URL": f"https://{self.transmitter}/.well-known/jwks.json",
         }
 
     def browser(self) -> BrowserClient:
@@ -88,12 +93,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture(scope="module")
-def cluster(certificate: Certificate, session_memory: str) -> Iterator[OverTLS]:
-    with OverTLS(certificate) as started:
+def cluster(certificate: Certificate, session_memory: str) -> Iterator[Company]:
+    with Company(certificate) as started:
         yield started
 
 
-def test_sign_in_refresh_and_logout(cluster: OverTLS) -> None:
+def test_sign_in_refresh_and_logout(cluster: Company) -> None:
     assert {urlsplit(url).scheme for url in (cluster.issuer, cluster.api_url)} == {"https"}
     browser = cluster.browser()
     browser.log_in()
@@ -106,30 +111,25 @@ def test_sign_in_refresh_and_logout(cluster: OverTLS) -> None:
     wait_for(lambda: not cluster.living_refresh_tokens(), "the revocation")
 
 
-def test_a_transmitters_keys_are_fetched(cluster: OverTLS) -> None:
-    """Without them it would be 503; with them the forgery is one."""
-    head = {"alg": "RS256", "typ": "secevent+jwt", "kid": "made-up"}
-    forged = ".".join(
-        b64encode(json.dumps(part).encode()).decode().rstrip("=")
-        for part in (head, {"iss": cluster.issuer}, "no signature")
-    )
-    answer = requests.post(
-        f"{cluster.url()}/webhooks/ssf",
-        data=forged,
-        headers={"Content-Type": "application/secevent+jwt"},
-        timeout=TIMEOUT_SECONDS,
-    )
-    assert (answer.status_code, answer.json()["err"]) == (400, "invalid_key")
+def test_the_proxy_carries_what_goes_to_the_provider_and_for_keys(cluster: Company) -> None:
+    """And nothing else: the API is reached straight."""
+    browser = cluster.browser()
+    browser.log_in()
+    assert browser.api("/items").status_code == 200
+    refused = show_forged_event(cluster)
+    # Without the transmitter's keys it would be 503; with them the forgery is one.
+    assert (refused.status_code, refused.json()["err"]) == (400, "invalid_key")
+    assert cluster.proxy.targets() == {urlsplit(cluster.issuer).netloc, cluster.transmitter}
 
 
-def test_redis_tells_each_replica_what_has_changed(cluster: OverTLS, session_memory: str) -> None:
+def test_redis_tells_each_replica_what_has_changed(cluster: Company, session_memory: str) -> None:
     told = [client for client in cluster.store().client_list() if "t" in client["flags"]]
     assert len(told) == (REPLICAS if session_memory == "memory on" else 0)
 
 
 @pytest.mark.parametrize("unknown", ["provider", "redis"])
 def test_an_unknown_ca_is_an_outage_of_the_one_that_shows_it(
-    unknown: str, cluster: OverTLS, certificate: Certificate, tmp_path: Path
+    unknown: str, cluster: Company, certificate: Certificate, tmp_path: Path
 ) -> None:
     """Nobody is let in by it, and nobody is signed out."""
     [known] = {"provider", "redis"} - {unknown}
@@ -154,7 +154,7 @@ def test_an_unknown_ca_is_an_outage_of_the_one_that_shows_it(
 
 
 @contextmanager
-def replica(cluster: OverTLS, env: dict[str, str]) -> Iterator[str]:
+def replica(cluster: Company, env: dict[str, str]) -> Iterator[str]:
     """One more BFF process, which may be without some of what it needs; where it listens."""
     port = free_port()
     command = [sys.executable, "-m", "bff", "serve", "--port", str(port)]
@@ -166,3 +166,18 @@ def replica(cluster: OverTLS, env: dict[str, str]) -> Iterator[str]:
 def checks(url: str) -> dict[str, bool]:
     found: dict[str, bool] = requests.get(f"{url}/readyz", timeout=TIMEOUT_SECONDS).json()["checks"]
     return found
+
+
+def show_forged_event(cluster: Company) -> requests.Response:
+    """Post a security event token whose key nobody has."""
+    head = {"alg": "RS256", "typ": "secevent+jwt", "kid": "made-up"}
+    forged = ".".join(
+        b64encode(json.dumps(part).encode()).decode().rstrip("=")
+        for part in (head, {"iss": cluster.issuer}, "no signature")
+    )
+    return requests.post(
+        f"{cluster.url()}/webhooks/ssf",
+        data=forged,
+        headers={"Content-Type": "application/secevent+jwt"},
+        timeout=TIMEOUT_SECONDS,
+    )
