@@ -121,7 +121,7 @@ def test_the_module_for_apis_loads_nothing_of_the_rest() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted(set(python_files("bff", "tests"))), ids=name)
+@pytest.mark.parametrize("path", sorted(set(python_files("bff", "tests", "benchmarks"))), ids=name)
 def test_a_file_answers_one_question(path: Path) -> None:
     """It isn't long, its name says something, and its docstring comes first."""
     lines = len(path.read_text().splitlines())
