@@ -9,9 +9,10 @@ import ipaddress
 import ssl
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from redis.connection import parse_url
 
 from bff.route import origin_of
 
@@ -23,6 +24,12 @@ REDIS_SCHEMES = (
     "redis", "rediss", "unix",
     "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
+REDIS_TLS_OPTIONS = frozenset(
+    {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_ciphers",
+     "ssl_check_hostname", "ssl_cert_reqs"}
+)  # fmt: skip
+REDIS_CERT_REQS = frozenset({"required", "optional", "none"})
+SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
 ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
 
 
@@ -120,7 +127,24 @@ def _redis_url(value: SecretStr) -> SecretStr:
         raise ValueError(f"must begin with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
     if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
         raise ValueError("names no master, such as redis+sentinel://host:26379/mymaster/0")
+    _redis_options(parts)
     return value
+
+
+def _redis_options(parts: SplitResult) -> None:
+    """redis-py would find an unknown option at the first command, and pass over some."""
+    known: frozenset[str] = REDIS_TLS_OPTIONS if parts.scheme.startswith("rediss") else frozenset()
+    if parts.scheme.endswith("+sentinel"):
+        known |= SENTINEL_OPTIONS
+    elif "+" not in parts.scheme:
+        known |= {"db"}
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(set(given) - known):
+        raise ValueError(f"takes no option {unknown[0]}; it could be {', '.join(sorted(known))}")
+    if given.get("ssl_cert_reqs", "required") not in REDIS_CERT_REQS:
+        raise ValueError(f"has an ssl_cert_reqs that is none of {', '.join(REDIS_CERT_REQS)}")
+    # Raises ValueError for a database that is no number.
+    parse_url(f"redis://localhost?{parts.query}")  # type: ignore[no-untyped-call]
 
 
 def _proxy_url(value: SecretStr) -> SecretStr:
