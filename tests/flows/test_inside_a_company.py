@@ -123,8 +123,7 @@ def test_the_proxy_carries_what_goes_to_the_provider_and_for_keys(cluster: Compa
 
 
 def test_redis_tells_each_replica_what_has_changed(cluster: Company, session_memory: str) -> None:
-    told = [client for client in cluster.store().client_list() if "t" in client["flags"]]
-    assert len(told) == (REPLICAS if session_memory == "memory on" else 0)
+    assert cluster.told_of_changes() == (REPLICAS if session_memory == "memory on" else 0)
 
 
 @pytest.mark.parametrize("unknown", ["provider", "redis"])

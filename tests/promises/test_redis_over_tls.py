@@ -57,8 +57,7 @@ def test_sign_in_refresh_and_logout(cluster: Cluster) -> None:
 def test_the_master_tells_each_replica_what_has_changed(
     cluster: Cluster, session_memory: str
 ) -> None:
-    told = [client for client in cluster.store().client_list() if "t" in client["flags"]]
-    assert len(told) == (REPLICAS if session_memory == "memory on" else 0)
+    assert cluster.told_of_changes() == (REPLICAS if session_memory == "memory on" else 0)
 
 
 @pytest.mark.parametrize("how", ["no CA", "another CA", "this CA", "this CA, in the address"])

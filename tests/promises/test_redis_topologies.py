@@ -91,8 +91,7 @@ def test_promise_2_all_others_end_in_one_call(cluster: Cluster) -> None:
 def test_the_master_tells_each_replica_what_has_changed(
     cluster: Cluster, session_memory: str
 ) -> None:
-    told = [client for client in cluster.store().client_list() if "t" in client["flags"]]
-    assert len(told) == (REPLICAS if session_memory == "memory on" else 0)
+    assert cluster.told_of_changes() == (REPLICAS if session_memory == "memory on" else 0)
 
 
 def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topology) -> None:

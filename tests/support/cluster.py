@@ -187,6 +187,10 @@ class Cluster(Together):
         """How many refresh tokens the provider would still take."""
         return sum(token["state"] == "active" for token in self.issued("refresh_token"))
 
+    def told_of_changes(self) -> int:
+        """To how many connections Redis tells what has changed of what was read there."""
+        return sum("t" in client["flags"] for client in self.store().client_list())
+
     def store(self) -> redis.Redis:
         """A client of the cluster's Redis."""
         if hasattr(self.redis, "client_of_all"):
