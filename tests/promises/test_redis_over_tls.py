@@ -19,7 +19,7 @@ from tests.support.waiting import answered, wait_for
 pytestmark = pytest.mark.memory
 
 REPLICAS = 2
-TIMEOUT = 2.0
+TIMEOUT = 5.0
 
 
 @pytest.fixture(scope="module")

@@ -48,20 +48,28 @@ class HTTPProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        try:
+            target = self._open(client)
+        except OSError:
+            client.close()
+            return
+        self._sockets.append(target)
+        threading.Thread(target=_carry, args=(target, client), daemon=True).start()
+        _carry(client, target)
+
+    def _open(self, client: socket.socket) -> socket.socket:
         head = b""
-        with contextlib.suppress(OSError):
-            while not head.endswith(b"\r\n\r\n"):
-                piece = client.recv(1)
-                if not piece:
-                    return
-                head += piece
-            self.asked.append(head.decode())
-            host, _, port = head.split(b" ")[1].decode().rpartition(":")
-            target = socket.create_connection((host, int(port)))
-            self._sockets.append(target)
-            client.sendall(OPENED)
-            threading.Thread(target=_carry, args=(target, client), daemon=True).start()
-            _carry(client, target)
+        while not head.endswith(b"\r\n\r\n"):
+            # One by one, since what comes behind is for the target.
+            piece = client.recv(1)
+            if not piece:
+                raise ConnectionError("the client left")
+            head += piece
+        self.asked.append(head.decode())
+        host, _, port = head.split(b" ")[1].decode().rpartition(":")
+        target = socket.create_connection((host, int(port)))
+        client.sendall(OPENED)
+        return target
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:

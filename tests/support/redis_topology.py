@@ -30,6 +30,8 @@ SLOTS = 16_384
 BUS_OFFSET = 10_000
 EPHEMERAL_PORTS_BEGIN = 32_768
 DOWN_AFTER_MILLISECONDS = 800
+SOCKET_TIMEOUT_SECONDS = 10
+WAIT_MILLISECONDS = 8000
 SERVER_PASSWORD = "p@ss/of:servers"  # noqa: S105
 SENTINEL_PASSWORD = "p@ss&of=sentinels"  # noqa: S105
 
@@ -100,7 +102,7 @@ class Topology(Together):
         """What no replica has acknowledged may be lost by a failover; now there is none such."""
         for port in self._ports:
             if _role(self.client(port)) == "master":
-                assert self.command(port, "WAIT", 1, 2000) >= 1
+                assert self.command(port, "WAIT", 1, WAIT_MILLISECONDS) >= 1
 
     def fail_over(self) -> None:
         """Kill a master; returns when another server has taken its place."""
@@ -126,7 +128,10 @@ class Topology(Together):
         """A client of one of the servers, or with *password* of a sentinel."""
         options = self._options(password)
         client = redis.Redis.from_url(
-            f"{self._scheme}://{HOST}:{port}", socket_timeout=2, protocol=3, **options
+            f"{self._scheme}://{HOST}:{port}",
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            protocol=3,
+            **options,
         )
         self._stack.callback(client.close)
         return client
