@@ -1,0 +1,169 @@
+"""Is what earlier versions left in Redis, in cookies and with APIs still understood?
+
+The files beside this one were written by those versions. A purpose string of a seal or a hash, the
+name of a key or of a stored field that changes is found here, and by no test that writes and reads
+with one version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bff.assembly import Parts, assemble
+from bff.config import Config
+from bff.logout import STATE_CONTEXT
+from bff.model import Group
+from tests.sessions.conftest import config_for
+from tests.support.redis_server import RedisServer
+from tests.upgrade import stored
+
+VERSIONS = sorted(Path(__file__).parent.glob("stored_by_*.json"))
+
+
+@pytest.fixture(params=VERSIONS, ids=lambda path: str(path.stem))
+def earlier(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the version wrote."""
+    found: dict[str, Any] = json.loads(request.param.read_text())
+    return found
+
+
+@pytest.fixture
+def config(redis_server: RedisServer, redis_prefix: str) -> Config:
+    return config_for(redis_server, redis_prefix, **stored.SETTINGS)
+
+
+@pytest.fixture
+def parts(config: Config, earlier: dict[str, Any]) -> Iterator[Parts]:
+    """This version's parts over what the earlier one left in Redis."""
+    made = assemble(config)
+    stored.restore(earlier["keys"], made, config.redis_prefix)
+    yield made
+    made.database.client.close()
+
+
+def test_there_is_a_file_of_the_first_version() -> None:
+    assert "stored_by_0_1_0.json" in {path.name for path in VERSIONS}
+
+
+def test_a_session_lives_on_with_all_that_it_holds(parts: Parts) -> None:
+    wanted = stored.session("live")
+    found = parts.sessions.load(wanted.key, slide=False)
+    assert found
+    session, sealed_data = found
+    assert msgspec.structs.replace(session, read_at=0) == wanted
+    assert sealed_data
+    assert parts.sessions.open_data(wanted.key, sealed_data) == b'{"theme":"dark"}'
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        Group.of_user(*stored.USER),
+        Group.of_sid(stored.USER[0], stored.SID),
+        Group.of_email(stored.USER[0], "dana@example.com"),
+        Group.everyone(),
+    ],
+    ids=lambda group: str(group.kind),
+)
+def test_a_session_is_found_by_its_group(parts: Parts, group: Group) -> None:
+    assert [session.key for session in parts.sessions.of_group(group)] == [
+        stored.session("live").key
+    ]
+
+
+def test_an_ended_session_stays_dead_and_gives_its_tokens_to_whoever_revokes_them(
+    parts: Parts,
+) -> None:
+    key = stored.session("ended").key
+    records = parts.sessions._records
+    assert parts.sessions.load(key, slide=False) is None
+    assert not records.create(stored.session("ended"))
+    ended = records.entomb(key, "logout")
+    assert ended.kind == "tomb"
+    assert records.open_tokens(key, ended.sealed_tokens) == stored.TOKENS
+    assert records.open_identity(key, ended.sealed_identity) == stored.IDENTITY
+
+
+def test_the_outbox_knows_what_is_to_be_revoked(parts: Parts) -> None:
+    entries = {entry.id: entry for entry in parts.outbox.waiting()}
+    assert set(entries) == {"end-one", "tokens-one"}
+    ending = entries["end-one"]
+    assert (ending.kind, ending.reason) == ("session", "logout")
+    assert ending.session_key == stored.session("ended").key
+    opened = parts.outbox.open_tokens(entries["tokens-one"])
+    assert opened.all_refresh_tokens() == ("forgotten",)
+    assert opened.client_id == "other-client"
+
+
+def test_a_denied_token_a_watermark_and_the_first_instant_are_found(
+    parts: Parts, earlier: dict[str, Any]
+) -> None:
+    assert parts.deny_list.contains(stored.DENIED)
+    watermark_at = parts.watermarks.newest(stored.IDENTITY)
+    assert watermark_at
+    assert watermark_at in _numbers(earlier, "watermark:")
+    assert parts.epoch.begin() in _numbers(earlier, "{born_at}:")
+
+
+def test_a_message_and_a_revocation_are_recognised(parts: Parts, earlier: dict[str, Any]) -> None:
+    assert parts.replays.contains("logout token", stored.USER[0], "jti-1")
+    noted = next(key for name, key in earlier["keys"].items() if name.startswith("revoked:"))
+    assert parts.own_revocations.explain(stored.SID, *noted["content"].values())
+
+
+def test_the_token_of_all_sessions_is_found(parts: Parts) -> None:
+    shared = stored.shared_client_tokens(parts).read(stored.RULE)
+    assert shared
+    assert (shared.token, shared.attempt) == (stored.CLIENT_TOKEN, "attempt-1")
+
+
+def test_a_sign_in_under_way_can_be_finished(
+    config: Config, parts: Parts, earlier: dict[str, Any]
+) -> None:
+    texts = earlier["texts"]
+    cookies = {texts["login cookie name"]: texts["login cookie"]}
+    logins = stored.login_transactions(config, parts)
+    assert logins.find("state", cookies) == (texts["login cookie name"], stored.LOGIN)
+
+
+def test_what_others_know_us_by_is_the_same(
+    config: Config, parts: Parts, earlier: dict[str, Any]
+) -> None:
+    """The id of a device, a user's name in the audit log, the key that APIs have."""
+    before, now = earlier["texts"], stored.texts(config, parts)
+    sealed_anew = {"login cookie", "logout state"}
+    assert {n: t for n, t in now.items() if n not in sealed_anew} == {
+        n: t for n, t in before.items() if n not in sealed_anew
+    }
+    state = parts.sealer.open_text(before["logout state"], STATE_CONTEXT)
+    assert msgspec.json.decode(state) == "/bye"
+
+
+def test_this_version_writes_the_same_keys_and_fields(
+    redis_server: RedisServer, redis_prefix: str, earlier: dict[str, Any]
+) -> None:
+    config = config_for(redis_server, redis_prefix, **stored.SETTINGS)
+    made = assemble(config)
+    stored.write(config, made)
+    assert _shape(stored.dump(made, redis_prefix)) == _shape(earlier["keys"])
+    made.database.client.close()
+
+
+def _numbers(earlier: dict[str, Any], start: str) -> set[int]:
+    """What stands under the keys that begin so."""
+    values = (key["content"] for name, key in earlier["keys"].items() if name.startswith(start))
+    return {int(stored.from_base64(value)) for value in values}
+
+
+def _shape(keys: dict[str, dict[str, Any]]) -> dict[str, tuple[str, list[str]]]:
+    """Names, types and the fields of hashes, which are what versions agree upon."""
+    return {
+        name: (key["type"], sorted(key["content"]) if key["type"] == "hash" else [])
+        for name, key in keys.items()
+    }
