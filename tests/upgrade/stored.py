@@ -37,7 +37,8 @@ RULE = "client https://orders.example read"
 STARTED_AT = 1_800_000_000
 IDENTITY = Identity(
     issuer=USER[0], subject=USER[1], sid=SID, auth_time=STARTED_AT, acr="silver",
-    amr=("pwd", "otp"), claims={"sub": USER[1], "name": "Dana Düsentrieb", "email": "Dana@example.com"},
+    amr=("pwd", "otp"),
+    claims={"sub": USER[1], "name": "Dana Düsentrieb", "email": "Dana@example.com"},
     browser="Firefox on Linux",
 )  # fmt: skip
 ROUTE_TOKEN = RouteToken(
