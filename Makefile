@@ -20,10 +20,10 @@ help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp ## start the demo: provider, API, Redis and BFF on this machine
-	@exec $(BIN)/python -m bff demo $(ARGS)
+	@exec $(BIN)/python -m demo $(ARGS)
 
 prove: $(VENV)/run.stamp ## prove that a logout holds, against 3 replicas on this machine
-	@$(BIN)/python -m bff prove $(ARGS)
+	@$(BIN)/python -m demo.prove $(ARGS)
 
 install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
 

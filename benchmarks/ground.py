@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from benchmarks.programs import OTHER_CORE, READY_SECONDS, Pinned, find
-from bff.demo.together import Together
+from demo.together import Together
 from tests.support.nginx import installed
 from tests.support.processes import free_port
 

@@ -32,7 +32,7 @@ def create_app(config: Config | None = None) -> Flask:
     Raises:
         ConfigError: The settings can't be used; it lists everything that is wrong.
     """
-    # Imported here, since the demo's programs are in this package too (`bff.demo`), and neither
+    # Imported here, since the demo's programs are in this package too (`demo`), and neither
     # need the application nor may be kept from starting by it.
     from bff import (
         admin,

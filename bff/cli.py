@@ -1,4 +1,4 @@
-"""Which commands are there? `python -m bff serve` for production, `demo` to try everything."""
+"""Which commands are there? `python -m bff serve` for production, others for the person on call."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ ON_CALL = {
     "sessions": "list and end sessions of a user",
 }
 """The commands in `bff.commands`, for the person on call."""
+MOVED = {"demo": "demo", "prove": "demo.prove"}
+"""Commands of earlier versions, and the module that is started instead."""
 COMMAND_FAILED = 1
 WRONG_SETTINGS = 2
 
@@ -37,11 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 if the command failed, 2 if arguments or settings are wrong.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # The demo and the proof have their own arguments, and are imported for nobody else.
-    if given[:1] == ["demo"]:
-        return _demo(given[1:])
-    if given[:1] == ["prove"]:
-        return _prove(given[1:])
+    if given and given[0] in MOVED:
+        print(
+            f"{given[0]!r} is no part of bff any more: python -m {MOVED[given[0]]}", file=sys.stderr
+        )
+        return WRONG_SETTINGS
     options = _parser().parse_args(given)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -78,8 +80,6 @@ def _parser() -> argparse.ArgumentParser:
         on_call = commands.add_parser(name, help=about)
         _command_module(name).add_arguments(on_call)
         on_call.set_defaults(run=_run_on_call, command=name)
-    commands.add_parser("demo", help="try everything on this machine; see demo --help")
-    commands.add_parser("prove", help="prove that a logout holds; see prove --help")
     return parser
 
 
@@ -88,24 +88,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
-
-
-def _demo(arguments: list[str]) -> int:
-    try:
-        from bff.demo.launch import main as launch
-    except ModuleNotFoundError as error:
-        print(f"The demo isn't installed here: {error}", file=sys.stderr)
-        return COMMAND_FAILED
-    return launch(arguments)
-
-
-def _prove(arguments: list[str]) -> int:
-    try:
-        from bff.demo.prove.command import main as prove
-    except ModuleNotFoundError as error:
-        print(f"The proof isn't installed here: {error}", file=sys.stderr)
-        return COMMAND_FAILED
-    return prove(arguments)
 
 
 def _command_module(name: str) -> ModuleType:

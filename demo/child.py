@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bff.demo.guardian import Guardian, signal_group
+from demo.guardian import Guardian, signal_group
 
 KEPT_LINES = 400
 

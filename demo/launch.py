@@ -1,4 +1,4 @@
-"""What happens at `python -m bff demo`? A Redis, a provider, an API and the BFF start together.
+"""What happens at `python -m demo`? A Redis, a provider, an API and the BFF start together.
 
 Whatever is missing or taken is named before anything starts. Each program is a process of its own,
 started as a production would start it: the BFF knows nothing of the demo but its settings.
@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bff.demo.child import Child, ChildFailed
-from bff.demo.options import Options, parse
-from bff.demo.redis import EmbeddedRedis, NoRedis, first_source
-from bff.demo.supervisor import StopAsked, Supervisor
+from demo.child import Child, ChildFailed
+from demo.options import Options, parse
+from demo.redis.embedded import EmbeddedRedis, NoRedis, first_source
+from demo.supervisor import StopAsked, Supervisor
 
 DEMO_FOLDER = Path(__file__).resolve().parent
 AUDIENCE = "https://demo-api"
@@ -94,10 +94,10 @@ class Demo:
         given = self.options.redis_url
         if given:
             # Imported here: the others need no client, and it is slow to load.
-            from bff.demo import own_redis
+            from demo.redis import own
 
-            description = own_redis.check(given)
-            self._supervisor.at_end(lambda: own_redis.remove(given, self._prefix))
+            description = own.check(given)
+            self._supervisor.at_end(lambda: own.remove(given, self._prefix))
             return given, description
         server = EmbeddedRedis(first_source(), self._supervisor.guardian)
         self._supervisor.at_end(server.stop)
@@ -122,7 +122,7 @@ class Demo:
         # In a file, since everybody on the machine can read a command line.
         config = self._supervisor.folder / "provider.json"
         config.write_text(json.dumps(self._provider_settings()))
-        return ["bff.demo.provider", "--config", str(config)]
+        return ["demo.provider", "--config", str(config)]
 
     def _provider_settings(self) -> dict[str, object]:
         client = {
@@ -143,7 +143,7 @@ class Demo:
 
     def _api_command(self) -> list[str]:
         address = ["--host", LOOPBACK, "--port", str(self.options.api_port)]
-        return ["bff.demo.api", *address, "--issuer", self.issuer, "--audience", AUDIENCE]
+        return ["demo.api", *address, "--issuer", self.issuer, "--audience", AUDIENCE]
 
     def _api_settings(self, settings: dict[str, str]) -> dict[str, str]:
         """Where the API finds the deny-list, so that a copied token dies at the logout."""
@@ -242,7 +242,7 @@ def _taken(host: str, port: int) -> bool:
 def program_environment() -> dict[str, str]:
     """The environment for a program: none of the user's settings, and this code to be found."""
     names = {k: v for k, v in os.environ.items() if not k.startswith(SETTING_PREFIXES)}
-    names["PYTHONPATH"] = str(DEMO_FOLDER.parent.parent)
+    names["PYTHONPATH"] = str(DEMO_FOLDER.parent)
     # Everything is on this machine; a proxy of the user's is not asked.
     names["NO_PROXY"] = names["no_proxy"] = "localhost,127.0.0.1,::1"
     return names

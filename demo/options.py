@@ -1,4 +1,4 @@
-"""What can be chosen when the demo is started? The arguments of `python -m bff demo`."""
+"""What can be chosen when the demo is started? The arguments of `python -m demo`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bff demo",
+        prog="python -m demo",
         description="Everything on this machine: a provider, an API, a Redis and the BFF.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

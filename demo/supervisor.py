@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from bff.demo.child import Child
-from bff.demo.guardian import Guardian
+from demo.child import Child
+from demo.guardian import Guardian
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.02

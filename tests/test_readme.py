@@ -222,7 +222,7 @@ def test_every_command_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", documents(), ids=name)
 def test_every_file_that_is_named_exists(path: Path) -> None:
-    named = re.findall(r"`((?:bff|tests|docs|templates|\.ci)/[\w./-]+)`", path.read_text())
+    named = re.findall(r"`((?:bff|demo|tests|docs|templates|\.ci)/[\w./-]+)`", path.read_text())
     missing = [one for one in named if not (ROOT / one).exists()]
     assert not missing
 
@@ -253,7 +253,7 @@ def errors(root: type[BFFError] = BFFError) -> Iterator[type[BFFError]]:
     if root is BFFError or "ever raised itself" not in str(root.__doc__):
         yield root
     for leaf in root.__subclasses__():
-        if leaf.__module__.startswith("bff.") and not leaf.__module__.startswith("bff.demo"):
+        if leaf.__module__.startswith("bff."):
             yield from errors(leaf)
 
 

@@ -1,4 +1,4 @@
-"""How is the demo API started? `python -m bff.demo.api --port 8002 --issuer … --audience …`.
+"""How is the demo API started? `python -m demo.api --port 8002 --issuer … --audience …`.
 
 With `REDIS_URL`, `REDIS_PREFIX` and `DENY_LIST_KEY` in its environment it knows of tokens that died
 at a logout. They are secrets, so they are no arguments, which everybody on the machine can read.
@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 
-from bff.demo.api.app import create_app
-from bff.demo.api.serving import APIServer
 from bff.resource_server import TokenGuard
+from demo.api.app import create_app
+from demo.api.serving import APIServer
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def _guard(issuer: str, audience: str) -> TokenGuard:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bff.demo.api", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.api", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=8002, help="0: any free one (%(default)s)")
     parser.add_argument("--issuer", required=True, help="exactly as in the tokens' iss")

@@ -16,9 +16,9 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
-from bff.demo.api import transfer
-from bff.demo.api.items import ItemsFull, ItemStore
 from bff.resource_server import TokenGuard
+from demo.api import transfer
+from demo.api.items import ItemsFull, ItemStore
 
 MAX_SLOW_SECONDS = 60.0
 MAX_DOWNLOAD_BYTES = 16 * 1024**3

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from bff.demo.launch import AUDIENCE, CLIENT_ID
-from bff.demo.prove.browser import Browser, send, sets_session
-from bff.demo.prove.installation import Installation
-from bff.demo.prove.rows import Finding, ProofFailed, Section
-from bff.demo.prove.thief import TOKEN_REFUSED, Thief, held, judgements
-from bff.demo.prove.ways import end_user
+from demo.launch import AUDIENCE, CLIENT_ID
+from demo.prove.browser import Browser, send, sets_session
+from demo.prove.installation import Installation
+from demo.prove.rows import Finding, ProofFailed, Section
+from demo.prove.thief import TOKEN_REFUSED, Thief, held, judgements
+from demo.prove.ways import end_user
 
 
 def old_sign_ins(world: Installation, section: Section, thief: Thief) -> None:

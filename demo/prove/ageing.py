@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 
-from bff.demo.launch import AUDIENCE
-from bff.demo.prove.conditions import NORMAL_SECONDS
-from bff.demo.prove.installation import Installation
-from bff.demo.prove.rows import Finding, ProofFailed, Section
-from bff.demo.prove.thief import Thief, signed_in
-from bff.demo.prove.ways import spa
+from demo.launch import AUDIENCE
+from demo.prove.conditions import NORMAL_SECONDS
+from demo.prove.installation import Installation
+from demo.prove.rows import Finding, ProofFailed, Section
+from demo.prove.thief import Thief, signed_in
+from demo.prove.ways import spa
 
 LIFETIME_SECONDS = 40
 RENEWED_FROM_SECONDS = LIFETIME_SECONDS * 4 / 5 + 0.5

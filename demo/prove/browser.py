@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from bff.demo.prove.rows import ProofFailed
+from demo.prove.rows import ProofFailed
 
 TIMEOUT_SECONDS = 20
 ROUNDS_AT_PROVIDER = 3

@@ -1,4 +1,4 @@
-"""How is the proof asked for? `python -m bff prove`, here or against a running deployment."""
+"""How is the proof asked for? `python -m demo.prove`, here or against a running deployment."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from bff.demo.child import ChildFailed
-from bff.demo.prove import remote, report
-from bff.demo.prove.installation import Installation
-from bff.demo.prove.rows import Table
-from bff.demo.prove.scenarios import IDS, run_some
-from bff.demo.redis import NoRedis
+from demo.child import ChildFailed
+from demo.prove import remote, report
+from demo.prove.installation import Installation
+from demo.prove.rows import Table
+from demo.prove.scenarios import IDS, run_some
+from demo.redis.embedded import NoRedis
 
 BROKEN = 1
 CAN_NOT_START = 2
@@ -27,7 +27,7 @@ def main(
     """Run the proof.
 
     Args:
-        arguments: What follows `python -m bff prove`.
+        arguments: What follows `python -m demo.prove`.
         replica_environment: More variables for the BFF processes; the proof's own tests start
             broken builds with them.
 
@@ -88,11 +88,11 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bff prove",
+        prog="python -m demo.prove",
         description="Tries after each kind of logout whether anything that was copied still works. "
         "Without --url, everything is started on this machine.",
         epilog="Values that others on this machine must not see can stand in a file, one argument "
-        "on each line: python -m bff prove @file",
+        "on each line: python -m demo.prove @file",
         fromfile_prefix_chars="@",
     )
     add = parser.add_argument

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import requests
 
-from bff.demo.prove.browser import FETCH, TIMEOUT_SECONDS, send, sets_session
-from bff.demo.prove.installation import PROVIDER_TIMEOUT_SECONDS, Installation
-from bff.demo.prove.rows import Finding, ProofFailed, Section
-from bff.demo.prove.thief import Thief, signed_in
-from bff.demo.prove.ways import spa
+from demo.prove.browser import FETCH, TIMEOUT_SECONDS, send, sets_session
+from demo.prove.installation import PROVIDER_TIMEOUT_SECONDS, Installation
+from demo.prove.rows import Finding, ProofFailed, Section
+from demo.prove.thief import Thief, signed_in
+from demo.prove.ways import spa
 
 SHORT_SECONDS = 4
 """Lifetime of an access token that is to be dead soon."""

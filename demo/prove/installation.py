@@ -21,13 +21,13 @@ from typing import Any
 
 import requests
 
-from bff.demo.child import Child, ChildFailed
-from bff.demo.guardian import Guardian
-from bff.demo.launch import AUDIENCE, CLIENT_ID, LOOPBACK, program_environment
-from bff.demo.prove.browser import Browser, send
-from bff.demo.provider.settings import TOKEN_EXCHANGE
-from bff.demo.redis import EmbeddedRedis, first_source, free_port
-from bff.demo.together import Together
+from demo.child import Child, ChildFailed
+from demo.guardian import Guardian
+from demo.launch import AUDIENCE, CLIENT_ID, LOOPBACK, program_environment
+from demo.prove.browser import Browser, send
+from demo.provider.settings import TOKEN_EXCHANGE
+from demo.redis.embedded import EmbeddedRedis, first_source, free_port
+from demo.together import Together
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -123,11 +123,11 @@ class Installation(Together):
             "access_token_seconds": ACCESS_TOKEN_SECONDS,
         }
         config.write_text(json.dumps(settings))
-        return ["bff.demo.provider", "--config", str(config)]
+        return ["demo.provider", "--config", str(config)]
 
     def _api_command(self, audience: str) -> list[str]:
         address = ["--host", LOOPBACK, "--port", str(self._api_ports[audience])]
-        return ["bff.demo.api", *address, "--issuer", self.issuer, "--audience", audience]
+        return ["demo.api", *address, "--issuer", self.issuer, "--audience", audience]
 
     def _routes_file(self) -> Path:
         """A route for each way to a token of its own."""
@@ -208,7 +208,7 @@ class Installation(Together):
         self._await_ready(self.urls[number], self.replicas[number])
 
     def control(self, method: str, path: str, **body: Any) -> Any:
-        """Give the provider an order, or ask for its own list; see bff/demo/provider/control.py."""
+        """Give the provider an order, or ask for its own list; see demo/provider/control.py."""
         options: dict[str, Any] = {"json": body} if method == "POST" else {}
         headers = {"X-Control-Key": self._control_key}
         answer = send(method, f"{self.issuer}_control/{path}", headers=headers, **options)

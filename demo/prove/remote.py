@@ -14,9 +14,9 @@ from functools import partial
 
 import requests
 
-from bff.demo.prove.browser import FETCH, send, sets_session
-from bff.demo.prove.rows import Finding, ProofFailed, Section, Table
-from bff.demo.prove.scenarios import SCENARIOS
+from demo.prove.browser import FETCH, send, sets_session
+from demo.prove.rows import Finding, ProofFailed, Section, Table
+from demo.prove.scenarios import SCENARIOS
 
 WHY_NOT = "not run: needs orders to the provider, or processes to stop"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from bff.demo.prove.rows import Row
+from demo.prove.rows import Row
 
 WIDTHS = (60, 34, 50)
 MARKS = {"held": "ok", "broken": "BROKEN", "not run": "not run"}

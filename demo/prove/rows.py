@@ -13,7 +13,7 @@ from typing import Literal
 
 import requests
 
-from bff.demo.child import ChildFailed
+from demo.child import ChildFailed
 
 POLL_SECONDS = 0.05
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import requests
 
-from bff.demo.child import ChildFailed
-from bff.demo.prove import after_end, ageing, conditions, ways
-from bff.demo.prove.installation import Installation
-from bff.demo.prove.rows import ProofFailed, Section, Table
-from bff.demo.prove.thief import Thief, signed_in
+from demo.child import ChildFailed
+from demo.prove import after_end, ageing, conditions, ways
+from demo.prove.installation import Installation
+from demo.prove.rows import ProofFailed, Section, Table
+from demo.prove.thief import Thief, signed_in
 
 Prepare = Callable[[Installation], Thief]
 Run = Callable[[Installation, Section, Thief], None]

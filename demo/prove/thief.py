@@ -14,10 +14,10 @@ from typing import Any
 
 import requests
 
-from bff.demo.launch import AUDIENCE
-from bff.demo.prove.browser import FETCH, Browser, send, sets_session
-from bff.demo.prove.installation import ROUTES, Installation
-from bff.demo.prove.rows import Finding, ProofFailed, Section
+from demo.launch import AUDIENCE
+from demo.prove.browser import FETCH, Browser, send, sets_session
+from demo.prove.installation import ROUTES, Installation
+from demo.prove.rows import Finding, ProofFailed, Section
 
 REFRESH_TOKEN_WITHIN_SECONDS = 10.0
 WORKS = {"200", "201", "API 200", "introspection active", "nginx 204"}

@@ -10,10 +10,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from bff.demo.prove.browser import FROM_ANOTHER_SITE, send
-from bff.demo.prove.installation import Installation
-from bff.demo.prove.rows import ProofFailed
-from bff.demo.prove.thief import Thief, signed_in
+from demo.prove.browser import FROM_ANOTHER_SITE, send
+from demo.prove.installation import Installation
+from demo.prove.rows import ProofFailed
+from demo.prove.thief import Thief, signed_in
 
 IDLE_SECONDS = 4
 

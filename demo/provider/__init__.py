@@ -2,12 +2,12 @@
 
 It is for demos and tests on one machine: everything is in memory, and it takes orders to fail.
 `create_provider(settings)` makes the Flask application, `start_provider(settings)` serves it in
-threads of this process, and `python -m bff.demo.provider` serves it in a process of its own.
+threads of this process, and `python -m demo.provider` serves it in a process of its own.
 """
 
-from bff.demo.provider.app import create_provider
-from bff.demo.provider.server import RunningProvider, start_provider
-from bff.demo.provider.settings import ClientSettings, ProviderSettings, UserSettings
+from demo.provider.app import create_provider
+from demo.provider.server import RunningProvider, start_provider
+from demo.provider.settings import ClientSettings, ProviderSettings, UserSettings
 
 __all__ = [
     "ClientSettings",

@@ -1,4 +1,4 @@
-"""`python -m bff.demo.provider`: the provider in a process of its own.
+"""`python -m demo.provider`: the provider in a process of its own.
 
 Prints one line of JSON when it listens: `ready`, `port`, `issuer` and `control_key`.
 """
@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from bff.demo.provider.server import start_provider
-from bff.demo.provider.settings import REVOCATION_REACHES, TOKEN_DIALECTS, ProviderSettings
+from demo.provider.server import start_provider
+from demo.provider.settings import REVOCATION_REACHES, TOKEN_DIALECTS, ProviderSettings
 
 DEMO_CLIENT: dict[str, Any] = {"client_id": "demo-client", "client_secret": "demo-secret"}
 
@@ -66,7 +66,7 @@ def read_settings(arguments: list[str] | None = None) -> ProviderSettings:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bff.demo.provider", argument_default=argparse.SUPPRESS
+        prog="python -m demo.provider", argument_default=argparse.SUPPRESS
     )
     add = parser.add_argument
     add("--config", type=Path, help="JSON with the fields of ProviderSettings; needed for users")

@@ -18,8 +18,8 @@ from authlib.oauth2.rfc6749 import (
     UnauthorizedClientError,
 )
 
-from bff.demo.provider.records import Client, IssuedToken, SignIn, User
-from bff.demo.provider.settings import AUTH_METHODS, TOKEN_EXCHANGE, UserSettings
+from demo.provider.records import Client, IssuedToken, SignIn, User
+from demo.provider.settings import AUTH_METHODS, TOKEN_EXCHANGE, UserSettings
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a type
 

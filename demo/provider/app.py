@@ -2,11 +2,11 @@
 
 from flask import Flask, request
 
-from bff.demo.provider import authorize, control, logout, par, token_views
-from bff.demo.provider.backchannel import BackChannel
-from bff.demo.provider.oauth import DemoAuthorizationServer
-from bff.demo.provider.settings import ProviderSettings
-from bff.demo.provider.state import ProviderState
+from demo.provider import authorize, control, logout, par, token_views
+from demo.provider.backchannel import BackChannel
+from demo.provider.oauth import DemoAuthorizationServer
+from demo.provider.settings import ProviderSettings
+from demo.provider.state import ProviderState
 
 
 def create_provider(settings: ProviderSettings) -> Flask:

@@ -6,12 +6,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from authlib.oauth2.rfc6749 import OAuth2Error
 from flask import Flask, Response, request
 
-from bff.demo.provider import pages, par
-from bff.demo.provider.cookies import form_from_another_site, set_sso_cookie, sso_cookie
-from bff.demo.provider.oauth import DemoAuthorizationServer
-from bff.demo.provider.records import SSOSession
-from bff.demo.provider.second_step import ONE_TIME_CODE, is_wanted, strengthen
-from bff.demo.provider.state import ProviderState
+from demo.provider import pages, par
+from demo.provider.cookies import form_from_another_site, set_sso_cookie, sso_cookie
+from demo.provider.oauth import DemoAuthorizationServer
+from demo.provider.records import SSOSession
+from demo.provider.second_step import ONE_TIME_CODE, is_wanted, strengthen
+from demo.provider.state import ProviderState
 
 SIGN_IN_PROMPTS = ("login", "select_account")
 

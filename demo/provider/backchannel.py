@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import requests
 
-from bff.demo.provider.forgery import changed
-from bff.demo.provider.records import Client, SSOSession
-from bff.demo.provider.state import ProviderState
+from demo.provider.forgery import changed
+from demo.provider.records import Client, SSOSession
+from demo.provider.state import ProviderState
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_SECONDS = 120

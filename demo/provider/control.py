@@ -10,11 +10,11 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, jsonify, request
 
-from bff.demo.provider.backchannel import BackChannel
-from bff.demo.provider.forgery import AuthorizationForgery, IDTokenForgery
-from bff.demo.provider.orders import Order
-from bff.demo.provider.records import Client, User
-from bff.demo.provider.state import ProviderState
+from demo.provider.backchannel import BackChannel
+from demo.provider.forgery import AuthorizationForgery, IDTokenForgery
+from demo.provider.orders import Order
+from demo.provider.records import Client, User
+from demo.provider.state import ProviderState
 
 BACKCHANNEL_WAIT_SECONDS = 10
 USER_ACTIONS = ("end-sessions", "block", "unblock", "password")

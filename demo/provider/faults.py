@@ -10,8 +10,8 @@ from functools import wraps
 from flask import Response, make_response, request
 from flask.typing import ResponseReturnValue
 
-from bff.demo.provider.orders import Order
-from bff.demo.provider.state import ProviderState
+from demo.provider.orders import Order
+from demo.provider.state import ProviderState
 
 View = Callable[[], ResponseReturnValue]
 LOOK_AT_CLIENT_SECONDS = 0.05

@@ -6,10 +6,10 @@ from uuid import uuid4
 from authlib.oauth2.rfc6749 import InvalidGrantError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from bff.demo.provider.api_grants import asked_api
-from bff.demo.provider.records import LOGIN_SCOPES, Client, IssuedToken, SignIn, SSOSession, User
-from bff.demo.provider.settings import AUTH_METHODS
-from bff.demo.provider.tokens import api_of, sign_in_of
+from demo.provider.api_grants import asked_api
+from demo.provider.records import LOGIN_SCOPES, Client, IssuedToken, SignIn, SSOSession, User
+from demo.provider.settings import AUTH_METHODS
+from demo.provider.tokens import api_of, sign_in_of
 
 
 class S256Challenge(CodeChallenge):  # type: ignore[misc] # Authlib has no types.

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import Any
 
-from bff.demo.provider.counts import Counts
-from bff.demo.provider.records import Client, IssuedToken
-from bff.demo.provider.settings import ProviderSettings
+from demo.provider.counts import Counts
+from demo.provider.records import Client, IssuedToken
+from demo.provider.settings import ProviderSettings
 
 
 class TokenLedger:

@@ -10,12 +10,12 @@ from authlib.oidc.rpinitiated import EndSessionEndpoint
 from flask import Flask, Response, request
 from joserfc.jwk import KeySet
 
-from bff.demo.provider import pages
-from bff.demo.provider.backchannel import BackChannel
-from bff.demo.provider.cookies import clear_sso_cookie, form_from_another_site, sso_cookie
-from bff.demo.provider.oauth import DemoAuthorizationServer
-from bff.demo.provider.records import Client
-from bff.demo.provider.state import ProviderState
+from demo.provider import pages
+from demo.provider.backchannel import BackChannel
+from demo.provider.cookies import clear_sso_cookie, form_from_another_site, sso_cookie
+from demo.provider.oauth import DemoAuthorizationServer
+from demo.provider.records import Client
+from demo.provider.state import ProviderState
 
 
 def register(

@@ -14,18 +14,12 @@ from authlib.oauth2.rfc9207 import IssuerParameter
 from flask import Response
 from joserfc.jwk import RSAKey
 
-from bff.demo.provider.api_grants import ClientCredentials, TokenExchange
-from bff.demo.provider.grants import CodeGrant, RefreshGrant, S256Challenge
-from bff.demo.provider.records import Client, IssuedToken
-from bff.demo.provider.settings import AUTH_METHODS
-from bff.demo.provider.state import ProviderState
-from bff.demo.provider.tokens import (
-    CodeIDTokens,
-    IDTokens,
-    TokenMint,
-    api_of,
-    sign_in_of,
-)
+from demo.provider.api_grants import ClientCredentials, TokenExchange
+from demo.provider.grants import CodeGrant, RefreshGrant, S256Challenge
+from demo.provider.records import Client, IssuedToken
+from demo.provider.settings import AUTH_METHODS
+from demo.provider.state import ProviderState
+from demo.provider.tokens import CodeIDTokens, IDTokens, TokenMint, api_of, sign_in_of
 
 
 class DemoAuthorizationServer(AuthorizationServer):  # type: ignore[misc] # Authlib has no types.

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 from flask import Response, make_response, render_template, request
 
-from bff.demo.provider.settings import UserSettings
+from demo.provider.settings import UserSettings
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -12,10 +12,10 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc6749.token_endpoint import TokenEndpoint
 from flask import Flask, Response, request
 
-from bff.demo.provider.faults import counted
-from bff.demo.provider.pages import PUSHED_QUERY
-from bff.demo.provider.settings import AUTH_METHODS, ProviderSettings
-from bff.demo.provider.state import ProviderState
+from demo.provider.faults import counted
+from demo.provider.pages import PUSHED_QUERY
+from demo.provider.settings import AUTH_METHODS, ProviderSettings
+from demo.provider.state import ProviderState
 
 UNKNOWN = "demo.pushed_unknown"
 CREDENTIALS = ("client_secret", "client_assertion", "client_assertion_type")

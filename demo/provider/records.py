@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
-from bff.demo.provider.settings import ClientSettings, UserSettings
+from demo.provider.settings import ClientSettings, UserSettings
 
 LOGIN_SCOPES = ("openid", "profile", "email", "address", "phone", "offline_access")
 DEFAULT_SCOPE = "openid profile email"

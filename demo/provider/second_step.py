@@ -7,7 +7,7 @@ The demo's code is the same each time and stands on the page. Source: OpenID Con
 import secrets
 from dataclasses import dataclass
 
-from bff.demo.provider.records import SSOSession
+from demo.provider.records import SSOSession
 
 STRONG_ACR = "urn:demo:strong"
 STRONG_AMR = ("pwd", "otp", "mfa")

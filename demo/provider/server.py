@@ -10,10 +10,10 @@ from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
 
-from bff.demo.provider.app import create_provider
-from bff.demo.provider.backchannel import BackChannel
-from bff.demo.provider.settings import ProviderSettings
-from bff.demo.provider.state import ProviderState
+from demo.provider.app import create_provider
+from demo.provider.backchannel import BackChannel
+from demo.provider.settings import ProviderSettings
+from demo.provider.state import ProviderState
 
 SHUTDOWN_POLL_SECONDS = 0.05
 NO_CONTENT = 204

@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Callable, Iterable
 from threading import RLock
 
-from bff.demo.provider.records import Client, SSOSession, User
-from bff.demo.provider.settings import UserSettings
+from demo.provider.records import Client, SSOSession, User
+from demo.provider.settings import UserSettings
 
 
 class SSOSessions:

@@ -3,16 +3,16 @@
 import time
 from threading import RLock
 
-from bff.demo.provider.counts import Counts
-from bff.demo.provider.forgery import Forgeries
-from bff.demo.provider.keys import SigningKeys
-from bff.demo.provider.ledger import TokenLedger
-from bff.demo.provider.orders import Orders
-from bff.demo.provider.pushed import PushedRequests
-from bff.demo.provider.records import Client
-from bff.demo.provider.second_step import SecondSteps
-from bff.demo.provider.settings import ProviderSettings
-from bff.demo.provider.sso import SSOSessions
+from demo.provider.counts import Counts
+from demo.provider.forgery import Forgeries
+from demo.provider.keys import SigningKeys
+from demo.provider.ledger import TokenLedger
+from demo.provider.orders import Orders
+from demo.provider.pushed import PushedRequests
+from demo.provider.records import Client
+from demo.provider.second_step import SecondSteps
+from demo.provider.settings import ProviderSettings
+from demo.provider.sso import SSOSessions
 
 
 class ProviderState:

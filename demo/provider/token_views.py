@@ -8,13 +8,13 @@ from authlib.oauth2.rfc6750 import BearerTokenValidator
 from authlib.oidc.core import UserInfoEndpoint
 from flask import Flask, Response, jsonify, request
 
-from bff.demo.provider.faults import counted
-from bff.demo.provider.forgery import changed
-from bff.demo.provider.oauth import DemoAuthorizationServer
-from bff.demo.provider.records import IssuedToken, User
-from bff.demo.provider.second_step import STRONG_ACR
-from bff.demo.provider.settings import AUTH_METHODS, TOKEN_EXCHANGE, ProviderSettings
-from bff.demo.provider.state import ProviderState
+from demo.provider.faults import counted
+from demo.provider.forgery import changed
+from demo.provider.oauth import DemoAuthorizationServer
+from demo.provider.records import IssuedToken, User
+from demo.provider.second_step import STRONG_ACR
+from demo.provider.settings import AUTH_METHODS, TOKEN_EXCHANGE, ProviderSettings
+from demo.provider.state import ProviderState
 
 GRANT_TYPES = {
     "authorization_code": "authorization_code",

@@ -9,12 +9,12 @@ from authlib.oidc.core.grants import OpenIDCode
 from authlib.oidc.core.grants.code import OpenIDToken
 from joserfc.jwk import KeySet, RSAKey
 
-from bff.demo.provider.forgery import forge
-from bff.demo.provider.keys import RSA_KEY_BITS
-from bff.demo.provider.ledger import new_token_value
-from bff.demo.provider.records import Client, IssuedToken, SignIn, User
-from bff.demo.provider.settings import TOKEN_DIALECTS
-from bff.demo.provider.state import ProviderState
+from demo.provider.forgery import forge
+from demo.provider.keys import RSA_KEY_BITS
+from demo.provider.ledger import new_token_value
+from demo.provider.records import Client, IssuedToken, SignIn, User
+from demo.provider.settings import TOKEN_DIALECTS
+from demo.provider.state import ProviderState
 
 _, RFC9068 = TOKEN_DIALECTS
 SERIAL_CLAIM = "https://demo-provider.example/serial"

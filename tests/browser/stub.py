@@ -20,9 +20,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 import bff.headers
 import bff.spa
+import demo
 from bff.errors import NotFound
 
-DEMO_SPA = Path(bff.spa.__file__).parent / "demo" / "spa"
+DEMO_SPA = Path(demo.__file__).parent / "spa"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser
 
-from bff.demo.child import KEPT_LINES
+from demo.child import KEPT_LINES
 from tests.browser.installation import Installation, installation
 from tests.browser.secrets_seen import never_logged
 from tests.browser.whole_flow import NAME, session_cookie, whole_flow

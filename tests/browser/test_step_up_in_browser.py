@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from bff.demo.provider.second_step import ONE_TIME_CODE
+from demo.provider.second_step import ONE_TIME_CODE
 from tests.browser.installation import Installation, installation
 from tests.browser.whole_flow import WAIT_MS, part, session_cookie, sign_in, take_picture
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bff import config
+from bff.cli import main
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 
@@ -64,6 +65,14 @@ def server(port: int, redis_server: RedisServer) -> Iterator[Process]:
 
 
 # ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(("name", "module"), [("demo", "demo"), ("prove", "demo.prove")])
+def test_commands_of_earlier_versions_say_where_they_went(
+    name: str, module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--port", "9000"]) == 2
+    assert f"python -m {module}\n" in capsys.readouterr().err
 
 
 def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import requests
 
-from bff.demo.api.app import create_app
-from bff.demo.api.serving import APIServer
 from bff.resource_server import TokenGuard
+from demo.api.app import create_app
+from demo.api.serving import APIServer
 from tests.resource_server.issuer import AUDIENCE, ISSUER, OTHER_KEY, Issuer, token
 
 
@@ -296,7 +296,7 @@ def test_an_http_1_0_client_gets_an_unchunked_answer(api: API) -> None:
 
 def command(port: int) -> list[str]:
     options = ["--port", str(port), "--issuer", ISSUER, "--audience", AUDIENCE]
-    return [sys.executable, "-m", "bff.demo.api", *options]
+    return [sys.executable, "-m", "demo.api", *options]
 
 
 def test_the_command_prints_one_line_serves_and_stops() -> None:

@@ -1,4 +1,4 @@
-"""Does `python -m bff demo` start everything, say what is wrong, and leave nothing behind?"""
+"""Does `python -m demo` start everything, say what is wrong, and leave nothing behind?"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bff.demo.launch import port_problems
-from bff.demo.options import parse
+from demo.launch import port_problems
+from demo.options import parse
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
@@ -39,7 +39,7 @@ class Ports:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "bff", "demo", *arguments]
+    return [sys.executable, "-m", "demo", *arguments]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -197,7 +197,7 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing_behind(tmp_path: Path)
     assert "Ctrl-C stops" not in process.output
 
 
-@pytest.mark.parametrize("program", ["bff.demo.provider", "redis-server"])
+@pytest.mark.parametrize("program", ["demo.provider", "redis-server"])
 def test_a_program_that_dies_ends_the_demo_and_is_named(program: str, tmp_path: Path) -> None:
     with demo(tmp_path, *Ports().arguments) as running:
         started = family(running)

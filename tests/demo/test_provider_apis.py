@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from bff.demo.provider.settings import TOKEN_EXCHANGE
+from demo.provider.settings import TOKEN_EXCHANGE
 from tests.support.provider_client import (
     AUDIENCE,
     CLIENT_ID,

@@ -18,9 +18,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, RSAKey
 
-from bff.demo.provider import ClientSettings, ProviderSettings
-from bff.demo.provider.__main__ import main
-from bff.demo.provider.forgery import WRONG_ISSUER
+from demo.provider import ClientSettings, ProviderSettings
+from demo.provider.__main__ import main
+from demo.provider.forgery import WRONG_ISSUER
 from tests.support.provider_client import (
     CLIENT_ID,
     ProviderClient,
@@ -277,7 +277,7 @@ def two_clients() -> list[dict[str, Any]]:
 
 def start_process(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "bff.demo.provider", *arguments],
+        [sys.executable, "-m", "demo.provider", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from bff.demo.provider import ClientSettings, start_provider
+from demo.provider import ClientSettings, start_provider
 from tests.support.provider_client import (
     CLIENT_ID,
     LOGGED_OUT_URI,

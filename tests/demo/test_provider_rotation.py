@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from bff.demo.provider.tokens import TokenMint
+from demo.provider.tokens import TokenMint
 from tests.support.provider_client import ProviderClient, StartClient, header_and_claims
 
 OVERLAP_SECONDS = 60

@@ -7,7 +7,7 @@ import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-from bff.demo.provider import start_provider
+from demo.provider import start_provider
 from tests.support.provider_client import (
     AUDIENCE,
     CLIENT_ID,

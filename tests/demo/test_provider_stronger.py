@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 import requests
 
-from bff.demo.provider.second_step import STRONG_ACR, STRONG_AMR
+from demo.provider.second_step import STRONG_ACR, STRONG_AMR
 from tests.support.provider_client import (
     CLIENT_ID,
     CLIENT_SECRET,

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from bff.demo import redis as demo_redis
-from bff.demo.child import ChildFailed
-from bff.demo.prove import installation
-from bff.demo.redis import EmbeddedRedis, NoRedis, Source, first_source, sources
+from demo.child import ChildFailed
+from demo.prove import installation
+from demo.redis import embedded as demo_redis
+from demo.redis.embedded import EmbeddedRedis, NoRedis, Source, first_source, sources
 from tests.support.processes import Process, guardian
 from tests.support.redis_server import RedisServer, real_source
 
@@ -230,8 +230,8 @@ def test_stopping_leaves_nothing_behind() -> None:
 
 PARENT = """
 import json, sys, time
-from bff.demo.guardian import Guardian
-from bff.demo.redis import EmbeddedRedis, Source
+from demo.guardian import Guardian
+from demo.redis.embedded import EmbeddedRedis, Source
 server = EmbeddedRedis(Source("x", (sys.argv[1],), real=True), Guardian())
 server.start()
 told = {"ready": True, "pid": server.child.pid, "folder": str(server.folder)}
@@ -250,6 +250,6 @@ def test_a_killed_parent_leaves_nothing_behind() -> None:
 
 def test_the_emulation_tells_its_knobs() -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "bff.demo.emulation", "--help"], capture_output=True, text=True
+        [sys.executable, "-m", "demo.redis.emulation", "--help"], capture_output=True, text=True
     )
     assert told.returncode == 0 and "--port" in told.stdout

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import requests
 
-from bff.demo.together import Together
+from demo.together import Together
 from tests.deploy.api import EchoingAPI
 from tests.deploy.wire import page
 from tests.support.browser_client import BrowserClient

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bff.demo.provider import start_provider
+from demo.provider import start_provider
 from tests.flows.signing_in import World
 from tests.providers.fake import FakeProvider
 from tests.support.provider_client import ProviderClient, provider_settings

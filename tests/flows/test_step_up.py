@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from bff.demo.provider.second_step import STRONG_ACR, STRONG_AMR
+from demo.provider.second_step import STRONG_ACR, STRONG_AMR
 from tests.support.ageing import age_access_token, age_sign_in
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import EMAIL, PASSWORD, Cluster

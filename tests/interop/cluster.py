@@ -24,7 +24,7 @@ from tests.support.processes import Process
 from tests.support.waiting import wait_for
 
 HERE = Path(__file__).parent
-SPA = HERE.parent.parent / "bff/demo/spa"
+SPA = HERE.parent.parent / "demo/spa"
 SIGN_IN = "/auth/login?prompt=consent"
 """oidc-provider gives `offline_access` only with `prompt=consent` (OpenID Connect Core, 11)."""
 

@@ -24,7 +24,7 @@ NOT_OURS = ("{outbox}:due", ":deadlines", "{born_at}", "HELLO", "CLIENT ", "PING
 
 @pytest.fixture(scope="module", params=MEMORY.values(), ids=list(MEMORY))
 def signed_in(request: pytest.FixtureRequest) -> object:
-    env = {"BFF_SPA_DIR": "bff/demo/spa"} | memory_environment(request.param)
+    env = {"BFF_SPA_DIR": "demo/spa"} | memory_environment(request.param)
     with Gateway(env=env, api_asks=False) as cluster:
         browser = cluster.browser()
         browser.log_in()

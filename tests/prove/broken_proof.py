@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bff.demo.prove.command import main
+from demo.prove.command import main
 from tests.support.start_with import start_with
 
 if __name__ == "__main__":

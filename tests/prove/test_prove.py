@@ -55,11 +55,10 @@ SOME = {
 """What is tried of each in a reduced run: what must turn red, and some of what must not."""
 
 
-def prove(*arguments: str, module: str = "bff") -> tuple[int, dict[str, Any]]:
+def prove(*arguments: str, module: str = "demo.prove") -> tuple[int, dict[str, Any]]:
     """Run the proof; its exit status and its JSON."""
-    words = ["prove"] if module == "bff" else []
     done = subprocess.run(
-        [sys.executable, "-m", module, *words, *arguments, "--json"],
+        [sys.executable, "-m", module, *arguments, "--json"],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -118,7 +117,7 @@ def test_a_running_deployment_is_proved_with_a_cookie() -> None:
 def test_a_deployment_whose_api_does_not_ask_is_red() -> None:
     with Cluster() as cluster:
         command = [
-            sys.executable, "-m", "bff.demo.api", "--port", "0",
+            sys.executable, "-m", "demo.api", "--port", "0",
             "--issuer", cluster.issuer, "--audience", AUDIENCE,
         ]  # fmt: skip
         with Process(command, name="an API without the deny-list") as api:
@@ -136,7 +135,7 @@ def test_a_deployment_whose_api_does_not_ask_is_red() -> None:
 
 def test_people_get_a_table() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bff", "prove", "--replicas", "1", "--only", "spa"],
+        [sys.executable, "-m", "demo.prove", "--replicas", "1", "--only", "spa"],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -154,7 +153,7 @@ def test_people_get_a_table() -> None:
 )
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bff", "prove", *arguments], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-m", "demo.prove", *arguments], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 2
     assert "error:" in done.stderr
@@ -165,7 +164,7 @@ def test_a_proof_that_is_stopped_leaves_nothing_behind(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     env = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with Process([sys.executable, "-m", "bff", "prove"], name="the proof", env=env) as process:
+    with Process([sys.executable, "-m", "demo.prove"], name="the proof", env=env) as process:
         process.wait_for_output("Signed out by a link", 60)
         started = family(process)
         os.kill(process.pid, number)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from bff.demo.redis import EmbeddedRedis, Source, sources
 from bff.errors import StoreUnavailable
 from bff.revocation import Lease
 from bff.store.tracking import Tracking
+from demo.redis.embedded import EmbeddedRedis, Source, sources
 from tests.sessions.conftest import Bench
 from tests.sessions.remembering import Remembering, revocation_with
 from tests.support.processes import guardian

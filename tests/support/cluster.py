@@ -22,8 +22,8 @@ from typing import Any
 import redis
 import requests
 
-from bff.demo.together import Together
 from bff.sealing import Sealer
+from demo.together import Together
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
@@ -94,7 +94,7 @@ class Cluster(Together):
         directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         file = directory / "provider.json"
         file.write_text(json.dumps(settings))
-        command = [sys.executable, "-m", "bff.demo.provider", "--config", str(file)]
+        command = [sys.executable, "-m", "demo.provider", "--config", str(file)]
         self.provider = self._stack.enter_context(Process(command, name="provider"))
         ready = self.provider.wait_ready(TIMEOUT_SECONDS)
         self.issuer: str = ready["issuer"]
@@ -102,7 +102,7 @@ class Cluster(Together):
 
     def _start_api(self, audience: str = AUDIENCE) -> str:
         command = [
-            sys.executable, "-m", "bff.demo.api", "--port", "0",
+            sys.executable, "-m", "demo.api", "--port", "0",
             "--issuer", self.issuer, "--audience", audience,
         ]  # fmt: skip
         # Where Sentinels or a cluster are, an API needs a client of its own making.
@@ -164,7 +164,7 @@ class Cluster(Together):
         return browser
 
     def control(self, method: str, path: str, **body: Any) -> Any:
-        """Give the provider an order, or ask what it counted; see bff/demo/provider/control.py."""
+        """Give the provider an order, or ask what it counted; see demo/provider/control.py."""
         answer = requests.request(
             method,
             f"{self.issuer}_control/{path}",

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bff.demo.provider.settings import TOKEN_EXCHANGE
+from demo.provider.settings import TOKEN_EXCHANGE
 from tests.support.cluster import AUDIENCE, CLIENT_ID, CLIENT_SECRET, Cluster
 
 ORDERS = "https://orders.example"

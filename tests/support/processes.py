@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from bff.demo.child import Child, ChildFailed
-from bff.demo.guardian import Guardian
-from bff.demo.redis import free_port as port_among
+from demo.child import Child, ChildFailed
+from demo.guardian import Guardian
+from demo.redis.embedded import free_port as port_among
 
 POLL_SECONDS = 0.02
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 import requests
 
-from bff.demo.provider import ClientSettings, ProviderSettings, RunningProvider, start_provider
+from demo.provider import ClientSettings, ProviderSettings, RunningProvider, start_provider
 from tests.support.provider_form import TIMEOUT_SECONDS, sign_in_at_provider
 
 CLIENT_ID = "client-one"

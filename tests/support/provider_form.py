@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from bff.demo.provider.second_step import ONE_TIME_CODE
+from demo.provider.second_step import ONE_TIME_CODE
 
 TIMEOUT_SECONDS = 30
 MAX_FORMS = 2

@@ -19,7 +19,7 @@ from types import TracebackType
 import pytest
 import redis
 
-from bff.demo.redis import EmbeddedRedis, NoRedis, Source, first_source
+from demo.redis.embedded import EmbeddedRedis, NoRedis, Source, first_source
 from tests.support.processes import guardian
 
 ADVICE = "No Redis with TLS was found. Install one (Debian: apt-get install redis-server)."

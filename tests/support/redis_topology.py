@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import redis
 
-from bff.demo.together import Together
 from bff.store.clients import make_client, make_cluster
+from demo.together import Together
 from tests.support.certificate import Certificate
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import real_source, tls_source

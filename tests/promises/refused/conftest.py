@@ -27,7 +27,7 @@ def upstream() -> Iterator[RawUpstream]:
 def cluster(upstream: RawUpstream) -> Iterator[Cluster]:
     env = {
         "BFF_REQUEST_MAX_BYTES": str(MAX_BYTES),
-        "BFF_SPA_DIR": "bff/demo/spa",
+        "BFF_SPA_DIR": "demo/spa",
         "BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
     }
     with Cluster(api_url=upstream.url, env=env) as started:
