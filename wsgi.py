@@ -1,5 +1,5 @@
 """What does a WSGI server load? `wsgi:app`."""
 
-from bff import create_app
+from bff.app import create_app
 
 app = create_app()

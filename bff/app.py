@@ -34,36 +34,29 @@ def create_app(config: Config | None = None) -> Flask:
     """
     # Imported here, since the demo's programs are in this package too (`demo`), and neither
     # need the application nor may be kept from starting by it.
-    from bff import (
+    from bff.access.session_cookie import CookieInterface, begin_session, current
+    from bff.access.session_guard import Guard
+    from bff.config import load
+    from bff.gateway import forward_auth, proxy
+    from bff.gateway.client_address import Clients
+    from bff.gateway.lingering_close import Lingering
+    from bff.gateway.route_access import Access
+    from bff.gateway.route_table import RouteTable
+    from bff.gateway.unrouted import Application
+    from bff.machine_api import (
         admin,
-        backchannel,
-        devices,
-        forward_auth,
-        global_revocation,
-        headers,
+        auth0_log_stream,
+        backchannel_logout,
+        global_token_revocation,
         health,
         introspection,
-        log_streams,
-        login,
-        logout,
-        problems,
-        profile,
-        proxy,
-        signals,
-        spa,
+        shared_signals,
         token_check,
     )
-    from bff.access import Access
-    from bff.application import Application
-    from bff.assembly import assemble
-    from bff.audiences import Audiences
-    from bff.config import load
-    from bff.cookie import CookieInterface, begin_session, current
-    from bff.guard import Guard
-    from bff.lingering import Lingering
-    from bff.machines import Admins
-    from bff.proxy.client import Clients
-    from bff.route_table import RouteTable
+    from bff.machine_api.audiences import Audiences
+    from bff.machine_api.authentication import Admins
+    from bff.services import assemble
+    from bff.web import devices, error_responses, login, logout, profile, security_headers, spa
 
     parts = assemble(config or load())
     config, sessions, provider = parts.config, parts.sessions, parts.provider
@@ -84,8 +77,8 @@ def create_app(config: Config | None = None) -> Flask:
     admins = Admins(config, parts.verdict(config.admin_audience))
     audiences = Audiences(config.audience, config.routes, parts.verdict)
 
-    problems.install(app, config)
-    headers.install(app, config)
+    error_responses.install(app, config)
+    security_headers.install(app, config)
     for blueprint in (
         health.create_blueprint(parts.epoch, provider),
         login.create_blueprint(
@@ -96,15 +89,15 @@ def create_app(config: Config | None = None) -> Flask:
             begin_session=lambda sign_in, pending: begin_session(sessions, sign_in, pending),
         ),
         logout.create_blueprint(config, guard, sessions, provider, parts.sealer),
-        backchannel.create_blueprint(config, provider.documents, sessions, parts.replays),
+        backchannel_logout.create_blueprint(config, provider.documents, sessions, parts.replays),
         introspection.create_blueprint(config.introspection_clients, audiences.asked),
         token_check.create_blueprint(audiences.asked),
         admin.create_blueprint(config, admins, sessions, parts.revocation),
-        global_revocation.create_blueprint(config, admins, parts.revocation),
-        log_streams.create_blueprint(
+        global_token_revocation.create_blueprint(config, admins, parts.revocation),
+        auth0_log_stream.create_blueprint(
             config, parts.revocation, parts.replays, parts.own_revocations
         ),
-        signals.create_blueprint(config, sessions.end_group, parts.replays),
+        shared_signals.create_blueprint(config, sessions.end_group, parts.replays),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
         spa.create_blueprint(config),

@@ -8,31 +8,33 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from bff import audit
-from bff.background import Background
-from bff.client_tokens import ClientTokens
 from bff.config import Config
-from bff.dead_tokens import DeadTokenKeys, DeadTokens
-from bff.live import LiveAnswers
-from bff.model import RouteToken, Tokens
-from bff.providers import Provider, create_provider
-from bff.providers.grants import readable_claims
-from bff.revocation import Lease, Revocation
-from bff.sealing import Sealer
-from bff.sessions import Sessions
-from bff.sessions.holding import Holding
-from bff.sessions.memory import SessionMemory
-from bff.sessions.refresh import Refresher
-from bff.sessions.route_tokens import RouteTokens
-from bff.sessions.sweep import Sweep
-from bff.sessions.turns import Turns
+from bff.core import audit
+from bff.core.background import Background
+from bff.core.model import RouteToken, Tokens
+from bff.core.sealing import Sealer
+from bff.gateway.open_responses import LiveAnswers
+from bff.provider.create import create_provider
+from bff.provider.oidc import Provider
+from bff.provider.route_grants import readable_claims
+from bff.resource_server.revoked_tokens import DeadTokenKeys, DeadTokens
+from bff.resource_server.verification import Expected, Verdict
+from bff.revocation.cache_lease import Lease
+from bff.revocation.revocation import Revocation
+from bff.sessions.cache import SessionMemory
+from bff.sessions.expiry import Sweep
+from bff.sessions.lifecycle import Sessions
 from bff.store import Database, DenyList, Epoch, Indexes, Outbox, Records, Watermarks, connect
+from bff.store.change_tracking import Tracking
 from bff.store.client_tokens import SharedTokens
-from bff.store.own_revocations import OwnRevocations
-from bff.store.replays import Replays
-from bff.store.tracked_records import TrackedRecords
-from bff.store.tracking import Tracking
-from bff.verdict import Expected, Verdict
+from bff.store.seen_messages import Replays
+from bff.store.sent_revocations import OwnRevocations
+from bff.store.tracked_session_records import TrackedRecords
+from bff.tokens.client_tokens import ClientTokens
+from bff.tokens.pending_writes import Holding
+from bff.tokens.renewal import Turns
+from bff.tokens.route_tokens import RouteTokens
+from bff.tokens.session_token import Refresher
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.bench import bench, make_bench
 from tests.support.chromium import browser
+from tests.support.fixtures import audit_lines, bff, fake, receiver_for, world, world_for
 from tests.support.redis_server import redis_prefix, redis_server
 from tests.support.scale import MEMORY, MEMORY_VARIABLE, memory_settings
 
-__all__ = ["browser", "redis_prefix", "redis_server"]
+__all__ = [
+    "audit_lines",
+    "bench",
+    "bff",
+    "browser",
+    "fake",
+    "make_bench",
+    "receiver_for",
+    "redis_prefix",
+    "redis_server",
+    "world",
+    "world_for",
+]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

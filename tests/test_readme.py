@@ -19,16 +19,14 @@ from urllib.parse import unquote
 import pytest
 from pydantic import SecretStr
 
-import bff
-import bff.logout
-import bff.providers
-from bff import audit
-from bff.background import Background
-from bff.cli import _parser
+from bff.app import create_app
+from bff.cli.main import _parser
 from bff.config import Config, load
 from bff.config import settings as settings_module
-from bff.errors import BFFError
-from bff.model import Group
+from bff.core import audit
+from bff.core.background import Background
+from bff.core.errors import BFFError
+from bff.core.model import Group
 from tests.test_requirements import asked_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,7 +130,7 @@ def config() -> Config:
 
 
 def endpoints(config: Config) -> Iterator[str]:
-    for rule in bff.create_app(config).url_map.iter_rules():
+    for rule in create_app(config).url_map.iter_rules():
         methods = sorted(rule.methods - {"HEAD", "OPTIONS"}) if rule.methods else ["ANY"]
         path = re.sub(r"<path:\w+>", "<path>", rule.rule)
         path = re.sub(r"<public_id>", "<id>", path)
@@ -267,14 +265,16 @@ def test_the_table_of_keys_is_that_of_the_code() -> None:
     parts = re.findall(r'\.key\("([^"]+)"(?:, "([^"]+)")?', source)
     # The indexes are named by the kind of their group; APIs look for the dead tokens' names, too.
     kinds = {":".join(filter(None, part)) for part in parts} | INDEXED
-    kinds |= set(re.findall(r"_prefix\}:([a-z_{}]+):", text("bff/dead_tokens.py")))
+    kinds |= set(
+        re.findall(r"_prefix\}:([a-z_{}]+):", text("bff/resource_server/revoked_tokens.py"))
+    )
     told = [code(row[0])[0] for row in table("docs/architecture.md", "What is in Redis")]
     told = [re.sub(r"(:[{<][^o].*)$", "", one) for one in told]
     assert sorted(told) == sorted(kind.replace("{{", "{").replace("}}", "}") for kind in kinds)
 
 
 def test_everything_that_the_browser_module_exports_is_described() -> None:
-    module = text("bff/assets/client.js")
+    module = text("bff/web/static/client.js")
     names = re.findall(r"^export (?:async )?(?:function|const|class) (\w+)", module, re.MULTILINE)
     told = [re.split(r"\W", code(row[0])[0])[0] for row in table("docs/spa.md", "The module")]
     assert sorted(told) == sorted(names)

@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 import pytest
 
-from bff.config import load, route_entry, route_rules
+from bff.config import load, route_entry, route_validators
+from bff.config.route import TokenMode
 from bff.config.route_entry import RouteEntry
-from bff.proxy.fields import WITH_EVERY_LIST
-from bff.route import TokenMode
+from bff.gateway.request_headers import WITH_EVERY_LIST
 from tests.test_readme import code, table, text
 
 DOCUMENT = "docs/routes.md"
@@ -91,7 +91,7 @@ def test_the_examples_use_every_mode() -> None:
 
 def test_what_is_named_is_complete() -> None:
     told = text(DOCUMENT)
-    for folder in route_rules.OWN_FOLDERS:
+    for folder in route_validators.OWN_FOLDERS:
         assert f"`/{folder}`" in told
     for name in WITH_EVERY_LIST:
         assert f"`{name}`" in told.lower()

@@ -15,9 +15,9 @@ from benchmarks.contestants.ours import Ours
 from benchmarks.ground import Ground
 from benchmarks.report import table
 from bff import config
-from bff.model import Session
-from bff.sealing import Sealer
-from bff.sessions import session_key
+from bff.core.model import Session
+from bff.core.sealing import Sealer
+from bff.sessions.lifecycle import session_key
 from bff.store import Records
 from tests.support.crowd import Crowd
 

@@ -20,10 +20,10 @@ from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
 from werkzeug.http import parse_cookie
 
-from bff.browsers import browser_label
+from bff.access.user_agent import browser_label
 from bff.config import Config
-from bff.model import PendingLogin, Session, SignIn
-from bff.sessions import COOKIE_ID_BYTES, Sessions, session_key
+from bff.core.model import PendingLogin, Session, SignIn
+from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
 
 
 def cookie_name(config: Config) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 
 from flask import request
 
-from bff import audit, cookie, step_up
+from bff.access import session_cookie, step_up
 from bff.config import Config
-from bff.errors import CrossSite, SealInvalid, SessionEnded, SessionMissing
-from bff.model import Session
-from bff.route import StepUp
+from bff.config.route import StepUp
+from bff.core import audit
+from bff.core.errors import CrossSite, SealInvalid, SessionEnded, SessionMissing
+from bff.core.model import Session
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -24,7 +25,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Guard:
     """Refuses what must not use the cookie, and finds the session of what may."""
 
-    def __init__(self, config: Config, interface: cookie.CookieInterface) -> None:
+    def __init__(self, config: Config, interface: session_cookie.CookieInterface) -> None:
         self._origin = config.app_base_url
         self._require_header = config.require_csrf_header
         self._interface = interface
@@ -56,7 +57,7 @@ class Guard:
             StoreUnavailable: Redis is away; nobody is let in, nobody is signed out.
         """
         self.refuse_cross_site()
-        browser = cookie.current()
+        browser = session_cookie.current()
         if browser.key is None:
             raise SessionMissing
         try:

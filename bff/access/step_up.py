@@ -6,9 +6,9 @@ tokens have no `amr`) and changes none of it, so only a new sign-in helps.
 
 from __future__ import annotations
 
-from bff.errors import StepUpRequired
-from bff.model import Identity
-from bff.route import StepUp
+from bff.config.route import StepUp
+from bff.core.errors import StepUpRequired
+from bff.core.model import Identity
 
 MULTI_FACTOR = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
 """What Auth0 is asked for by `acr_values` (OpenID PAPE 1.0, 5); its `amr` then has `mfa`."""

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bff import config
-from bff.errors import BFFError, ConfigError
+from bff.core.errors import BFFError, ConfigError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -22,7 +22,7 @@ ON_CALL = {
     "revocations": "what waits to be revoked at the provider",
     "sessions": "list and end sessions of a user",
 }
-"""The commands in `bff.commands`, for the person on call."""
+"""The commands in `bff.cli`, for the person on call."""
 MOVED = {"demo": "demo", "prove": "demo.prove"}
 """Commands of earlier versions, and the module that is started instead."""
 COMMAND_FAILED = 1
@@ -91,13 +91,13 @@ def _positive(text: str) -> int:
 
 
 def _command_module(name: str) -> ModuleType:
-    return importlib.import_module(f"bff.commands.{name}")
+    return importlib.import_module(f"bff.cli.{name}")
 
 
 def _run_on_call(options: argparse.Namespace) -> int:
     """A command that works on what the servers work on, without one."""
-    from bff import audit
-    from bff.assembly import assemble
+    from bff.core import audit
+    from bff.services import assemble
 
     settings = config.load()
     logging.config.dictConfig(_log_config())
@@ -120,7 +120,7 @@ def _routes(options: argparse.Namespace) -> int:
 
 def _deny_list_key(options: argparse.Namespace) -> int:
     """Print what an API's `TokenGuard` needs; nothing else of ours can be made with it."""
-    from bff.sealing import Sealer
+    from bff.core.sealing import Sealer
 
     sealer = Sealer([key.get_secret_value() for key in config.load().secrets])
     print(sealer.dead_token_names.as_text())
@@ -143,7 +143,7 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"Can't listen on {options.host}:{options.port}: {problem}.", file=sys.stderr)
         return COMMAND_FAILED
     server = Granian(
-        "bff:create_app",
+        "bff.app:create_app",
         address=options.host,
         port=options.port,
         interface=Interfaces.WSGI,
@@ -168,7 +168,7 @@ def _application() -> Flask:
     Granian copies the environment into every request's `environ`, where an error page or a
     debugging tool may show it.
     """
-    from bff import create_app
+    from bff.app import create_app
 
     app = create_app()
     for name in app.extensions["bff"].config.secret_variables:

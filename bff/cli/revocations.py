@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bff.assembly import Parts
+    from bff.services import Parts
     from bff.store import Entry
 
 OVERDUE = 1

@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bff.config import Config
-from bff.config.route_rules import OWN_FOLDERS
-from bff.errors import (
+from bff.config.route import Route
+from bff.config.route_validators import OWN_FOLDERS
+from bff.core.errors import (
     BFFError,
     BodyTooLarge,
     CrossSite,
@@ -23,9 +24,8 @@ from bff.errors import (
     SessionMissing,
     StepUpRequired,
 )
-from bff.proxy.target import upstream_target
-from bff.route import Route
-from bff.route_table import RouteTable
+from bff.gateway.request_target import upstream_target
+from bff.gateway.route_table import RouteTable
 
 REFUSED = 1
 WRONG_ARGUMENTS = 2

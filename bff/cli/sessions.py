@@ -7,12 +7,12 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bff import audit
-from bff.errors import BFFError
-from bff.model import Group
+from bff.core import audit
+from bff.core.errors import BFFError
+from bff.core.model import Group
 
 if TYPE_CHECKING:
-    from bff.assembly import Parts
+    from bff.services import Parts
 
 REASON = "command"
 CALLER = "command"
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, parts: Parts) -> int:
 
 
 def _list(options: argparse.Namespace, parts: Parts, group: Group) -> str:
-    from bff.sessions.described import described
+    from bff.sessions.summary import described
 
     sessions = parts.sessions
     found = [described(s, sessions.public_id(s)) for s in sessions.of_group(group)]

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import certifi
 from pydantic import PrivateAttr
 
+from bff.config.route import Route
 from bff.config.route_entry import connect_timeout
-from bff.config.route_rules import API_PREFIX
+from bff.config.route_validators import API_PREFIX
 from bff.config.settings import Settings
-from bff.route import Route
 
 
 class Config(Settings):

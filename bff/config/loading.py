@@ -9,9 +9,9 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from bff.config import routes_file
-from bff.config.following import Config
-from bff.config.rules import same_place
-from bff.errors import ConfigError
+from bff.config.derived import Config
+from bff.config.validators import same_place
+from bff.core.errors import ConfigError
 
 ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - What is compared with, not listened on.
 

@@ -11,8 +11,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from bff.config import route_rules as rules
-from bff.route import ACCESS_TOKEN_TYPE, REPEATABLE_METHODS, Route, StepUp, TokenMode, TokenRule
+from bff.config import route_validators as rules
+from bff.config.route import (
+    ACCESS_TOKEN_TYPE,
+    REPEATABLE_METHODS,
+    Route,
+    StepUp,
+    TokenMode,
+    TokenRule,
+)
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 

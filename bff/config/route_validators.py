@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
-from bff.config.rules import upstream_url
-from bff.route import (
+from bff.config.route import (
     NEVER_FORWARDED_METHODS,
     NEVER_PASSED_FIELDS,
     NEVER_PASSED_PREFIXES,
     TokenMode,
     origin_of,
 )
+from bff.config.validators import upstream_url
 
 API_PREFIX = "/api"
 """What `BFF_API_URL` is for."""

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from bff.config.route_entry import RouteEntry
-from bff.config.route_rules import API_PREFIX, together
-from bff.config.rules import same_place
+from bff.config.route_validators import API_PREFIX, together
+from bff.config.validators import same_place
 
 SETTING = "BFF_ROUTES_FILE"
 SHOWN_CHARACTERS = 80

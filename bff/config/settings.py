@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from bff.config import rules
+from bff.config import validators
 
 Seconds = Annotated[int, Field(ge=1)]
 
@@ -29,9 +29,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     # ------------------------------------------------------------ the provider
-    auth0_domain: rules.Domain | None = Field(None, alias="AUTH0_DOMAIN")
+    auth0_domain: validators.Domain | None = Field(None, alias="AUTH0_DOMAIN")
     """The tenant's domain, such as `example.eu.auth0.com`. This or `OIDC_ISSUER` is required."""
-    oidc_issuer: rules.Issuer | None = Field(None, alias="OIDC_ISSUER", validate_default=True)
+    oidc_issuer: validators.Issuer | None = Field(None, alias="OIDC_ISSUER", validate_default=True)
     """The issuer of any other OpenID provider, to the letter (a trailing slash counts)."""
     client_id: str = Field(alias="AUTH0_CLIENT_ID")
     """The application's client id. Required."""
@@ -55,7 +55,7 @@ class Settings(BaseModel):
     """Push sign-ins to the provider (RFC 9126): where it has the endpoint, always, or never."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
-    scope: rules.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
+    scope: validators.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
     """What is asked for at sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
     resource_parameter: Literal["audience", "resource"] | None = Field(
         None, alias="BFF_RESOURCE_PARAMETER"
@@ -65,7 +65,7 @@ class Settings(BaseModel):
     """Sign out of the upstream identity provider too (Auth0's `federated`)."""
     id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")
     """Send `id_token_hint` at logout. An ID token then passes through the browser's address bar."""
-    id_token_algorithms: rules.Algorithms = Field(
+    id_token_algorithms: validators.Algorithms = Field(
         ("RS256", "PS256", "ES256"), alias="BFF_ID_TOKEN_ALGORITHMS"
     )
     """Signature algorithms accepted for ID tokens, comma-separated; never `none` or HMAC."""
@@ -77,7 +77,7 @@ class Settings(BaseModel):
         5.0, alias="BFF_PROVIDER_TIMEOUT_SECONDS"
     )
     """The whole time one call to the provider may take, in seconds."""
-    provider_proxy: rules.ProxyURL | None = Field(None, alias="BFF_PROVIDER_PROXY")
+    provider_proxy: validators.ProxyURL | None = Field(None, alias="BFF_PROVIDER_PROXY")
     """The HTTP proxy through which the provider is reached, such as `http://proxy.internal:3128`."""
     refresh_before_seconds: Annotated[int, Field(ge=0)] = Field(
         60, alias="BFF_REFRESH_BEFORE_SECONDS"
@@ -89,19 +89,19 @@ class Settings(BaseModel):
     """How long a refresh token lives at the provider: how long a revocation is retried."""
 
     # ------------------------------------------------------------ this application
-    app_base_url: rules.Origin = Field(alias="APP_BASE_URL")
+    app_base_url: validators.Origin = Field(alias="APP_BASE_URL")
     """Where browsers find this application, such as `https://app.example.com`. Required."""
     routes_file: Path | None = Field(None, alias="BFF_ROUTES_FILE")
     """A TOML file with the routes, for more than one upstream ([routes](docs/routes.md))."""
-    api_url: rules.UpstreamURL | None = Field(None, alias="BFF_API_URL", validate_default=True)
+    api_url: validators.UpstreamURL | None = Field(None, alias="BFF_API_URL", validate_default=True)
     """What `/api/*` goes to, such as `http://api.internal:8080/v1`. This or `BFF_ROUTES_FILE` is
     required."""
-    ca_file: rules.CAFile | None = Field(None, alias="BFF_CA_FILE")
+    ca_file: validators.CAFile | None = Field(None, alias="BFF_CA_FILE")
     """PEM certificates of the CAs that vouch for the provider, the APIs and Redis, instead of the
     public ones."""
-    secrets: rules.SealingKeys = Field(alias="AUTH0_SECRET")
+    secrets: validators.SealingKeys = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
-    redis_url: rules.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
+    redis_url: validators.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
     """Where sessions are kept; also `redis+sentinel://`, `redis+cluster://`; `rediss` for TLS."""
     redis_wait_replicas: Annotated[int, Field(ge=0)] = Field(0, alias="BFF_REDIS_WAIT_REPLICAS")
     """How many replicas must have taken over an end or a watermark before it is answered."""
@@ -113,11 +113,11 @@ class Settings(BaseModel):
         "bff", alias="BFF_REDIS_PREFIX"
     )
     """What every key in Redis begins with."""
-    spa_dir: rules.SPAFolder | None = Field(None, alias="BFF_SPA_DIR")
+    spa_dir: validators.SPAFolder | None = Field(None, alias="BFF_SPA_DIR")
     """The folder with the built single-page app (`index.html` in it)."""
     csp: str | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
     """Replaces the default Content-Security-Policy of pages and files."""
-    profile_claims: rules.Words = Field(
+    profile_claims: validators.Words = Field(
         (
             "sub", "name", "given_name", "family_name", "nickname", "preferred_username", "email",
             "email_verified", "picture", "locale", "org_id", "org_name",
@@ -161,29 +161,31 @@ class Settings(BaseModel):
     """How many event streams and long answers a process sends at once; less than its threads."""
     require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
     """Demand `X-CSRF: 1` of every `/api` request; excludes EventSource and download links."""
-    trusted_proxies: rules.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
+    trusted_proxies: validators.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
     """Addresses or networks whose `X-Forwarded-For` is believed, comma-separated."""
-    forward_auth_key: rules.Key | None = Field(None, alias="BFF_FORWARD_AUTH_KEY")
+    forward_auth_key: validators.Key | None = Field(None, alias="BFF_FORWARD_AUTH_KEY")
     """What one of these proxies shows to ask `/auth/verify` for access tokens; off without it."""
 
     # ------------------------------------------------------------ ends from elsewhere
-    logout_token_types: rules.Words = Field(("logout+jwt", "JWT"), alias="BFF_LOGOUT_TOKEN_TYPES")
+    logout_token_types: validators.Words = Field(
+        ("logout+jwt", "JWT"), alias="BFF_LOGOUT_TOKEN_TYPES"
+    )
     """The `typ` accepted of back-channel logout tokens; Auth0 sends `JWT`."""
-    admin_key: rules.Key | None = Field(None, alias="BFF_ADMIN_KEY")
+    admin_key: validators.Key | None = Field(None, alias="BFF_ADMIN_KEY")
     """A static bearer key for the admin API and for Global Token Revocation."""
     admin_audience: str | None = Field(None, alias="BFF_ADMIN_AUDIENCE")
     """The `aud` of the provider's access tokens that may use the admin API."""
     admin_scope: str | None = Field(None, alias="BFF_ADMIN_SCOPE", validate_default=True)
     """The scope (or Auth0 permission) that such a token needs."""
-    log_stream_key: rules.Key | None = Field(None, alias="BFF_LOG_STREAM_KEY")
+    log_stream_key: validators.Key | None = Field(None, alias="BFF_LOG_STREAM_KEY")
     """The authorization value of an Auth0 log stream (custom webhook); off without it."""
-    ssf_issuer: rules.Issuer | None = Field(None, alias="BFF_SSF_ISSUER")
+    ssf_issuer: validators.Issuer | None = Field(None, alias="BFF_SSF_ISSUER")
     """The issuer of a Shared Signals transmitter; off without it."""
-    ssf_jwks_url: rules.KeysURL | None = Field(None, alias="BFF_SSF_JWKS_URL")
+    ssf_jwks_url: validators.KeysURL | None = Field(None, alias="BFF_SSF_JWKS_URL")
     """Where that transmitter's keys are; its metadata is asked if this is not set."""
     ssf_audience: str | None = Field(None, alias="BFF_SSF_AUDIENCE")
     """The `aud` of its security event tokens; `APP_BASE_URL` if not set."""
-    introspection_clients: rules.ClientKeys = Field((), alias="BFF_INTROSPECTION_CLIENTS")
+    introspection_clients: validators.ClientKeys = Field((), alias="BFF_INTROSPECTION_CLIENTS")
     """APIs that may ask whether a token is dead, as `id:secret`, comma-separated."""
     device_reauth_seconds: Annotated[int, Field(ge=0)] = Field(
         900, alias="BFF_DEVICE_REAUTH_SECONDS"
@@ -242,7 +244,7 @@ class Settings(BaseModel):
         # A file that was found wrong is not in the data, and is told of by itself.
         if value is None and in_file is None and "client_secret_file" in info.data:
             raise ValueError("is missing")
-        return None if value is None else rules.client_secrets(value)
+        return None if value is None else validators.client_secrets(value)
 
     @field_validator("client_private_key_file")
     @classmethod

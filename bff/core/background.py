@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from bff.errors import BFFError
+from bff.core.errors import BFFError
 
 log = logging.getLogger(__name__)
 

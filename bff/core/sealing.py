@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from bff.errors import SealInvalid
-from bff.keyed_names import KeyedNames
+from bff.core.errors import SealInvalid
+from bff.core.keyed_hashes import KeyedNames
 
 _VERSION = b"\x01"
 _KEY_ID_BYTES = 4

@@ -15,8 +15,8 @@ from typing import Any
 
 import pycurl
 
-from bff.proxy.body import RequestBody
-from bff.route import Origin
+from bff.config.route import Origin
+from bff.gateway.request_body import RequestBody
 
 BUFFER_BYTES = 128 * 1024
 CONNECT_POLL_SECONDS = 0.05

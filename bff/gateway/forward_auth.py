@@ -20,10 +20,10 @@ from urllib.parse import unquote_to_bytes
 
 from flask import Blueprint, Response, g, request
 
-from bff import audit
-from bff.application import Application
 from bff.config import Config
-from bff.errors import (
+from bff.config.route import Route
+from bff.core import audit
+from bff.core.errors import (
     BFFError,
     CarriedHere,
     CrossSite,
@@ -33,11 +33,11 @@ from bff.errors import (
     RouteUnknown,
     UpgradeRefused,
 )
-from bff.proxy.client import Clients
-from bff.proxy.fields import REQUEST_ID
-from bff.proxy.target import upstream_target
-from bff.route import Route
-from bff.route_table import RouteTable
+from bff.gateway.client_address import Clients
+from bff.gateway.request_headers import REQUEST_ID
+from bff.gateway.request_target import upstream_target
+from bff.gateway.route_table import RouteTable
+from bff.gateway.unrouted import Application
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

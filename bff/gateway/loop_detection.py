@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bff.errors import LoopDetected
+from bff.core.errors import LoopDetected
 
 HOPS_MAX = 8
 

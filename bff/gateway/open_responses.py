@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from bff import audit
-from bff.errors import Overloaded
+from bff.core import audit
+from bff.core.errors import Overloaded
 from bff.store import Records
 
 

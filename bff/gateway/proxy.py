@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, NoReturn
 from flask import Flask, Response, g, request
 from werkzeug.routing import Rule
 
-from bff.application import Application
 from bff.config import Config
-from bff.errors import BFFError, PathRefused
-from bff.proxy import granian
-from bff.proxy.answer import answer
-from bff.proxy.body import request_body
-from bff.proxy.challenge import refuse_weak_sign_in
-from bff.proxy.client import Clients, gone_check
-from bff.proxy.fields import RequestFields, check_protocol
-from bff.proxy.target import upstream_target
-from bff.proxy.upstream import ClientLeft, Exchange, Upstream
-from bff.proxy.via import Via
-from bff.route import Route
-from bff.route_table import RouteTable
+from bff.config.route import Route
+from bff.core.errors import BFFError, PathRefused
+from bff.gateway import granian
+from bff.gateway.client_address import Clients, gone_check
+from bff.gateway.loop_detection import Via
+from bff.gateway.request_body import request_body
+from bff.gateway.request_headers import RequestFields, check_protocol
+from bff.gateway.request_target import upstream_target
+from bff.gateway.response_headers import answer
+from bff.gateway.route_table import RouteTable
+from bff.gateway.step_up_challenge import refuse_weak_sign_in
+from bff.gateway.unrouted import Application
+from bff.gateway.upstream import ClientLeft, Exchange, Upstream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from bff.errors import BFFError, BodyTooLarge, LengthRequired, RequestRefused
-from bff.proxy import granian
-from bff.route import Route
+from bff.config.route import Route
+from bff.core.errors import BFFError, BodyTooLarge, LengthRequired, RequestRefused
+from bff.gateway import granian
 
 LENGTH_MAX_DIGITS = 18
 EXPECTS_LENGTH = frozenset({"POST", "PUT", "PATCH"})

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from bff.errors import RequestRefused, UpgradeRefused
-from bff.proxy.client import Clients
-from bff.proxy.set_cookie import COOKIE_VALUE
-from bff.proxy.via import Via
-from bff.route import NEVER_PASSED_FIELDS, NEVER_PASSED_PREFIXES, Route
+from bff.config.route import NEVER_PASSED_FIELDS, NEVER_PASSED_PREFIXES, Route
+from bff.core.errors import RequestRefused, UpgradeRefused
+from bff.gateway.client_address import Clients
+from bff.gateway.loop_detection import Via
+from bff.gateway.response_cookies import COOKIE_VALUE
 
 WITH_EVERY_LIST = frozenset(
     {"content-encoding", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from bff.errors import MethodNotAllowed, PathRefused
-from bff.route import NEVER_FORWARDED_METHODS, Route
+from bff.config.route import NEVER_FORWARDED_METHODS, Route
+from bff.core.errors import MethodNotAllowed, PathRefused
 
 TARGET_MAX_CHARACTERS = 8_192
 DECODING_ROUNDS = 8

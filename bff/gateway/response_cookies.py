@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from bff.route import Route
+from bff.config.route import Route
 
 COOKIE_MAX_CHARACTERS = 4_096
 COOKIE_VALUE = re.compile(r'"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"'

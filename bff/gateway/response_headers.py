@@ -13,9 +13,9 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from flask import Response
 
-from bff.proxy.set_cookie import passed_on
-from bff.proxy.upstream import Exchange, Field, Head
-from bff.route import HOP_BY_HOP, Route, origin_of
+from bff.config.route import HOP_BY_HOP, Route, origin_of
+from bff.gateway.response_cookies import passed_on
+from bff.gateway.upstream import Exchange, Field, Head
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -5,12 +5,12 @@ The proxy asks, and so does `/auth/verify` for a proxy in front of us: both get 
 
 from __future__ import annotations
 
-from bff import cookie
-from bff.client_tokens import ClientTokens
-from bff.errors import SessionEnded
-from bff.guard import Guard
-from bff.route import Route
-from bff.sessions import Sessions
+from bff.access import session_cookie
+from bff.access.session_guard import Guard
+from bff.config.route import Route
+from bff.core.errors import SessionEnded
+from bff.sessions.lifecycle import Sessions
+from bff.tokens.client_tokens import ClientTokens
 
 
 class Access:
@@ -53,7 +53,7 @@ class Access:
         What comes with a cookie is held to the rules for what comes with a cookie: another site is
         refused, and while Redis is away nobody is taken for a stranger.
         """
-        browser = cookie.current()
+        browser = session_cookie.current()
         # The answer hangs on the cookie in any case, so caches must be told (`Vary`).
         browser.accessed = True
         if browser.key is None:

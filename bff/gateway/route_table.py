@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
-from bff.errors import PathRefused
-from bff.route import Route
+from bff.config.route import Route
+from bff.core.errors import PathRefused
 
 _PLAIN = re.compile(r"[a-z0-9/_~-]*")
 """Has one reading only."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bff.errors import StepUpRequired
-from bff.proxy.upstream import Field, Head
-from bff.route import Route
+from bff.config.route import Route
+from bff.core.errors import StepUpRequired
+from bff.gateway.upstream import Field, Head
 
 FIELDS_MAX_CHARACTERS = 4096
 CHALLENGES_MAX = 8

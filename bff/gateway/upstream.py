@@ -10,11 +10,11 @@ from typing import NoReturn
 
 import pycurl
 
-from bff.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.proxy.addresses import Address, Addresses
-from bff.proxy.body import RequestBody
-from bff.proxy.channel import SEND_ONCE, SEND_TWICE, Channel
-from bff.route import Route
+from bff.config.route import Route
+from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
+from bff.gateway.curl_connection import SEND_ONCE, SEND_TWICE, Channel
+from bff.gateway.request_body import RequestBody
+from bff.gateway.upstream_pool import Address, Addresses
 
 HEAD_MAX_BYTES = 64 * 1024
 TICK_SECONDS = 1.0

@@ -11,8 +11,8 @@ import logging
 import time
 from collections import deque
 
-from bff.proxy.channel import Channel
-from bff.route import Origin, Route
+from bff.config.route import Origin, Route
+from bff.gateway.curl_connection import Channel
 
 log = logging.getLogger(__name__)
 

@@ -17,14 +17,15 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from bff import audit, machines
 from bff.config import Config
-from bff.errors import BFFError, NotFound, RequestRefused
-from bff.machines import Admins
-from bff.model import Group
-from bff.revocation import Revocation
-from bff.sessions import Sessions
-from bff.sessions.described import described
+from bff.core import audit
+from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.model import Group
+from bff.machine_api import authentication
+from bff.machine_api.authentication import Admins
+from bff.revocation.revocation import Revocation
+from bff.sessions.lifecycle import Sessions
+from bff.sessions.summary import described
 
 REASON = "admin"
 SUBJECT_MAX_CHARACTERS = 255
@@ -42,7 +43,7 @@ def create_blueprint(
         # A GET may be a page of the SPA's own; its files are asked for it.
         blueprint.add_url_rule("/admin/sessions/end", "off", _off, methods=["POST"])
         return blueprint
-    machines.protect(blueprint, admins.admit)
+    authentication.protect(blueprint, admins.admit)
 
     @blueprint.get("/admin/sessions")
     def list_sessions() -> Response:
@@ -57,11 +58,11 @@ def create_blueprint(
     @blueprint.post("/admin/sessions/end")
     def end_sessions() -> Response:
         with Call("end") as call:
-            asked = machines.json_object()
+            asked = authentication.json_object()
             call.reason = _reason(asked)
             call.group = _group(config.issuer, asked)
             if "id" in asked:
-                public_id = machines.text_of(asked["id"], ID_CHARACTERS)
+                public_id = authentication.text_of(asked["id"], ID_CHARACTERS)
                 ended = sessions.end_named(call.group, public_id, REASON)
             else:
                 ended = revocation.end_group(call.group, REASON)
@@ -97,7 +98,7 @@ class Call:
             outcome,
             reason=f"{self._what} {kind}: {result}{said}",
             user=self.group.user if self.group else None,
-            caller=machines.caller(),
+            caller=authentication.caller(),
         )
 
 
@@ -115,13 +116,13 @@ def _group(issuer: str, asked: dict[str, Any]) -> Group:
     ):
         raise RequestRefused("one of sub, email and everyone is needed")
     if "sub" in named:
-        return Group.of_user(issuer, machines.text_of(asked["sub"], SUBJECT_MAX_CHARACTERS))
+        return Group.of_user(issuer, authentication.text_of(asked["sub"], SUBJECT_MAX_CHARACTERS))
     if "email" in named:
-        return Group.of_email(issuer, machines.text_of(asked["email"], EMAIL_MAX_CHARACTERS))
+        return Group.of_email(issuer, authentication.text_of(asked["email"], EMAIL_MAX_CHARACTERS))
     return Group.everyone()
 
 
 def _reason(asked: dict[str, Any]) -> str:
     if "reason" not in asked:
         return ""
-    return machines.text_of(asked["reason"], audit.REASON_MAX_CHARACTERS)
+    return authentication.text_of(asked["reason"], audit.REASON_MAX_CHARACTERS)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 
 from flask import request
 
-from bff.errors import RequestRefused
-from bff.route import Route
-from bff.verdict import Verdict
+from bff.config.route import Route
+from bff.core.errors import RequestRefused
+from bff.resource_server.verification import Verdict
 
 
 class Audiences:

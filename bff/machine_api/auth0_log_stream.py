@@ -16,15 +16,16 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from bff import audit, machines
-from bff.bearer import TokenInvalid, TokenMissing
 from bff.config import Config
-from bff.errors import BFFError, NotFound, RequestRefused
-from bff.inbox import machine_answer, read_body
-from bff.model import Group
-from bff.revocation import Revocation
-from bff.store.own_revocations import OwnRevocations
-from bff.store.replays import Replays
+from bff.core import audit
+from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.model import Group
+from bff.machine_api import authentication
+from bff.machine_api.messages import machine_answer, read_body
+from bff.resource_server.bearer import TokenInvalid, TokenMissing
+from bff.revocation.revocation import Revocation
+from bff.store.seen_messages import Replays
+from bff.store.sent_revocations import OwnRevocations
 
 PATH = "/webhooks/auth0-logs"
 BODY_MAX_BYTES = 4 * 1024 * 1024
@@ -90,7 +91,7 @@ def create_blueprint(
         return blueprint
     secret = config.log_stream_key.get_secret_value()
     receiver = Receiver(config, revocation, replays, own_revocations)
-    machines.protect(blueprint, lambda: _admit(secret))
+    authentication.protect(blueprint, lambda: _admit(secret))
 
     @blueprint.post(PATH)
     def receive() -> Response:
@@ -117,7 +118,7 @@ def _admit(secret: str) -> None:
     authorization = request.headers.get("Authorization")
     if authorization is None:
         raise TokenMissing
-    if not machines.is_secret(authorization, secret):
+    if not authentication.is_secret(authorization, secret):
         raise TokenInvalid("not the key of the log stream")
 
 
@@ -128,9 +129,9 @@ def _items(body: bytes) -> list[dict[str, Any]]:
         RequestRefused: Anything in it is none of that; nothing has been acted upon.
     """
     try:
-        found = machines.parsed_json(body)
+        found = authentication.parsed_json(body)
     except RequestRefused:
-        found = [machines.parsed_json(line) for line in body.splitlines() if line.strip()]
+        found = [authentication.parsed_json(line) for line in body.splitlines() if line.strip()]
     items = found if isinstance(found, list) else [found]
     if not items or not all(isinstance(item, dict) for item in items):
         raise RequestRefused("neither an array of events, nor an event, nor one on each line")
@@ -232,7 +233,7 @@ def _text(value: object) -> str:
     if value is None or value == "":
         return ""
     try:
-        return machines.text_of(value, TEXT_MAX_CHARACTERS)
+        return authentication.text_of(value, TEXT_MAX_CHARACTERS)
     except RequestRefused as error:
         raise Unreadable(error.detail) from error
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from bff import audit
-from bff.bearer import TokenInvalid, bearer_token, challenge
 from bff.config import Config
-from bff.errors import BFFError, RequestRefused
-from bff.inbox import read_body
-from bff.verdict import Verdict
+from bff.core import audit
+from bff.core.errors import BFFError, RequestRefused
+from bff.machine_api.messages import read_body
+from bff.resource_server.bearer import TokenInvalid, bearer_token, challenge
+from bff.resource_server.verification import Verdict
 
 log = logging.getLogger(__name__)
 

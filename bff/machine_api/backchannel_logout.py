@@ -15,15 +15,15 @@ from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response
 
-from bff import audit
 from bff.config import Config
-from bff.errors import BFFError, RequestRefused
-from bff.inbox import machine_answer, read_body
-from bff.model import Group, Session
-from bff.providers.documents import Documents
-from bff.providers.logout_token import LogoutToken, expected_of, validated_logout_token
-from bff.providers.signatures import FindKey, TokenRefused
-from bff.store.replays import Replays
+from bff.core import audit
+from bff.core.errors import BFFError, RequestRefused
+from bff.core.model import Group, Session
+from bff.machine_api.messages import machine_answer, read_body
+from bff.provider.discovery import Documents
+from bff.provider.jws import FindKey, TokenRefused
+from bff.provider.logout_token import LogoutToken, expected_of, validated_logout_token
+from bff.store.seen_messages import Replays
 
 BODY_MAX_BYTES = 64 * 1024
 FORM_FIELDS_MAX = 50

@@ -15,13 +15,14 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from bff import audit, machines
 from bff.config import Config
-from bff.errors import BFFError, NotFound, RequestRefused
-from bff.inbox import machine_answer
-from bff.machines import Admins
-from bff.model import Group
-from bff.revocation import Revocation
+from bff.core import audit
+from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.model import Group
+from bff.machine_api import authentication
+from bff.machine_api.authentication import Admins
+from bff.machine_api.messages import machine_answer
+from bff.revocation.revocation import Revocation
 
 PATH = "/auth/global-token-revocation"
 REASON = "global_token_revocation"
@@ -46,13 +47,13 @@ def create_blueprint(config: Config, admins: Admins, revocation: Revocation) -> 
     if not admins.configured:
         blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
         return blueprint
-    machines.protect(blueprint, admins.admit)
+    authentication.protect(blueprint, admins.admit)
 
     @blueprint.post(PATH)
     def revoke() -> Response:
         group: Group | None = None
         try:
-            status, group = _read(machines.json_object(), config.issuer)
+            status, group = _read(authentication.json_object(), config.issuer)
             ended = revocation.end_group(group, REASON)
         except BFFError as error:
             _record(group, "failed" if error.status >= 500 else "refused", error.code)
@@ -83,7 +84,7 @@ def _checked(subject: object) -> dict[str, str]:
     members = MEMBERS.get(form) if isinstance(form, str) else None
     if members is None or subject.keys() != {"format", *members}:
         raise RequestRefused("unknown format, or members that don't belong to it")
-    return {name: machines.text_of(subject[name], VALUE_MAX_CHARACTERS) for name in subject}
+    return {name: authentication.text_of(subject[name], VALUE_MAX_CHARACTERS) for name in subject}
 
 
 def _group(subject: dict[str, str], issuer: str) -> Group:
@@ -103,5 +104,5 @@ def _record(group: Group | None, outcome: audit.Outcome, result: str) -> None:
         outcome,
         reason=f"global_token_revocation {kind}: {result}",
         user=group.user if group else None,
-        caller=machines.caller(),
+        caller=authentication.caller(),
     )

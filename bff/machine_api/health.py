@@ -6,7 +6,7 @@ from typing import Protocol
 
 from flask import Blueprint, Response, jsonify
 
-from bff.errors import StoreUnavailable
+from bff.core.errors import StoreUnavailable
 from bff.store import Epoch
 
 

@@ -21,10 +21,10 @@ from pydantic import SecretStr
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bff import audit
-from bff.bearer import TokenInvalid
-from bff.errors import BodyTooLarge, NotFound, RequestRefused
-from bff.verdict import Verdict
+from bff.core import audit
+from bff.core.errors import BodyTooLarge, NotFound, RequestRefused
+from bff.resource_server.bearer import TokenInvalid
+from bff.resource_server.verification import Verdict
 
 BODY_MAX_BYTES = 256 * 1024
 FORM = "application/x-www-form-urlencoded"

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from bff.errors import BodyTooLarge, RequestRefused
+from bff.core.errors import BodyTooLarge, RequestRefused
 
 
 def read_body(max_bytes: int, *media_types: str) -> bytes:

@@ -14,16 +14,16 @@ from typing import Protocol
 
 from flask import Blueprint, Response
 
-from bff import audit
 from bff.config import Config
-from bff.errors import BFFError, NotFound, RequestRefused
-from bff.inbox import machine_answer, read_body
-from bff.model import Group
-from bff.providers.http import Transport
-from bff.providers.shared_signals import Signal, expected_of, validated_signal
-from bff.providers.signatures import FindKey, TokenRefused
-from bff.providers.transmitter import Transmitter
-from bff.store.replays import Replays
+from bff.core import audit
+from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.model import Group
+from bff.machine_api.messages import machine_answer, read_body
+from bff.provider.http_transport import Transport
+from bff.provider.jws import FindKey, TokenRefused
+from bff.provider.security_event import Signal, expected_of, validated_signal
+from bff.provider.transmitter_keys import Transmitter
+from bff.store.seen_messages import Replays
 
 PATH = "/webhooks/ssf"
 BODY_MAX_BYTES = 64 * 1024

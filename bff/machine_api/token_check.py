@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
-from bff import machines
-from bff.bearer import bearer_token
-from bff.errors import BFFError, RequestRefused
-from bff.verdict import Verdict
+from bff.core.errors import BFFError, RequestRefused
+from bff.machine_api import authentication
+from bff.resource_server.bearer import bearer_token
+from bff.resource_server.verification import Verdict
 
 SCOPES_MAX_CHARACTERS = 1000
 # RFC 6749, section 3.3. They go into a header, so nothing else may be in them.
@@ -50,7 +50,7 @@ def _scope() -> str:
 
 
 def _refused(error: BFFError) -> Response:
-    return _not_stored(machines.problem(error))
+    return _not_stored(authentication.problem(error))
 
 
 def _not_stored(response: Response) -> Response:

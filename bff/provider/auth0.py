@@ -11,9 +11,9 @@ from urllib.parse import urljoin
 
 import requests
 
-from bff.providers.answers import bounded_pause
-from bff.providers.calls import with_parameters
-from bff.providers.oidc import Provider
+from bff.provider.endpoints import with_parameters
+from bff.provider.oidc import Provider
+from bff.provider.token_response import bounded_pause
 
 
 class Auth0Provider(Provider):

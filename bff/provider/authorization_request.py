@@ -14,12 +14,12 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 
 from bff.config import Config
-from bff.errors import ProviderMisconfigured, ProviderUnavailable
-from bff.model import PendingLogin
-from bff.providers import answers
-from bff.providers.calls import Calls, with_parameters, with_resources
-from bff.providers.http import Deadline
-from bff.providers.metadata import Metadata
+from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
+from bff.core.model import PendingLogin
+from bff.provider import token_response
+from bff.provider.endpoints import Calls, with_parameters, with_resources
+from bff.provider.http_transport import Deadline
+from bff.provider.metadata import Metadata
 
 _REQUEST_URI = re.compile(r"[\x21-\x7e]{1,1024}")
 
@@ -107,9 +107,9 @@ def request_uri_of(response: requests.Response, retry_after_seconds: int | None)
 
     Source: RFC 9126, sections 2.2 and 2.3.
     """
-    body = answers.parsed(response)
+    body = token_response.parsed(response)
     if response.status_code not in (200, 201) or (body is not None and "error" in body):
-        raise answers.refusal(response.status_code, body, retry_after_seconds)
+        raise token_response.refusal(response.status_code, body, retry_after_seconds)
     request_uri = body.get("request_uri") if body is not None else None
     if not isinstance(request_uri, str) or not _REQUEST_URI.fullmatch(request_uri):
         raise ProviderUnavailable("the push was answered without a usable request_uri")

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from bff.errors import ProviderError, ProviderUnavailable
-from bff.providers.http import Deadline
+from bff.core.errors import ProviderError, ProviderUnavailable
+from bff.provider.http_transport import Deadline
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ RENEW_PAUSE_SECONDS = 10.0
 STALE_SHARE = 0.5
 """How much of a caller's time a fetch may take that the caller could do without."""
 
-log = logging.getLogger("bff.providers")
+log = logging.getLogger("bff.provider")
 
 
 class Cached(Generic[T]):

@@ -16,9 +16,9 @@ from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from joserfc.jwk import Key
 
 from bff.config import Config
-from bff.errors import ConfigError
-from bff.providers.client_keys import Unreadable, algorithm, keys_in, secrets_in
-from bff.providers.credentials import Credential, Credentials, CredentialsFile
+from bff.core.errors import ConfigError
+from bff.provider.client_private_keys import Unreadable, algorithm, keys_in, secrets_in
+from bff.provider.client_secrets import Credential, Credentials, CredentialsFile
 
 ASSERTION_LIFETIME_SECONDS = 60
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from joserfc.jwk import Key
 
-from bff.errors import ConfigError
-from bff.providers.client_keys import Unreadable
+from bff.core.errors import ConfigError
+from bff.provider.client_private_keys import Unreadable
 
 Credential = str | Key
 
-log = logging.getLogger("bff.providers")
+log = logging.getLogger("bff.provider")
 
 
 class Credentials:

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 
 from bff.config import Config
-from bff.providers.auth0 import Auth0Provider
-from bff.providers.oidc import Provider
+from bff.provider.auth0 import Auth0Provider
+from bff.provider.oidc import Provider
 
 __all__ = ["Auth0Provider", "Provider", "create_provider"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from joserfc.jwk import Key
 
-from bff.providers.cached import Cached
-from bff.providers.http import Deadline, Transport
-from bff.providers.keys import SigningKeys
-from bff.providers.metadata import Metadata, fetch_metadata
-from bff.providers.signatures import FindKey
+from bff.provider.cached_document import Cached
+from bff.provider.http_transport import Deadline, Transport
+from bff.provider.jwks import SigningKeys
+from bff.provider.jws import FindKey
+from bff.provider.metadata import Metadata, fetch_metadata
 
 METADATA_LIFETIME_SECONDS = 3600.0
 KEYS_LIFETIME_SECONDS = 600.0

@@ -14,11 +14,11 @@ from authlib.common.urls import add_params_to_uri
 from authlib.integrations.requests_client import OAuth2Session
 
 from bff.config import Config
-from bff.errors import ProviderRejected
-from bff.providers import answers, client_auth
-from bff.providers.client_auth import ClientAuthentication
-from bff.providers.credentials import Credential
-from bff.providers.http import CallFailed, Deadline, Transport
+from bff.core.errors import ProviderRejected
+from bff.provider import client_auth, token_response
+from bff.provider.client_auth import ClientAuthentication
+from bff.provider.client_secrets import Credential
+from bff.provider.http_transport import CallFailed, Deadline, Transport
 
 _T = TypeVar("_T")
 
@@ -51,14 +51,14 @@ class Calls:
 
     def exchange(
         self, url: str, parameters: Mapping[str, str], deadline: Deadline
-    ) -> answers.Granted:
+    ) -> token_response.Granted:
         """Trade an authorization code; raises like `answers.granted`."""
         arguments = {"grant_type": "authorization_code", **parameters}
         return self._granted("fetch_token", url, deadline, arguments)
 
     def refresh(
         self, url: str, refresh_token: str, parameters: Mapping[str, str], deadline: Deadline
-    ) -> answers.Granted:
+    ) -> token_response.Granted:
         """Spend a refresh token; raises like `answers.granted`."""
         arguments = {"refresh_token": refresh_token, **parameters}
         return self._granted("refresh_token", url, deadline, arguments)
@@ -71,7 +71,7 @@ class Calls:
         *,
         client_id: str | None = None,
         any_type: bool = False,
-    ) -> answers.Granted:
+    ) -> token_response.Granted:
         """Ask for a token by any other grant, as another client if so; raises as the others.
 
         Args:
@@ -98,12 +98,12 @@ class Calls:
                 url, token=refresh_token, token_type_hint="refresh_token",  # noqa: S106
                 timeout=deadline.remaining_seconds(), allow_redirects=False,
             )  # fmt: skip
-            answers.check_client(response)
+            token_response.check_client(response)
             return response
 
         try:
             return self._as_client(client_id, ask)
-        except answers.ClientRefused as error:
+        except token_response.ClientRefused as error:
             # Nobody is at the page to be told: it stays in the outbox and is reported there.
             raise ProviderRejected(error.error, error.provider_status) from error
 
@@ -127,7 +127,7 @@ class Calls:
                 url, data=parameters, auth=session.client_auth(self._config.client_auth),
                 timeout=deadline.remaining_seconds(), allow_redirects=False,
             )  # fmt: skip
-            answers.check_client(response)
+            token_response.check_client(response)
             return response
 
         return self._as_client(None, ask)
@@ -144,14 +144,14 @@ class Calls:
             ProviderUnavailable: There is no answer.
         """
         authentication = self._own if client_id is None else self._other(client_id)
-        refused: answers.ClientRefused | None = None
+        refused: token_response.ClientRefused | None = None
         for credential in authentication.credentials.to_try():
             try:
                 with self._session(authentication, credential) as session:
                     result = ask(session)
             except CallFailed as error:
                 raise error.as_unavailable() from error
-            except answers.ClientRefused as error:
+            except token_response.ClientRefused as error:
                 refused = refused or error
                 continue
             except ProviderRejected:
@@ -186,8 +186,8 @@ class Calls:
         arguments: Mapping[str, str],
         client_id: str | None = None,
         any_type: bool = False,
-    ) -> answers.Granted:
-        def ask(session: _Session) -> answers.Granted:
+    ) -> token_response.Granted:
+        def ask(session: _Session) -> token_response.Granted:
             session.any_type = any_type
             getattr(session, method)(
                 url, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
@@ -200,7 +200,7 @@ class Calls:
 class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
     """Authlib's session, with our own reading of token answers."""
 
-    granted: answers.Granted
+    granted: token_response.Granted
     any_type = False
 
     def __init__(self, retry_after: RetryAfter, **arguments: Any) -> None:
@@ -212,7 +212,7 @@ class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
 
     def parse_response_token(self, response: requests.Response) -> dict[str, str]:
         """Authlib asks for a dictionary; what counts is in `granted`."""
-        self.granted = answers.granted(
+        self.granted = token_response.granted(
             response, self._retry_after(response), any_type=self.any_type
         )
         self.token = {"access_token": self.granted.access_token, "token_type": "Bearer"}

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from bff.providers.id_token import number
-from bff.providers.signatures import FindKey, TokenRefused, verified
+from bff.provider.id_token import number
+from bff.provider.jws import FindKey, TokenRefused, verified
 
 TEXT_MAX_CHARACTERS = 255
 

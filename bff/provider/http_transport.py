@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from bff.errors import ProviderUnavailable
+from bff.core.errors import ProviderUnavailable
 
 ANSWER_MAX_BYTES = 1024 * 1024
 CONNECTION_IDLE_SECONDS = 30.0

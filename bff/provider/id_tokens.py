@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from bff.config import Config
-from bff.errors import ProviderError
-from bff.providers.answers import Granted
-from bff.providers.documents import Documents
-from bff.providers.http import Deadline
-from bff.providers.id_token import Expected, validated_claims
+from bff.core.errors import ProviderError
+from bff.provider.discovery import Documents
+from bff.provider.http_transport import Deadline
+from bff.provider.id_token import Expected, validated_claims
+from bff.provider.token_response import Granted
 
-log = logging.getLogger("bff.providers")
+log = logging.getLogger("bff.provider")
 
 
 class IDTokens:

@@ -11,7 +11,7 @@ from typing import Any
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
-from bff.errors import ProviderUnavailable
+from bff.core.errors import ProviderUnavailable
 
 KEYS_MAX = 100
 

@@ -14,7 +14,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from bff.errors import BFFError
+from bff.core.errors import BFFError
 
 HEADER_MAX_BYTES = 16 * 1024
 """Some providers put a certificate chain into the header."""

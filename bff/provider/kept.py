@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bff.config import Config
-from bff.model import Identity, TokenAnswer, Tokens
-from bff.providers.answers import Granted
-from bff.providers.id_token import number
+from bff.core.model import Identity, TokenAnswer, Tokens
+from bff.provider.id_token import number
+from bff.provider.token_response import Granted
 
 
 def identity_of(claims: dict[str, Any], config: Config) -> Identity:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from bff.config import Config
-from bff.providers.event_token import EventToken, Expected, text_of, verified_event_token
-from bff.providers.id_token import number
-from bff.providers.signatures import FindKey, TokenRefused
+from bff.provider.event_token import EventToken, Expected, text_of, verified_event_token
+from bff.provider.id_token import number
+from bff.provider.jws import FindKey, TokenRefused
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 AGE_MAX_SECONDS = 3600

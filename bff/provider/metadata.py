@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bff.config import LOOPBACK_HOSTS
-from bff.errors import ProviderMisconfigured, ProviderUnavailable
-from bff.providers.http import Deadline, Transport
+from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
+from bff.provider.http_transport import Deadline, Transport
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,25 +13,25 @@ from typing import Any, Literal
 import requests
 
 from bff.config import Config
-from bff.errors import (
+from bff.config.route import TokenRule
+from bff.core.errors import (
     BFFError,
     IDTokenInvalid,
     IssuerMismatch,
     ProviderError,
     ProviderRejected,
 )
-from bff.model import PendingLogin, SignIn, TokenAnswer
-from bff.providers import answers
-from bff.providers.authorization import AuthorizationRequests
-from bff.providers.calls import Calls, with_parameters
-from bff.providers.documents import Documents
-from bff.providers.grants import Grants
-from bff.providers.http import Deadline, Transport
-from bff.providers.id_tokens import IDTokens
-from bff.providers.kept import identity_of, refreshed_tokens_of, session_end_of, tokens_of
-from bff.route import TokenRule
+from bff.core.model import PendingLogin, SignIn, TokenAnswer
+from bff.provider import token_response
+from bff.provider.authorization_request import AuthorizationRequests
+from bff.provider.discovery import Documents
+from bff.provider.endpoints import Calls, with_parameters
+from bff.provider.http_transport import Deadline, Transport
+from bff.provider.id_tokens import IDTokens
+from bff.provider.kept import identity_of, refreshed_tokens_of, session_end_of, tokens_of
+from bff.provider.route_grants import Grants
 
-log = logging.getLogger("bff.providers")
+log = logging.getLogger("bff.provider")
 
 
 class Provider:
@@ -209,7 +209,7 @@ class Provider:
         if url is None:
             raise ProviderRejected("unsupported_revocation", 404)
         response = self._calls.revoke(url, refresh_token, deadline, client_id)
-        answers.check_revoked(response, self._retry_after_seconds(response))
+        token_response.check_revoked(response, self._retry_after_seconds(response))
 
     def logout_url(self, *, sid: str | None, id_token: str | None, state: str) -> str | None:
         """Where to send the browser so that the provider ends its own session.
@@ -244,17 +244,19 @@ class Provider:
         return {}
 
     def _retry_after_seconds(self, response: requests.Response) -> int | None:
-        return answers.retry_after(response.headers, self._clock())
+        return token_response.retry_after(response.headers, self._clock())
 
     # ------------------------------------------------------------ inside
     def _deadline(self) -> Deadline:
         return Deadline(self._config.provider_timeout_seconds)
 
-    def _kept(self, call: Callable[..., answers.Granted], *arguments: Any) -> answers.Granted:
+    def _kept(
+        self, call: Callable[..., token_response.Granted], *arguments: Any
+    ) -> token_response.Granted:
         """Make *call*; a refresh token in an answer that can't be used is discarded."""
         try:
             return call(*arguments)
-        except answers.Unusable as error:
+        except token_response.Unusable as error:
             self._discard(error.refresh_token)
             raise
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bff.config import Config
-from bff.model import TokenAnswer
-from bff.providers import answers
-from bff.providers.calls import Calls
-from bff.providers.documents import Documents
-from bff.providers.http import Deadline
-from bff.providers.kept import refreshed_tokens_of
-from bff.route import ACCESS_TOKEN_TYPE, TokenRule
+from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
+from bff.core.model import TokenAnswer
+from bff.provider import token_response
+from bff.provider.discovery import Documents
+from bff.provider.endpoints import Calls
+from bff.provider.http_transport import Deadline
+from bff.provider.kept import refreshed_tokens_of
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 LOGIN_SCOPES = frozenset(
@@ -124,7 +124,7 @@ class Grants:
             granted = self._calls.grant(
                 url, parameters, deadline, client_id=client_id, any_type=any_type
             )
-        except answers.Unusable as error:
+        except token_response.Unusable as error:
             if error.refresh_token is not None:
                 self.discard(error.refresh_token, client_id)
             raise
@@ -139,7 +139,9 @@ def objection(rule: TokenRule, answer: TokenAnswer) -> str | None:
     """
     if rule.mode == "exchange" and answer.issued_token_type != ACCESS_TOKEN_TYPE:
         return "wrong_issued_token_type"
-    if answer.token_type.lower() != "bearer" or not answers.is_header_safe(answer.access_token):
+    if answer.token_type.lower() != "bearer" or not token_response.is_header_safe(
+        answer.access_token
+    ):
         return "wrong_token_type"
     if rule.scope and answer.scope is not None and _wider(rule, answer.scope):
         return "wider_scope"

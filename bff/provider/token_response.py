@@ -16,7 +16,12 @@ from typing import Any
 import msgspec
 import requests
 
-from bff.errors import ProviderError, ProviderMisconfigured, ProviderRejected, ProviderUnavailable
+from bff.core.errors import (
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderRejected,
+    ProviderUnavailable,
+)
 
 LIFETIME_UNKNOWN_SECONDS = 300
 """Taken for an access token whose `expires_in` is missing or no number."""

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from joserfc.jwk import Key
 
-from bff.errors import ProviderMisconfigured
-from bff.providers.cached import Cached
-from bff.providers.http import Deadline, Transport
-from bff.providers.keys import SigningKeys
-from bff.providers.metadata import acceptable
+from bff.core.errors import ProviderMisconfigured
+from bff.provider.cached_document import Cached
+from bff.provider.http_transport import Deadline, Transport
+from bff.provider.jwks import SigningKeys
+from bff.provider.metadata import acceptable
 
 KEYS_LIFETIME_SECONDS = 600.0
 

@@ -16,7 +16,7 @@ It needs joserfc, redis, flask and requests, and none of the BFF's settings. Red
 `GET` and `EXISTS` on `<prefix>:deny:*`, `<prefix>:watermark:*` and `<prefix>:{born_at}:*`.
 """
 
-from bff.resource_server.guard import TokenGuard
-from bff.resource_server.keys import IssuerKeys
+from bff.resource_server.issuer_keys import IssuerKeys
+from bff.resource_server.token_guard import TokenGuard
 
 __all__ = ["IssuerKeys", "TokenGuard"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from bff.errors import BFFError
+from bff.core.errors import BFFError
 
 TOKEN_MAX_CHARACTERS = 16 * 1024
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")

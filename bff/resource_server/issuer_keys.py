@@ -16,7 +16,7 @@ import requests
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
-from bff.errors import ProviderUnavailable
+from bff.core.errors import ProviderUnavailable
 
 LIFETIME_SECONDS = 600
 PAUSE_SECONDS = 10

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from bff.errors import StoreUnavailable
-from bff.keyed_names import KeyedNames
+from bff.core.errors import StoreUnavailable
+from bff.core.keyed_hashes import KeyedNames
 
 EVERYONE = "everyone"
 USER = "user"

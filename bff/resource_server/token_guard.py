@@ -15,12 +15,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
-from bff.bearer import bearer_token, challenge
-from bff.dead_tokens import Ask, DeadTokenKeys, DeadTokens
-from bff.errors import BFFError, ProviderUnavailable, StoreUnavailable
-from bff.keyed_names import KeyedNames
-from bff.resource_server.keys import IssuerKeys
-from bff.verdict import Expected, Verdict
+from bff.core.errors import BFFError, ProviderUnavailable, StoreUnavailable
+from bff.core.keyed_hashes import KeyedNames
+from bff.resource_server.bearer import bearer_token, challenge
+from bff.resource_server.issuer_keys import IssuerKeys
+from bff.resource_server.revoked_tokens import Ask, DeadTokenKeys, DeadTokens
+from bff.resource_server.verification import Expected, Verdict
 
 REALM = "api"
 KEYS_UNAVAILABLE = "keys_unavailable"

@@ -18,8 +18,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from bff.bearer import TOKEN_MAX_CHARACTERS, ScopeMissing, TokenInvalid
-from bff.dead_tokens import DeadTokens
+from bff.resource_server.bearer import TOKEN_MAX_CHARACTERS, ScopeMissing, TokenInvalid
+from bff.resource_server.revoked_tokens import DeadTokens
 
 TYPES = ("jwt", "at+jwt", "none")
 """Auth0's two dialects; some providers leave `typ` out. A logout token has its own."""

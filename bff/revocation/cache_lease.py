@@ -1,7 +1,7 @@
 """When may the end of a session be answered, if processes remember sessions for a moment?
 
 A process trusts what it remembers for at most a lease after the last proof that nothing has changed
-(`bff/sessions/memory.py`). So an end is answered no sooner than a lease after the session was gone
+(`bff/sessions/cache.py`). So an end is answered no sooner than a lease after the session was gone
 from Redis: by then no process trusts a proof from before. Each measures on its own clock, and no
 clocks are compared. Whoever answers nobody, such as the sweep and the drain, doesn't wait.
 """

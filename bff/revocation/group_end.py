@@ -7,11 +7,11 @@ Source: DESIGN, section 6.
 
 from __future__ import annotations
 
-from bff import audit
-from bff.errors import SealInvalid
-from bff.model import DeadAccessToken, Group
-from bff.revocation.completion import intent
-from bff.revocation.lease import Lease
+from bff.core import audit
+from bff.core.errors import SealInvalid
+from bff.core.model import DeadAccessToken, Group
+from bff.revocation.cache_lease import Lease
+from bff.revocation.steps import intent
 from bff.store import DenyList, Indexes, Outbox, Records, Watermarks
 
 BATCH = 100

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from bff.errors import ProviderUnavailable
-from bff.model import Group, Tokens
-from bff.revocation.completion import Completion, Revoker, intent
-from bff.revocation.groups import GroupEnd
-from bff.revocation.lease import Lease
+from bff.core.errors import ProviderUnavailable
+from bff.core.model import Group, Tokens
+from bff.revocation.cache_lease import Lease
+from bff.revocation.group_end import GroupEnd
+from bff.revocation.steps import Completion, Revoker, intent
 from bff.store import DenyList, Entry, Indexes, Outbox, Records, Watermarks
 
 __all__ = ["Lease", "Revocation", "Revoker"]

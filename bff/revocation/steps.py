@@ -10,16 +10,16 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from bff import audit
-from bff.errors import (
+from bff.core import audit
+from bff.core.errors import (
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
     SealInvalid,
     StoreUnavailable,
 )
-from bff.model import Identity, Tokens
-from bff.revocation.lease import Lease
+from bff.core.model import Identity, Tokens
+from bff.revocation.cache_lease import Lease
 from bff.store import DenyList, Entry, Indexes, Outbox, Records
 
 log = logging.getLogger(__name__)

@@ -1,13 +1,14 @@
 """Which sessions does this process remember, and how long may it trust what it remembers?
 
 A session that is asked for twice within a minute is read once more, over the tracking connection
-(`bff/store/tracking.py`), and kept, opened; further requests cost no round trip. What is kept is
-trusted only for a *lease* after the last **proof** that nothing has changed: any answer that came
-over that connection, a PING's mostly, since every change that Redis made before it gave that answer
-has come before it. A proof counts from the instant *before* it was asked for, on this process's own
-clock. An end of a session is answered a lease after its deletion (`bff/revocation/lease.py`); what
-was proved before the deletion was asked for before it, and is trusted no more by then. A process
-that hears nothing, for whatever reason, trusts nothing and reads as if there were no memory.
+(`bff/store/change_tracking.py`), and kept, opened; further requests cost no round trip. What is
+kept is trusted only for a *lease* after the last **proof** that nothing has changed: any answer
+that came over that connection, a PING's mostly, since every change that Redis made before it gave
+that answer has come before it. A proof counts from the instant *before* it was asked for, on this
+process's own clock. An end of a session is answered a lease after its deletion
+(`bff/revocation/cache_lease.py`); what was proved before the deletion was asked for before it, and
+is trusted no more by then. A process that hears nothing, for whatever reason, trusts nothing and
+reads as if there were no memory.
 
 What is remembered here is in the clear, for about a minute after it was last read.
 """
@@ -25,9 +26,9 @@ from itertools import islice
 
 import msgspec
 
-from bff.errors import SealInvalid, StoreUnavailable
-from bff.model import Session
-from bff.store.tracked_records import TrackedRecords
+from bff.core.errors import SealInvalid, StoreUnavailable
+from bff.core.model import Session
+from bff.store.tracked_session_records import TrackedRecords
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bff.revocation import Revocation
+from bff.revocation.revocation import Revocation
 from bff.store import Indexes, Records
 
 LEASE_SECONDS = 30

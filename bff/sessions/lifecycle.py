@@ -12,15 +12,15 @@ import secrets
 import msgspec
 
 from bff.config import Config
-from bff.errors import SealInvalid, SessionUnknown, SignInTooOld
-from bff.model import Group, Session, SignIn
-from bff.revocation import Revocation
-from bff.route import TokenRule
-from bff.sealing import Sealer
-from bff.sessions.memory import SessionMemory
-from bff.sessions.refresh import Refresher
-from bff.sessions.route_tokens import RouteTokens
+from bff.config.route import TokenRule
+from bff.core.errors import SealInvalid, SessionUnknown, SignInTooOld
+from bff.core.model import Group, Session, SignIn
+from bff.core.sealing import Sealer
+from bff.revocation.revocation import Revocation
+from bff.sessions.cache import SessionMemory
 from bff.store import Database, Indexes, Records, Watermarks
+from bff.tokens.route_tokens import RouteTokens
+from bff.tokens.session_token import Refresher
 
 COOKIE_ID_BYTES = 32
 _COOKIE_ID = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bff.model import Session
+from bff.core.model import Session
 
 
 def described(session: Session, public_id: str) -> dict[str, Any]:

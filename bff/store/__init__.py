@@ -7,11 +7,11 @@ and `epoch` since when all of that is remembered.
 """
 
 from bff.store.connection import Database, connect
-from bff.store.denylist import DenyList
-from bff.store.epoch import Epoch
+from bff.store.deny_list import DenyList
+from bff.store.history_start import Epoch
 from bff.store.indexes import Indexes
 from bff.store.outbox import Entry, Outbox
-from bff.store.records import Records
+from bff.store.session_records import Records
 from bff.store.watermarks import Watermarks
 
 __all__ = [

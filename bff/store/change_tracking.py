@@ -20,8 +20,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from bff.errors import StoreUnavailable
-from bff.store.clients import make_client
+from bff.core.errors import StoreUnavailable
+from bff.store.redis_clients import make_client
 
 Words = tuple[str | bytes | float, ...]
 

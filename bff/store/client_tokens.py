@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from bff.errors import SealInvalid
-from bff.model import RouteToken
-from bff.sealing import Sealer
+from bff.core.errors import SealInvalid
+from bff.core.model import RouteToken
+from bff.core.sealing import Sealer
 from bff.store import scripts
 from bff.store.connection import Database
 

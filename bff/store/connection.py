@@ -14,9 +14,9 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.config import Config
-from bff.errors import StoreUnavailable
-from bff.store.clients import Client, make_client
-from bff.store.cluster import ClusterClient, Words
+from bff.core.errors import StoreUnavailable
+from bff.store.redis_clients import Client, make_client
+from bff.store.redis_cluster import ClusterClient, Words
 
 log = logging.getLogger(__name__)
 

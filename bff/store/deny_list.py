@@ -11,9 +11,9 @@ import json
 import math
 from collections.abc import Iterable
 
-from bff.dead_tokens import DeadTokenKeys
-from bff.model import DeadAccessToken, RouteToken, Tokens
-from bff.sealing import Sealer
+from bff.core.model import DeadAccessToken, RouteToken, Tokens
+from bff.core.sealing import Sealer
+from bff.resource_server.revoked_tokens import DeadTokenKeys
 from bff.store.connection import Database
 
 LIFETIME_MAX_SECONDS = 31 * 86_400

@@ -8,8 +8,8 @@ until then, too; how long that is felt is bounded by their lifetime.
 
 from __future__ import annotations
 
-from bff.dead_tokens import DeadTokenKeys
-from bff.sealing import Sealer
+from bff.core.sealing import Sealer
+from bff.resource_server.revoked_tokens import DeadTokenKeys
 from bff.store import scripts
 from bff.store.connection import Database
 

@@ -7,8 +7,8 @@ a lower bound: a slide doesn't touch it, the sweep moves it on.
 
 from __future__ import annotations
 
-from bff.model import Group, Identity, Session, groups_of
-from bff.sealing import Sealer
+from bff.core.model import Group, Identity, Session, groups_of
+from bff.core.sealing import Sealer
 from bff.store import scripts
 from bff.store.connection import Database
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from bff.model import Tokens
-from bff.sealing import Sealer
+from bff.core.model import Tokens
+from bff.core.sealing import Sealer
 from bff.store import scripts
 from bff.store.connection import Database
 

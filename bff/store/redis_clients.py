@@ -24,7 +24,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from bff.store.cluster import ClusterClient
+from bff.store.redis_cluster import ClusterClient
 
 SENTINEL_PORT = 26_379
 REDIS_PORT = 6379

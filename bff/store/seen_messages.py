@@ -6,7 +6,7 @@ after our failure is then served, and a replay after our success is not.
 
 from __future__ import annotations
 
-from bff.sealing import Sealer
+from bff.core.sealing import Sealer
 from bff.store.connection import Database
 
 

@@ -8,7 +8,7 @@ that moment.
 
 from __future__ import annotations
 
-from bff.sealing import Sealer
+from bff.core.sealing import Sealer
 from bff.store.connection import Database
 
 KEPT_SECONDS = 8 * 86_400

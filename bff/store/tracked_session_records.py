@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bff.model import Session
-from bff.store.records import Records
-from bff.store.tracking import Tracking
+from bff.core.model import Session
+from bff.store.change_tracking import Tracking
+from bff.store.session_records import Records
 
 FIELDS = (
     "generation", "tokens", "identity", "created_at", "last_seen_at", "idle_ends_at",

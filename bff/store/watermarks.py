@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 
-from bff.dead_tokens import DeadTokenKeys
-from bff.model import Group, Identity, groups_of
-from bff.sealing import Sealer
+from bff.core.model import Group, Identity, groups_of
+from bff.core.sealing import Sealer
+from bff.resource_server.revoked_tokens import DeadTokenKeys
 from bff.store import scripts
 from bff.store.connection import Database
 

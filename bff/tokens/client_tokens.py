@@ -13,19 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bff import audit
-from bff.errors import (
+from bff.config.route import TokenRule
+from bff.core import audit
+from bff.core.errors import (
     BFFError,
     ProviderRejected,
     ProviderUnavailable,
     RouteTokenRefused,
     StoreUnavailable,
 )
-from bff.model import RouteToken, TokenAnswer
-from bff.providers.grants import objection
-from bff.route import TokenRule
-from bff.sessions.flights import Flights
-from bff.sessions.turns import (
+from bff.core.model import RouteToken, TokenAnswer
+from bff.provider.route_grants import objection
+from bff.store.client_tokens import Shared, SharedTokens
+from bff.tokens.renewal import (
     DEAD_MARGIN_SECONDS,
     POLL_SECONDS,
     REMEMBER_FAILURE_SECONDS,
@@ -34,7 +34,7 @@ from bff.sessions.turns import (
     remembered,
     window_seconds,
 )
-from bff.store.client_tokens import Shared, SharedTokens
+from bff.tokens.single_flight import Flights
 
 LOOK_SECONDS = 10.0
 """So often a process looks whether the token that it remembers is still the one in Redis."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from bff.model import DeadAccessToken, RouteToken, TokenAnswer, Tokens
+from bff.core.model import DeadAccessToken, RouteToken, TokenAnswer, Tokens
 from bff.store import DenyList
 
 

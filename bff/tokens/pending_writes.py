@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bff import audit
-from bff.errors import BFFError, StoreUnavailable
-from bff.model import Tokens
-from bff.revocation import Revocation
+from bff.core import audit
+from bff.core.errors import BFFError, StoreUnavailable
+from bff.core.model import Tokens
+from bff.revocation.revocation import Revocation
 from bff.store import Records
-from bff.store.records import DONE
+from bff.store.session_records import DONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from bff import audit
-from bff.errors import (
+from bff.core import audit
+from bff.core.errors import (
     BFFError,
     IDTokenInvalid,
     ProviderMisconfigured,
@@ -26,11 +26,11 @@ from bff.errors import (
     RouteTokenRefused,
     SessionEnded,
 )
-from bff.model import RouteToken, Session, TokenAnswer, Tokens
-from bff.sessions.errand import Errand
-from bff.sessions.flights import Flights
-from bff.sessions.holding import Holding
+from bff.core.model import RouteToken, Session, TokenAnswer, Tokens
 from bff.store import Records
+from bff.tokens.pending_writes import Holding
+from bff.tokens.single_flight import Flights
+from bff.tokens.token_source import Errand
 
 POLL_SECONDS = (0.01, 0.02, 0.04, 0.08)
 """Waits of a process for another one's turn; the last repeats."""

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bff.errors import BFFError, IDTokenInvalid, ProviderRejected, RouteTokenRefused
-from bff.model import RouteToken, Session, TokenAnswer, Tokens
-from bff.providers.grants import objection
-from bff.revocation import Revocation
-from bff.route import TokenRule
-from bff.sessions.errand import Errand
-from bff.sessions.holding import Held, Holding
-from bff.sessions.merging import with_route_token
-from bff.sessions.refresh import Refresher, end_by_refusal
-from bff.sessions.turns import Turns
+from bff.config.route import TokenRule
+from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, RouteTokenRefused
+from bff.core.model import RouteToken, Session, TokenAnswer, Tokens
+from bff.provider.route_grants import objection
+from bff.revocation.revocation import Revocation
 from bff.store import DenyList, Records
+from bff.tokens.merge import with_route_token
+from bff.tokens.pending_writes import Held, Holding
+from bff.tokens.renewal import Turns
+from bff.tokens.session_token import Refresher, end_by_refusal
+from bff.tokens.token_source import Errand
 
 
 class AudienceProvider(Protocol):

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bff import audit
-from bff.errors import BFFError, IDTokenInvalid, ProviderRejected, SessionEnded
-from bff.model import Session, TokenAnswer, Tokens
-from bff.revocation import Revocation
-from bff.sessions.errand import Errand
-from bff.sessions.holding import Held, Holding
-from bff.sessions.merging import refreshed
-from bff.sessions.turns import Turns
+from bff.core import audit
+from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, SessionEnded
+from bff.core.model import Session, TokenAnswer, Tokens
+from bff.revocation.revocation import Revocation
 from bff.store import DenyList, Records
+from bff.tokens.merge import refreshed
+from bff.tokens.pending_writes import Held, Holding
+from bff.tokens.renewal import Turns
+from bff.tokens.token_source import Errand
 
 
 class RefreshingProvider(Protocol):

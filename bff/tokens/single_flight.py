@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from bff.errors import ProviderUnavailable
+from bff.core.errors import ProviderUnavailable
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from bff import audit
-from bff.errors import BFFError, IDTokenInvalid, ProviderRejected
-from bff.model import RouteToken, Session, TokenAnswer, Tokens
-from bff.sessions.holding import Held
+from bff.core import audit
+from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected
+from bff.core.model import RouteToken, Session, TokenAnswer, Tokens
+from bff.tokens.pending_writes import Held
 
 
 class Errand(ABC):

@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from bff import cookie
+from bff.access import session_cookie
+from bff.access.session_guard import Guard
 from bff.config import Config
-from bff.errors import SessionUnknown, SignInNotFresh
-from bff.guard import Guard
-from bff.model import Session
-from bff.sessions import Sessions
+from bff.core.errors import SessionUnknown, SignInNotFresh
+from bff.core.model import Session
+from bff.sessions.lifecycle import Sessions
 
 
 def create_blueprint(config: Config, guard: Guard, sessions: Sessions) -> Blueprint:
@@ -38,7 +38,7 @@ def create_blueprint(config: Config, guard: Guard, sessions: Sessions) -> Bluepr
         for session in sessions.of_user(mine):
             if public_id in sessions.public_ids(session):
                 if session.key == mine.key:
-                    cookie.current().clear_cookie()
+                    session_cookie.current().clear_cookie()
                 else:
                     _demand_fresh_sign_in(mine, reauth_seconds)
                 sessions.end(session.key, "ended_by_user")

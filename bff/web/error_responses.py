@@ -13,9 +13,9 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from bff import audit, pages
 from bff.config import Config
-from bff.errors import (
+from bff.core import audit
+from bff.core.errors import (
     BFFError,
     BodyTooLarge,
     MethodNotAllowed,
@@ -27,7 +27,8 @@ from bff.errors import (
     SignInRefused,
     StepUpRequired,
 )
-from bff.return_to import checked_return_to
+from bff.web import pages
+from bff.web.return_to import checked_return_to
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from flask import Blueprint, Response, after_this_request, request
 from werkzeug.datastructures import MultiDict
 
-from bff import audit
+from bff.access.step_up import is_strong
 from bff.config import Config
-from bff.errors import (
+from bff.core import audit
+from bff.core.errors import (
     BFFError,
     MethodNotAllowed,
     ParameterInvalid,
@@ -27,12 +28,11 @@ from bff.errors import (
     SignInTooOld,
     StateInvalid,
 )
-from bff.model import PendingLogin, SignIn
-from bff.pending import PendingLogins
-from bff.providers import Provider
-from bff.return_to import checked_return_to
-from bff.sealing import Sealer
-from bff.step_up import is_strong
+from bff.core.model import PendingLogin, SignIn
+from bff.core.sealing import Sealer
+from bff.provider.oidc import Provider
+from bff.web.login_transaction import PendingLogins
+from bff.web.return_to import checked_return_to
 
 PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
              "max_age", "acr_values", "ui_locales")  # fmt: skip

@@ -18,9 +18,9 @@ import msgspec
 from flask import Response
 
 from bff.config import Config
-from bff.errors import ReturnToInvalid, SealInvalid, StateInvalid
-from bff.model import PendingLogin
-from bff.sealing import Sealer
+from bff.core.errors import ReturnToInvalid, SealInvalid, StateInvalid
+from bff.core.model import PendingLogin
+from bff.core.sealing import Sealer
 
 LIFETIME_SECONDS = 600
 CLOCKS_APART_SECONDS = 60

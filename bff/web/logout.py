@@ -14,16 +14,16 @@ import secrets
 import msgspec
 from flask import Blueprint, Response, jsonify, make_response, redirect, request
 
-from bff import cookie
+from bff.access import session_cookie
+from bff.access.session_guard import Guard
 from bff.config import Config
-from bff.errors import SealInvalid, StoreUnavailable
-from bff.guard import Guard
-from bff.model import Session
-from bff.pages import render_logout_confirm, wants_page
-from bff.providers import Provider
-from bff.return_to import checked_return_to
-from bff.sealing import Sealer
-from bff.sessions import Sessions
+from bff.core.errors import SealInvalid, StoreUnavailable
+from bff.core.model import Session
+from bff.core.sealing import Sealer
+from bff.provider.oidc import Provider
+from bff.sessions.lifecycle import Sessions
+from bff.web.pages import render_logout_confirm, wants_page
+from bff.web.return_to import checked_return_to
 
 STATE_CONTEXT = "logout state"
 CONFIRM_SECONDS = 600
@@ -66,7 +66,7 @@ def create_blueprint(
     def sign_out() -> str:
         """End this browser's session and say where its browser goes now."""
         return_to = checked_return_to(request.args.get("returnTo"), config)
-        browser = cookie.current()
+        browser = session_cookie.current()
         record = _end(browser.key) if browser.key is not None else None
         browser.clear_cookie()
         state = sealer.seal_text(msgspec.json.encode(return_to), STATE_CONTEXT)

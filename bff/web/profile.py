@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from bff.guard import Guard
-from bff.model import Session
-from bff.sessions import Sessions
+from bff.access.session_guard import Guard
+from bff.core.model import Session
+from bff.sessions.lifecycle import Sessions
 
 
 def create_blueprint(guard: Guard, sessions: Sessions) -> Blueprint:

@@ -11,7 +11,7 @@ import re
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from bff.config import Config
-from bff.errors import ReturnToInvalid
+from bff.core.errors import ReturnToInvalid
 
 MAX_CHARACTERS = 2000
 MAX_DECODINGS = 5

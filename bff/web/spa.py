@@ -14,10 +14,10 @@ from typing import Protocol
 from flask import Blueprint, Request, Response, current_app, request, send_file
 from werkzeug.exceptions import MethodNotAllowed
 
-from bff.errors import NotFound
-from bff.pages import render_no_spa, wants_page
+from bff.core.errors import NotFound
+from bff.web.pages import render_no_spa, wants_page
 
-ASSETS = Path(__file__).resolve().parent / "assets"
+ASSETS = Path(__file__).resolve().parent / "static"
 RESERVED = frozenset({"auth", "api", "healthz", "readyz"})
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 YEAR_SECONDS = 31_536_000

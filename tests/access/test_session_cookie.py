@@ -11,13 +11,13 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from bff import problems
-from bff.cookie import CookieInterface, begin_session, current
-from bff.errors import StoreUnavailable
-from bff.guard import Guard
-from bff.model import PendingLogin
-from bff.sessions import session_key
-from tests.sessions.conftest import Bench, config_for
+from bff.access.session_cookie import CookieInterface, begin_session, current
+from bff.access.session_guard import Guard
+from bff.core.errors import StoreUnavailable
+from bff.core.model import PendingLogin
+from bff.sessions.lifecycle import session_key
+from bff.web import error_responses
+from tests.support.bench import Bench, config_for
 from tests.support.redis_server import RedisServer
 
 HTTPS, HTTP = "https://app.example.com", "http://localhost:8000"
@@ -37,7 +37,7 @@ class Application:
         self.interface = CookieInterface(self.app, bench.config, bench.sessions)
         self.app.session_interface = self.interface
         self.guard = Guard(bench.config, self.interface)
-        problems.install(self.app)
+        error_responses.install(self.app)
         self._add_routes()
         self.browser = self.new_browser()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bff.guard import cross_site_reason
+from bff.access.session_guard import cross_site_reason
 
 OURS = "https://app.example.com"
 

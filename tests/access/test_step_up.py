@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bff.errors import StepUpRequired
-from bff.model import Identity
-from bff.route import StepUp
-from bff.step_up import MULTI_FACTOR, check
+from bff.access.step_up import MULTI_FACTOR, check
+from bff.config.route import StepUp
+from bff.core.errors import StepUpRequired
+from bff.core.model import Identity
 
 NOW = 1_000_000.0
 SKEW_SECONDS = 10

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from bff.model import PendingLogin
-from bff.sealing import Sealer
+from bff.core.model import PendingLogin
+from bff.core.sealing import Sealer
 from tests.browser.installation import Installation
 from tests.support.browser_record import BrowserRecord
 from tests.support.leaks import tokens_of

@@ -18,10 +18,9 @@ from typing import Any
 from flask import Flask, Response, redirect, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-import bff.headers
-import bff.spa
 import demo
-from bff.errors import NotFound
+from bff.core.errors import NotFound
+from bff.web import security_headers, spa
 
 DEMO_SPA = Path(demo.__file__).parent / "spa"
 
@@ -79,8 +78,8 @@ def problem(status: int, code: str, **more: Any) -> Response:
 def create_app(stub: Stub) -> Flask:
     """The routes of the contract, as far as a browser needs them."""
     app = Flask(__name__, static_folder=None)
-    bff.headers.install(app, stub)
-    app.register_blueprint(bff.spa.create_blueprint(stub))
+    security_headers.install(app, stub)
+    app.register_blueprint(spa.create_blueprint(stub))
     app.register_error_handler(NotFound, lambda _: problem(404, "not_found"))
 
     @app.before_request

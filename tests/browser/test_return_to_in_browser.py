@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bff.errors import ReturnToInvalid
-from bff.return_to import OWN_FOLDERS, checked_return_to
+from bff.core.errors import ReturnToInvalid
+from bff.web.return_to import OWN_FOLDERS, checked_return_to
 from tests.browser.installation import Installation, installation
 from tests.browser.whole_flow import WAIT_MS, part, sign_in
-from tests.unit.test_return_to import CONFIG, GOOD, HOSTILE, ORIGIN
+from tests.web.test_return_to import CONFIG, GOOD, HOSTILE, ORIGIN
 
 PIECES = (
     "/", "\\", "%2f", "%5C", "%09", "\t", "\n", "\r", " ", "\x00", "..", ".", "%2e", "@", ":",

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.providers.fake import FakeProvider, Says
 from tests.support.commands import run_command
+from tests.support.fake_provider import FakeProvider, Says
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bff import cli
+from bff.cli import main
 from tests.support.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +98,7 @@ def test_the_table_has_a_line_for_each_route_and_no_secret(
 
 @pytest.mark.usefixtures("here")
 def test_the_table_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["routes", "--json"]) == 0
+    assert main.main(["routes", "--json"]) == 0
     routes = json.loads(capsys.readouterr().out)["routes"]
     assert [route["prefix"] for route in routes] == ["/api", "/api/orders", "/files"]
     assert routes[1]["methods"] == ["GET", "POST"]
@@ -124,7 +124,7 @@ def test_the_table_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_would_be_forwarded_is_told_with_0(
     method: str, target: str, says: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["routes", method, target]) == 0
+    assert main.main(["routes", method, target]) == 0
     told = capsys.readouterr().out
     for one in says:
         assert one in told
@@ -149,17 +149,17 @@ def test_what_would_be_forwarded_is_told_with_0(
 def test_what_would_not_be_forwarded_is_told_with_1(
     method: str, target: str, says: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["routes", method, target]) == 1
+    assert main.main(["routes", method, target]) == 1
     told = capsys.readouterr().out
     for one in says:
         assert one in told
-    assert cli.main(["routes", "--json", method, target]) == 1
+    assert main.main(["routes", "--json", method, target]) == 1
     assert "upstream" not in json.loads(capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("here")
 def test_half_a_request_is_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["routes", "GET"]) == 2
+    assert main.main(["routes", "GET"]) == 2
     assert "TARGET" in capsys.readouterr().err
 
 

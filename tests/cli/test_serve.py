@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from bff import config
-from bff.cli import main
+from bff.cli.main import main
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bff.sessions import session_key
+from bff.sessions.lifecycle import session_key
 from tests.support.commands import run_command
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.routes_files import SECRET, problems
+from tests.config.routes_files import SECRET, problems
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bff.config import Config, load, routes_to
-from bff.errors import ConfigError
-from bff.route import REPEATABLE_METHODS, Route, StepUp
-from tests.unit.routes_files import GOOD, SECRET, loaded, problems
+from bff.config.route import REPEATABLE_METHODS, Route, StepUp
+from bff.core.errors import ConfigError
+from tests.config.routes_files import GOOD, SECRET, loaded, problems
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bff.config import load
-from bff.errors import ConfigError
+from bff.core.errors import ConfigError
 
 SECRET = "a-secret-that-must-not-be-shown-0123456789"
 GOOD = {

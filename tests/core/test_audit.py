@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from flask import Blueprint, Flask
 
-from bff import audit
+from bff.core import audit
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "audit.md").read_text()

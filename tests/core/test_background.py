@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bff import background
-from bff.background import Background
-from bff.errors import StoreUnavailable
+from bff.core import background
+from bff.core.background import Background
+from bff.core.errors import StoreUnavailable
 
 LONG_SECONDS = 3600.0
 WAIT_SECONDS = 10.0
@@ -76,7 +76,7 @@ def test_an_error_stops_neither_the_job_nor_the_others(
     start((0, failing), (0, other))
     assert failing.wait_for(3)
     assert other.wait_for(3)
-    levels = {record.levelno for record in caplog.records if record.name == "bff.background"}
+    levels = {record.levelno for record in caplog.records if record.name == "bff.core.background"}
     assert levels == {level}
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.errors import SealInvalid
-from bff.keyed_names import KeyedNames
-from bff.sealing import Sealer
+from bff.core.errors import SealInvalid
+from bff.core.keyed_hashes import KeyedNames
+from bff.core.sealing import Sealer
 
 OLD, NEW = "o" * 40, "n" * 40
 

@@ -17,7 +17,7 @@ import requests
 from bff.resource_server import TokenGuard
 from demo.api.app import create_app
 from demo.api.serving import APIServer
-from tests.resource_server.issuer import AUDIENCE, ISSUER, OTHER_KEY, Issuer, token
+from tests.support.issuer import AUDIENCE, ISSUER, OTHER_KEY, Issuer, token
 
 
 @pytest.fixture

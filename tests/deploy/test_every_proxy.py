@@ -8,7 +8,7 @@ from urllib.parse import unquote, urljoin
 
 import pytest
 
-from bff.route import NEVER_PASSED_FIELDS
+from bff.config.route import NEVER_PASSED_FIELDS
 from tests.deploy.api import whole
 from tests.deploy.caddy import BehindCaddy
 from tests.deploy.installation import MEGABYTE, Installation, sha256

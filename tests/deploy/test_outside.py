@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.deploy.installation import Installation
-from tests.proxy.paths import HOSTILE_TARGETS, OTHER_TARGETS
+from tests.gateway.paths import HOSTILE_TARGETS, OTHER_TARGETS
 from tests.support.cluster import TIMEOUT_SECONDS
 
 SPELLINGS = (

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from bff import proxy
-from bff.application import Application
 from bff.config import load
-from bff.errors import BFFError
-from bff.lingering import Lingering
-from bff.proxy.client import Clients
-from bff.route import Route
+from bff.config.route import Route
+from bff.core.errors import BFFError
+from bff.gateway import proxy
+from bff.gateway.client_address import Clients
+from bff.gateway.lingering_close import Lingering
+from bff.gateway.unrouted import Application
 
 TOKEN = "t0ken-of-the-session"
 

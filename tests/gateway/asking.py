@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 
-from bff.proxy.body import RequestBody
-from bff.proxy.upstream import Exchange, Upstream
-from bff.route import Route
+from bff.config.route import Route
+from bff.gateway.request_body import RequestBody
+from bff.gateway.upstream import Exchange, Upstream
 
 TIMEOUT_SECONDS = 20.0
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.raw_upstream import RawUpstream, answering
 from tests.support.servers import SERVERS, WebServer, start_server
 
-APP = "tests.proxy.app:app"
+APP = "tests.gateway.app:app"
 UPSTREAM_TIMEOUT_SECONDS = 3
 
 

@@ -1,6 +1,6 @@
 """Requests that try to mean two things, and the table of what each server makes of them.
 
-`python -m tests.proxy.paths` writes `docs/paths.md` anew; a test compares it with what happens.
+`python -m tests.gateway.paths` writes `docs/paths.md` anew; a test compares it with what happens.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.proxy import wire
+from tests.support import raw_client
 from tests.support.raw_upstream import RawUpstream, Seen
 from tests.support.servers import SERVERS, start_server
 
@@ -185,9 +185,9 @@ class Outcome:
 def try_it(port: int, raw: RawUpstream, data: bytes) -> Outcome:
     """Send *data* and look what comes out at both ends."""
     raw.forget()
-    with wire.connect(port) as sock:
+    with raw_client.connect(port) as sock:
         sock.sendall(data)
-        received = wire.read_all(sock)
+        received = raw_client.read_all(sock)
     return Outcome(
         received.status, received.fields.get("x-code", ""), ", ".join(map(_described, raw.seen))
     )
@@ -217,7 +217,7 @@ def measure(kind: str) -> dict[str, Outcome]:
     """Every request of the tables, against a server of that kind."""
     with RawUpstream() as raw:
         env = {"BFF_API_URL": f"{raw.url}/v1", "BFF_REQUEST_MAX_BYTES": "3000000"}
-        server = start_server(kind, "tests.proxy.app:app", env=env)
+        server = start_server(kind, "tests.gateway.app:app", env=env)
         try:
             return measure_at(server.port, raw)
         finally:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bff.proxy.via import HOPS_MAX, Via
-from tests.proxy import wire
-from tests.proxy.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, Line
+from bff.gateway.loop_detection import HOPS_MAX, Via
+from tests.gateway.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, Line
+from tests.support import raw_client
 from tests.support.processes import free_port
 from tests.support.raw_upstream import RawUpstream, Wire, answering
 from tests.support.servers import SERVERS, start_server
@@ -38,7 +38,7 @@ FLOODS: dict[str, tuple[bytes, bytes]] = {
 
 
 def memory(port: int) -> int:
-    got = wire.request(port, "/memory")
+    got = raw_client.request(port, "/memory")
     return int(json.loads(got.raw[got.raw.index(b"{") : got.raw.rindex(b"}") + 1])["rss_bytes"])
 
 
@@ -62,14 +62,14 @@ def test_a_head_without_end_is_cut_off_early(line: Line, start: bytes, piece: by
     line.raw.script = flooding(start, piece, sent)
     before = memory(line.port)
     started = time.monotonic()
-    answer = wire.request(line.port, "/api/x")
+    answer = raw_client.request(line.port, "/api/x")
     assert (answer.status, answer.fields["x-code"]) == (502, "upstream_unreachable")
     assert time.monotonic() - started < QUICKLY_SECONDS
     assert sent[0] < FLOOD_BYTES // 4, "the sockets' buffers and little more"
     assert memory(line.port) - before < MEMORY_BYTES
     assert len(line.raw.seen) == 1, "not asked again"
     line.raw.script = answering()
-    assert wire.request(line.port, "/api/x").status == 200
+    assert raw_client.request(line.port, "/api/x").status == 200
 
 
 def test_trailers_without_end_break_the_answer_off(line: Line) -> None:
@@ -78,7 +78,7 @@ def test_trailers_without_end_break_the_answer_off(line: Line) -> None:
     start = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
     line.raw.script = flooding(start, _FIELDS, sent)
     before = memory(line.port)
-    answer = wire.request(line.port, "/api/x")
+    answer = raw_client.request(line.port, "/api/x")
     assert answer.status == 502 or not answer.complete
     assert sent[0] < FLOOD_BYTES // 4
     assert memory(line.port) - before < MEMORY_BYTES
@@ -94,7 +94,7 @@ def test_fields_that_come_one_by_one_for_ever_are_a_504(line: Line) -> None:
 
     line.raw.script = script
     started = time.monotonic()
-    answer = wire.request(line.port, "/api/x")
+    answer = raw_client.request(line.port, "/api/x")
     assert (answer.status, answer.fields["x-code"]) == (504, "upstream_timeout")
     took = time.monotonic() - started
     assert UPSTREAM_TIMEOUT_SECONDS - 0.5 < took < 2 * UPSTREAM_TIMEOUT_SECONDS
@@ -106,7 +106,7 @@ def test_trailers_and_1xx_do_not_reach_the_browser(line: Line) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
         b"2\r\nok\r\n0\r\nX-T: 1\r\nSet-Cookie: session=evil\r\n\r\n"
     )
-    answer = wire.request(line.port, "/api/x")
+    answer = raw_client.request(line.port, "/api/x")
     assert answer.status == 200
     for word in (b"103", b"preload", b"a=b", b"X-T", b"evil"):
         assert word not in answer.raw
@@ -134,7 +134,7 @@ def test_a_body_without_end_flows_until_the_client_has_enough(line: Line) -> Non
 
     line.raw.script = script
     before = memory(line.port)
-    with wire.connect(line.port) as sock:
+    with raw_client.connect(line.port) as sock:
         sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: app.test\r\n\r\n")
         got = 0
         while got < FLOOD_BYTES:
@@ -154,7 +154,7 @@ def test_a_redirect_to_another_host_is_passed_on_and_not_followed(line: Line) ->
                 % location.encode()
             )
             line.raw.drop_connections()
-            answer = wire.request(line.port, "/api/x")
+            answer = raw_client.request(line.port, "/api/x")
             assert (answer.status, answer.fields["location"]) == (302, location)
         assert other.wires == []
 
@@ -171,7 +171,7 @@ def test_nothing_at_all_is_an_error_of_ours(line: Line, kind: str) -> None:
             connection.reset()
 
     line.raw.script = script
-    answer = wire.request(line.port, "/api/x", method="POST", body=b"x")
+    answer = raw_client.request(line.port, "/api/x", method="POST", body=b"x")
     expected = (504, "upstream_timeout") if kind == "silence" else (502, "upstream_unreachable")
     assert (answer.status, answer.fields["x-code"]) == expected
     assert len(line.raw.seen) == 1
@@ -187,7 +187,7 @@ def test_an_upstream_that_is_ourselves_by_another_name_is_a_508(kind: str) -> No
     env = {"BFF_API_URL": f"http://localhost:{port}/api/again", "APP_BASE_URL": OURS}
     with start_server(kind, APP, env=env, port=port):
         started = time.monotonic()
-        answer = wire.request(port, "/api/x")
+        answer = raw_client.request(port, "/api/x")
         assert (answer.status, b"upstream_loop" in answer.body) == (508, True)
         assert time.monotonic() - started < QUICKLY_SECONDS
 
@@ -198,8 +198,8 @@ def test_a_route_to_our_own_sign_in_is_a_loop_too(tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text(f'[[route]]\nprefix = "/x"\nupstream = "http://localhost:{port}"')
     with start_server("granian", APP, env={"BFF_ROUTES_FILE": str(file)}, port=port):
-        assert wire.request(port, "/ok").status == 200
-        assert wire.request(port, "/x/ok").status == 508
+        assert raw_client.request(port, "/ok").status == 200
+        assert raw_client.request(port, "/x/ok").status == 508
 
 
 def test_a_ring_of_two_is_a_508() -> None:
@@ -211,7 +211,7 @@ def test_a_ring_of_two_is_a_508() -> None:
         start_server("granian", APP, env=one, port=ports[0]),
         start_server("granian", APP, env=two, port=ports[1]),
     ):
-        assert wire.request(ports[0], "/api/x").status == 508
+        assert raw_client.request(ports[0], "/api/x").status == 508
 
 
 @pytest.mark.parametrize(
@@ -226,10 +226,10 @@ def test_a_ring_of_two_is_a_508() -> None:
     ],
 )
 def test_who_writes_our_name_stops_nobody_but_himself(line: Line, via: str, status: int) -> None:
-    assert wire.request(line.port, "/api/x", f"Via: {via}").status == status
-    assert wire.request(line.port, "/api/x").status == 200
+    assert raw_client.request(line.port, "/api/x", f"Via: {via}").status == status
+    assert raw_client.request(line.port, "/api/x").status == 200
 
 
 def test_the_names_of_our_kind_go_on_and_nothing_else(line: Line) -> None:
-    wire.request(line.port, "/api/x", "Via: 1.1 evil, 1.1 bff-0123abcd (evil), 1.1 bff-evil")
+    raw_client.request(line.port, "/api/x", "Via: 1.1 evil, 1.1 bff-0123abcd (evil), 1.1 bff-evil")
     assert line.raw.seen[0].get("via") == f"1.1 bff-0123abcd, 1.1 {Via(OURS).name}"

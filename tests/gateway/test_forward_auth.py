@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from bff.access.session_cookie import cookie_name
 from bff.config import load
-from bff.cookie import cookie_name
-from bff.errors import ConfigError, StoreUnavailable
-from tests.flows.conftest import AuditLines, MakeReceiver
+from bff.core.errors import ConfigError, StoreUnavailable
+from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 
 KEY = "k" * 32

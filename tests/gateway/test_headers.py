@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from bff.errors import RequestRefused, UpgradeRefused
-from bff.proxy.answer import answer_fields, our_reference
-from bff.proxy.client import Clients
-from bff.proxy.fields import RequestFields, check_protocol
-from bff.proxy.upstream import Head
-from bff.proxy.via import Via
-from bff.route import Route
-from tests.proxy import wire
-from tests.proxy.app import TOKEN
-from tests.proxy.conftest import Line
+from bff.config.route import Route
+from bff.core.errors import RequestRefused, UpgradeRefused
+from bff.gateway.client_address import Clients
+from bff.gateway.loop_detection import Via
+from bff.gateway.request_headers import RequestFields, check_protocol
+from bff.gateway.response_headers import answer_fields, our_reference
+from bff.gateway.upstream import Head
+from tests.gateway.app import TOKEN
+from tests.gateway.conftest import Line
+from tests.support import raw_client
 from tests.support.raw_upstream import answering
 
 ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
@@ -51,7 +51,7 @@ def names(fields: list[str]) -> set[str]:
 
 
 def test_nothing_smuggled_reaches_the_upstream(line: Line) -> None:
-    assert wire.request(line.port, "/api/x", *SMUGGLED, *PASSED).status == 200
+    assert raw_client.request(line.port, "/api/x", *SMUGGLED, *PASSED).status == 200
     (seen,) = line.raw.seen
     values = [value for _, value in seen.fields]
     assert not [value for value in values if "evil" in value or "6.6.6.6" in value]
@@ -71,14 +71,14 @@ def test_nothing_smuggled_reaches_the_upstream(line: Line) -> None:
 
 
 def test_libcurl_adds_nothing_of_its_own(line: Line) -> None:
-    wire.request(line.port, "/api/x", method="POST", body=b"abc")
+    raw_client.request(line.port, "/api/x", method="POST", body=b"abc")
     (seen,) = line.raw.seen
     assert not {"user-agent", "accept", "content-type", "expect"} & {n for n, _ in seen.fields}
 
 
 def test_what_connection_names_is_dropped_but_not_what_we_write(line: Line) -> None:
     """RFC 9110, 7.6.1: a client could nominate the token away."""
-    wire.request(
+    raw_client.request(
         line.port, "/api/x", "X-A: 1", "X-B: 2", "X-C: 3",
         "Connection: x-a, Authorization, X-Forwarded-For, x_c, Host, Via",
     )  # fmt: skip
@@ -91,12 +91,12 @@ def test_what_connection_names_is_dropped_but_not_what_we_write(line: Line) -> N
 
 
 def test_an_empty_field_stays_empty(line: Line) -> None:
-    wire.request(line.port, "/api/x", "X-Empty:")
+    raw_client.request(line.port, "/api/x", "X-Empty:")
     assert line.raw.seen[0].get("x-empty") == ""
 
 
 def test_bytes_above_127_go_on_where_the_server_shows_them(line: Line) -> None:
-    wire.request(line.port, "/api/x", "X-Name: \xc3\xa9", method="POST", body=b"abc")
+    raw_client.request(line.port, "/api/x", "X-Name: \xc3\xa9", method="POST", body=b"abc")
     expected = "" if "granian" in line.server.name else "\xc3\xa9"
     assert line.raw.seen[0].get("x-name") == expected
 
@@ -301,7 +301,7 @@ def test_a_challenge_that_makes_browsers_ask_for_passwords_is_dropped() -> None:
 )  # fmt: skip
 def test_the_answers_framing_is_right(line: Line, method: str, answer: bytes, body: bytes) -> None:
     line.raw.script = answering(answer)
-    received = wire.request(line.port, "/api/x", method=method)
+    received = raw_client.request(line.port, "/api/x", method=method)
     assert received.status == int(answer[9:12])
     assert received.body == body
     assert "transfer-encoding" not in received.fields
@@ -315,7 +315,7 @@ def test_one_answer_by_wire(line: Line) -> None:
         b"HTTP/1.1 201 Created\r\nSet-Cookie: a=b\r\nLocation: /v1/x/1\r\nContent-Length: 2\r\n"
         b"Access-Control-Allow-Origin: *\r\nX-Own: 1\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\nok"
     )
-    received = wire.request(line.port, "/api/x", method="POST", body=b"a")
+    received = raw_client.request(line.port, "/api/x", method="POST", body=b"a")
     assert received.status == 201
     assert received.fields["location"] == "https://app.test/api/x/1"
     assert received.fields["cache-control"] == "private, no-store"

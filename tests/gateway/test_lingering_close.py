@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bff.lingering import LINGERING_MAX, Lingering
-from tests.proxy import wire
-from tests.proxy.conftest import APP, Line
+from bff.gateway.lingering_close import LINGERING_MAX, Lingering
+from tests.gateway.conftest import APP, Line
+from tests.support import raw_client
 from tests.support.processes import free_port
 from tests.support.servers import SERVERS, THREADS, start_server
 
@@ -36,17 +36,17 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_who_sends_everything_first_reads_the_refusal(port: int) -> None:
-    with wire.connect(port) as sock:
+    with raw_client.connect(port) as sock:
         sock.sendall(HEAD)
         sock.sendall(b"x" * TOO_LARGE_BYTES)
-        received = wire.read_all(sock)
+        received = raw_client.read_all(sock)
     assert (received.status, received.complete, received.reset) == (413, True, False)
 
 
 def test_who_reads_first_has_it_at_once(port: int) -> None:
-    with wire.connect(port) as sock:
+    with raw_client.connect(port) as sock:
         sock.sendall(HEAD + b"x")
-        assert b" 413 " in wire.read_until(sock, b"\r\n\r\n")
+        assert b" 413 " in raw_client.read_until(sock, b"\r\n\r\n")
 
 
 def test_who_never_sends_the_rest_holds_few_threads() -> None:
@@ -55,15 +55,15 @@ def test_who_never_sends_the_rest_holds_few_threads() -> None:
     with ExitStack() as stack:
         stack.callback(server.stop)
         for _ in range(THREADS + LINGERING_MAX):
-            sock = stack.enter_context(wire.connect(server.port))
+            sock = stack.enter_context(raw_client.connect(server.port))
             sock.sendall(HEAD + b"x")
-            assert b" 413 " in wire.read_until(sock, b"\r\n\r\n")
+            assert b" 413 " in raw_client.read_until(sock, b"\r\n\r\n")
         ask = b"GET /ok HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n"
-        assert wire.send(server.port, ask).status == 200
+        assert raw_client.send(server.port, ask).status == 200
 
 
 def test_nobody_else_is_waited_for(line: Line) -> None:
-    received = wire.send(line.port, HEAD)
+    received = raw_client.send(line.port, HEAD)
     assert (received.status, received.complete) == (413, True)
 
 

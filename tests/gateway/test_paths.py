@@ -7,11 +7,11 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from bff.errors import PathRefused
-from bff.proxy.target import check_path, upstream_target
-from bff.route import Route
-from tests.proxy import paths
-from tests.proxy.conftest import Line
+from bff.config.route import Route
+from bff.core.errors import PathRefused
+from bff.gateway.request_target import check_path, upstream_target
+from tests.gateway import paths
+from tests.gateway.conftest import Line
 from tests.support.raw_upstream import answering
 from tests.support.servers import SERVERS
 
@@ -57,7 +57,7 @@ def test_what_reaches_the_upstream_has_one_meaning(outcomes: dict[str, paths.Out
 
 
 def test_the_document_says_what_happens(line: Line, outcomes: dict[str, paths.Outcome]) -> None:
-    """Written by `python -m tests.proxy.paths`."""
+    """Written by `python -m tests.gateway.paths`."""
     kind = line.server.name.split()[0]
     column = SERVERS.index(kind)
     text = paths.DOCUMENT.read_text("utf-8").partition("\n## Targets\n")[2]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bff.errors import PathRefused
-from bff.route import Route
-from bff.route_table import RouteTable
+from bff.config.route import Route
+from bff.core.errors import PathRefused
+from bff.gateway.route_table import RouteTable
 
 
 def table(*prefixes: str) -> RouteTable:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy import wire
-from tests.proxy.app import TOKEN
-from tests.proxy.conftest import APP
+from tests.gateway.app import TOKEN
+from tests.gateway.conftest import APP
+from tests.support import raw_client
 from tests.support.raw_upstream import RawUpstream, answering
 from tests.support.servers import SERVERS, WebServer, start_server
 
@@ -44,7 +44,9 @@ class House:
 
     def ask(self, target: str, *fields: str, method: str = "GET", body: bytes = b"") -> int:
         """The status of one request."""
-        return wire.request(self.server.port, target, *fields, method=method, body=body).status
+        return raw_client.request(
+            self.server.port, target, *fields, method=method, body=body
+        ).status
 
     def came(self) -> list[tuple[str, str]]:
         """Upstream and target of everything that came since the last look."""
@@ -191,7 +193,7 @@ def set_cookies(house: House, target: str, *values: str) -> list[str]:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
     for one in (house.orders, house.api):
         one.script = answering(answer)
-    fields = wire.request(house.server.port, target).fields
+    fields = raw_client.request(house.server.port, target).fields
     return list(filter(None, fields.get("set-cookie", "").split("|")))
 
 

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from bff.errors import StepUpRequired
-from bff.proxy.challenge import (
+from bff.config.route import Route, TokenMode, TokenRule
+from bff.core.errors import StepUpRequired
+from bff.gateway.step_up_challenge import (
     CHALLENGES_MAX,
     FIELDS_MAX_CHARACTERS,
     PARAMETERS_MAX,
@@ -16,8 +17,7 @@ from bff.proxy.challenge import (
     refuse_weak_sign_in,
     step_up_demanded,
 )
-from bff.proxy.upstream import Head
-from bff.route import Route, TokenMode, TokenRule
+from bff.gateway.upstream import Head
 
 ERROR = 'error="insufficient_user_authentication"'
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy import wire
-from tests.proxy.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, Line
+from tests.gateway.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, Line
+from tests.support import raw_client
 from tests.support.raw_upstream import WAIT_SECONDS, RawUpstream, Wire
 from tests.support.scale import rounds
 from tests.support.servers import start_server
@@ -39,9 +39,9 @@ def sse(upstream: RawUpstream, connection: Wire) -> None:
 
 
 def open_stream(line: Line) -> socket.socket:
-    sock = wire.connect(line.port)
+    sock = raw_client.connect(line.port)
     sock.sendall(b"GET /api/events HTTP/1.1\r\nHost: app.test\r\n\r\n")
-    assert b"data: first" in wire.read_until(sock, b"first!!!\n\n")
+    assert b"data: first" in raw_client.read_until(sock, b"first!!!\n\n")
     return sock
 
 
@@ -63,14 +63,14 @@ def test_an_event_arrives_as_it_is_sent(line: Line) -> None:
         connection.send(b"0\r\n\r\n")
 
     line.raw.script = script
-    with wire.connect(line.port) as sock:
+    with raw_client.connect(line.port) as sock:
         sock.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         got = b""
         for number in range(5):
             go_on.release()
-            got += wire.read_until(sock, b"data: %d\n\n" % number)
+            got += raw_client.read_until(sock, b"data: %d\n\n" % number)
             took.append(time.monotonic() - sent_at[number])
-        assert (got + wire.read_all(sock).raw).endswith(b"0\r\n\r\n")
+        assert (got + raw_client.read_all(sock).raw).endswith(b"0\r\n\r\n")
     # A busy machine delays one of them; who waits for more, or looks now and then, delays each.
     assert statistics.median(took) < EVENT_SECONDS, took
 
@@ -100,7 +100,7 @@ def test_a_client_that_leaves_a_download_frees_the_upstream(line: Line) -> None:
             connection.closed.set()
 
     line.raw.script = script
-    sock = wire.connect(line.port)
+    sock = raw_client.connect(line.port)
     sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\n\r\n")
     sock.recv(100_000)
     sock.close()
@@ -108,7 +108,7 @@ def test_a_client_that_leaves_a_download_frees_the_upstream(line: Line) -> None:
 
 
 def test_a_client_that_leaves_an_upload_breaks_it_off(line: Line) -> None:
-    with wire.connect(line.port) as sock:
+    with raw_client.connect(line.port) as sock:
         sock.sendall(b"POST /api/x HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n" + PIECE)
     (seen,) = line.raw.wait_for(1)
     assert not seen.complete
@@ -119,7 +119,7 @@ CHUNKED = b"POST /api/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
 
 @pytest.mark.parametrize("running", ["gunicorn"], indirect=True)
 def test_a_client_that_leaves_an_upload_in_chunks_breaks_it_off(line: Line) -> None:
-    with wire.connect(line.port) as sock:
+    with raw_client.connect(line.port) as sock:
         sock.sendall(CHUNKED + b"\r\n10000\r\n" + PIECE + b"\r\n")
         line.raw.wait_for_connection()
     (seen,) = line.raw.wait_for(1)
@@ -129,7 +129,9 @@ def test_a_client_that_leaves_an_upload_in_chunks_breaks_it_off(line: Line) -> N
 @pytest.mark.parametrize("running", ["gunicorn"], indirect=True)
 def test_an_upload_in_chunks_goes_through_whole(line: Line) -> None:
     pieces = [b"10000\r\n" + PIECE + b"\r\n"] * 8
-    received = wire.send(line.port, CHUNKED + b"Connection: close\r\n\r\n", *pieces, b"0\r\n\r\n")
+    received = raw_client.send(
+        line.port, CHUNKED + b"Connection: close\r\n\r\n", *pieces, b"0\r\n\r\n"
+    )
     assert received.status == 200
     (seen,) = line.raw.wait_for(1)
     assert seen.complete
@@ -139,7 +141,7 @@ def test_an_upload_in_chunks_goes_through_whole(line: Line) -> None:
 @pytest.mark.parametrize("running", ["granian"], indirect=True)
 def test_an_upload_in_chunks_is_refused_where_its_end_can_t_be_trusted(line: Line) -> None:
     """Granian reports a body in chunks that broke off as a whole one."""
-    received = wire.send(
+    received = raw_client.send(
         line.port, CHUNKED + b"Connection: close\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n"
     )
     assert received.status == 411
@@ -150,7 +152,7 @@ def test_an_upload_in_chunks_is_refused_where_its_end_can_t_be_trusted(line: Lin
 IN_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 
 
-def broken_off(line: Line, rest: bytes) -> wire.Received:
+def broken_off(line: Line, rest: bytes) -> raw_client.Received:
     """What a client gets of an answer that goes on so, and breaks off once the client has that.
 
     Not before: what breaks off while nothing of it was passed on is a 502.
@@ -163,12 +165,12 @@ def broken_off(line: Line, rest: bytes) -> wire.Received:
         assert go_on.wait(WAIT_SECONDS)
 
     line.raw.script = script
-    with wire.connect(line.port) as sock:
+    with raw_client.connect(line.port) as sock:
         sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")
-        begun = wire.read_until(sock, b"abc")
+        begun = raw_client.read_until(sock, b"abc")
         go_on.set()
-        ended = wire.read_all(sock)
-    return wire.Received(begun + ended.raw, ended.reset)
+        ended = raw_client.read_all(sock)
+    return raw_client.Received(begun + ended.raw, ended.reset)
 
 
 def test_an_answer_of_known_length_that_breaks_off_breaks_the_client_off(line: Line) -> None:
@@ -186,17 +188,17 @@ def test_an_answer_in_chunks_that_breaks_off_breaks_the_client_off(line: Line) -
 
 def test_of_several_connections_none_is_cut(line: Line) -> None:
     """Granian doesn't say which is the one; the others must not suffer."""
-    with wire.connect(line.port) as other:
+    with raw_client.connect(line.port) as other:
         other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
-        wire.read_until(other, b"}")
+        raw_client.read_until(other, b"}")
         received = broken_off(line, IN_CHUNKS)
         assert received.complete == ("granian" in line.server.name)
         other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
-        wire.read_until(other, b"}")
+        raw_client.read_until(other, b"}")
 
 
 def memory(server_port: int) -> int:
-    body = wire.request(server_port, "/memory").body
+    body = raw_client.request(server_port, "/memory").body
     return int(json.loads(body)["rss_bytes"])
 
 
@@ -237,7 +239,7 @@ def test_a_large_download_takes_no_memory(line: Line, framing: str) -> None:
 
     line.raw.script = script
     got = 0
-    with watched(line.port) as seen, wire.connect(line.port) as sock:
+    with watched(line.port) as seen, raw_client.connect(line.port) as sock:
         sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         # A client slower than the upstream, so that something would pile up.
         while data := sock.recv(1_000_000):
@@ -282,7 +284,7 @@ def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
                 head += b"Transfer-Encoding: chunked\r\n\r\n"
                 pieces = [b"10000\r\n" + PIECE + b"\r\n"] * (LARGE_BYTES // len(PIECE))
                 pieces.append(b"0\r\n\r\n")
-            assert wire.send(server.port, head, *pieces).status == 200
+            assert raw_client.send(server.port, head, *pieces).status == 200
     assert max(seen) - seen[0] < MEMORY_BYTES
     assert received[0] > LARGE_BYTES
 
@@ -290,7 +292,7 @@ def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
 def test_a_slow_answer_of_a_client_that_left_ends_with_the_timeout(line: Line) -> None:
     """Before the answer's fields are there, Granian can't tell that the client left."""
     line.raw.script = lambda upstream, connection: connection.wait_closed()
-    with wire.connect(line.port) as sock:
+    with raw_client.connect(line.port) as sock:
         sock.sendall(b"GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n")
         line.raw.wait_for_connection()
     assert line.raw.wires[0].closed.wait(UPSTREAM_TIMEOUT_SECONDS + WAIT_SECONDS)

@@ -10,12 +10,12 @@ from flask import Response, request
 from flask.testing import FlaskClient
 from werkzeug.wrappers import Response as Answer
 
-from bff import proxy
-from bff.application import Application
 from bff.config import load
-from bff.errors import SessionMissing
-from bff.route import Route
-from tests.proxy.app import DEFAULTS
+from bff.config.route import Route
+from bff.core.errors import SessionMissing
+from bff.gateway import proxy
+from bff.gateway.unrouted import Application
+from tests.gateway.app import DEFAULTS
 from tests.support.processes import free_port
 
 

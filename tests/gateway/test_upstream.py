@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import pytest
 
-from bff.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.proxy.addresses import Address
-from bff.proxy.channel import Channel
-from tests.proxy.asking import ask, upstream_at, whole
+from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
+from bff.gateway.curl_connection import Channel
+from bff.gateway.upstream_pool import Address
+from tests.gateway.asking import ask, upstream_at, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bff.errors import BFFError, BodyTooLarge, RequestRefused
-from bff.proxy.body import RequestBody
-from tests.proxy.asking import ask, upstream_at, whole
+from bff.core.errors import BFFError, BodyTooLarge, RequestRefused
+from bff.gateway.request_body import RequestBody
+from tests.gateway.asking import ask, upstream_at, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import RawUpstream, Wire
 

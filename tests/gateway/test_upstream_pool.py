@@ -8,12 +8,12 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from bff.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.proxy import addresses
-from bff.proxy.channel import Channel
-from bff.proxy.upstream import Upstream
-from bff.route import Route
-from tests.proxy.asking import ask, whole
+from bff.config.route import Route
+from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
+from bff.gateway import upstream_pool
+from bff.gateway.curl_connection import Channel
+from bff.gateway.upstream import Upstream
+from tests.gateway.asking import ask, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire
 
@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(addresses, "time", clock)
+    monkeypatch.setattr(upstream_pool, "time", clock)
     return clock
 
 
@@ -40,13 +40,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The port of every address in the order in which they are tried."""
     ports: list[int] = []
-    take = addresses.Address.take
+    take = upstream_pool.Address.take
 
-    def noted(self: addresses.Address) -> Channel:
+    def noted(self: upstream_pool.Address) -> Channel:
         ports.append(self.origin[2])
         return take(self)
 
-    monkeypatch.setattr(addresses.Address, "take", noted)
+    monkeypatch.setattr(upstream_pool.Address, "take", noted)
     return ports
 
 
@@ -108,7 +108,7 @@ def test_one_request_tries_it_again_after_a_while(
     for _ in range(4):
         ask(upstream)
     assert tried.count(port) == 1
-    clock.now += addresses.LEFT_OUT_SECONDS - 0.1
+    clock.now += upstream_pool.LEFT_OUT_SECONDS - 0.1
     ask(upstream)
     assert tried.count(port) == 1
     clock.now += 0.2
@@ -116,7 +116,7 @@ def test_one_request_tries_it_again_after_a_while(
         ask(upstream)
     assert tried.count(port) == 2
     with RawUpstream(port=port) as back:
-        clock.now += addresses.LEFT_OUT_SECONDS + 0.1
+        clock.now += upstream_pool.LEFT_OUT_SECONDS + 0.1
         for _ in range(4):
             assert whole(ask(upstream)) == b"ok"
         assert len(back.seen) >= 2, "it is in turn again"
@@ -125,11 +125,11 @@ def test_one_request_tries_it_again_after_a_while(
 def test_only_one_request_at_a_time_tries_an_address_that_was_away(clock: Clock) -> None:
     """The others are asked of it only if all else fails."""
     route = Route(prefix="/api", upstream_urls=("http://a", "http://b", "http://c"))
-    ring = addresses.Addresses(route)
+    ring = upstream_pool.Addresses(route)
     away = next(one for one in ring.in_turn() if one.origin[1] == "b")
     away.down()
     assert [ring.in_turn()[-1] for _ in range(3)] == [away] * 3
-    clock.now += addresses.LEFT_OUT_SECONDS + 0.1
+    clock.now += upstream_pool.LEFT_OUT_SECONDS + 0.1
     assert ring.in_turn()[0] is away
     assert [ring.in_turn()[-1] for _ in range(3)] == [away] * 3, "while that one tries"
     away.up()

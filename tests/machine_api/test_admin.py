@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from bff.errors import StoreUnavailable
-from bff.sessions import session_key
-from tests.flows.conftest import AuditLines, MakeReceiver
+from bff.core.errors import StoreUnavailable
+from bff.sessions.lifecycle import session_key
 from tests.support.admin_calls import (
     BY_KEY,
     BY_TOKEN,
@@ -18,6 +17,7 @@ from tests.support.admin_calls import (
     assert_problem,
     end,
 )
+from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 

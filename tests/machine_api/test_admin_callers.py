@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.flows.conftest import MakeReceiver
-from tests.providers.fake import CLIENT_ID, OTHER_KEY, FakeProvider, Says
 from tests.support.admin_calls import (
     ADMIN_KEY,
     AUDIENCE,
@@ -19,6 +17,8 @@ from tests.support.admin_calls import (
     assert_problem,
     end,
 )
+from tests.support.fake_provider import CLIENT_ID, OTHER_KEY, FakeProvider, Says
+from tests.support.fixtures import MakeReceiver
 from tests.support.receiver import Receiver
 
 LIST = "/admin/sessions?sub=auth0%7Cdemo"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bff.errors import SignInTooOld, StoreUnavailable
-from bff.log_streams import EFFECTS
-from tests.flows.conftest import AuditLines, MakeReceiver
-from tests.providers.fake import CLIENT_ID, Says
+from bff.core.errors import SignInTooOld, StoreUnavailable
+from bff.machine_api.auth0_log_stream import EFFECTS
 from tests.support.admin_calls import assert_problem
+from tests.support.fake_provider import CLIENT_ID, Says
+from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.flows.conftest import AuditLines, MakeReceiver
-from tests.flows.test_log_streams import DANA, HOUR, KEY, PATH, Log, begin, post
+from tests.machine_api.test_auth0_log_stream import DANA, HOUR, KEY, PATH, Log, begin, post
 from tests.support.admin_calls import assert_problem
+from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 
 

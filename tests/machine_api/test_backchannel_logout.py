@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from bff import assembly
-from bff.errors import StoreUnavailable
-from bff.sessions import session_key
-from tests.flows.conftest import MakeReceiver
-from tests.providers.fake import CLIENT_ID, FakeProvider, Says
+from bff import services
+from bff.core.errors import StoreUnavailable
+from bff.sessions.lifecycle import session_key
+from tests.support.fake_provider import CLIENT_ID, FakeProvider, Says
+from tests.support.fixtures import MakeReceiver
 from tests.support.logout_tokens import EVENT, FORM, assert_refused, from_now, post, send
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
@@ -52,7 +52,7 @@ def test_the_refresh_tokens_are_revoked_at_once(
     receiver_for: MakeReceiver, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The drain is woken; by itself it would not come again here."""
-    monkeypatch.setattr(assembly, "DRAIN_SECONDS", 3600.0)
+    monkeypatch.setattr(services, "DRAIN_SECONDS", 3600.0)
     bff = receiver_for()
     for _ in range(3):
         bff.start()

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 from joserfc.jwk import RSAKey
 
-from tests.flows.conftest import MakeReceiver
-from tests.providers.fake import CLIENT_ID, CLIENT_SECRET, KEY, OTHER_KEY, FakeProvider
+from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, KEY, OTHER_KEY, FakeProvider
+from tests.support.fixtures import MakeReceiver
 from tests.support.logout_tokens import EVENT, FORM, assert_refused, from_now, post, send
 from tests.support.receiver import Receiver
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bff.errors import SignInTooOld, StoreUnavailable
-from tests.flows.conftest import AuditLines, MakeReceiver
+from bff.core.errors import SignInTooOld, StoreUnavailable
 from tests.support.admin_calls import (
     ADMIN_KEY,
     BY_KEY,
@@ -18,6 +17,7 @@ from tests.support.admin_calls import (
     ask,
     assert_problem,
 )
+from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from bff.errors import BodyTooLarge, RequestRefused
-from bff.inbox import machine_answer, read_body
+from bff.core.errors import BodyTooLarge, RequestRefused
+from bff.machine_api.messages import machine_answer, read_body
 
 LIMIT_BYTES = 100_000
 """More than what Werkzeug reads at once."""

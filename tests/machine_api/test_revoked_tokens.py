@@ -17,14 +17,14 @@ import pytest
 import requests
 from joserfc.jwk import RSAKey
 
-from bff.assembly import assemble
 from bff.config import load
-from bff.model import Group
-from tests.resource_server.issuer import AUDIENCE as OTHER_AUDIENCE
-from tests.resource_server.issuer import REFUSED, encode, hmac_token, token, unsigned_token
+from bff.core.model import Group
+from bff.services import assemble
 from tests.support.ageing import age_access_token
 from tests.support.api_callers import ASKING, DEAD, WAYS, at_the_api, by_introspection
 from tests.support.cluster import AUDIENCE, TIMEOUT_SECONDS, Cluster
+from tests.support.issuer import AUDIENCE as OTHER_AUDIENCE
+from tests.support.issuer import REFUSED, encode, hmac_token, token, unsigned_token
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bff.errors import SignInTooOld, StoreUnavailable
-from bff.providers.transmitter import metadata_url
-from tests.flows.conftest import AuditLines, MakeReceiver
-from tests.providers.fake import KEY, OTHER_KEY, FakeProvider, Says
+from bff.core.errors import SignInTooOld, StoreUnavailable
+from bff.provider.transmitter_keys import metadata_url
+from tests.support.fake_provider import KEY, OTHER_KEY, FakeProvider, Says
+from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 

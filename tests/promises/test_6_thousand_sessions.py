@@ -14,15 +14,15 @@ import pytest
 import redis
 import requests
 
-from bff.assembly import Parts, assemble
-from bff.backchannel import KEYS_SECONDS, LogoutReceiver
 from bff.config import load
-from bff.model import Group
-from tests.providers.fake import CLIENT_ID, FakeProvider
-from tests.sessions.conftest import config_for
+from bff.core.model import Group
+from bff.machine_api.backchannel_logout import KEYS_SECONDS, LogoutReceiver
+from bff.services import Parts, assemble
+from tests.support.bench import config_for
 from tests.support.browser_client import FETCH
 from tests.support.cluster import Cluster
 from tests.support.crowd import Crowd
+from tests.support.fake_provider import CLIENT_ID, FakeProvider
 from tests.support.redis_server import RedisServer
 from tests.support.scale import rounds
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxy import wire
+from tests.support import raw_client
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.processes import free_port
@@ -72,17 +72,17 @@ def browser(cluster: Cluster) -> BrowserClient:
 
 def ask(
     cluster: Cluster, browser: BrowserClient, method: str, path: str, *fields: str, replica: int = 0
-) -> wire.Received:
+) -> raw_client.Received:
     """A request with this browser's cookie; placeholders are filled in."""
     own = browser.profile().json()["session"]["id"] if "{own}" in path else ""
     ours = cluster.base_url
     filled = [field.format(ours=ours, host=ours.partition("//")[2]) for field in fields]
     cookie = f"Cookie: session={browser.cookie}"
     port = cluster.ports[replica]
-    return wire.request(port, path.format(own=own), cookie, *filled, method=method)
+    return raw_client.request(port, path.format(own=own), cookie, *filled, method=method)
 
 
-def assert_refused(received: wire.Received, method: str) -> None:
+def assert_refused(received: raw_client.Received, method: str) -> None:
     if method == "HEAD":
         assert (received.status, received.body) == (403, b"")
     else:

@@ -17,7 +17,7 @@ from functools import partial
 import psutil
 import pytest
 
-from tests.proxy import wire
+from tests.support import raw_client
 from tests.support.browser_client import FETCH, BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.raw_upstream import RawUpstream, Wire
@@ -99,7 +99,7 @@ def test_promise_9_a_large_download_takes_no_memory(
     cluster: Cluster, browser: BrowserClient
 ) -> None:
     got, digest = 0, hashlib.sha256()
-    with watched(cluster) as above, wire.connect(cluster.ports[0]) as sock:
+    with watched(cluster) as above, raw_client.connect(cluster.ports[0]) as sock:
         sock.sendall(head(browser, "GET", f"/api/files/{LARGE_BYTES}"))
         answer = http.client.HTTPResponse(sock)
         answer.begin()
@@ -119,7 +119,7 @@ def test_promise_9_a_large_download_takes_no_memory(
 def test_promise_9_a_large_upload_takes_no_memory(cluster: Cluster, browser: BrowserClient) -> None:
     cluster.api.pause()
     threading.Timer(STALL_SECONDS, cluster.api.resume).start()
-    with watched(cluster) as above, wire.connect(cluster.ports[1]) as sock:
+    with watched(cluster) as above, raw_client.connect(cluster.ports[1]) as sock:
         sock.settimeout(60)
         sock.sendall(head(browser, "POST", "/api/files", f"Content-Length: {LARGE_BYTES}"))
         for _ in range(LARGE_BYTES // len(PIECE)):
@@ -149,9 +149,9 @@ def stream(
     cluster: Cluster, browser: BrowserClient, replica: int, query: str
 ) -> Iterator[socket.socket]:
     """An open event stream; the answer's head has been read."""
-    with wire.connect(cluster.ports[replica]) as sock:
+    with raw_client.connect(cluster.ports[replica]) as sock:
         sock.sendall(head(browser, "GET", f"/api/events?{query}"))
-        assert b" 200 " in wire.read_until(sock, b"\r\n\r\n")
+        assert b" 200 " in raw_client.read_until(sock, b"\r\n\r\n")
         yield sock
 
 
@@ -186,7 +186,7 @@ def test_promise_9_an_event_arrives_as_it_is_sent(cluster: Cluster) -> None:
             with stream(cluster, browser, replica, "") as sock:
                 for number in range(EVENTS):
                     go_on.release()
-                    wire.read_until(sock, b"data: %03d\n\n" % number)
+                    raw_client.read_until(sock, b"data: %03d\n\n" % number)
                     took.append(time.monotonic() - sent_at[0])
                 go_on.release()
             assert statistics.median(took) < EVENT_MEDIAN_SECONDS, took

@@ -1,7 +1,7 @@
 """Promise 9: the upstream gets exactly what the route allows, through the whole BFF.
 
-A raw upstream sees every byte. What the proxy alone does is tested in tests/proxy; here the session
-is real, and so are the token, the cookies and the guard.
+A raw upstream sees every byte. What the proxy alone does is tested in tests/gateway; here the
+session is real, and so are the token, the cookies and the guard.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxy import wire
+from tests.support import raw_client
 from tests.support.browser_client import NAVIGATION, BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.raw_upstream import ANSWER, RawUpstream, Seen, Wire, answering
@@ -50,9 +50,9 @@ def quiet(upstream: RawUpstream) -> None:
 
 def raw_request(
     cluster: Cluster, browser: BrowserClient, *fields: str, target: str = "/api/x"
-) -> wire.Received:
+) -> raw_client.Received:
     """One request of the signed-in browser, with fields that no library would send."""
-    return wire.request(
+    return raw_client.request(
         cluster.ports[0], target, f"Cookie: session={browser.cookie}",
         "Sec-Fetch-Site: same-origin", *fields,
     )  # fmt: skip

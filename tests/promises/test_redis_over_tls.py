@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bff.errors import StoreUnavailable
-from bff.store.clients import make_client
+from bff.core.errors import StoreUnavailable
 from bff.store.connection import Database
+from bff.store.redis_clients import make_client
 from tests.support.ageing import age_access_token
 from tests.support.certificate import Certificate
 from tests.support.cluster import Cluster

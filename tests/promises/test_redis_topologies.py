@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bff.errors import StoreUnavailable
-from bff.store.clients import make_client
+from bff.core.errors import StoreUnavailable
 from bff.store.connection import Database, Script
+from bff.store.redis_clients import make_client
 from tests.support.ageing import age_access_token
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster

@@ -19,7 +19,7 @@ def no_outbox() -> None:
 
 def no_drain() -> None:
     """What waits in the outbox waits for ever."""
-    from bff.revocation import Revocation
+    from bff.revocation.revocation import Revocation
 
     _replace(Revocation, "drain", lambda self: 0)
 

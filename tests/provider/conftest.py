@@ -4,16 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bff.providers import Provider, create_provider
-from tests.providers.fake import FakeProvider
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeProvider]:
-    """A provider that answers as told."""
-    provider = FakeProvider()
-    yield provider
-    provider.stop()
+from bff.provider.create import create_provider
+from bff.provider.oidc import Provider
+from tests.support.fake_provider import FakeProvider
 
 
 @pytest.fixture

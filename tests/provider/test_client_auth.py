@@ -12,9 +12,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from bff.errors import ConfigError
-from bff.providers import Provider
-from tests.providers.fake import CLIENT_ID, CLIENT_SECRET, Asked, FakeProvider
+from bff.core.errors import ConfigError
+from bff.provider.oidc import Provider
+from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, Asked, FakeProvider
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from bff.errors import (
+from bff.core.errors import (
     IDTokenInvalid,
     IssuerMismatch,
     ProviderError,
     ProviderMisconfigured,
     ProviderUnavailable,
 )
-from bff.providers import Provider
-from bff.providers.cached import RENEW_PAUSE_SECONDS, STALE_RETRY_SECONDS, Cached
-from bff.providers.documents import KEYS_LIFETIME_SECONDS, METADATA_LIFETIME_SECONDS
-from bff.providers.http import Deadline
-from bff.providers.metadata import checked_metadata
-from tests.providers.fake import OTHER_KEY, FakeProvider, Says, pending
+from bff.provider.cached_document import RENEW_PAUSE_SECONDS, STALE_RETRY_SECONDS, Cached
+from bff.provider.discovery import KEYS_LIFETIME_SECONDS, METADATA_LIFETIME_SECONDS
+from bff.provider.http_transport import Deadline
+from bff.provider.metadata import checked_metadata
+from bff.provider.oidc import Provider
+from tests.support.fake_provider import OTHER_KEY, FakeProvider, Says, pending
 
 DISCOVERY = "/.well-known/openid-configuration"
 TLS_ISSUER = "https://tenant.example/"

@@ -12,11 +12,12 @@ from typing import Any
 import certifi
 import pytest
 
-from bff.errors import ProviderUnavailable
-from bff.providers import Provider, http
-from bff.providers.http import Deadline, Transport
-from tests.providers.fake import Asked, FakeProvider, Says, pending
+from bff.core.errors import ProviderUnavailable
+from bff.provider import http_transport
+from bff.provider.http_transport import Deadline, Transport
+from bff.provider.oidc import Provider
 from tests.support.certificate import Certificate
+from tests.support.fake_provider import Asked, FakeProvider, Says, pending
 from tests.support.http_proxy import HTTPProxy
 from tests.support.raw_upstream import RawUpstream, Wire, answering
 from tests.support.tls_front import Front
@@ -140,7 +141,7 @@ def test_a_name_lookup_that_hangs_is_given_up(
         finally:
             connected.set()
 
-    monkeypatch.setattr(http, "CONNECTION_IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(http_transport, "CONNECTION_IDLE_SECONDS", -1.0)
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     assert not outage(lambda: hasty.refresh("old")).maybe_acted
     workers = [t for t in threading.enumerate() if "_work" in t.name]
@@ -250,9 +251,9 @@ def test_a_proxy_that_opens_no_tunnel_is_an_outage_before_anything_is_sent(
 def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, warm: Provider) -> None:
     """Also if the first megabyte of it would do."""
     good = b'{"access_token": "a", "token_type": "Bearer"}'
-    fake.token(good + b" " * http.ANSWER_MAX_BYTES)
+    fake.token(good + b" " * http_transport.ANSWER_MAX_BYTES)
     assert outage(lambda: warm.refresh("old")).maybe_acted
-    fake.token(good + b" " * (http.ANSWER_MAX_BYTES - len(good)))
+    fake.token(good + b" " * (http_transport.ANSWER_MAX_BYTES - len(good)))
     assert warm.refresh("old").access_token == "a"
 
 
@@ -292,7 +293,7 @@ def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
 ) -> None:
     fake.token(fake.grant(id_token=None))
     warm.refresh("old")
-    monkeypatch.setattr(http, "CONNECTION_IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(http_transport, "CONNECTION_IDLE_SECONDS", -1.0)
     warm.refresh("old")
     monkeypatch.undo()
     before = os.getpid()
@@ -303,9 +304,9 @@ def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
 
 def test_a_call_given_up_late_does_not_cut_the_next_one() -> None:
     """The connection may already serve another call: only its owner may cut it."""
-    first, second = http._Call(), http._Call()
+    first, second = http_transport._Call(), http_transport._Call()
     left, right = socket.socketpair()
-    connection = http._Connection("127.0.0.1", 1)
+    connection = http_transport._Connection("127.0.0.1", 1)
     connection._handle = left
     first.use(connection, sending=True)
     second.use(connection, sending=True)
@@ -319,8 +320,8 @@ def test_a_call_given_up_late_does_not_cut_the_next_one() -> None:
 
 
 def test_what_was_given_up_is_never_sent() -> None:
-    call = http._Call()
+    call = http_transport._Call()
     call.give_up()
     with pytest.raises(TimeoutError):
-        call.use(http._Connection("127.0.0.1", 1), sending=True)
+        call.use(http_transport._Connection("127.0.0.1", 1), sending=True)
     assert not call.sent

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from bff.errors import IDTokenInvalid
-from bff.providers import Provider
-from tests.providers.fake import (
+from bff.core.errors import IDTokenInvalid
+from bff.provider.oidc import Provider
+from tests.support.fake_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
     KEY,

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import pytest
 from joserfc.jwk import RSAKey
 
-from bff.errors import ProviderMisconfigured, ProviderRejected, ProviderUnavailable
-from bff.providers import Provider
-from tests.providers.fake import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
+from bff.core.errors import ProviderMisconfigured, ProviderRejected, ProviderUnavailable
+from bff.provider.oidc import Provider
+from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
 from tests.support.provider_client import header_and_claims
 
 REQUEST_URI = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c"

@@ -14,10 +14,15 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, RSAKey
 from pydantic import SecretStr
 
-from bff.errors import ConfigError, ProviderMisconfigured, ProviderRejected, ProviderUnavailable
-from bff.providers import Provider
-from bff.route import TokenRule
-from tests.providers.fake import Asked, FakeProvider, Says, pending
+from bff.config.route import TokenRule
+from bff.core.errors import (
+    ConfigError,
+    ProviderMisconfigured,
+    ProviderRejected,
+    ProviderUnavailable,
+)
+from bff.provider.oidc import Provider
+from tests.support.fake_provider import Asked, FakeProvider, Says, pending
 
 OLD, NEW, NEWER = "old-secret", "new,secret with a comma", "newer-secret"
 OLD_KEY = RSAKey.generate_key(2048)
@@ -166,7 +171,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def heard(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="bff.providers")
+    caplog.set_level(logging.INFO, logger="bff.provider")
 
 
 def test_a_file_of_secrets_is_read_again_when_it_changes(

@@ -11,12 +11,13 @@ import pytest
 from pydantic import SecretStr
 
 from bff.config import load
-from bff.errors import ProviderMisconfigured, ProviderRejected, ProviderUnavailable
-from bff.model import TokenAnswer
-from bff.providers import Provider, create_provider
-from bff.providers.grants import EXCHANGE, objection
-from bff.route import ACCESS_TOKEN_TYPE, TokenRule
-from tests.providers.fake import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
+from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
+from bff.core.errors import ProviderMisconfigured, ProviderRejected, ProviderUnavailable
+from bff.core.model import TokenAnswer
+from bff.provider.create import create_provider
+from bff.provider.oidc import Provider
+from bff.provider.route_grants import EXCHANGE, objection
+from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
 
 MakeClient = Callable[..., Provider]
 

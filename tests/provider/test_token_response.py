@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from bff.errors import (
+from bff.core.errors import (
     BFFError,
     ProviderError,
     ProviderMisconfigured,
     ProviderRejected,
     ProviderUnavailable,
 )
-from bff.providers import Auth0Provider, Provider
-from bff.providers.answers import LIFETIME_MAX_SECONDS, LIFETIME_UNKNOWN_SECONDS, retry_after
-from tests.providers.fake import CLIENT_SECRET, FakeProvider, Says, pending
+from bff.provider.auth0 import Auth0Provider
+from bff.provider.oidc import Provider
+from bff.provider.token_response import LIFETIME_MAX_SECONDS, LIFETIME_UNKNOWN_SECONDS, retry_after
+from tests.support.fake_provider import CLIENT_SECRET, FakeProvider, Says, pending
 
 HTML = b"<html><body>error=invalid_grant</body></html>"
 

@@ -9,8 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bff.config import load
-from bff.providers import Auth0Provider, Provider, create_provider
-from tests.providers.fake import CLIENT_ID, FakeProvider, Says, pending
+from bff.provider.auth0 import Auth0Provider
+from bff.provider.create import create_provider
+from bff.provider.oidc import Provider
+from tests.support.fake_provider import CLIENT_ID, FakeProvider, Says, pending
 
 
 @pytest.fixture

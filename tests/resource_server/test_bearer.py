@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bff.bearer import ScopeMissing, TokenInvalid, TokenMissing, bearer_token, challenge
-from bff.errors import StoreUnavailable
+from bff.core.errors import StoreUnavailable
+from bff.resource_server.bearer import (
+    ScopeMissing,
+    TokenInvalid,
+    TokenMissing,
+    bearer_token,
+    challenge,
+)
 
 
 @pytest.mark.parametrize("header", ["Bearer a.b-c_d~e+f/g==", "bearer  a.b-c_d~e+f/g== "])

@@ -10,9 +10,9 @@ import requests
 from joserfc.jwk import OctKey
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from bff.errors import ProviderUnavailable
-from bff.resource_server.keys import fetch_json
-from tests.resource_server.issuer import EC_KEY, KEY, NEXT_KEY, Clock, Issuer
+from bff.core.errors import ProviderUnavailable
+from bff.resource_server.issuer_keys import fetch_json
+from tests.support.issuer import EC_KEY, KEY, NEXT_KEY, Clock, Issuer
 
 
 def test_an_unknown_kid_refetches_once_per_pause() -> None:

@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bff.model import Tokens
+from bff.core.model import Tokens
+from bff.core.sealing import Sealer
 from bff.resource_server import TokenGuard
-from bff.sealing import Sealer
 from bff.store import Database, DenyList, Epoch
-from tests.resource_server.issuer import AUDIENCE, ISSUER, REFUSED, Issuer, token
+from tests.support.issuer import AUDIENCE, ISSUER, REFUSED, Issuer, token
 from tests.support.redis_server import RedisServer
 
 NOW = int(time.time())

@@ -8,22 +8,15 @@ from typing import Any
 
 import pytest
 
-from bff.bearer import ScopeMissing, TokenInvalid
-from bff.dead_tokens import DeadTokenKeys, DeadTokens
-from bff.errors import ProviderUnavailable, StoreUnavailable
-from bff.keyed_names import KeyedNames
-from bff.model import Group, Tokens
-from bff.sealing import Sealer
+from bff.core.errors import ProviderUnavailable, StoreUnavailable
+from bff.core.keyed_hashes import KeyedNames
+from bff.core.model import Group, Tokens
+from bff.core.sealing import Sealer
+from bff.resource_server.bearer import ScopeMissing, TokenInvalid
+from bff.resource_server.revoked_tokens import DeadTokenKeys, DeadTokens
+from bff.resource_server.verification import Expected, Verdict
 from bff.store import Database, DenyList, Epoch, Watermarks
-from bff.verdict import Expected, Verdict
-from tests.resource_server.issuer import (
-    AUDIENCE,
-    EC_KEY,
-    ISSUER,
-    REFUSED,
-    Issuer,
-    token,
-)
+from tests.support.issuer import AUDIENCE, EC_KEY, ISSUER, REFUSED, Issuer, token
 from tests.support.redis_server import RedisServer
 
 SECRET, NEWER_SECRET = "s" * 40, "n" * 40

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from bff.model import Group
-from bff.revocation import Lease, Revocation
-from bff.revocation.lease import MARGIN
-from bff.sessions.sweep import Sweep
-from tests.sessions.conftest import Bench
-from tests.sessions.remembering import revocation_with
+from bff.core.model import Group
+from bff.revocation.cache_lease import MARGIN, Lease
+from bff.revocation.revocation import Revocation
+from bff.sessions.expiry import Sweep
+from tests.support.bench import Bench
+from tests.support.caching_process import revocation_with
 
 LEASE_SECONDS = 30.0
 """Redis counts the trace of an ended session by its own clock, which goes on while we stall."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from bff.background import Background
-from bff.model import Group
-from bff.revocation import CLAIM_COUNT
-from tests.sessions.conftest import Bench
+from bff.core.background import Background
+from bff.core.model import Group
+from bff.revocation.revocation import CLAIM_COUNT
+from tests.support.bench import Bench
 
 NEVER_SECONDS = 3600.0
 PATIENCE_SECONDS = 10

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bff import audit
-from bff.errors import BFFError, ProviderRejected, ProviderUnavailable, StoreUnavailable
-from tests.sessions.conftest import Bench, MakeBench
+from bff.core import audit
+from bff.core.errors import BFFError, ProviderRejected, ProviderUnavailable, StoreUnavailable
+from tests.support.bench import Bench, MakeBench
 
 
 def failing(error: BFFError) -> Callable[[str], None]:

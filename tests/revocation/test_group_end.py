@@ -7,11 +7,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bff.errors import ProviderUnavailable, SignInTooOld
-from bff.model import Group, Identity, SignIn
-from bff.sessions import session_key
-from tests.sessions.conftest import Bench, MakeBench
-from tests.sessions.test_end import due_now
+from bff.core.errors import ProviderUnavailable, SignInTooOld
+from bff.core.model import Group, Identity, SignIn
+from bff.sessions.lifecycle import session_key
+from tests.revocation.test_end import due_now
+from tests.support.bench import Bench, MakeBench
 
 ISSUER = "https://provider.example/"
 DANA = Group.of_user(ISSUER, "auth0|dana")

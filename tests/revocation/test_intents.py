@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.core.errors import ProviderUnavailable, StoreUnavailable
 from bff.store import Entry
-from tests.sessions.conftest import Bench, MakeBench
-from tests.sessions.test_end import due_now, failing
+from tests.revocation.test_end import due_now, failing
+from tests.support.bench import Bench, MakeBench
 
 
 class Killed(BaseException):

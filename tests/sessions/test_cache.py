@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bff.errors import SealInvalid, StoreUnavailable
-from bff.sessions.memory import CLEAN_SECONDS, Remembered
-from bff.store.tracked_records import Row, TrackedRecords
-from tests.sessions.conftest import Bench
-from tests.sessions.remembering import LEASE_SECONDS, Remembering
+from bff.core.errors import SealInvalid, StoreUnavailable
+from bff.sessions.cache import CLEAN_SECONDS, Remembered
+from bff.store.tracked_session_records import Row, TrackedRecords
+from tests.support.bench import Bench
+from tests.support.caching_process import LEASE_SECONDS, Remembering
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
@@ -227,7 +227,7 @@ def test_with_the_connection_all_trust_is_lost(process: Remembering, bench: Benc
 
 
 def test_a_redis_that_was_emptied_leaves_nothing_remembered(redis_prefix: str) -> None:
-    from tests.sessions.conftest import config_for
+    from tests.support.bench import config_for
 
     with RedisServer() as server:
         bench = Bench(config_for(server, redis_prefix))
@@ -265,7 +265,7 @@ def test_where_nothing_can_be_tracked_every_request_asks_redis(
         raise StoreUnavailable("ERR unknown command")
 
     process.close()
-    monkeypatch.setattr("bff.store.tracking.Tracking.open", refuse)
+    monkeypatch.setattr("bff.store.change_tracking.Tracking.open", refuse)
     key = bench.start()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):

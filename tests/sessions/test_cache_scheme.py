@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from bff.errors import StoreUnavailable
-from bff.revocation import Lease
-from bff.store.tracking import Tracking
+from bff.core.errors import StoreUnavailable
+from bff.revocation.cache_lease import Lease
+from bff.store.change_tracking import Tracking
 from demo.redis.embedded import EmbeddedRedis, Source, sources
-from tests.sessions.conftest import Bench
-from tests.sessions.remembering import Remembering, revocation_with
+from tests.support.bench import Bench
+from tests.support.caching_process import Remembering, revocation_with
 from tests.support.processes import guardian
 from tests.support.redis_front import RedisFront
 from tests.support.redis_server import RedisServer

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bff.errors import SealInvalid, StoreUnavailable
-from bff.model import Group
-from bff.sessions import session_key
-from tests.sessions.conftest import SECRET, Bench, MakeBench
+from bff.core.errors import SealInvalid, StoreUnavailable
+from bff.core.model import Group
+from bff.sessions.lifecycle import session_key
+from tests.support.bench import SECRET, Bench, MakeBench
 
 ISSUER = "https://provider.example/"
 

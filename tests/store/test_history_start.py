@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from bff.model import Tokens
-from bff.sealing import Sealer
+from bff.core.model import Tokens
+from bff.core.sealing import Sealer
 from bff.store import Database, DenyList, Epoch
-from tests.sessions.conftest import SECRET, Bench
+from tests.support.bench import SECRET, Bench
 
 NEWER_SECRET = "n" * 40
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bff.errors import SealInvalid
-from bff.model import Group
+from bff.core.errors import SealInvalid
+from bff.core.model import Group
 from bff.store import Entry
-from tests.sessions.conftest import SECRET, Bench, MakeBench
+from tests.support.bench import SECRET, Bench, MakeBench
 
 DAY = 86_400
 ISSUER = "https://provider.example/"

@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from tests.providers.fake import KEY
+from tests.support.fake_provider import KEY
 from tests.support.receiver import Receiver
 
 ADMIN_KEY = "the-static-key-of-the-administrators"

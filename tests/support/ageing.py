@@ -10,8 +10,8 @@ import time
 
 import msgspec
 
-from bff.model import Identity, Tokens
-from bff.sealing import Sealer
+from bff.core.model import Identity, Tokens
+from bff.core.sealing import Sealer
 from tests.support.cluster import Cluster
 
 ACCESS_SECONDS = 300

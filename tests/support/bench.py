@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bff.config import Config, load
-from bff.model import Identity, Session, SignIn, TokenAnswer, Tokens
-from bff.revocation import Revocation
-from bff.route import TokenRule
-from bff.sealing import Sealer
-from bff.sessions import Sessions, session_key
-from bff.sessions.holding import Holding
-from bff.sessions.merging import refreshed
-from bff.sessions.refresh import Refresher
-from bff.sessions.route_tokens import RouteTokens
-from bff.sessions.sweep import Sweep
-from bff.sessions.turns import Turns
+from bff.config.route import TokenRule
+from bff.core.model import Identity, Session, SignIn, TokenAnswer, Tokens
+from bff.core.sealing import Sealer
+from bff.revocation.revocation import Revocation
+from bff.sessions.expiry import Sweep
+from bff.sessions.lifecycle import Sessions, session_key
 from bff.store import Database, DenyList, Indexes, Outbox, Records, Watermarks, connect
+from bff.tokens.merge import refreshed
+from bff.tokens.pending_writes import Holding
+from bff.tokens.renewal import Turns
+from bff.tokens.route_tokens import RouteTokens
+from bff.tokens.session_token import Refresher
 from tests.support.redis_server import RedisServer
 
 SECRET = "s" * 40

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from bff.model import Session
-from bff.revocation import Lease, Revocation
-from bff.sessions.memory import SessionMemory, own_clock
-from bff.store.tracked_records import Row, TrackedRecords
-from bff.store.tracking import Tracking
-from tests.sessions.conftest import Bench
+from bff.core.model import Session
+from bff.revocation.cache_lease import Lease
+from bff.revocation.revocation import Revocation
+from bff.sessions.cache import SessionMemory, own_clock
+from bff.store.change_tracking import Tracking
+from bff.store.tracked_session_records import Row, TrackedRecords
+from tests.support.bench import Bench
 
 LEASE_SECONDS = 30.0
 """Longer than any stall of the machine; a test lets it pass by `Clock`."""

@@ -22,7 +22,7 @@ from typing import Any
 import redis
 import requests
 
-from bff.sealing import Sealer
+from bff.core.sealing import Sealer
 from demo.together import Together
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port

@@ -11,9 +11,9 @@ import time
 from typing import Any
 
 from bff.config import Config
-from bff.model import Identity, Session, Tokens
-from bff.sealing import Sealer
-from bff.sessions import session_key
+from bff.core.model import Identity, Session, Tokens
+from bff.core.sealing import Sealer
+from bff.sessions.lifecycle import session_key
 from bff.store import Database, Indexes, Records, connect
 from bff.store.connection import Script
 

@@ -22,7 +22,7 @@ from joserfc.jwk import Key, RSAKey
 from joserfc.jws import JWSRegistry
 
 from bff.config import Config, load
-from bff.model import PendingLogin
+from bff.core.model import PendingLogin
 from tests.support.scale import memory_environment
 
 CLIENT_ID = "client-one"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from demo.provider import start_provider
-from tests.flows.signing_in import World
-from tests.providers.fake import FakeProvider
+from tests.support.fake_provider import FakeProvider
 from tests.support.provider_client import ProviderClient, provider_settings
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
+from tests.support.signing_in import World
 
 MakeReceiver = Callable[..., Receiver]
 AuditLines = Callable[[], list[dict[str, Any]]]

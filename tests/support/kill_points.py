@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import has_request_context
 
-from bff.providers.oidc import Provider
+from bff.provider.oidc import Provider
 from bff.store import DenyList, Indexes, Outbox, Records
 
 STEPS: dict[str, tuple[type, str, bool]] = {

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from flask.testing import FlaskClient
 
-from bff import create_app
-from bff.assembly import Parts
-from bff.model import Identity, SignIn, Tokens
-from bff.sessions import session_key
-from tests.providers.fake import FakeProvider
+from bff.app import create_app
+from bff.core.model import Identity, SignIn, Tokens
+from bff.services import Parts
+from bff.sessions.lifecycle import session_key
+from tests.support.fake_provider import FakeProvider
 from tests.support.redis_server import RedisServer
 
 

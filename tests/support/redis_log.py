@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from bff.model import Tokens
-from bff.sealing import Sealer
+from bff.core.model import Tokens
+from bff.core.sealing import Sealer
 from tests.support.cluster import Cluster
 
 

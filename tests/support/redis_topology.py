@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import redis
 
-from bff.store.clients import make_client, make_cluster
+from bff.store.redis_clients import make_client, make_cluster
 from demo.together import Together
 from tests.support.certificate import Certificate
 from tests.support.processes import Process, free_port

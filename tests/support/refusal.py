@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import requests
 
-from bff.errors import BFFError
+from bff.core.errors import BFFError
 from tests.support.cluster import CLIENT_SECRET, Cluster
 from tests.support.leaks import leaks, tokens_of
 

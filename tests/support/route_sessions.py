@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from bff.errors import BFFError
-from bff.model import TokenAnswer
-from bff.route import ACCESS_TOKEN_TYPE, TokenRule
-from tests.sessions.conftest import Bench, answer
+from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
+from bff.core.errors import BFFError
+from bff.core.model import TokenAnswer
+from tests.support.bench import Bench, answer
 
 ORDERS = TokenRule(mode="audience", audience="https://orders", scope="read write")
 BILLS = TokenRule(mode="audience", audience="https://bills")

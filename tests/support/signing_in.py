@@ -7,12 +7,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from bff import headers, problems
 from bff.config import Config, load
-from bff.login import create_blueprint
-from bff.model import PendingLogin, SignIn
-from bff.providers import Provider, create_provider
-from bff.sealing import Sealer
+from bff.core.model import PendingLogin, SignIn
+from bff.core.sealing import Sealer
+from bff.provider.create import create_provider
+from bff.provider.oidc import Provider
+from bff.web import error_responses, security_headers
+from bff.web.login import create_blueprint
 from tests.support.provider_client import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -51,8 +52,8 @@ class World:
                 session_key=lambda: self.old_session_key, begin_session=self.begin,
             )
         )  # fmt: skip
-        problems.install(self.app)
-        headers.install(self.app, self.config)
+        error_responses.install(self.app)
+        security_headers.install(self.app, self.config)
         self.browser = self.new_browser()
 
     def begin(self, sign_in: SignIn, pending: PendingLogin) -> None:

@@ -9,19 +9,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from bff import client_tokens
-from bff.client_tokens import ClientTokens
-from bff.errors import (
+from bff.config.route import TokenRule
+from bff.core.errors import (
     BFFError,
     ProviderRejected,
     ProviderUnavailable,
     RouteTokenRefused,
     StoreUnavailable,
 )
-from bff.model import RouteToken, TokenAnswer
-from bff.route import TokenRule
+from bff.core.model import RouteToken, TokenAnswer
 from bff.store.client_tokens import SharedTokens
-from tests.sessions.conftest import Bench, MakeBench
+from bff.tokens import client_tokens
+from bff.tokens.client_tokens import ClientTokens
+from tests.support.bench import Bench, MakeBench
 
 STOCK = TokenRule(mode="client", audience="https://stock", scope="read")
 OTHER = TokenRule(mode="client", audience="https://stock", scope="write")

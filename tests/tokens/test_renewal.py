@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from bff.errors import (
+from bff.core.errors import (
     BFFError,
     IDTokenInvalid,
     ProviderMisconfigured,
@@ -18,8 +18,8 @@ from bff.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from bff.model import Session, TokenAnswer
-from tests.sessions.conftest import Bench, MakeBench, answer
+from bff.core.model import Session, TokenAnswer
+from tests.support.bench import Bench, MakeBench, answer
 
 DEAD = {"access_seconds": -1}
 ENDING = {"access_seconds": 30}

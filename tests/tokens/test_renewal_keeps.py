@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bff.errors import ProviderRejected, ProviderUnavailable, SessionEnded
-from bff.model import Session, SignIn, TokenAnswer
-from bff.route import TokenRule
-from bff.sessions import session_key
-from tests.sessions.conftest import Bench, MakeBench, answer
-from tests.sessions.test_refresh import DEAD, ENDING, fresh_answer, raising
+from bff.config.route import TokenRule
+from bff.core.errors import ProviderRejected, ProviderUnavailable, SessionEnded
+from bff.core.model import Session, SignIn, TokenAnswer
+from bff.sessions.lifecycle import session_key
+from tests.support.bench import Bench, MakeBench, answer
+from tests.tokens.test_renewal import DEAD, ENDING, fresh_answer, raising
 
 
 def end_soon(bench: Bench, key: str, seconds_left: int) -> None:

@@ -9,15 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from bff.errors import (
-    ProviderUnavailable,
-    SessionEnded,
-    StoreUnavailable,
-)
-from bff.model import DeadAccessToken, RouteToken, TokenAnswer
-from bff.route import TokenRule
-from tests.sessions.conftest import Bench, MakeBench, answer
-from tests.sessions.routes import (
+from bff.config.route import TokenRule
+from bff.core.errors import ProviderUnavailable, SessionEnded, StoreUnavailable
+from bff.core.model import DeadAccessToken, RouteToken, TokenAnswer
+from tests.support.bench import Bench, MakeBench, answer
+from tests.support.route_sessions import (
     BILLS,
     BOTH,
     DEAD,

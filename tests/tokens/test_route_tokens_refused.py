@@ -7,18 +7,18 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bff.errors import (
+from bff.config.route import TokenRule
+from bff.core.errors import (
     IDTokenInvalid,
     ProviderMisconfigured,
     ProviderRejected,
     RouteTokenRefused,
     SessionEnded,
 )
-from bff.model import TokenAnswer
-from bff.route import TokenRule
-from bff.sessions import session_key
-from tests.sessions.conftest import Bench
-from tests.sessions.routes import (
+from bff.core.model import TokenAnswer
+from bff.sessions.lifecycle import session_key
+from tests.support.bench import Bench
+from tests.support.route_sessions import (
     BOTH,
     EXCHANGED,
     ORDERS,

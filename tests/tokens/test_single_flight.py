@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from bff.errors import ProviderUnavailable
-from bff.sessions.flights import Flights
+from bff.core.errors import ProviderUnavailable
+from bff.tokens.single_flight import Flights
 from tests.support.waiting import wait_for
 
 WAIT_SECONDS = 10.0

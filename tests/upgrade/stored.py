@@ -14,15 +14,23 @@ from typing import Any
 import msgspec
 from flask import Flask, Response
 
-from bff.assembly import Parts, assemble
 from bff.config import Config
-from bff.logout import STATE_CONTEXT
-from bff.model import DeadAccessToken, Group, Identity, PendingLogin, RouteToken, Session, Tokens
-from bff.pending import PendingLogins
-from bff.sessions import session_key
+from bff.core.model import (
+    DeadAccessToken,
+    Group,
+    Identity,
+    PendingLogin,
+    RouteToken,
+    Session,
+    Tokens,
+)
+from bff.services import Parts, assemble
+from bff.sessions.lifecycle import session_key
 from bff.store.client_tokens import SharedTokens
 from bff.store.outbox import Entry
-from tests.sessions.conftest import config_for
+from bff.web.login_transaction import PendingLogins
+from bff.web.logout import STATE_CONTEXT
+from tests.support.bench import config_for
 from tests.support.redis_server import RedisServer
 
 SETTINGS = {"BFF_LOG_STREAM_KEY": "log-stream-key-of-32-characters!!"}

@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bff.assembly import Parts, assemble
 from bff.config import Config
-from bff.logout import STATE_CONTEXT
-from bff.model import Group
-from tests.sessions.conftest import config_for
+from bff.core.model import Group
+from bff.services import Parts, assemble
+from bff.web.logout import STATE_CONTEXT
+from tests.support.bench import config_for
 from tests.support.redis_server import RedisServer
 from tests.upgrade import stored
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from bff import problems
 from bff.config import load
-from bff.errors import MethodNotAllowed, StepUpRequired
+from bff.core.errors import MethodNotAllowed, StepUpRequired
+from bff.web import error_responses
 
 SETTINGS = {
     "OIDC_ISSUER": "https://issuer.test/", "AUTH0_CLIENT_ID": "client",
@@ -19,7 +19,7 @@ SETTINGS = {
 @pytest.fixture
 def app() -> Flask:
     app = Flask(__name__)
-    problems.install(app, load(SETTINGS, env_file=None))
+    error_responses.install(app, load(SETTINGS, env_file=None))
 
     @app.post("/by-routing")
     def by_routing() -> str:

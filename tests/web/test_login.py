@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bff.errors import SignInTooOld
-from tests.flows.signing_in import ORIGIN, World, code_of, refused
+from bff.core.errors import SignInTooOld
+from tests.support.signing_in import ORIGIN, World, code_of, refused
 
 
 def test_a_sign_in(world: World, audit_lines: Callable[[], list[dict[str, Any]]]) -> None:

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.flows.signing_in import ORIGIN, World, changed, code_of, refused
 from tests.support.provider_client import (
     CLIENT_ID,
 )
+from tests.support.signing_in import ORIGIN, World, changed, code_of, refused
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 import pytest
 from werkzeug.test import TestResponse
 
-from bff.errors import StoreUnavailable
-from bff.login import with_error
-from tests.flows.signing_in import World, changed
+from bff.core.errors import StoreUnavailable
+from bff.web.login import with_error
+from tests.support.signing_in import World, changed
 
 
 def error_in(answer: TestResponse) -> str:

@@ -9,16 +9,16 @@ import pytest
 from flask import Response
 
 from bff.config import load
-from bff.errors import ReturnToInvalid, StateInvalid
-from bff.model import PendingLogin
-from bff.pending import (
+from bff.core.errors import ReturnToInvalid, StateInvalid
+from bff.core.model import PendingLogin
+from bff.core.sealing import Sealer
+from bff.web.login_transaction import (
     COOKIE_MAX_BYTES,
     COOKIES_MAX,
     COOKIES_MAX_BYTES,
     LIFETIME_SECONDS,
     PendingLogins,
 )
-from bff.sealing import Sealer
 
 SECRET = "0123456789abcdef0123456789abcdef"
 SEALER = Sealer([SECRET])

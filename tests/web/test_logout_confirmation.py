@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from bff.config import load
-from bff.logout import CONFIRM_SECONDS, Confirmation
-from bff.sealing import Sealer
+from bff.core.sealing import Sealer
+from bff.web.logout import CONFIRM_SECONDS, Confirmation
 
 OLD, NEW = "o" * 40, "n" * 40
 HTTPS, HTTP = "https://app.example.com", "http://localhost:8000"

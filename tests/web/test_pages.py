@@ -8,7 +8,7 @@ from flask import Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
-from bff.pages import render_error, render_logout_confirm, render_no_spa, wants_page
+from bff.web.pages import render_error, render_logout_confirm, render_no_spa, wants_page
 
 HOSTILE = "\"'><script>alert(1)</script>{{ 7*7 }}"
 VOID = {"meta", "link", "input", "br", "img"}

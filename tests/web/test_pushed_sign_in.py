@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.flows.signing_in import World, code_of
+from tests.support.signing_in import World, code_of
 
 REQUIRED = {"par": "required"}
 

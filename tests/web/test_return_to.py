@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.config import Config, load
-from bff.errors import ReturnToInvalid
-from bff.return_to import MAX_CHARACTERS, checked_return_to
+from bff.core.errors import ReturnToInvalid
+from bff.web.return_to import MAX_CHARACTERS, checked_return_to
 
 ORIGIN = "https://app.example.com"
 CONFIG: Config = load(

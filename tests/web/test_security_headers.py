@@ -6,7 +6,7 @@ import pytest
 from flask import Flask, Response
 from werkzeug.test import TestResponse
 
-from bff.headers import default_csp, install
+from bff.web.security_headers import default_csp, install
 
 
 @dataclass

@@ -12,8 +12,8 @@ from flask import Flask, session
 from flask.sessions import SessionInterface
 from flask.testing import FlaskClient
 
-from bff.errors import NotFound
-from bff.spa import cache_rule, create_blueprint
+from bff.core.errors import NotFound
+from bff.web.spa import cache_rule, create_blueprint
 
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 OLD_NAVIGATION = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

@@ -5,14 +5,14 @@ and, for people, a `hint` that says what to do next. The `detail` given when rai
 log only.
 """
 
-from bff.errors.provider import (
+from bff.core.errors.provider import (
     ProviderError,
     ProviderMisconfigured,
     ProviderRejected,
     ProviderUnavailable,
     RouteTokenRefused,
 )
-from bff.errors.request import (
+from bff.core.errors.request import (
     BodyTooLarge,
     CarriedHere,
     LengthRequired,
@@ -28,8 +28,8 @@ from bff.errors.request import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from bff.errors.root import BFFError, ConfigError
-from bff.errors.session import (
+from bff.core.errors.root import BFFError, ConfigError
+from bff.core.errors.session import (
     CrossSite,
     SessionEnded,
     SessionMissing,
@@ -37,7 +37,7 @@ from bff.errors.session import (
     SignInNotFresh,
     StepUpRequired,
 )
-from bff.errors.sign_in import (
+from bff.core.errors.sign_in import (
     IDTokenInvalid,
     IssuerMismatch,
     ParameterInvalid,
@@ -47,7 +47,7 @@ from bff.errors.sign_in import (
     SignInTooOld,
     StateInvalid,
 )
-from bff.errors.store import SealInvalid, StoreUnavailable
+from bff.core.errors.store import SealInvalid, StoreUnavailable
 
 __all__ = [
     "BFFError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bff.errors.root import BFFError
+from bff.core.errors.root import BFFError
 
 
 class RouteUnknown(BFFError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from bff.errors.root import BFFError
+from bff.core.errors.root import BFFError
 
 
 class SessionMissing(BFFError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bff.errors.root import BFFError
+from bff.core.errors.root import BFFError
 
 
 class SignInRefused(BFFError):

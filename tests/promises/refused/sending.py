@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proxy import wire
+from tests.support import raw_client
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.refusal import assert_error
@@ -18,14 +18,14 @@ ROUTES = (
 
 def send(
     cluster: Cluster, target: str, *fields: str, method: str = "GET", body: bytes = b""
-) -> wire.Received:
+) -> raw_client.Received:
     """A request with fields as they are; a fetch of our own page unless they say otherwise."""
     if not any(field.lower().startswith("sec-fetch-site") for field in fields):
         fields = (*fields, "Sec-Fetch-Site: same-origin")
-    return wire.request(cluster.ports[0], target, *fields, method=method, body=body)
+    return raw_client.request(cluster.ports[0], target, *fields, method=method, body=body)
 
 
-def refused(received: wire.Received, status: int, code: str) -> None:
+def refused(received: raw_client.Received, status: int, code: str) -> None:
     """The answer is a clear error, as `assert_error` has it."""
     body = received.body.decode()
     assert_error(received.status, received.fields, body, status, code)

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 import requests
 
-from bff.model import PendingLogin
-from bff.sealing import Sealer
+from bff.core.model import PendingLogin
+from bff.core.sealing import Sealer
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
 from tests.support.provider_form import sign_in_at_provider

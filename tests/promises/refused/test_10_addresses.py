@@ -38,7 +38,7 @@ def test_promise_10_an_unknown_address(
 def test_promise_10_a_path_that_can_be_read_in_two_ways(
     cluster: Cluster, bystander: BrowserClient, target: str
 ) -> None:
-    """The table is in tests/proxy/paths.py; here is a sample, with a session."""
+    """The table is in tests/gateway/paths.py; here is a sample, with a session."""
     refused(send(cluster, target, own(bystander)), 400, "path_refused")
 
 
@@ -55,7 +55,7 @@ def test_promise_10_a_path_that_can_be_read_in_two_ways(
 def test_promise_10_a_hostile_return_to(
     cluster: Cluster, bystander: BrowserClient, path: str, value: str
 ) -> None:
-    """The table is in tests/unit/test_return_to.py; here is a sample, end to end."""
+    """The table is in tests/web/test_return_to.py; here is a sample, end to end."""
     stranger = requests.get(
         cluster.url() + path, {"returnTo": value}, headers=NAVIGATION, allow_redirects=False
     )

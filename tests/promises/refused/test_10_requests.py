@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.promises.refused.sending import MAX_BYTES, ROUTES, head, own, refused, send
-from tests.proxy import wire
+from tests.support import raw_client
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.raw_upstream import RawUpstream
@@ -26,7 +26,7 @@ def test_promise_10_a_body_whose_end_can_t_be_trusted(
     cluster: Cluster, bystander: BrowserClient, fields: list[str]
 ) -> None:
     start = head("POST", "/api/x", own(bystander), "Connection: close", *fields)
-    received = wire.send(cluster.ports[0], start, b"3\r\nabc\r\n0\r\n\r\n")
+    received = raw_client.send(cluster.ports[0], start, b"3\r\nabc\r\n0\r\n\r\n")
     refused(received, 411, "length_required")
 
 
@@ -139,7 +139,7 @@ def test_promise_10_an_upload_that_breaks_off_is_no_surprise(
     cluster: Cluster, bystander: BrowserClient, upstream: RawUpstream
 ) -> None:
     start = head("POST", "/api/x", own(bystander), "Content-Length: 90000")
-    with wire.connect(cluster.ports[0]) as sock:
+    with raw_client.connect(cluster.ports[0]) as sock:
         sock.sendall(start + b"x" * 50_000)
     (seen,) = upstream.wait_for(1)
     assert not seen.complete
@@ -152,7 +152,7 @@ def test_promise_10_an_upload_that_is_longer_than_said(
     """What follows the announced body is another request, and not part of this one."""
     body = b"abc" + b"GET /auth/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     start = head("POST", "/api/x", own(bystander), "Content-Length: 3")
-    received = wire.send(cluster.ports[0], start, body)
+    received = raw_client.send(cluster.ports[0], start, body)
     (seen,) = upstream.wait_for(1)
     assert seen.body == b"abc"
     assert received.raw.count(b"HTTP/1.1 ") == 2

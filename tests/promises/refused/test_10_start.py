@@ -109,7 +109,7 @@ def test_promise_10_one_wrong_setting(tmp_path: Path, name: str, value: str) -> 
 def test_promise_10_a_wrong_setting_is_named(name: str, value: str) -> None:
     """All of them, without a process for each."""
     from bff.config import load
-    from bff.errors import ConfigError
+    from bff.core.errors import ConfigError
 
     with pytest.raises(ConfigError) as caught:
         load(RIGHT | {name: value})

@@ -1,0 +1,1 @@
+"""May this request use the session that its cookie names?"""

@@ -1,0 +1,1 @@
+"""What happens when sessions end? Only `sessions` and `tokens` may ask for it."""
