@@ -34,15 +34,15 @@ def create_app(config: Config | None = None) -> Flask:
     """
     # Imported here, since the demo's programs are in this package too (`demo`), and neither
     # need the application nor may be kept from starting by it.
-    from bff.access.session_cookie import CookieInterface, begin_session, current
-    from bff.access.session_guard import Guard
+    from bff.access.session_cookie import SessionCookieInterface, begin_session, current
+    from bff.access.session_guard import SessionGuard
     from bff.config import load
     from bff.gateway import forward_auth, proxy
-    from bff.gateway.client_address import Clients
-    from bff.gateway.lingering_close import Lingering
-    from bff.gateway.route_access import Access
+    from bff.gateway.client_address import ClientAddresses
+    from bff.gateway.lingering_close import LingeringClose
+    from bff.gateway.route_access import RouteAccess
     from bff.gateway.route_table import RouteTable
-    from bff.gateway.unrouted import Application
+    from bff.gateway.unrouted import FlaskWithUnroutedRequests
     from bff.machine_api import (
         admin,
         auth0_log_stream,
@@ -53,13 +53,13 @@ def create_app(config: Config | None = None) -> Flask:
         shared_signals,
         token_check,
     )
-    from bff.machine_api.audiences import Audiences
+    from bff.machine_api.audiences import AudienceVerifiers
     from bff.machine_api.authentication import Admins
-    from bff.services import assemble
+    from bff.services import build_services
     from bff.web import devices, error_responses, login, logout, profile, security_headers, spa
 
-    parts = assemble(config or load())
-    config, sessions, provider = parts.config, parts.sessions, parts.provider
+    services = build_services(config or load())
+    config, sessions, provider = services.config, services.sessions, services.provider
     if not config.https:
         log.warning(
             "APP_BASE_URL is plain http: cookies are neither Secure nor bound to this host. "
@@ -67,37 +67,39 @@ def create_app(config: Config | None = None) -> Flask:
         )
 
     # Static files have rules of their own (`spa`), so Flask's are off.
-    app = Application(__name__, static_folder=None)
+    app = FlaskWithUnroutedRequests(__name__, static_folder=None)
     # Without it a form of any size would be read into memory, from anybody.
     app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
-    interface = CookieInterface(app, config, sessions)
+    interface = SessionCookieInterface(app, config, sessions)
     app.session_interface = interface
-    guard = Guard(config, interface)
-    access = Access(guard, sessions, parts.client_tokens)
-    admins = Admins(config, parts.verdict(config.admin_audience))
-    audiences = Audiences(config.audience, config.routes, parts.verdict)
+    guard = SessionGuard(config, interface)
+    access = RouteAccess(guard, sessions, services.client_tokens)
+    admins = Admins(config, services.verifier(config.admin_audience))
+    audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
 
     error_responses.install(app, config)
     security_headers.install(app, config)
     for blueprint in (
-        health.create_blueprint(parts.epoch, provider),
+        health.create_blueprint(services.history_start, provider),
         login.create_blueprint(
             config,
             provider,
-            parts.sealer,
+            services.sealer,
             session_key=lambda: current().key,
             begin_session=lambda sign_in, pending: begin_session(sessions, sign_in, pending),
         ),
-        logout.create_blueprint(config, guard, sessions, provider, parts.sealer),
-        backchannel_logout.create_blueprint(config, provider.documents, sessions, parts.replays),
+        logout.create_blueprint(config, guard, sessions, provider, services.sealer),
+        backchannel_logout.create_blueprint(
+            config, provider.discovery, sessions, services.seen_messages
+        ),
         introspection.create_blueprint(config.introspection_clients, audiences.asked),
         token_check.create_blueprint(audiences.asked),
-        admin.create_blueprint(config, admins, sessions, parts.revocation),
-        global_token_revocation.create_blueprint(config, admins, parts.revocation),
+        admin.create_blueprint(config, admins, sessions, services.revocation),
+        global_token_revocation.create_blueprint(config, admins, services.revocation),
         auth0_log_stream.create_blueprint(
-            config, parts.revocation, parts.replays, parts.own_revocations
+            config, services.revocation, services.seen_messages, services.sent_revocations
         ),
-        shared_signals.create_blueprint(config, sessions.end_group, parts.replays),
+        shared_signals.create_blueprint(config, sessions.end_group, services.seen_messages),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
         spa.create_blueprint(config),
@@ -108,15 +110,15 @@ def create_app(config: Config | None = None) -> Flask:
         app,
         config,
         access.access_token,
-        follow=lambda answer, may_refuse: parts.live_answers.follow(
+        follow=lambda answer, may_refuse: services.open_responses.follow(
             current().used_key, answer, may_refuse=may_refuse
         ),
     )
     forward_auth.install(app, config, RouteTable(config.routes), access.access_token)
-    trusted = Clients(config.trusted_proxies).from_trusted_proxy
-    app.wsgi_app = Lingering(app.wsgi_app, trusted)  # type: ignore[method-assign]
+    trusted = ClientAddresses(config.trusted_proxies).from_trusted_proxy
+    app.wsgi_app = LingeringClose(app.wsgi_app, trusted)  # type: ignore[method-assign]
 
-    app.extensions["bff"] = parts
-    for background in parts.background:
+    app.extensions["bff"] = services
+    for background in services.background:
         background.start()
     return app

@@ -1,6 +1,6 @@
-"""Which parts is a BFF made of below its routes, and which part needs which?
+"""Which services is a BFF made of below its routes, and which part needs which?
 
-The web application, and commands that work without it, get their parts here.
+The web application, and commands that work without it, get their services here.
 """
 
 from __future__ import annotations
@@ -13,26 +13,35 @@ from bff.core import audit
 from bff.core.background import Background
 from bff.core.model import RouteToken, Tokens
 from bff.core.sealing import Sealer
-from bff.gateway.open_responses import LiveAnswers
+from bff.gateway.open_responses import OpenResponses
 from bff.provider.create import create_provider
 from bff.provider.oidc import Provider
 from bff.provider.route_grants import readable_claims
-from bff.resource_server.revoked_tokens import DeadTokenKeys, DeadTokens
-from bff.resource_server.verification import Expected, Verdict
-from bff.revocation.cache_lease import Lease
+from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens
+from bff.resource_server.verification import AccessTokenVerifier, Expected
+from bff.revocation.cache_lease import CacheLease
 from bff.revocation.revocation import Revocation
-from bff.sessions.cache import SessionMemory
-from bff.sessions.expiry import Sweep
+from bff.sessions.cache import SessionCache
+from bff.sessions.expiry import ExpirySweep
 from bff.sessions.lifecycle import Sessions
-from bff.store import Database, DenyList, Epoch, Indexes, Outbox, Records, Watermarks, connect
-from bff.store.change_tracking import Tracking
-from bff.store.client_tokens import SharedTokens
-from bff.store.seen_messages import Replays
-from bff.store.sent_revocations import OwnRevocations
-from bff.store.tracked_session_records import TrackedRecords
+from bff.store import (
+    Database,
+    DenyList,
+    HistoryStart,
+    Indexes,
+    Outbox,
+    SessionRecords,
+    Watermarks,
+    connect,
+)
+from bff.store.change_tracking import ChangeTracking
+from bff.store.client_tokens import SharedClientTokens
+from bff.store.seen_messages import SeenMessages
+from bff.store.sent_revocations import SentRevocations
+from bff.store.tracked_session_records import TrackedSessionRecords
 from bff.tokens.client_tokens import ClientTokens
-from bff.tokens.pending_writes import Holding
-from bff.tokens.renewal import Turns
+from bff.tokens.pending_writes import PendingWrites
+from bff.tokens.renewal import TokenRenewal
 from bff.tokens.route_tokens import RouteTokens
 from bff.tokens.session_token import Refresher
 
@@ -47,7 +56,7 @@ EPOCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Services:
     """What the routes and the commands work with."""
 
     config: Config
@@ -60,14 +69,14 @@ class Parts:
     outbox: Outbox
     deny_list: DenyList
     watermarks: Watermarks
-    replays: Replays
-    own_revocations: OwnRevocations
-    live_answers: LiveAnswers
-    epoch: Epoch
-    background: tuple[Background | SessionMemory, ...]
+    seen_messages: SeenMessages
+    sent_revocations: SentRevocations
+    open_responses: OpenResponses
+    history_start: HistoryStart
+    background: tuple[Background | SessionCache, ...]
     """What works besides the requests, once it is started."""
 
-    def verdict(self, audience: str | None) -> Verdict:
+    def verifier(self, audience: str | None) -> AccessTokenVerifier:
         """What says whether an access token for *audience* is alive; for any API's if it is None.
 
         Then at least ID tokens are told apart, which are addressed to us.
@@ -79,15 +88,17 @@ class Parts:
             algorithms=self.config.id_token_algorithms,
             clock_skew_seconds=self.config.clock_skew_seconds,
         )
-        find_key = self.provider.documents.key_finder(self.config.provider_timeout_seconds)
-        keys = DeadTokenKeys(self.database.prefix, self.sealer.dead_token_names)
-        return Verdict(
-            expected, find_key, DeadTokens(self.database.commands, keys, self.epoch.begin)
+        find_key = self.provider.discovery.key_finder(self.config.provider_timeout_seconds)
+        keys = RevokedTokenKeys(self.database.prefix, self.sealer.revoked_token_names)
+        return AccessTokenVerifier(
+            expected,
+            find_key,
+            RevokedTokens(self.database.commands, keys, self.history_start.begin),
         )
 
 
-def assemble(config: Config) -> Parts:
-    """Make all parts; nothing is sent anywhere yet.
+def build_services(config: Config) -> Services:
+    """Make all services; nothing is sent anywhere yet.
 
     Raises:
         ConfigError: A key file can't be used.
@@ -96,7 +107,7 @@ def assemble(config: Config) -> Parts:
     audit.name_users(_user_naming(config, sealer))
     database = connect(config)
     provider = create_provider(config)
-    records = Records(
+    records = SessionRecords(
         database,
         sealer,
         idle_seconds=config.session_idle_seconds,
@@ -114,22 +125,22 @@ def assemble(config: Config) -> Parts:
         watermarks=watermarks,
         provider=provider,
         answer_seconds=config.provider_timeout_seconds,
-        lease=Lease(config.session_lease_seconds),
+        lease=CacheLease(config.session_lease_seconds),
         skew_seconds=config.clock_skew_seconds,
         token_lifetime_seconds=config.refresh_token_lifetime_seconds,
     )
-    own_revocations = OwnRevocations(
+    sent_revocations = SentRevocations(
         database,
         sealer,
         config.issuer,
         within_seconds=config.provider_timeout_seconds + config.clock_skew_seconds,
     )
     if config.log_stream_key is not None:
-        revocation.completion.before_revoking = lambda identity: own_revocations.note(
+        revocation.completion.before_revoking = lambda identity: sent_revocations.note(
             identity.sid if identity else None
         )
-    holding = Holding(records, revocation)
-    turns = Turns(
+    holding = PendingWrites(records, revocation)
+    turns = TokenRenewal(
         records,
         holding,
         provider_timeout_seconds=config.provider_timeout_seconds,
@@ -172,9 +183,9 @@ def assemble(config: Config) -> Parts:
     provider.grants.discard = lambda refresh_token, client_id: holding.abandon(
         _only(refresh_token, client_id), "answer_refused"
     )
-    live_answers = LiveAnswers(records, open_max=config.open_answers_max)
-    epoch = Epoch(database, sealer)
-    sweep = Sweep(records, indexes, revocation)
+    open_responses = OpenResponses(records, open_max=config.open_answers_max)
+    history_start = HistoryStart(database, sealer)
+    sweep = ExpirySweep(records, indexes, revocation)
     background = Background(
         [
             (HOLDING_SECONDS, holding.retry),
@@ -184,38 +195,42 @@ def assemble(config: Config) -> Parts:
         ]
     )
     revocation.on_due = lambda: background.run_soon(revocation.drain)
-    return Parts(
+    return Services(
         config,
         sealer,
         database,
         provider,
         sessions,
-        _client_tokens(config, database, sealer, provider, epoch),
+        _client_tokens(config, database, sealer, provider, history_start),
         revocation,
         outbox,
         deny_list,
         watermarks,
-        Replays(database, sealer),
-        own_revocations,
-        live_answers,
-        epoch,
+        SeenMessages(database, sealer),
+        sent_revocations,
+        open_responses,
+        history_start,
         # Two threads: a provider that is slow to revoke must not keep an open stream open.
         (
             background,
-            Background([(EPOCH_SECONDS, epoch.begin), (LIVE_SECONDS, live_answers.break_ended)]),
+            Background(
+                [(EPOCH_SECONDS, history_start.begin), (LIVE_SECONDS, open_responses.break_ended)]
+            ),
             *([memory] if memory else []),
         ),
     )
 
 
-def _memory(config: Config, records: Records) -> SessionMemory | None:
+def _memory(config: Config, records: SessionRecords) -> SessionCache | None:
     if not config.session_lease_seconds or not config.session_memory_max:
         return None
     url, timeout_seconds = config.redis_url.get_secret_value(), config.redis_timeout_seconds
-    return SessionMemory(
+    return SessionCache(
         lambda key: records.load(key, slide=True),
         records.slides_at,
-        lambda: TrackedRecords(records, Tracking(url, timeout_seconds, config.trusted_cas)),
+        lambda: TrackedSessionRecords(
+            records, ChangeTracking(url, timeout_seconds, config.trusted_cas)
+        ),
         lease_seconds=config.session_lease_seconds,
         entries_max=config.session_memory_max,
     )
@@ -231,18 +246,22 @@ def _user_naming(config: Config, sealer: Sealer) -> audit.NameUser:
 
 
 def _client_tokens(
-    config: Config, database: Database, sealer: Sealer, provider: Provider, epoch: Epoch
+    config: Config,
+    database: Database,
+    sealer: Sealer,
+    provider: Provider,
+    history_start: HistoryStart,
 ) -> ClientTokens:
-    keys = DeadTokenKeys(database.prefix, sealer.dead_token_names)
-    dead_tokens = DeadTokens(database.commands, keys, epoch.begin)
+    keys = RevokedTokenKeys(database.prefix, sealer.revoked_token_names)
+    revoked_tokens = RevokedTokens(database.commands, keys, history_start.begin)
 
     def is_dead(token: RouteToken) -> bool:
         issued_at = readable_claims(token.access_token).get("iat", token.issued_at)
         claims = {"iss": config.issuer, "sub": config.client_id, "iat": issued_at}
-        return dead_tokens.reason(token.access_token, claims) is not None
+        return revoked_tokens.reason(token.access_token, claims) is not None
 
     return ClientTokens(
-        SharedTokens(database, sealer, (config.issuer, config.client_id)),
+        SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
         provider.grants,
         is_dead,
         provider_timeout_seconds=config.provider_timeout_seconds,

@@ -18,7 +18,7 @@ from bff import config
 from bff.core.model import Session
 from bff.core.sealing import Sealer
 from bff.sessions.lifecycle import session_key
-from bff.store import Records
+from bff.store import SessionRecords
 from tests.support.crowd import Crowd
 
 LEVELS = (10, 1_000, 100_000)
@@ -33,7 +33,7 @@ class Copies(Crowd):
     def __init__(self, settings: config.Config, cookie_id: str) -> None:
         super().__init__(settings)
         sealer = Sealer([key.get_secret_value() for key in settings.secrets])
-        records = Records(
+        records = SessionRecords(
             self._database,
             sealer,
             idle_seconds=settings.session_idle_seconds,

@@ -22,7 +22,7 @@ from werkzeug.http import parse_cookie
 
 from bff.access.user_agent import browser_label
 from bff.config import Config
-from bff.core.model import PendingLogin, Session, SignIn
+from bff.core.model import LoginTransaction, Session, SignIn
 from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
 
 
@@ -82,7 +82,7 @@ def current() -> BrowserSession:
     return cast(BrowserSession, flask.session._get_current_object())  # type: ignore[attr-defined]
 
 
-def begin_session(sessions: Sessions, sign_in: SignIn, pending: PendingLogin) -> None:
+def begin_session(sessions: Sessions, sign_in: SignIn, pending: LoginTransaction) -> None:
     """Store a finished sign-in and give its cookie to the browser that is being answered.
 
     Raises:
@@ -99,7 +99,7 @@ def begin_session(sessions: Sessions, sign_in: SignIn, pending: PendingLogin) ->
     current().begin(cookie_id)
 
 
-class CookieInterface(RedisSessionInterface):  # type: ignore[misc]
+class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
     """Flask-Session's interface over our own store."""
 
     session_class = BrowserSession

@@ -22,10 +22,10 @@ from bff.core.model import Session
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Guard:
+class SessionGuard:
     """Refuses what must not use the cookie, and finds the session of what may."""
 
-    def __init__(self, config: Config, interface: session_cookie.CookieInterface) -> None:
+    def __init__(self, config: Config, interface: session_cookie.SessionCookieInterface) -> None:
         self._origin = config.app_base_url
         self._require_header = config.require_csrf_header
         self._interface = interface

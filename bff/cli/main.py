@@ -97,20 +97,20 @@ def _command_module(name: str) -> ModuleType:
 def _run_on_call(options: argparse.Namespace) -> int:
     """A command that works on what the servers work on, without one."""
     from bff.core import audit
-    from bff.services import assemble
+    from bff.services import build_services
 
     settings = config.load()
     logging.config.dictConfig(_log_config())
     audit.origin.set("command")
-    parts = assemble(settings)
+    services = build_services(settings)
     try:
-        return int(_command_module(options.command).run(options, parts))
+        return int(_command_module(options.command).run(options, services))
     except BFFError as error:
         print(f"{error.code}: {error.message} {error.detail}".rstrip(), file=sys.stderr)
         return COMMAND_FAILED
     finally:
-        parts.provider.close()
-        parts.database.client.close()
+        services.provider.close()
+        services.database.client.close()
 
 
 def _routes(options: argparse.Namespace) -> int:
@@ -123,7 +123,7 @@ def _deny_list_key(options: argparse.Namespace) -> int:
     from bff.core.sealing import Sealer
 
     sealer = Sealer([key.get_secret_value() for key in config.load().secrets])
-    print(sealer.dead_token_names.as_text())
+    print(sealer.revoked_token_names.as_text())
     return 0
 
 

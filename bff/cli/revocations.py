@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bff.services import Parts
+    from bff.services import Services
     from bff.store import Entry
 
 OVERDUE = 1
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace, parts: Parts) -> int:
+def run(options: argparse.Namespace, services: Services) -> int:
     """Print what waits.
 
     Returns:
@@ -40,10 +40,10 @@ def run(options: argparse.Namespace, parts: Parts) -> int:
     Raises:
         StoreUnavailable: Redis can't be asked.
     """
-    confirmed = parts.revocation.retry_all() if options.retry else 0
-    now = parts.database.now()
+    confirmed = services.revocation.retry_all() if options.retry else 0
+    now = services.database.now()
     # The oldest first.
-    entries = sorted(parts.outbox.waiting(), key=lambda entry: entry.created_at)
+    entries = sorted(services.outbox.waiting(), key=lambda entry: entry.created_at)
     rows = [_row(entry, now) for entry in entries]
     if options.json:
         print(json.dumps({"confirmed": confirmed, "waiting": rows}))

@@ -12,7 +12,7 @@ from bff.core.errors import BFFError
 from bff.core.model import Group
 
 if TYPE_CHECKING:
-    from bff.services import Parts
+    from bff.services import Services
 
 REASON = "command"
 CALLER = "command"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(options: argparse.Namespace, parts: Parts) -> int:
+def run(options: argparse.Namespace, services: Services) -> int:
     """List or end; every call is audited.
 
     Returns:
@@ -44,9 +44,9 @@ def run(options: argparse.Namespace, parts: Parts) -> int:
         SessionUnknown: `--id` names none of that user's.
         StoreUnavailable: Redis can't be reached; nothing is promised then.
     """
-    group = _group(options, parts.config.issuer)
+    group = _group(options, services.config.issuer)
     try:
-        result = (_list if options.action == "list" else _end)(options, parts, group)
+        result = (_list if options.action == "list" else _end)(options, services, group)
     except BFFError as error:
         outcome: audit.Outcome = "failed" if error.status >= 500 else "refused"
         _record(options, group, outcome, error.code)
@@ -55,11 +55,11 @@ def run(options: argparse.Namespace, parts: Parts) -> int:
     return 0
 
 
-def _list(options: argparse.Namespace, parts: Parts, group: Group) -> str:
-    from bff.sessions.summary import described
+def _list(options: argparse.Namespace, services: Services, group: Group) -> str:
+    from bff.sessions.summary import session_summary
 
-    sessions = parts.sessions
-    found = [described(s, sessions.public_id(s)) for s in sessions.of_group(group)]
+    sessions = services.sessions
+    found = [session_summary(s, sessions.public_id(s)) for s in sessions.of_group(group)]
     if options.json:
         print(json.dumps({"sessions": found}))
         return f"found {len(found)}"
@@ -74,11 +74,11 @@ def _list(options: argparse.Namespace, parts: Parts, group: Group) -> str:
     return f"found {len(found)}"
 
 
-def _end(options: argparse.Namespace, parts: Parts, group: Group) -> str:
+def _end(options: argparse.Namespace, services: Services, group: Group) -> str:
     if options.id is not None:
-        ended = parts.sessions.end_named(group, options.id, REASON)
+        ended = services.sessions.end_named(group, options.id, REASON)
     else:
-        ended = parts.sessions.end_group(group, REASON)
+        ended = services.sessions.end_group(group, REASON)
     if options.json:
         print(json.dumps({"ended": ended}))
     else:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 KEY_BYTES = 32
 
 
-class KeyedNames:
+class KeyedHashes:
     """Makes names from derived keys.
 
     Args:
@@ -27,7 +27,7 @@ class KeyedNames:
         self._keys = tuple(keys)
 
     @classmethod
-    def from_text(cls, text: str) -> KeyedNames:
+    def from_text(cls, text: str) -> KeyedHashes:
         """Read what `as_text` wrote; raises ValueError for anything else."""
         return cls([bytes.fromhex(part) for part in text.split(",")])
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 
-class DeadAccessToken(msgspec.Struct, frozen=True):
+class RevokedAccessToken(msgspec.Struct, frozen=True):
     """An access token that a refresh has replaced; it still opens APIs until `expires_at`."""
 
     deny_id: str
@@ -41,7 +41,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str | None = None
     kept_refresh_tokens: tuple[str, ...] = ()
     """Of earlier sign-ins in this browser; revoked together with this session."""
-    replaced: tuple[DeadAccessToken, ...] = ()
+    replaced: tuple[RevokedAccessToken, ...] = ()
     id_token: str | None = None
     """Kept only where the provider's logout needs `id_token_hint`."""
     route_tokens: tuple[RouteToken, ...] = ()
@@ -139,7 +139,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Redis's clock when this was read; what `seconds left` are counted from."""
 
 
-class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
+class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True):
     """A sign-in under way: what the callback must find again. Sealed in a cookie of its own."""
 
     state: str
@@ -169,7 +169,7 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     """The provider's `session_expiry`, a ceiling for the session's absolute end."""
 
 
-class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class IssuedTokens(msgspec.Struct, frozen=True, kw_only=True):
     """A successful answer of the token endpoint after the sign-in (RFC 6749, 5.1)."""
 
     access_token: str

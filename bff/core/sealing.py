@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bff.core.errors import SealInvalid
-from bff.core.keyed_hashes import KeyedNames
+from bff.core.keyed_hashes import KeyedHashes
 
 _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
@@ -40,9 +40,11 @@ class Sealer:
             raise ValueError("at least one secret is needed")
         self._aeads = {_key_id(secret): AESGCM(_derive(secret, "seal")) for secret in secrets}
         self._newest = _key_id(secrets[0])
-        self._names = KeyedNames([_derive(secret, "hash") for secret in secrets])
+        self._names = KeyedHashes([_derive(secret, "hash") for secret in secrets])
         # Of a key of their own, since APIs get it, and must be able to name nothing else.
-        self.dead_token_names = KeyedNames([_derive(secret, "dead tokens") for secret in secrets])
+        self.revoked_token_names = KeyedHashes(
+            [_derive(secret, "dead tokens") for secret in secrets]
+        )
         """Names for the deny-list and the watermarks; `python -m bff deny-list-key` shows the key
         to those who run APIs. None of our other names or seals can be made with it."""
 

@@ -13,7 +13,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
-class Clients:
+class ClientAddresses:
     """Tells who asks, believing only the proxies that are trusted.
 
     Args:

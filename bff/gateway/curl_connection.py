@@ -30,7 +30,7 @@ _NOTHING_OPENED = frozenset(
 )  # fmt: skip
 
 
-class Channel:
+class CurlConnection:
     """One libcurl handle with the connection it keeps; carries one request at a time.
 
     Args:

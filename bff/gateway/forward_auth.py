@@ -33,11 +33,11 @@ from bff.core.errors import (
     RouteUnknown,
     UpgradeRefused,
 )
-from bff.gateway.client_address import Clients
+from bff.gateway.client_address import ClientAddresses
 from bff.gateway.request_headers import REQUEST_ID
 from bff.gateway.request_target import upstream_target
 from bff.gateway.route_table import RouteTable
-from bff.gateway.unrouted import Application
+from bff.gateway.unrouted import FlaskWithUnroutedRequests
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -52,7 +52,7 @@ Decision = tuple[str | None, str]
 
 
 def install(
-    app: Application,
+    app: FlaskWithUnroutedRequests,
     config: Config,
     routes: RouteTable,
     access_token: Callable[[Route], str | None],
@@ -86,7 +86,9 @@ class Answering:
         decide: Raises for what is refused.
     """
 
-    def __init__(self, app: Application, decide: Callable[[WSGIEnvironment], Decision]) -> None:
+    def __init__(
+        self, app: FlaskWithUnroutedRequests, decide: Callable[[WSGIEnvironment], Decision]
+    ) -> None:
         self._app = app
         self._next = app.wsgi_app
         self._decide = decide
@@ -138,7 +140,7 @@ class ForwardAuth:
         routes: RouteTable,
         access_token: Callable[[Route], str | None],
     ) -> None:
-        clients = Clients(config.trusted_proxies)
+        clients = ClientAddresses(config.trusted_proxies)
         self._key = key.encode()
         self._origin = config.app_base_url
         self._routes = routes

@@ -26,7 +26,7 @@ LINGERING_MAX = 8
 PIECE_BYTES = 16_384
 
 
-class Lingering:
+class LingeringClose:
     """Reads on behind every refusal.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bff.core import audit
 from bff.core.errors import Overloaded
-from bff.store import Records
+from bff.store import SessionRecords
 
 
 class Breakable(Protocol):
@@ -26,7 +26,7 @@ class Breakable(Protocol):
         """End it soon, from any thread."""
 
 
-class LiveAnswers:
+class OpenResponses:
     """The open answers of this process, by session.
 
     Args:
@@ -35,7 +35,7 @@ class LiveAnswers:
             left for everything else.
     """
 
-    def __init__(self, records: Records, *, open_max: int) -> None:
+    def __init__(self, records: SessionRecords, *, open_max: int) -> None:
         self._records = records
         self._open_max = open_max
         self._open: dict[str | None, list[Breakable]] = {}

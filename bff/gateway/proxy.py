@@ -2,7 +2,7 @@
 
 In this order: the target is checked (`target`), the framing and the protocol (`body`, `fields`),
 then `bearer()` says who asks, then the request goes out (`upstream`, over a `channel`) and the
-answer comes back (`answer`).
+answer comes back (`make_response`).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from bff.config import Config
 from bff.config.route import Route
 from bff.core.errors import BFFError, PathRefused
 from bff.gateway import granian
-from bff.gateway.client_address import Clients, gone_check
+from bff.gateway.client_address import ClientAddresses, gone_check
 from bff.gateway.loop_detection import Via
 from bff.gateway.request_body import request_body
-from bff.gateway.request_headers import RequestFields, check_protocol
+from bff.gateway.request_headers import RequestHeaders, check_protocol
 from bff.gateway.request_target import upstream_target
-from bff.gateway.response_headers import answer
+from bff.gateway.response_headers import make_response
 from bff.gateway.route_table import RouteTable
 from bff.gateway.step_up_challenge import refuse_weak_sign_in
-from bff.gateway.unrouted import Application
+from bff.gateway.unrouted import FlaskWithUnroutedRequests
 from bff.gateway.upstream import ClientLeft, Exchange, Upstream
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ CLIENT_CLOSED_REQUEST = 499
 
 
 def install(
-    app: Application,
+    app: FlaskWithUnroutedRequests,
     config: Config,
     bearer: Callable[[Route], str | None],
     follow: Callable[[Exchange, bool], None] | None = None,
@@ -88,7 +88,7 @@ class Forwarding:
         proxy: Knows the routes.
     """
 
-    def __init__(self, app: Application, proxy: Proxy) -> None:
+    def __init__(self, app: FlaskWithUnroutedRequests, proxy: Proxy) -> None:
         self._app = app
         self._next = app.wsgi_app
         self._proxy = proxy
@@ -110,14 +110,14 @@ class Forwarding:
                 response = app.process_response(app.answer_to(error))
             return response(environ, start_response)
 
-    def _answer(self, line: Line) -> Response:
+    def _answer(self, line: RouteForwarder) -> Response:
         try:
             return self._proxy.forward(line)
         except Exception as error:
             return self._app.answer_to(error)
 
 
-class Line:
+class RouteForwarder:
     """What one route needs at a request.
 
     Args:
@@ -128,10 +128,10 @@ class Line:
 
     __slots__ = ("fields", "route", "upstream")
 
-    def __init__(self, route: Route, config: Config, clients: Clients) -> None:
+    def __init__(self, route: Route, config: Config, clients: ClientAddresses) -> None:
         self.route = route
         self.upstream = Upstream(route)
-        self.fields = RequestFields(config.app_base_url, clients, route)
+        self.fields = RequestHeaders(config.app_base_url, clients, route)
 
 
 class Proxy:
@@ -144,15 +144,15 @@ class Proxy:
         follow: Callable[[Exchange, bool], None] | None,
     ) -> None:
         self._table = RouteTable(config.routes)
-        clients = Clients(config.trusted_proxies)
-        self.lines = {route.prefix: Line(route, config, clients) for route in self._table}
+        clients = ClientAddresses(config.trusted_proxies)
+        self.lines = {route.prefix: RouteForwarder(route, config, clients) for route in self._table}
         """By the prefix of the route."""
         self._bearer = bearer
         self._follow = follow
         self._app_base_url = config.app_base_url
         self._via = Via(config.app_base_url)
 
-    def line(self, path: str) -> Line | None:
+    def line(self, path: str) -> RouteForwarder | None:
         """What serves the decoded *path*; None if it belongs to no route.
 
         Raises:
@@ -171,7 +171,7 @@ class Proxy:
         self._via.check(request.environ)
         self.line(request.environ["PATH_INFO"])
 
-    def forward(self, line: Line) -> Response:
+    def forward(self, line: RouteForwarder) -> Response:
         """Check, ask for the token, forward, answer."""
         environ, route = request.environ, line.route
         self._via.check(environ)
@@ -195,10 +195,10 @@ class Proxy:
         except BFFError:
             exchange.close()
             raise
-        return answer(exchange.head, exchange, route, self._app_base_url, target)
+        return make_response(exchange.head, exchange, route, self._app_base_url, target)
 
 
-def _request_id(line: Line) -> str:
+def _request_id(line: RouteForwarder) -> str:
     request_id: str | None = g.get("request_id")
     if request_id is None:
         request_id = g.request_id = line.fields.request_id(request.environ)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bff.config.route import NEVER_PASSED_FIELDS, NEVER_PASSED_PREFIXES, Route
 from bff.core.errors import RequestRefused, UpgradeRefused
-from bff.gateway.client_address import Clients
+from bff.gateway.client_address import ClientAddresses
 from bff.gateway.loop_detection import Via
 from bff.gateway.response_cookies import COOKIE_VALUE
 
@@ -33,7 +33,7 @@ _inherited = frozenset(name for name in os.environ if name.startswith("HTTP_"))
 the upstream as a field `Proxy`, credentials and all."""
 
 
-class RequestFields:
+class RequestHeaders:
     """Writes the fields of a request to an upstream.
 
     Args:
@@ -42,7 +42,9 @@ class RequestFields:
         route: Says which of the client's fields and cookies may pass; None for the usual.
     """
 
-    def __init__(self, app_base_url: str, clients: Clients, route: Route | None = None) -> None:
+    def __init__(
+        self, app_base_url: str, clients: ClientAddresses, route: Route | None = None
+    ) -> None:
         parts = urlsplit(app_base_url)
         self._clients = clients
         self._via = Via(app_base_url)

@@ -44,7 +44,7 @@ _OWN_FIELDS: list[Field] = [
 ]
 
 
-class Answer(Response):
+class PassThroughResponse(Response):
     """A Flask response that hands its body to the server as it is.
 
     Werkzeug's own way reckons with relative URLs, implicit lengths and encodings; nothing of it
@@ -59,7 +59,9 @@ class Answer(Response):
         return cast(Iterable[bytes], self.response)
 
 
-def answer(head: Head, exchange: Exchange, route: Route, app_base_url: str, asked: str) -> Answer:
+def make_response(
+    head: Head, exchange: Exchange, route: Route, app_base_url: str, asked: str
+) -> PassThroughResponse:
     """Make the response to the browser.
 
     Args:
@@ -70,7 +72,7 @@ def answer(head: Head, exchange: Exchange, route: Route, app_base_url: str, aske
         asked: The target that was asked of the upstream, for relative references.
     """
     fields = answer_fields(head, route, app_base_url, asked)
-    response = Answer(status=_status_line(head.status), headers=fields)
+    response = PassThroughResponse(status=_status_line(head.status), headers=fields)
     response.response = exchange if exchange.whole is None else [exchange.whole]
     return response
 

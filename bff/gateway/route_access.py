@@ -6,14 +6,14 @@ The proxy asks, and so does `/auth/verify` for a proxy in front of us: both get 
 from __future__ import annotations
 
 from bff.access import session_cookie
-from bff.access.session_guard import Guard
+from bff.access.session_guard import SessionGuard
 from bff.config.route import Route
 from bff.core.errors import SessionEnded
 from bff.sessions.lifecycle import Sessions
 from bff.tokens.client_tokens import ClientTokens
 
 
-class Access:
+class RouteAccess:
     """Decides about requests on routes.
 
     Args:
@@ -22,7 +22,9 @@ class Access:
         client_tokens: Has the BFF's own tokens.
     """
 
-    def __init__(self, guard: Guard, sessions: Sessions, client_tokens: ClientTokens) -> None:
+    def __init__(
+        self, guard: SessionGuard, sessions: Sessions, client_tokens: ClientTokens
+    ) -> None:
         self._guard = guard
         self._sessions = sessions
         self._client_tokens = client_tokens
@@ -31,7 +33,7 @@ class Access:
         """The access token for the upstream of *route*; None if it gets none.
 
         Raises:
-            CrossSite, SessionMissing, SessionEnded, StoreUnavailable: As `Guard.session`.
+            CrossSite, SessionMissing, SessionEnded, StoreUnavailable: As `SessionGuard.session`.
             StepUpRequired: The route wants a stronger or a fresher sign-in.
             RouteTokenRefused: The provider gives none for this route; the session stays.
             ProviderUnavailable, ProviderMisconfigured: The token is due and can't be renewed.

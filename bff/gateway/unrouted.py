@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _UNROUTED = "bff.unrouted"
 
 
-class Application(Flask):
+class FlaskWithUnroutedRequests(Flask):
     """Flask, with requests that its router doesn't see."""
 
     def unrouted_context(self, environ: WSGIEnvironment, rule: Rule) -> RequestContext:

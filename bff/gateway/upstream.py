@@ -12,9 +12,9 @@ import pycurl
 
 from bff.config.route import Route
 from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.gateway.curl_connection import SEND_ONCE, SEND_TWICE, Channel
+from bff.gateway.curl_connection import SEND_ONCE, SEND_TWICE, CurlConnection
 from bff.gateway.request_body import RequestBody
-from bff.gateway.upstream_pool import Address, Addresses
+from bff.gateway.upstream_pool import UpstreamAddress, UpstreamPool
 
 HEAD_MAX_BYTES = 64 * 1024
 TICK_SECONDS = 1.0
@@ -49,7 +49,7 @@ class Upstream:
 
     def __init__(self, route: Route) -> None:
         self.route = route
-        self._addresses = Addresses(route)
+        self._addresses = UpstreamPool(route)
 
     def ask(
         self,
@@ -92,7 +92,7 @@ class Upstream:
             address.give_back(channel)
         raise AssertionError  # pragma: no cover - The last round returns or raises.
 
-    def _await_head(self, channel: Channel, client_gone: ClientGone | None) -> None:
+    def _await_head(self, channel: CurlConnection, client_gone: ClientGone | None) -> None:
         allowed = self.route.answer_timeout_seconds
         while not channel.finished and not channel.chunks and not _head_complete(channel.lines):
             left = channel.progress_at + allowed - time.monotonic()
@@ -116,10 +116,14 @@ class Exchange:
     )  # fmt: skip
 
     def __init__(
-        self, address: Address, channel: Channel, head: Head, client_gone: ClientGone | None
+        self,
+        address: UpstreamAddress,
+        channel: CurlConnection,
+        head: Head,
+        client_gone: ClientGone | None,
     ) -> None:
         self._address = address
-        self._channel: Channel | None = channel
+        self._channel: CurlConnection | None = channel
         self._client_gone = client_gone
         self._broken_off = False
         self.head = head
@@ -195,7 +199,7 @@ def _final_start(lines: list[bytes]) -> int | None:
     return None
 
 
-def _head(channel: Channel) -> Head:
+def _head(channel: CurlConnection) -> Head:
     """Read status and fields, or raise what the failure means."""
     start = _final_start(channel.lines)
     if start is None or channel.failure is not None:
@@ -233,7 +237,7 @@ def _check_framing(fields: list[Field]) -> None:
         raise UpstreamUnreachable("framing that can be read in two ways")
 
 
-def _meaning(channel: Channel) -> Exception:
+def _meaning(channel: CurlConnection) -> Exception:
     if channel.problem is not None:
         return channel.problem
     if channel.failure is None:

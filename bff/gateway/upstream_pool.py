@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from bff.config.route import Origin, Route
-from bff.gateway.curl_connection import Channel
+from bff.gateway.curl_connection import CurlConnection
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ IDLE_SECONDS = 60.0
 LEFT_OUT_SECONDS = 5.0
 
 
-class Address:
+class UpstreamAddress:
     """One address, with the connections that are kept to it; safe for threads.
 
     Args:
@@ -36,22 +36,22 @@ class Address:
         self.origin = origin
         self._connect_timeout_seconds = connect_timeout_seconds
         self._ca_file = ca_file
-        self._idle: deque[Channel] = deque()
+        self._idle: deque[CurlConnection] = deque()
         self.left_out_until = 0.0
         """On the monotonic clock; 0 for an address that can be connected to, as far as we know."""
 
-    def take(self) -> Channel:
+    def take(self) -> CurlConnection:
         """A connection that is free, or a new one."""
         while True:
             try:
                 channel = self._idle.pop()
             except IndexError:
-                return Channel(self.origin, self._connect_timeout_seconds, self._ca_file)
+                return CurlConnection(self.origin, self._connect_timeout_seconds, self._ca_file)
             if not channel.stale:
                 return channel
             channel.close()
 
-    def give_back(self, channel: Channel) -> None:
+    def give_back(self, channel: CurlConnection) -> None:
         """End what *channel* does and keep it for the next request."""
         channel.stop()
         self._idle.append(channel)
@@ -77,7 +77,7 @@ class Address:
         self.left_out_until = time.monotonic() + LEFT_OUT_SECONDS
 
 
-class Addresses:
+class UpstreamPool:
     """The addresses of one route.
 
     Args:
@@ -86,14 +86,14 @@ class Addresses:
 
     def __init__(self, route: Route) -> None:
         timeout = route.connect_timeout_seconds
-        addresses = [Address(origin, timeout, route.ca_file) for origin in route.origins]
+        addresses = [UpstreamAddress(origin, timeout, route.ca_file) for origin in route.origins]
         self._orders = [(*addresses[start:], *addresses[:start]) for start in range(len(addresses))]
         if len(addresses) == 1:
             # The only one is tried twice.
             self._orders = [(addresses[0], addresses[0])]
         self._turns = itertools.count()
 
-    def in_turn(self) -> tuple[Address, ...]:
+    def in_turn(self) -> tuple[UpstreamAddress, ...]:
         """In which order one request tries them; those that are left out come last."""
         orders = self._orders
         if len(orders) == 1:
@@ -103,7 +103,9 @@ class Addresses:
             return self._those_left_out_last(order)
         return order
 
-    def _those_left_out_last(self, order: tuple[Address, ...]) -> tuple[Address, ...]:
+    def _those_left_out_last(
+        self, order: tuple[UpstreamAddress, ...]
+    ) -> tuple[UpstreamAddress, ...]:
         now = time.monotonic()
         for address in order:
             if 0 < address.left_out_until <= now:

@@ -25,7 +25,7 @@ from bff.machine_api import authentication
 from bff.machine_api.authentication import Admins
 from bff.revocation.revocation import Revocation
 from bff.sessions.lifecycle import Sessions
-from bff.sessions.summary import described
+from bff.sessions.summary import session_summary
 
 REASON = "admin"
 SUBJECT_MAX_CHARACTERS = 255
@@ -51,7 +51,9 @@ def create_blueprint(
             if len(list(request.args.items(multi=True))) != 1:
                 raise RequestRefused("one of sub and email is needed")
             call.group = _group(config.issuer, dict(request.args))
-            found = [described(s, sessions.public_id(s)) for s in sessions.of_group(call.group)]
+            found = [
+                session_summary(s, sessions.public_id(s)) for s in sessions.of_group(call.group)
+            ]
             call.result = f"found {len(found)}"
         return jsonify(sessions=found)
 

@@ -13,29 +13,29 @@ from flask import request
 
 from bff.config.route import Route
 from bff.core.errors import RequestRefused
-from bff.resource_server.verification import Verdict
+from bff.resource_server.verification import AccessTokenVerifier
 
 
-class Audiences:
+class AudienceVerifiers:
     """The APIs that may ask.
 
     Args:
         own: `AUTH0_AUDIENCE`, which is meant where none is named.
         routes: Their audiences may be named, too.
-        verdict: Makes what judges tokens for an audience.
+        verifier: Makes what judges tokens for an audience.
     """
 
     def __init__(
         self,
         own: str | None,
         routes: Iterable[Route],
-        verdict: Callable[[str | None], Verdict],
+        verifier: Callable[[str | None], AccessTokenVerifier],
     ) -> None:
         named = {own, *(route.token.audience for route in routes)}
-        self._own = verdict(own)
-        self._by_name = {name: verdict(name) for name in named if name is not None}
+        self._own = verifier(own)
+        self._by_name = {name: verifier(name) for name in named if name is not None}
 
-    def asked(self) -> Verdict:
+    def asked(self) -> AccessTokenVerifier:
         """What judges tokens for the API that the current request names.
 
         Raises:

@@ -21,11 +21,11 @@ from bff.core import audit
 from bff.core.errors import BFFError, NotFound, RequestRefused
 from bff.core.model import Group
 from bff.machine_api import authentication
-from bff.machine_api.messages import machine_answer, read_body
+from bff.machine_api.messages import json_response, read_body
 from bff.resource_server.bearer import TokenInvalid, TokenMissing
 from bff.revocation.revocation import Revocation
-from bff.store.seen_messages import Replays
-from bff.store.sent_revocations import OwnRevocations
+from bff.store.seen_messages import SeenMessages
+from bff.store.sent_revocations import SentRevocations
 
 PATH = "/webhooks/auth0-logs"
 BODY_MAX_BYTES = 4 * 1024 * 1024
@@ -82,7 +82,10 @@ class Unreadable(Exception):
 
 
 def create_blueprint(
-    config: Config, revocation: Revocation, replays: Replays, own_revocations: OwnRevocations
+    config: Config,
+    revocation: Revocation,
+    seen_messages: SeenMessages,
+    sent_revocations: SentRevocations,
 ) -> Blueprint:
     """The webhook, or what says 404 in its place if it isn't configured."""
     blueprint = Blueprint("log_streams", __name__)
@@ -90,7 +93,7 @@ def create_blueprint(
         blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
         return blueprint
     secret = config.log_stream_key.get_secret_value()
-    receiver = Receiver(config, revocation, replays, own_revocations)
+    receiver = LogStreamReceiver(config, revocation, seen_messages, sent_revocations)
     authentication.protect(blueprint, lambda: _admit(secret))
 
     @blueprint.post(PATH)
@@ -98,7 +101,7 @@ def create_blueprint(
         items = read()
         with revocation.together():
             ended = sum(receiver.receive(item) for item in items)
-        return machine_answer(200, {"received": len(items), "ended": ended})
+        return json_response(200, {"received": len(items), "ended": ended})
 
     def read() -> list[dict[str, Any]]:
         try:
@@ -138,21 +141,21 @@ def _items(body: bytes) -> list[dict[str, Any]]:
     return items
 
 
-class Receiver:
+class LogStreamReceiver:
     """Acts on single events."""
 
     def __init__(
         self,
         config: Config,
         revocation: Revocation,
-        replays: Replays,
-        own_revocations: OwnRevocations,
+        seen_messages: SeenMessages,
+        sent_revocations: SentRevocations,
     ) -> None:
         self._issuer = config.issuer
         self._client_id = config.client_id
         self._revocation = revocation
-        self._replays = replays
-        self._own_revocations = own_revocations
+        self._seen_messages = seen_messages
+        self._sent_revocations = sent_revocations
 
     def receive(self, item: dict[str, Any]) -> int:
         """Do what the event calls for, once; returns how many sessions it ended.
@@ -177,15 +180,15 @@ class Receiver:
         group = self._group(event)
         if group is None:
             return self._done(event, "recorded")
-        if event.log_id and self._replays.contains("log", self._issuer, event.log_id):
+        if event.log_id and self._seen_messages.contains("log", self._issuer, event.log_id):
             return self._done(event, "repeated")
-        if event.type == ECHO and self._own_revocations.explain(event.session_id, event.at):
+        if event.type == ECHO and self._sent_revocations.is_echo(event.session_id, event.at):
             return self._done(event, "our own revocation")
         ended = self._revocation.end_group(group, f"log_stream: {event.type}", before_at=event.at)
         if event.log_id:
             # After the effect: what failed half way is done again when it is delivered again.
             until = int(time.time()) + SEEN_SECONDS
-            self._replays.add("log", self._issuer, event.log_id, until=until)
+            self._seen_messages.add("log", self._issuer, event.log_id, until=until)
         return self._done(event, f"ended {ended}", ended)
 
     def _group(self, event: Event) -> Group | None:

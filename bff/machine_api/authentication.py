@@ -20,7 +20,7 @@ from bff.core import audit
 from bff.core.errors import BFFError, RequestRefused
 from bff.machine_api.messages import read_body
 from bff.resource_server.bearer import TokenInvalid, bearer_token, challenge
-from bff.resource_server.verification import Verdict
+from bff.resource_server.verification import AccessTokenVerifier
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +34,18 @@ class Admins:
 
     Args:
         config: The static key; audience and scope of access tokens.
-        verdict: Judges access tokens for that audience.
+        verifier: Judges access tokens for that audience.
     """
 
-    def __init__(self, config: Config, verdict: Verdict) -> None:
+    def __init__(self, config: Config, verifier: AccessTokenVerifier) -> None:
         self._key = config.admin_key.get_secret_value() if config.admin_key else None
         self._scope = config.admin_scope or ""
-        self._verdict = verdict if config.admin_audience and config.admin_scope else None
+        self._verifier = verifier if config.admin_audience and config.admin_scope else None
 
     @property
     def configured(self) -> bool:
         """Whether anybody can be admitted at all; the routes are off otherwise."""
-        return self._key is not None or self._verdict is not None
+        return self._key is not None or self._verifier is not None
 
     def admit(self) -> None:
         """Let the request pass; the caller's name is then in `caller()`.
@@ -62,9 +62,9 @@ class Admins:
             g.machine = STATIC_KEY
             return
         token = bearer_token(authorization)
-        if self._verdict is None:
+        if self._verifier is None:
             raise TokenInvalid("not the key")
-        claims = self._verdict.claims(token, self._scope)
+        claims = self._verifier.verify(token, self._scope)
         g.machine = (claims["iss"], claims["sub"])
 
 

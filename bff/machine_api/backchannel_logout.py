@@ -19,11 +19,11 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, RequestRefused
 from bff.core.model import Group, Session
-from bff.machine_api.messages import machine_answer, read_body
-from bff.provider.discovery import Documents
+from bff.machine_api.messages import json_response, read_body
+from bff.provider.discovery import Discovery
 from bff.provider.jws import FindKey, TokenRefused
 from bff.provider.logout_token import LogoutToken, expected_of, validated_logout_token
-from bff.store.seen_messages import Replays
+from bff.store.seen_messages import SeenMessages
 
 BODY_MAX_BYTES = 64 * 1024
 FORM_FIELDS_MAX = 50
@@ -55,13 +55,13 @@ class LogoutReceiver:
         config: Config,
         find_key: FindKey,
         sessions: Sessions,
-        replays: Replays,
+        seen_messages: SeenMessages,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._find_key = find_key
         self._sessions = sessions
-        self._replays = replays
+        self._seen_messages = seen_messages
         self._clock = clock
 
     def receive(self, logout_token: str) -> int:
@@ -76,11 +76,11 @@ class LogoutReceiver:
         """
         expected = expected_of(self._config, self._clock())
         token = validated_logout_token(logout_token, expected, self._find_key)
-        if self._replays.contains("logout token", token.issuer, token.jti):
+        if self._seen_messages.contains("logout token", token.issuer, token.jti):
             raise TokenRefused("invalid_request", "jti was used before")
         ended = self._sessions.end_group(self._group(token), REASON)
         # Not sooner: a token whose sessions live on must be good for another try.
-        self._replays.add("logout token", token.issuer, token.jti, until=token.refused_from)
+        self._seen_messages.add("logout token", token.issuer, token.jti, until=token.refused_from)
         return ended
 
     def _group(self, token: LogoutToken) -> Group:
@@ -101,17 +101,17 @@ class LogoutReceiver:
 
 
 def create_blueprint(
-    config: Config, documents: Documents, sessions: Sessions, replays: Replays
+    config: Config, documents: Discovery, sessions: Sessions, seen_messages: SeenMessages
 ) -> Blueprint:
     """The route; it takes no cookie, since the token is what authenticates the caller."""
     blueprint = Blueprint("backchannel", __name__)
-    receiver = LogoutReceiver(config, documents.key_finder(KEYS_SECONDS), sessions, replays)
+    receiver = LogoutReceiver(config, documents.key_finder(KEYS_SECONDS), sessions, seen_messages)
 
     @blueprint.post("/auth/backchannel-logout")
     def backchannel_logout() -> Response:
         ended = receiver.receive(_logout_token())
         audit.record("event_received", "ok", reason=f"{REASON}: {ended} ended", status=200)
-        return machine_answer(200)
+        return json_response(200)
 
     @blueprint.errorhandler(BFFError)
     def refuse(error: BFFError) -> Response:
@@ -121,7 +121,7 @@ def create_blueprint(
         outcome: audit.Outcome = "failed" if failed else "refused"
         audit.record("event_received", outcome, reason=f"{REASON}: {_why(error)}", status=status)
         body = {"error": code, "error_description": error.message if failed else _why(error)}
-        return machine_answer(status, body, retry_after_seconds=error.retry_after_seconds)
+        return json_response(status, body, retry_after_seconds=error.retry_after_seconds)
 
     return blueprint
 

@@ -21,7 +21,7 @@ from bff.core.errors import BFFError, NotFound, RequestRefused
 from bff.core.model import Group
 from bff.machine_api import authentication
 from bff.machine_api.authentication import Admins
-from bff.machine_api.messages import machine_answer
+from bff.machine_api.messages import json_response
 from bff.revocation.revocation import Revocation
 
 PATH = "/auth/global-token-revocation"
@@ -59,7 +59,7 @@ def create_blueprint(config: Config, admins: Admins, revocation: Revocation) -> 
             _record(group, "failed" if error.status >= 500 else "refused", error.code)
             raise
         _record(group, "ok", f"ended {ended}")
-        return machine_answer(status, {} if status == 200 else None)
+        return json_response(status, {} if status == 200 else None)
 
     return blueprint
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from flask import Blueprint, Response, jsonify
 
 from bff.core.errors import StoreUnavailable
-from bff.store import Epoch
+from bff.store import HistoryStart
 
 
 class Readiness(Protocol):
@@ -18,7 +18,7 @@ class Readiness(Protocol):
         """Whether metadata and keys were loaded once."""
 
 
-def create_blueprint(epoch: Epoch, provider: Readiness) -> Blueprint:
+def create_blueprint(history_start: HistoryStart, provider: Readiness) -> Blueprint:
     """Routes without a cookie and without a session."""
     blueprint = Blueprint("health", __name__)
 
@@ -28,16 +28,16 @@ def create_blueprint(epoch: Epoch, provider: Readiness) -> Blueprint:
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        checks = {"redis": _answers(epoch), "provider": provider.ready}
+        checks = {"redis": _answers(history_start), "provider": provider.ready}
         ready = all(checks.values())
         return jsonify(status="ok" if ready else "not ready", checks=checks), 200 if ready else 503
 
     return blueprint
 
 
-def _answers(epoch: Epoch) -> bool:
+def _answers(history_start: HistoryStart) -> bool:
     """Whether Redis answers, and what is issued from now on will count as newer than it is."""
     try:
-        return epoch.has_begun()
+        return history_start.has_begun()
     except StoreUnavailable:
         return False

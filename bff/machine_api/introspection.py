@@ -24,14 +24,14 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from bff.core import audit
 from bff.core.errors import BodyTooLarge, NotFound, RequestRefused
 from bff.resource_server.bearer import TokenInvalid
-from bff.resource_server.verification import Verdict
+from bff.resource_server.verification import AccessTokenVerifier
 
 BODY_MAX_BYTES = 256 * 1024
 FORM = "application/x-www-form-urlencoded"
 SHOWN = ("iss", "sub", "aud", "exp", "iat")
 
 
-class Clients:
+class IntrospectionClients:
     """Those who may ask.
 
     Args:
@@ -51,15 +51,17 @@ class Clients:
         return sum(hmac.compare_digest(given, known) for known in self._digests) > 0
 
 
-def create_blueprint(pairs: Sequence[SecretStr], verdict: Callable[[], Verdict]) -> Blueprint:
+def create_blueprint(
+    pairs: Sequence[SecretStr], verifier: Callable[[], AccessTokenVerifier]
+) -> Blueprint:
     """The route, or 404 in its place if nobody may ask.
 
     Args:
         pairs: Who may ask, as `id:secret`.
-        verdict: Gives what judges tokens for the API that asks.
+        verifier: Gives what judges tokens for the API that asks.
     """
     blueprint = Blueprint("introspection", __name__)
-    clients = Clients(pairs)
+    clients = IntrospectionClients(pairs)
 
     @blueprint.post("/auth/introspect")
     def introspect() -> Response:
@@ -75,7 +77,7 @@ def create_blueprint(pairs: Sequence[SecretStr], verdict: Callable[[], Verdict])
         if len(form.getlist("token")) != 1:
             return _refused(400, "invalid_request")
         try:
-            judge = verdict()
+            judge = verifier()
         except RequestRefused:
             return _refused(400, "invalid_request")
         return _answer(200, described(judge, form["token"]))
@@ -83,7 +85,7 @@ def create_blueprint(pairs: Sequence[SecretStr], verdict: Callable[[], Verdict])
     return blueprint
 
 
-def described(verdict: Verdict, access_token: str) -> dict[str, Any]:
+def described(verifier: AccessTokenVerifier, access_token: str) -> dict[str, Any]:
     """The answer of RFC 7662, section 2.2.
 
     Raises:
@@ -91,7 +93,7 @@ def described(verdict: Verdict, access_token: str) -> dict[str, Any]:
         ProviderError: The provider's keys can't be had, likewise.
     """
     try:
-        claims = verdict.claims(access_token)
+        claims = verifier.verify(access_token)
     except TokenInvalid:
         return {"active": False}
     answer: dict[str, Any] = {"active": True, "token_type": "Bearer"}

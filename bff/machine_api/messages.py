@@ -39,7 +39,7 @@ def read_body(max_bytes: int, *media_types: str) -> bytes:
     return body
 
 
-def machine_answer(
+def json_response(
     status: int, body: dict[str, Any] | None = None, *, retry_after_seconds: int | None = None
 ) -> Response:
     """JSON, or nothing; never kept by a cache."""

@@ -18,12 +18,12 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, NotFound, RequestRefused
 from bff.core.model import Group
-from bff.machine_api.messages import machine_answer, read_body
+from bff.machine_api.messages import json_response, read_body
 from bff.provider.http_transport import Transport
 from bff.provider.jws import FindKey, TokenRefused
 from bff.provider.security_event import Signal, expected_of, validated_signal
-from bff.provider.transmitter_keys import Transmitter
-from bff.store.seen_messages import Replays
+from bff.provider.transmitter_keys import TransmitterKeys
+from bff.store.seen_messages import SeenMessages
 
 PATH = "/webhooks/ssf"
 BODY_MAX_BYTES = 64 * 1024
@@ -52,14 +52,14 @@ class SignalReceiver:
         issuer: str,
         find_key: FindKey,
         end_group: EndGroup,
-        replays: Replays,
+        seen_messages: SeenMessages,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._issuer = issuer
         self._find_key = find_key
         self._end_group = end_group
-        self._replays = replays
+        self._seen_messages = seen_messages
         self._clock = clock
 
     def receive(self, token: str) -> str:
@@ -72,11 +72,13 @@ class SignalReceiver:
         """
         expected = expected_of(self._config, self._issuer, self._clock())
         signal = validated_signal(token, expected, self._find_key, self._config.issuer)
-        if self._replays.contains("security event", signal.issuer, signal.jti):
+        if self._seen_messages.contains("security event", signal.issuer, signal.jti):
             # A delivery may come twice, and the second is no mistake (RFC 8935, 2).
             return "delivered before"
         ended = self._act(signal)
-        self._replays.add("security event", signal.issuer, signal.jti, until=signal.refused_from)
+        self._seen_messages.add(
+            "security event", signal.issuer, signal.jti, until=signal.refused_from
+        )
         return ended
 
     def _act(self, signal: Signal) -> str:
@@ -93,25 +95,25 @@ class SignalReceiver:
         return f"{names}: {ended} ended"
 
 
-def create_blueprint(config: Config, end_group: EndGroup, replays: Replays) -> Blueprint:
+def create_blueprint(config: Config, end_group: EndGroup, seen_messages: SeenMessages) -> Blueprint:
     """The route; it takes no cookie, since the token is what authenticates the caller."""
     blueprint = Blueprint("signals", __name__)
     if config.ssf_issuer is None:
         blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
         return blueprint
-    keys = Transmitter(
+    keys = TransmitterKeys(
         config.ssf_issuer,
         config.ssf_jwks_url,
         config.provider_timeout_seconds,
         Transport(config.trusted_cas, config.provider_proxy_url),
     )
-    receiver = SignalReceiver(config, config.ssf_issuer, keys.find_key, end_group, replays)
+    receiver = SignalReceiver(config, config.ssf_issuer, keys.find_key, end_group, seen_messages)
 
     @blueprint.post(PATH)
     def receive() -> Response:
         result = receiver.receive(_token())
         audit.record("event_received", "ok", reason=f"shared_signal: {result}", status=202)
-        return machine_answer(202)
+        return json_response(202)
 
     blueprint.register_error_handler(BFFError, _refuse)
     return blueprint
@@ -138,8 +140,8 @@ def _refuse(error: BFFError) -> Response:
     audit.record("event_received", outcome, reason=f"shared_signal: {why}", status=status)
     if failed:
         body = {"description": error.message}
-        return machine_answer(503, body, retry_after_seconds=error.retry_after_seconds)
-    response = machine_answer(400, {"err": problem, "description": why})
+        return json_response(503, body, retry_after_seconds=error.retry_after_seconds)
+    response = json_response(400, {"err": problem, "description": why})
     response.headers["Content-Language"] = "en"
     return response
 

@@ -17,18 +17,18 @@ from flask import Blueprint, Response, request
 from bff.core.errors import BFFError, RequestRefused
 from bff.machine_api import authentication
 from bff.resource_server.bearer import bearer_token
-from bff.resource_server.verification import Verdict
+from bff.resource_server.verification import AccessTokenVerifier
 
 SCOPES_MAX_CHARACTERS = 1000
 # RFC 6749, section 3.3. They go into a header, so nothing else may be in them.
 _SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
-def create_blueprint(verdict: Callable[[], Verdict]) -> Blueprint:
+def create_blueprint(verifier: Callable[[], AccessTokenVerifier]) -> Blueprint:
     """The route; it looks at no cookie.
 
     Args:
-        verdict: Gives what judges tokens for the API that asks.
+        verifier: Gives what judges tokens for the API that asks.
     """
     blueprint = Blueprint("token_check", __name__)
     blueprint.register_error_handler(BFFError, _refused)
@@ -36,7 +36,7 @@ def create_blueprint(verdict: Callable[[], Verdict]) -> Blueprint:
     @blueprint.get("/auth/check-token")
     def check_token() -> Response:
         scope = _scope()
-        verdict().claims(bearer_token(request.headers.get("Authorization")), scope)
+        verifier().verify(bearer_token(request.headers.get("Authorization")), scope)
         return _not_stored(Response(status=204))
 
     return blueprint

@@ -15,9 +15,9 @@ import requests
 
 from bff.config import Config
 from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
-from bff.core.model import PendingLogin
+from bff.core.model import LoginTransaction
 from bff.provider import token_response
-from bff.provider.endpoints import Calls, with_parameters, with_resources
+from bff.provider.endpoints import EndpointClient, with_parameters, with_resources
 from bff.provider.http_transport import Deadline
 from bff.provider.metadata import Metadata
 
@@ -36,7 +36,7 @@ class AuthorizationRequests:
     def __init__(
         self,
         config: Config,
-        calls: Calls,
+        calls: EndpointClient,
         retry_after: Callable[[requests.Response], int | None],
     ) -> None:
         self._config = config
@@ -46,7 +46,7 @@ class AuthorizationRequests:
     def url(
         self,
         metadata: Metadata,
-        pending: PendingLogin,
+        pending: LoginTransaction,
         parameters: Mapping[str, str],
         resources: tuple[str, ...],
         deadline: Deadline,
@@ -68,7 +68,7 @@ class AuthorizationRequests:
     def _in_the_address(
         self,
         endpoint: str,
-        pending: PendingLogin,
+        pending: LoginTransaction,
         parameters: Mapping[str, str],
         resources: tuple[str, ...],
     ) -> str:

@@ -8,7 +8,7 @@ from joserfc.jwk import Key
 
 from bff.provider.cached_document import Cached
 from bff.provider.http_transport import Deadline, Transport
-from bff.provider.jwks import SigningKeys
+from bff.provider.jwks import JWKS
 from bff.provider.jws import FindKey
 from bff.provider.metadata import Metadata, fetch_metadata
 
@@ -16,7 +16,7 @@ METADATA_LIFETIME_SECONDS = 3600.0
 KEYS_LIFETIME_SECONDS = 600.0
 
 
-class Documents:
+class Discovery:
     """Metadata and keys of one issuer, each with a lifetime.
 
     Args:
@@ -68,6 +68,6 @@ class Documents:
     def _fetch_metadata(self, deadline: Deadline) -> Metadata:
         return fetch_metadata(self._transport, self._issuer, deadline)
 
-    def _fetch_keys(self, deadline: Deadline) -> SigningKeys:
+    def _fetch_keys(self, deadline: Deadline) -> JWKS:
         url = self._metadata.get(deadline).jwks_uri
-        return SigningKeys(self._transport.get_json(url, deadline))
+        return JWKS(self._transport.get_json(url, deadline))

@@ -26,7 +26,7 @@ RetryAfter = Callable[[requests.Response], int | None]
 """Reads the pause that an answer asks for, in seconds."""
 
 
-class Calls:
+class EndpointClient:
     """Makes the calls.
 
     Args:
@@ -51,14 +51,14 @@ class Calls:
 
     def exchange(
         self, url: str, parameters: Mapping[str, str], deadline: Deadline
-    ) -> token_response.Granted:
+    ) -> token_response.TokenResponse:
         """Trade an authorization code; raises like `answers.granted`."""
         arguments = {"grant_type": "authorization_code", **parameters}
         return self._granted("fetch_token", url, deadline, arguments)
 
     def refresh(
         self, url: str, refresh_token: str, parameters: Mapping[str, str], deadline: Deadline
-    ) -> token_response.Granted:
+    ) -> token_response.TokenResponse:
         """Spend a refresh token; raises like `answers.granted`."""
         arguments = {"refresh_token": refresh_token, **parameters}
         return self._granted("refresh_token", url, deadline, arguments)
@@ -71,7 +71,7 @@ class Calls:
         *,
         client_id: str | None = None,
         any_type: bool = False,
-    ) -> token_response.Granted:
+    ) -> token_response.TokenResponse:
         """Ask for a token by any other grant, as another client if so; raises as the others.
 
         Args:
@@ -186,8 +186,8 @@ class Calls:
         arguments: Mapping[str, str],
         client_id: str | None = None,
         any_type: bool = False,
-    ) -> token_response.Granted:
-        def ask(session: _Session) -> token_response.Granted:
+    ) -> token_response.TokenResponse:
+        def ask(session: _Session) -> token_response.TokenResponse:
             session.any_type = any_type
             getattr(session, method)(
                 url, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
@@ -200,7 +200,7 @@ class Calls:
 class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
     """Authlib's session, with our own reading of token answers."""
 
-    granted: token_response.Granted
+    granted: token_response.TokenResponse
     any_type = False
 
     def __init__(self, retry_after: RetryAfter, **arguments: Any) -> None:

@@ -10,10 +10,10 @@ import msgspec
 
 from bff.config import Config
 from bff.core.errors import ProviderError
-from bff.provider.discovery import Documents
+from bff.provider.discovery import Discovery
 from bff.provider.http_transport import Deadline
 from bff.provider.id_token import Expected, validated_claims
-from bff.provider.token_response import Granted
+from bff.provider.token_response import TokenResponse
 
 log = logging.getLogger("bff.provider")
 
@@ -27,12 +27,12 @@ class IDTokens:
         clock: UTC epoch seconds.
     """
 
-    def __init__(self, config: Config, documents: Documents, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, documents: Discovery, clock: Callable[[], float]) -> None:
         self._config = config
         self._documents = documents
         self._clock = clock
 
-    def claims(self, answer: Granted, deadline: Deadline, **expected: Any) -> dict[str, Any]:
+    def claims(self, answer: TokenResponse, deadline: Deadline, **expected: Any) -> dict[str, Any]:
         """The claims of the ID token in *answer*; *expected* as in `id_token.Expected`.
 
         Raises:
@@ -54,7 +54,9 @@ class IDTokens:
             lambda alg, kid: self._documents.find_key(alg, kid, deadline),
         )
 
-    def refreshed(self, answer: Granted, subject: str | None, deadline: Deadline) -> Granted:
+    def refreshed(
+        self, answer: TokenResponse, subject: str | None, deadline: Deadline
+    ) -> TokenResponse:
         """Hold the ID token that a refresh may bring against the session (Core, 12.2).
 
         An outage is not a logout: if its key can't be had, it is dropped, and the rest goes on.

@@ -16,7 +16,7 @@ from bff.core.errors import ProviderUnavailable
 KEYS_MAX = 100
 
 
-class SigningKeys:
+class JWKS:
     """The provider's keys for signatures.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bff.config import Config
-from bff.core.model import Identity, TokenAnswer, Tokens
+from bff.core.model import Identity, IssuedTokens, Tokens
 from bff.provider.id_token import number
-from bff.provider.token_response import Granted
+from bff.provider.token_response import TokenResponse
 
 
 def identity_of(claims: dict[str, Any], config: Config) -> Identity:
@@ -29,7 +29,7 @@ def session_end_of(claims: dict[str, Any]) -> int | None:
     return number(claims.get("session_expiry"))
 
 
-def tokens_of(answer: Granted, issued_at: int, config: Config) -> Tokens:
+def tokens_of(answer: TokenResponse, issued_at: int, config: Config) -> Tokens:
     """The tokens of a sign-in."""
     return Tokens(
         access_token=answer.access_token,
@@ -42,9 +42,9 @@ def tokens_of(answer: Granted, issued_at: int, config: Config) -> Tokens:
     )
 
 
-def refreshed_tokens_of(answer: Granted, issued_at: int, config: Config) -> TokenAnswer:
+def refreshed_tokens_of(answer: TokenResponse, issued_at: int, config: Config) -> IssuedTokens:
     """The tokens of a refresh."""
-    return TokenAnswer(
+    return IssuedTokens(
         access_token=answer.access_token,
         expires_at=issued_at + answer.expires_in_seconds,
         issued_at=issued_at,
@@ -56,7 +56,7 @@ def refreshed_tokens_of(answer: Granted, issued_at: int, config: Config) -> Toke
     )
 
 
-def _hint(answer: Granted, config: Config) -> str | None:
+def _hint(answer: TokenResponse, config: Config) -> str | None:
     """The ID token, only where the logout needs it."""
     return answer.id_token if config.id_token_hint else None
 

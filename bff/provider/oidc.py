@@ -21,15 +21,15 @@ from bff.core.errors import (
     ProviderError,
     ProviderRejected,
 )
-from bff.core.model import PendingLogin, SignIn, TokenAnswer
+from bff.core.model import IssuedTokens, LoginTransaction, SignIn
 from bff.provider import token_response
 from bff.provider.authorization_request import AuthorizationRequests
-from bff.provider.discovery import Documents
-from bff.provider.endpoints import Calls, with_parameters
+from bff.provider.discovery import Discovery
+from bff.provider.endpoints import EndpointClient, with_parameters
 from bff.provider.http_transport import Deadline, Transport
 from bff.provider.id_tokens import IDTokens
 from bff.provider.kept import identity_of, refreshed_tokens_of, session_end_of, tokens_of
-from bff.provider.route_grants import Grants
+from bff.provider.route_grants import RouteGrants
 
 log = logging.getLogger("bff.provider")
 
@@ -58,14 +58,14 @@ class Provider:
         self._config = config
         self._clock = clock
         self._transport = Transport(config.trusted_cas, config.provider_proxy_url)
-        self.documents = Documents(self._transport, config.issuer, monotonic)
+        self.discovery = Discovery(self._transport, config.issuer, monotonic)
         """Its keys are also for tokens that reach us in other ways."""
-        self._id_tokens = IDTokens(config, self.documents, clock)
-        self._calls = Calls(config, self._transport, self._retry_after_seconds)
+        self._id_tokens = IDTokens(config, self.discovery, clock)
+        self._calls = EndpointClient(config, self._transport, self._retry_after_seconds)
         self._requests = AuthorizationRequests(config, self._calls, self._retry_after_seconds)
         parameter = config.resource_parameter or self.resource_parameter
-        self.grants = Grants(
-            config, self._calls, self.documents, clock, parameter, self._revoke_quietly
+        self.grants = RouteGrants(
+            config, self._calls, self.discovery, clock, parameter, self._revoke_quietly
         )
         """Asks for the tokens that routes want of their own."""
         self.discard: Callable[[str], None] = self._revoke_quietly
@@ -76,7 +76,7 @@ class Provider:
     @property
     def ready(self) -> bool:
         """Whether metadata and keys were loaded once."""
-        return self.documents.loaded
+        return self.discovery.loaded
 
     def warm_up(self) -> None:
         """Load metadata and keys.
@@ -85,14 +85,14 @@ class Provider:
             ProviderUnavailable: They can't be had at the moment.
             ProviderMisconfigured: The provider goes by another issuer than the configured one.
         """
-        self.documents.load(self._deadline())
+        self.discovery.load(self._deadline())
 
     def close(self) -> None:
         """Close idle connections."""
         self._transport.close()
 
     # ------------------------------------------------------------ signing in
-    def authorization_url(self, pending: PendingLogin, parameters: Mapping[str, str]) -> str:
+    def authorization_url(self, pending: LoginTransaction, parameters: Mapping[str, str]) -> str:
         """Where to send the browser to sign in.
 
         Args:
@@ -105,7 +105,7 @@ class Provider:
         Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3; RFC 9126.
         """
         deadline = self._deadline()
-        metadata = self.documents.metadata(deadline)
+        metadata = self.discovery.metadata(deadline)
         return self._requests.url(metadata, pending, parameters, self.grants.resources, deadline)
 
     def check_issuer_parameter(self, iss: str | None) -> None:
@@ -117,13 +117,13 @@ class Provider:
 
         Source: RFC 9207, section 2.4 (simple string comparison).
         """
-        metadata = self.documents.metadata(self._deadline())
+        metadata = self.discovery.metadata(self._deadline())
         if iss is None and metadata.authorization_response_iss_parameter_supported:
             raise IssuerMismatch("iss is missing, though the provider announces it")
         if iss is not None and iss != self._config.issuer:
             raise IssuerMismatch("iss names another provider")
 
-    def exchange_code(self, code: str, pending: PendingLogin) -> SignIn:
+    def exchange_code(self, code: str, pending: LoginTransaction) -> SignIn:
         """Trade the authorization code for tokens, and check the ID token.
 
         Raises:
@@ -134,9 +134,9 @@ class Provider:
         """
         deadline = self._deadline()
         # Before the code is spent: without keys that would be for nothing.
-        self.documents.load(deadline)
+        self.discovery.load(deadline)
         issued_at = int(self._clock())
-        url = self.documents.metadata(deadline).token_endpoint
+        url = self.discovery.metadata(deadline).token_endpoint
         parameters = {"code": code, "code_verifier": pending.code_verifier, **self.grants.own}
         answer = self._kept(self._calls.exchange, url, parameters, deadline)
         try:
@@ -159,7 +159,7 @@ class Provider:
     # ------------------------------------------------------------ afterwards
     def refresh(
         self, refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
-    ) -> TokenAnswer:
+    ) -> IssuedTokens:
         """Spend *refresh_token*, in one attempt.
 
         Args:
@@ -178,9 +178,9 @@ class Provider:
         """
         deadline = self._deadline()
         # Before the token is spent: an ID token may come, and must be checked.
-        self.documents.load(deadline)
+        self.discovery.load(deadline)
         issued_at = int(self._clock())
-        url = self.documents.metadata(deadline).token_endpoint
+        url = self.discovery.metadata(deadline).token_endpoint
         wanted = self.grants.wanted(rule) if rule else self.grants.own
         answer = self._kept(self._calls.refresh, url, refresh_token, wanted, deadline)
         try:
@@ -205,7 +205,7 @@ class Provider:
         Source: RFC 7009, sections 2.1 and 2.2.
         """
         deadline = self._deadline()
-        url = self.documents.metadata(deadline).revocation_endpoint
+        url = self.discovery.metadata(deadline).revocation_endpoint
         if url is None:
             raise ProviderRejected("unsupported_revocation", 404)
         response = self._calls.revoke(url, refresh_token, deadline, client_id)
@@ -221,7 +221,7 @@ class Provider:
         Source: OpenID Connect RP-Initiated Logout 1.0, section 2.
         """
         try:
-            metadata = self.documents.metadata(self._deadline(), any_age=True)
+            metadata = self.discovery.metadata(self._deadline(), any_age=True)
         except ProviderError as error:
             log.warning("no logout at the provider: %s", error.detail)
             return None
@@ -251,8 +251,8 @@ class Provider:
         return Deadline(self._config.provider_timeout_seconds)
 
     def _kept(
-        self, call: Callable[..., token_response.Granted], *arguments: Any
-    ) -> token_response.Granted:
+        self, call: Callable[..., token_response.TokenResponse], *arguments: Any
+    ) -> token_response.TokenResponse:
         """Make *call*; a refresh token in an answer that can't be used is discarded."""
         try:
             return call(*arguments)
@@ -271,6 +271,6 @@ class Provider:
             log.error("a refresh token could not be revoked and is given up: %s", error.detail)
 
 
-def _authenticated_after(pending: PendingLogin) -> float | None:
+def _authenticated_after(pending: LoginTransaction) -> float | None:
     """Counted from the start of the sign-in: the user may take their time over the form."""
     return None if pending.max_age is None else pending.started_at - pending.max_age

@@ -2,7 +2,7 @@
 
 By token exchange (RFC 8693; Auth0's On-Behalf-Of and custom exchange, Keycloak) and by client
 credentials (RFC 6749, 4.4). For the third kind a refresh token is spent, which `oidc.refresh` does;
-here is what it says then. What came is held against the rule in `objection`.
+here is what it says then. What came is held against the rule in `rejection_reason`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from bff.config import Config
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
-from bff.core.model import TokenAnswer
+from bff.core.model import IssuedTokens
 from bff.provider import token_response
-from bff.provider.discovery import Documents
-from bff.provider.endpoints import Calls
+from bff.provider.discovery import Discovery
+from bff.provider.endpoints import EndpointClient
 from bff.provider.http_transport import Deadline
 from bff.provider.kept import refreshed_tokens_of
 
@@ -28,7 +28,7 @@ LOGIN_SCOPES = frozenset(
 """What a refresh may bring along unasked; it opens nothing at an API."""
 
 
-class Grants:
+class RouteGrants:
     """Asks the token endpoint for what routes want.
 
     Args:
@@ -43,8 +43,8 @@ class Grants:
     def __init__(
         self,
         config: Config,
-        calls: Calls,
-        documents: Documents,
+        calls: EndpointClient,
+        documents: Discovery,
         clock: Callable[[], float],
         parameter: str,
         discard: Callable[[str, str | None], None],
@@ -81,10 +81,10 @@ class Grants:
         said = {self._parameter: rule.audience or "", "scope": rule.scope}
         return {name: value for name, value in said.items() if value}
 
-    def exchange(self, access_token: str, rule: TokenRule) -> TokenAnswer:
+    def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         """Exchange the user's access token for one of the rule's audience, in one attempt.
 
-        Its type and scope are as the provider said; see `objection`.
+        Its type and scope are as the provider said; see `rejection_reason`.
 
         Raises:
             ProviderUnavailable: No usable answer.
@@ -101,7 +101,7 @@ class Grants:
         }
         return self._ask(parameters, rule, any_type=True)
 
-    def client_token(self, rule: TokenRule) -> TokenAnswer:
+    def client_token(self, rule: TokenRule) -> IssuedTokens:
         """A token of the BFF itself, or of the rule's client; raises as `exchange`.
 
         Source: RFC 6749, section 4.4.
@@ -114,7 +114,7 @@ class Grants:
 
     def _ask(
         self, parameters: dict[str, str], rule: TokenRule, *, any_type: bool = False
-    ) -> TokenAnswer:
+    ) -> IssuedTokens:
         deadline = Deadline(self._config.provider_timeout_seconds)
         url = self._documents.metadata(deadline).token_endpoint
         issued_at = int(self._clock())
@@ -131,7 +131,7 @@ class Grants:
         return refreshed_tokens_of(granted, issued_at, self._config)
 
 
-def objection(rule: TokenRule, answer: TokenAnswer) -> str | None:
+def rejection_reason(rule: TokenRule, answer: IssuedTokens) -> str | None:
     """Why *answer* must not be used for *rule*; None if it may.
 
     A token for another API would give that one's rights to this route's upstream, so an audience

@@ -38,7 +38,7 @@ _ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 
-class Granted(msgspec.Struct, frozen=True, kw_only=True):
+class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A successful token answer (RFC 6749, 5.1), every field checked."""
 
     access_token: str
@@ -69,7 +69,7 @@ class Unusable(ProviderUnavailable):
 
 def granted(
     response: requests.Response, retry_after_seconds: int | None, *, any_type: bool = False
-) -> Granted:
+) -> TokenResponse:
     """The tokens in *response*; of any type only for who looks at it, as after an exchange.
 
     Raises:
@@ -177,7 +177,7 @@ def is_header_safe(access_token: str) -> bool:
     return _HEADER_SAFE.fullmatch(access_token) is not None
 
 
-def _checked(body: dict[str, Any], any_type: bool) -> Granted:
+def _checked(body: dict[str, Any], any_type: bool) -> TokenResponse:
     refresh_token = _text(body, "refresh_token")
     access_token = _text(body, "access_token")
     token_type = _text(body, "token_type") or ""
@@ -185,7 +185,7 @@ def _checked(body: dict[str, Any], any_type: bool) -> Granted:
         raise Unusable("the token answer has no usable access_token", refresh_token)
     if not any_type and token_type.lower() != "bearer":
         raise Unusable("the token answer's token_type is not Bearer", refresh_token)
-    return Granted(
+    return TokenResponse(
         access_token=access_token,
         expires_in_seconds=_lifetime_seconds(body.get("expires_in")),
         refresh_token=refresh_token,

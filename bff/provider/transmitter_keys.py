@@ -11,13 +11,13 @@ from joserfc.jwk import Key
 from bff.core.errors import ProviderMisconfigured
 from bff.provider.cached_document import Cached
 from bff.provider.http_transport import Deadline, Transport
-from bff.provider.jwks import SigningKeys
+from bff.provider.jwks import JWKS
 from bff.provider.metadata import acceptable
 
 KEYS_LIFETIME_SECONDS = 600.0
 
 
-class Transmitter:
+class TransmitterKeys:
     """The keys of one transmitter, fetched when they are needed.
 
     Args:
@@ -52,9 +52,9 @@ class Transmitter:
         key = self._keys.get(deadline).find(alg, kid)
         return key if key is not None else self._keys.renew(deadline).find(alg, kid)
 
-    def _fetch_keys(self, deadline: Deadline) -> SigningKeys:
+    def _fetch_keys(self, deadline: Deadline) -> JWKS:
         url = self._jwks_url or self._listed_url(deadline)
-        return SigningKeys(self._transport.get_json(url, deadline))
+        return JWKS(self._transport.get_json(url, deadline))
 
     def _listed_url(self, deadline: Deadline) -> str:
         """`jwks_uri` of the transmitter's metadata (Shared Signals Framework 1.0, 7.1 and 7.2)."""

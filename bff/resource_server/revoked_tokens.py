@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from bff.core.errors import StoreUnavailable
-from bff.core.keyed_hashes import KeyedNames
+from bff.core.keyed_hashes import KeyedHashes
 
 EVERYONE = "everyone"
 USER = "user"
@@ -24,7 +24,7 @@ class Ask(Protocol):
         """The answers, in the order of the commands."""
 
 
-class DeadTokenKeys:
+class RevokedTokenKeys:
     """The keys in Redis.
 
     Args:
@@ -32,7 +32,7 @@ class DeadTokenKeys:
         names: Made from the deny-list key.
     """
 
-    def __init__(self, prefix: str, names: KeyedNames) -> None:
+    def __init__(self, prefix: str, names: KeyedHashes) -> None:
         self._prefix = prefix
         self._names = names
 
@@ -62,7 +62,7 @@ class DeadTokenKeys:
         return [f"{self._prefix}:{{born_at}}:{name}" for name in self._names.names("born_at")]
 
 
-class DeadTokens:
+class RevokedTokens:
     """Tells whether a token died before its time.
 
     Args:
@@ -72,7 +72,7 @@ class DeadTokens:
     """
 
     def __init__(
-        self, ask: Ask, keys: DeadTokenKeys, begin: Callable[[], int] | None = None
+        self, ask: Ask, keys: RevokedTokenKeys, begin: Callable[[], int] | None = None
     ) -> None:
         self._ask = ask
         self._keys = keys

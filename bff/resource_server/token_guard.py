@@ -16,11 +16,11 @@ from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
 from bff.core.errors import BFFError, ProviderUnavailable, StoreUnavailable
-from bff.core.keyed_hashes import KeyedNames
+from bff.core.keyed_hashes import KeyedHashes
 from bff.resource_server.bearer import bearer_token, challenge
 from bff.resource_server.issuer_keys import IssuerKeys
-from bff.resource_server.revoked_tokens import Ask, DeadTokenKeys, DeadTokens
-from bff.resource_server.verification import Expected, Verdict
+from bff.resource_server.revoked_tokens import Ask, RevokedTokenKeys, RevokedTokens
+from bff.resource_server.verification import AccessTokenVerifier, Expected
 
 REALM = "api"
 KEYS_UNAVAILABLE = "keys_unavailable"
@@ -65,10 +65,10 @@ class TokenGuard:
         if not deny_key or not (redis_url or redis_client):
             # An empty variable must not open the API to dead tokens.
             raise ValueError("deny_key and redis_url are needed; or see without_deny_list()")
-        names = KeyedNames.from_text(deny_key)
+        names = KeyedHashes.from_text(deny_key)
         client = redis_client or connect(redis_url, redis_timeout_seconds)
-        dead_tokens = DeadTokens(asking(client), DeadTokenKeys(redis_prefix, names))
-        self._verdict = _verdict(issuer, audience, keys, dead_tokens)
+        revoked_tokens = RevokedTokens(asking(client), RevokedTokenKeys(redis_prefix, names))
+        self._verifier = _verifier(issuer, audience, keys, revoked_tokens)
 
     @classmethod
     def without_deny_list(
@@ -76,7 +76,7 @@ class TokenGuard:
     ) -> TokenGuard:
         """A guard that checks the JWT alone: a token lives until it expires, logout or not."""
         guard = cls.__new__(cls)
-        guard._verdict = _verdict(issuer, audience, keys, None)
+        guard._verifier = _verifier(issuer, audience, keys, None)
         return guard
 
     @property
@@ -111,18 +111,18 @@ class TokenGuard:
         """
         try:
             token = bearer_token(request.headers.get("Authorization"))
-            g.bff_access_token_claims = self._verdict.claims(token, scope)
+            g.bff_access_token_claims = self._verifier.verify(token, scope)
         except BFFError as error:
             log.info("refused: %s %s", error.code, error.detail)
             return _answer(error)
         return None
 
 
-def _verdict(
-    issuer: str, audience: str, keys: IssuerKeys | None, dead_tokens: DeadTokens | None
-) -> Verdict:
+def _verifier(
+    issuer: str, audience: str, keys: IssuerKeys | None, revoked_tokens: RevokedTokens | None
+) -> AccessTokenVerifier:
     find_key = (keys or IssuerKeys(issuer)).find
-    return Verdict(Expected(issuer=issuer, audience=audience), find_key, dead_tokens)
+    return AccessTokenVerifier(Expected(issuer=issuer, audience=audience), find_key, revoked_tokens)
 
 
 def connect(url: str, timeout_seconds: float) -> redis.Redis:

@@ -19,7 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
 from bff.resource_server.bearer import TOKEN_MAX_CHARACTERS, ScopeMissing, TokenInvalid
-from bff.resource_server.revoked_tokens import DeadTokens
+from bff.resource_server.revoked_tokens import RevokedTokens
 
 TYPES = ("jwt", "at+jwt", "none")
 """Auth0's two dialects; some providers leave `typ` out. A logout token has its own."""
@@ -46,13 +46,13 @@ class Expected:
     clock_skew_seconds: int = 10
 
 
-class Verdict:
+class AccessTokenVerifier:
     """Judges access tokens.
 
     Args:
         expected: What a token must be like.
         find_key: The provider's keys.
-        dead_tokens: Asks Redis; None judges the JWT alone.
+        revoked_tokens: Asks Redis; None judges the JWT alone.
         clock: UTC epoch seconds.
     """
 
@@ -60,17 +60,17 @@ class Verdict:
         self,
         expected: Expected,
         find_key: FindKey,
-        dead_tokens: DeadTokens | None,
+        revoked_tokens: RevokedTokens | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._expected = expected
         self._find_key = find_key
-        self._dead_tokens = dead_tokens
+        self._dead_tokens = revoked_tokens
         self._clock = clock
         self._registry = jws.JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
         self._registry.max_header_length = TOKEN_MAX_CHARACTERS
 
-    def claims(self, access_token: str, scope: str = "") -> dict[str, Any]:
+    def verify(self, access_token: str, scope: str = "") -> dict[str, Any]:
         """The claims of a token that is alive.
 
         Args:

@@ -18,7 +18,7 @@ MARGIN = 1.02
 """Two clocks that run at different speeds are thousands of times closer than this."""
 
 
-class Lease:
+class CacheLease:
     """Lets the threads of a process wait; each waits for the ends that it made itself.
 
     Args:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bff.core import audit
 from bff.core.errors import SealInvalid
-from bff.core.model import DeadAccessToken, Group
-from bff.revocation.cache_lease import Lease
+from bff.core.model import Group, RevokedAccessToken
+from bff.revocation.cache_lease import CacheLease
 from bff.revocation.steps import intent
-from bff.store import DenyList, Indexes, Outbox, Records, Watermarks
+from bff.store import DenyList, Indexes, Outbox, SessionRecords, Watermarks
 
 BATCH = 100
 """So many sessions are ended in one round trip each for intent, tombstone and deny-list."""
@@ -30,12 +30,12 @@ class GroupEnd:
     def __init__(
         self,
         *,
-        records: Records,
+        records: SessionRecords,
         indexes: Indexes,
         outbox: Outbox,
         deny_list: DenyList,
         watermarks: Watermarks,
-        lease: Lease,
+        lease: CacheLease,
         lease_seconds: float,
         skew_seconds: int,
     ) -> None:
@@ -91,10 +91,10 @@ class GroupEnd:
     def _end_batch(self, keys: list[str], reason: str) -> int:
         entries = [intent(key, reason) for key in keys]
         self._outbox.add_all(entries, due_in_seconds=self._lease_seconds)
-        outcomes = self._records.entomb_all(keys, reason)
+        outcomes = self._records.end_records(keys, reason)
         if any(ended.kind in ("ended", "tomb", "over") for ended in outcomes):
             self._lease.begin()
-        dead: list[DeadAccessToken] = []
+        dead: list[RevokedAccessToken] = []
         for key, ended in zip(keys, outcomes, strict=True):
             if ended.kind == "ended":
                 user = self._records.user_of(key, ended.sealed_identity)
@@ -105,7 +105,7 @@ class GroupEnd:
         self._outbox.make_due([entry.id for entry in entries])
         return sum(ended.kind == "ended" for ended in outcomes)
 
-    def _dead(self, key: str, sealed_tokens: bytes) -> list[DeadAccessToken]:
+    def _dead(self, key: str, sealed_tokens: bytes) -> list[RevokedAccessToken]:
         try:
             tokens = self._records.open_tokens(key, sealed_tokens)
         except SealInvalid:

@@ -16,12 +16,10 @@ from contextlib import AbstractContextManager
 
 from bff.core.errors import ProviderUnavailable
 from bff.core.model import Group, Tokens
-from bff.revocation.cache_lease import Lease
+from bff.revocation.cache_lease import CacheLease
 from bff.revocation.group_end import GroupEnd
-from bff.revocation.steps import Completion, Revoker, intent
-from bff.store import DenyList, Entry, Indexes, Outbox, Records, Watermarks
-
-__all__ = ["Lease", "Revocation", "Revoker"]
+from bff.revocation.steps import EndSteps, Revoker, intent
+from bff.store import DenyList, Entry, Indexes, Outbox, SessionRecords, Watermarks
 
 CLAIM_COUNT = 20
 
@@ -40,14 +38,14 @@ class Revocation:
     def __init__(
         self,
         *,
-        records: Records,
+        records: SessionRecords,
         indexes: Indexes,
         outbox: Outbox,
         deny_list: DenyList,
         watermarks: Watermarks,
         provider: Revoker,
         answer_seconds: float,
-        lease: Lease | None = None,
+        lease: CacheLease | None = None,
         skew_seconds: int = 10,
         token_lifetime_seconds: float = 30 * 86_400,
         clock: Callable[[], float] = time.monotonic,
@@ -56,10 +54,10 @@ class Revocation:
         """Called when more is due at once than this caller does; the wiring wakes the drain."""
         self._outbox = outbox
         self._clock = clock
-        self._lease = lease or Lease()
+        self._lease = lease or CacheLease()
         # The caller works on its own entry until then; afterwards anybody may.
         self._lease_seconds = 3 * answer_seconds + 5
-        self.completion = Completion(
+        self.completion = EndSteps(
             records=records,
             indexes=indexes,
             outbox=outbox,
@@ -82,7 +80,7 @@ class Revocation:
         )
 
     def together(self) -> AbstractContextManager[None]:
-        """Let several ends that share one answer wait together; see `Lease.together`."""
+        """Let several ends that share one answer wait together; see `CacheLease.together`."""
         return self._lease.together()
 
     def end(

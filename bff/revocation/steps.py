@@ -19,8 +19,8 @@ from bff.core.errors import (
     StoreUnavailable,
 )
 from bff.core.model import Identity, Tokens
-from bff.revocation.cache_lease import Lease
-from bff.store import DenyList, Entry, Indexes, Outbox, Records
+from bff.revocation.cache_lease import CacheLease
+from bff.store import DenyList, Entry, Indexes, Outbox, SessionRecords
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Revoker(Protocol):
         """Revoke at the provider (RFC 7009), as another client if so; raises ProviderError."""
 
 
-class Completion:
+class EndSteps:
     """Brings one entry of the outbox to its end.
 
     Args:
@@ -50,12 +50,12 @@ class Completion:
     def __init__(
         self,
         *,
-        records: Records,
+        records: SessionRecords,
         indexes: Indexes,
         outbox: Outbox,
         deny_list: DenyList,
         provider: Revoker,
-        lease: Lease,
+        lease: CacheLease,
         answer_seconds: float,
         token_lifetime_seconds: float,
         clock: Callable[[], float],
@@ -98,7 +98,7 @@ class Completion:
 
     def _complete_session(self, entry: Entry) -> bool:
         key = entry.session_key
-        ended = self._records.entomb(key, entry.reason, entry.generation)
+        ended = self._records.end_record(key, entry.reason, entry.generation)
         if ended.kind in ("ended", "tomb", "over"):
             self._lease.begin()
         if ended.kind in ("gone", "over", "other"):

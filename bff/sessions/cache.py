@@ -28,7 +28,7 @@ import msgspec
 
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.core.model import Session
-from bff.store.tracked_session_records import TrackedRecords
+from bff.store.tracked_session_records import TrackedSessionRecords
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ own_clock: Callable[[], float] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class CachedSession:
     """A session as it was read, and until when that answers a request by itself."""
 
     session: Session
@@ -68,7 +68,7 @@ class Remembered:
         return session, self.sealed_data
 
 
-class SessionMemory:
+class SessionCache:
     """Loads sessions, from memory where that may be trusted.
 
     Requests only look. One thread asks and reads over the tracking connection, and changes
@@ -87,7 +87,7 @@ class SessionMemory:
         self,
         load: Load,
         slides_at: Callable[[Session], float],
-        connect: Callable[[], TrackedRecords],
+        connect: Callable[[], TrackedSessionRecords],
         *,
         lease_seconds: float,
         entries_max: int,
@@ -104,9 +104,9 @@ class SessionMemory:
 
     def _begin_empty(self) -> None:
         self._lock = threading.Lock()
-        self._tracked: TrackedRecords | None = None
+        self._tracked: TrackedSessionRecords | None = None
         self._trusted_until = NEVER
-        self._entries: dict[str, Remembered] = {}
+        self._entries: dict[str, CachedSession] = {}
         self._seen_lock = threading.Lock()
         self._seen: dict[str, float] = {}
         self._wanted: dict[str, None] = {}
@@ -145,7 +145,7 @@ class SessionMemory:
                     del noted[next(iter(noted))]
 
     # ------------------------------------------------------------ proofs
-    def _proved(self, tracked: TrackedRecords, asked_at: float) -> set[str] | None:
+    def _proved(self, tracked: TrackedSessionRecords, asked_at: float) -> set[str] | None:
         """An answer came over the connection to what was asked at *asked_at*.
 
         Returns the sessions that were told as changed until then; None if it is all.
@@ -159,7 +159,7 @@ class SessionMemory:
         self._trusted_until = asked_at + self._lease_seconds
         return changed
 
-    def _read(self, tracked: TrackedRecords, keys: list[str]) -> None:
+    def _read(self, tracked: TrackedSessionRecords, keys: list[str]) -> None:
         """Read sessions and remember them; that they could be read is a proof, too."""
         asked_at = self._clock()
         rows = tracked.read(keys)
@@ -186,7 +186,7 @@ class SessionMemory:
         self._entries.pop(key, None)
         while len(self._entries) >= self._entries_max:
             del self._entries[next(iter(self._entries))]
-        self._entries[key] = Remembered(session, data, ahead, until)
+        self._entries[key] = CachedSession(session, data, ahead, until)
 
     def _lose(self, error: StoreUnavailable) -> None:
         """The connection is lost, and with it all trust."""
@@ -221,7 +221,7 @@ class SessionMemory:
             self._told_why = None
             return True
 
-    def _connected(self) -> TrackedRecords:
+    def _connected(self) -> TrackedSessionRecords:
         tracked = self._connect()
         try:
             tracked.open()

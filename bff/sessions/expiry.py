@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from bff.revocation.revocation import Revocation
-from bff.store import Indexes, Records
+from bff.store import Indexes, SessionRecords
 
 LEASE_SECONDS = 30
 BATCH = 100
 
 
-class Sweep:
+class ExpirySweep:
     """Ends sessions past their idle or absolute end; any replica may run it."""
 
-    def __init__(self, records: Records, indexes: Indexes, revocation: Revocation) -> None:
+    def __init__(self, records: SessionRecords, indexes: Indexes, revocation: Revocation) -> None:
         self._records = records
         self._indexes = indexes
         self._revocation = revocation

@@ -17,8 +17,8 @@ from bff.core.errors import SealInvalid, SessionUnknown, SignInTooOld
 from bff.core.model import Group, Session, SignIn
 from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
-from bff.sessions.cache import SessionMemory
-from bff.store import Database, Indexes, Records, Watermarks
+from bff.sessions.cache import SessionCache
+from bff.store import Database, Indexes, SessionRecords, Watermarks
 from bff.tokens.route_tokens import RouteTokens
 from bff.tokens.session_token import Refresher
 
@@ -50,13 +50,13 @@ class Sessions:
         *,
         database: Database,
         sealer: Sealer,
-        records: Records,
+        records: SessionRecords,
         indexes: Indexes,
         watermarks: Watermarks,
         revocation: Revocation,
         refresher: Refresher,
         route_tokens: RouteTokens,
-        memory: SessionMemory | None = None,
+        memory: SessionCache | None = None,
     ) -> None:
         self._config = config
         self._database = database

@@ -7,7 +7,7 @@ from typing import Any
 from bff.core.model import Session
 
 
-def described(session: Session, public_id: str) -> dict[str, Any]:
+def session_summary(session: Session, public_id: str) -> dict[str, Any]:
     """The session as it stands in a list, under the name that may be shown."""
     return {
         "id": public_id,

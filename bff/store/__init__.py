@@ -8,20 +8,20 @@ and `epoch` since when all of that is remembered.
 
 from bff.store.connection import Database, connect
 from bff.store.deny_list import DenyList
-from bff.store.history_start import Epoch
+from bff.store.history_start import HistoryStart
 from bff.store.indexes import Indexes
 from bff.store.outbox import Entry, Outbox
-from bff.store.session_records import Records
+from bff.store.session_records import SessionRecords
 from bff.store.watermarks import Watermarks
 
 __all__ = [
     "Database",
     "DenyList",
     "Entry",
-    "Epoch",
+    "HistoryStart",
     "Indexes",
     "Outbox",
-    "Records",
+    "SessionRecords",
     "Watermarks",
     "connect",
 ]

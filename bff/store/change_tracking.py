@@ -26,7 +26,7 @@ from bff.store.redis_clients import make_client
 Words = tuple[str | bytes | float, ...]
 
 
-class Tracking:
+class ChangeTracking:
     """One such connection. Not for several threads at once.
 
     Args:

@@ -22,7 +22,7 @@ _decoder = msgspec.json.Decoder(RouteToken)
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedClientToken:
     """A token as it was found."""
 
     token: RouteToken
@@ -36,11 +36,11 @@ class ClientTurn:
     """Whose turn is it to ask for a new one? The answer of `begin`."""
 
     kind: Literal["yours", "locked", "newer", "failed"]
-    shared: Shared | None = None
+    shared: SharedClientToken | None = None
     failure: str = ""
 
 
-class SharedTokens:
+class SharedClientTokens:
     """Reads and writes them.
 
     Args:
@@ -54,7 +54,7 @@ class SharedTokens:
         self._sealer = sealer
         self._client = client
 
-    def read(self, rule_name: str) -> Shared | None:
+    def read(self, rule_name: str) -> SharedClientToken | None:
         """The token that there is for this rule, in one round trip.
 
         Raises:
@@ -77,14 +77,16 @@ class SharedTokens:
             return ClientTurn(kind, shared=self._opened(rule_name, *answer[1:]))
         return ClientTurn(kind)
 
-    def keep(self, rule_name: str, owner: str, token: RouteToken, left_seconds: float) -> Shared:
+    def keep(
+        self, rule_name: str, owner: str, token: RouteToken, left_seconds: float
+    ) -> SharedClientToken:
         """Write a new token for all, and give the lock back."""
         name = self._named(rule_name)
         sealed = self._sealer.seal(msgspec.json.encode(token), _context(rule_name))
         left_ms = max(1, int(left_seconds * 1000))
         keys = [self._token(name), self._lock(name)]
         self._database.run(scripts.KEEP_CLIENT_TOKEN, keys, owner, sealed, left_ms)
-        return Shared(token, owner, left_seconds)
+        return SharedClientToken(token, owner, left_seconds)
 
     def fail(self, rule_name: str, owner: str, failure: str, seconds: float) -> None:
         """Give the lock back; the failure is remembered for *seconds*."""
@@ -94,14 +96,14 @@ class SharedTokens:
 
     def _opened(
         self, rule_name: str, sealed: bytes, attempt: bytes, left_milliseconds: int
-    ) -> Shared:
+    ) -> SharedClientToken:
         try:
             token = _decoder.decode(self._sealer.open(sealed, _context(rule_name)))
         except SealInvalid:
             # Whatever it is, it is of no use, and a new one takes its place.
             nothing = RouteToken(name=rule_name, access_token="", expires_at=0, issued_at=0)
-            return Shared(nothing, attempt.decode(), 0)
-        return Shared(token, attempt.decode(), left_milliseconds / 1000)
+            return SharedClientToken(nothing, attempt.decode(), 0)
+        return SharedClientToken(token, attempt.decode(), left_milliseconds / 1000)
 
     def _named(self, rule_name: str) -> str:
         return self._sealer.keyed_hash("client token", *self._client, rule_name)

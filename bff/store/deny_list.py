@@ -11,9 +11,9 @@ import json
 import math
 from collections.abc import Iterable
 
-from bff.core.model import DeadAccessToken, RouteToken, Tokens
+from bff.core.model import RevokedAccessToken, RouteToken, Tokens
 from bff.core.sealing import Sealer
-from bff.resource_server.revoked_tokens import DeadTokenKeys
+from bff.resource_server.revoked_tokens import RevokedTokenKeys
 from bff.store.connection import Database
 
 LIFETIME_MAX_SECONDS = 31 * 86_400
@@ -29,24 +29,24 @@ class DenyList:
 
     def __init__(self, database: Database, sealer: Sealer, skew_seconds: int) -> None:
         self._database = database
-        self._keys = DeadTokenKeys(database.prefix, sealer.dead_token_names)
+        self._keys = RevokedTokenKeys(database.prefix, sealer.revoked_token_names)
         self._skew_seconds = skew_seconds
 
-    def all_of(self, tokens: Tokens) -> list[DeadAccessToken]:
+    def all_of(self, tokens: Tokens) -> list[RevokedAccessToken]:
         """Every access token that must be refused when the session of *tokens* has ended."""
-        own = [self.dead(tokens)] if tokens.access_token else []
-        return [*tokens.replaced, *own, *(self.dead(token) for token in tokens.route_tokens)]
+        own = [self.entry(tokens)] if tokens.access_token else []
+        return [*tokens.replaced, *own, *(self.entry(token) for token in tokens.route_tokens)]
 
-    def dead(self, tokens: Tokens | RouteToken) -> DeadAccessToken:
+    def entry(self, tokens: Tokens | RouteToken) -> RevokedAccessToken:
         """How the list would name the access token in *tokens*, and until when.
 
         `expires_in` may be missing or smaller than the truth; APIs go by the token's own `exp`.
         """
         expires_at = max(tokens.expires_at, _own_end(tokens))
         deny_id = self._keys.deny_id(tokens.access_token)
-        return DeadAccessToken(deny_id=deny_id, expires_at=expires_at)
+        return RevokedAccessToken(deny_id=deny_id, expires_at=expires_at)
 
-    def add(self, dead: Iterable[DeadAccessToken]) -> None:
+    def add(self, dead: Iterable[RevokedAccessToken]) -> None:
         """Refuse these tokens until they expire."""
         commands: list[tuple[str | bytes | float, ...]] = [
             ("SET", self._keys.denied_as(d.deny_id), "1", "EXAT", self._until(d)) for d in dead
@@ -59,7 +59,7 @@ class DenyList:
         names = self._keys.denied(access_token)
         return any(self._database.commands(*(("EXISTS", name) for name in names)))
 
-    def _until(self, dead: DeadAccessToken) -> int:
+    def _until(self, dead: RevokedAccessToken) -> int:
         return math.ceil(dead.expires_at) + self._skew_seconds
 
 

@@ -9,17 +9,17 @@ until then, too; how long that is felt is bounded by their lifetime.
 from __future__ import annotations
 
 from bff.core.sealing import Sealer
-from bff.resource_server.revoked_tokens import DeadTokenKeys
+from bff.resource_server.revoked_tokens import RevokedTokenKeys
 from bff.store import scripts
 from bff.store.connection import Database
 
 
-class Epoch:
+class HistoryStart:
     """The first instant of this Redis: the next whole second when somebody first looked."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
-        self._keys = DeadTokenKeys(database.prefix, sealer.dead_token_names).born_at()
+        self._keys = RevokedTokenKeys(database.prefix, sealer.revoked_token_names).born_at()
 
     def begin(self) -> int:
         """The first instant; it is now, if none is written.

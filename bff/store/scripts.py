@@ -116,7 +116,7 @@ return 1
 # Answers {'ended'|'tomb', tokens, identity}, {'other'} for another generation, {'over'} for a
 # session that is gone since a moment (see FORGET), or {'gone'}.
 # A barred id belongs to a sign-in that is in the index and hasn't written its record yet.
-ENTOMB = Script(
+END_RECORD = Script(
     _NOW
     + """
 local s = redis.call('HMGET', KEYS[1], 'generation', 'tokens', 'identity')

@@ -10,7 +10,7 @@ from bff.core.sealing import Sealer
 from bff.store.connection import Database
 
 
-class Replays:
+class SeenMessages:
     """Remembers messages under keyed hashes until they are refused for their age."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:

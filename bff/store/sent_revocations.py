@@ -15,7 +15,7 @@ KEPT_SECONDS = 8 * 86_400
 KEPT_MAX = 100
 
 
-class OwnRevocations:
+class SentRevocations:
     """Remembers when we asked for the revocation of which provider session's tokens.
 
     Args:
@@ -42,7 +42,7 @@ class OwnRevocations:
             ("EXPIRE", name, KEPT_SECONDS),
         )
 
-    def explain(self, sid: str, at: float) -> bool:
+    def is_echo(self, sid: str, at: float) -> bool:
         """Whether an event about *sid* at that instant may be the echo of our own asking."""
         span = (at - self._within_seconds, at + self._within_seconds)
         names = [self._database.key("revoked", h) for s in (sid, "") for h in self._hashes(s)]

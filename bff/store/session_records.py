@@ -22,7 +22,7 @@ from bff.store.connection import Database
 SLIDE_SECONDS = 60
 """The idle end is moved at most this often, and four times within a shorter idle time."""
 TOMBSTONE_EXTRA_SECONDS = 86_400
-BARRED_SECONDS = 86_400
+BLOCKED_SECONDS = 86_400
 """Longer than any process takes, or stalls, between writing a session's index and its record."""
 
 _tokens_decoder = msgspec.json.Decoder(Tokens)
@@ -53,7 +53,7 @@ class Ended:
     sealed_identity: bytes = b""
 
 
-class Records:
+class SessionRecords:
     """Reads and writes single sessions.
 
     Args:
@@ -203,26 +203,27 @@ class Records:
         """Open what `write_data` wrote."""
         return self._sealer.open(sealed, _context(key, "data"))
 
-    def entomb(self, key: str, reason: str, generation: int | None = None) -> Ended:
+    def end_record(self, key: str, reason: str, generation: int | None = None) -> Ended:
         """Turn the record into a tombstone; from here on it is nobody's session (step 2 of end)."""
         return _ended(
-            self._database.run_safely(scripts.ENTOMB, *self._burial(key, reason, generation))
+            self._database.run_safely(scripts.END_RECORD, *self._end_call(key, reason, generation))
         )
 
-    def entomb_all(self, keys: list[str], reason: str) -> list[Ended]:
-        """`entomb` for many at once; an id without a record can't become a session any more."""
+    def end_records(self, keys: list[str], reason: str) -> list[Ended]:
+        """`end_record` for many at once; an id without a record can't become a session any more."""
         calls = []
         for key in keys:
-            names, *words = self._burial(key, reason, None)
-            calls.append((names, [*words[:-1], BARRED_SECONDS]))
+            names, *words = self._end_call(key, reason, None)
+            calls.append((names, [*words[:-1], BLOCKED_SECONDS]))
         return [
-            _ended(answer) for answer in self._database.run_many(scripts.ENTOMB, calls, safely=True)
+            _ended(answer)
+            for answer in self._database.run_many(scripts.END_RECORD, calls, safely=True)
         ]
 
-    def _burial(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
+    def _end_call(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
         names = [self.name(key), self._tombstone(key), self._lock(key), self._failure(key)]
         return (
-            [*names, self._trace(key)],
+            [*names, self._recently_ended(key)],
             reason,
             self._token_lifetime_seconds + TOMBSTONE_EXTRA_SECONDS,
             "" if generation is None else str(generation),
@@ -231,7 +232,7 @@ class Records:
 
     def delete_tombstone(self, key: str, trace_milliseconds: int = 0) -> None:
         """Forget an ended session whose tokens are confirmed revoked, but for a passing trace."""
-        keys = [self._tombstone(key), self._trace(key)]
+        keys = [self._tombstone(key), self._recently_ended(key)]
         self._database.run(scripts.FORGET, keys, trace_milliseconds)
 
     def deadline(self, key: str) -> tuple[Literal["live", "due"], float] | None:
@@ -279,7 +280,7 @@ class Records:
     def _tombstone(self, key: str) -> str:
         return self._database.key("tombstone", f"{{{key}}}")
 
-    def _trace(self, key: str) -> str:
+    def _recently_ended(self, key: str) -> str:
         return self._database.key("over", f"{{{key}}}")
 
     def _lock(self, key: str) -> str:

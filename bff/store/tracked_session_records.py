@@ -1,7 +1,7 @@
 """How are sessions read so that Redis tells when they change? Over a tracking connection.
 
 Plain `HMGET`s, which Redis watches in every version; a script that might write would tell of its
-own changes. So nothing is moved by such a reading: the idle end is `Records.load`'s.
+own changes. So nothing is moved by such a reading: the idle end is `SessionRecords.load`'s.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from bff.core.model import Session
-from bff.store.change_tracking import Tracking
-from bff.store.session_records import Records
+from bff.store.change_tracking import ChangeTracking
+from bff.store.session_records import SessionRecords
 
 FIELDS = (
     "generation", "tokens", "identity", "created_at", "last_seen_at", "idle_ends_at",
@@ -21,13 +21,13 @@ FIELDS = (
 Row = list[Any]
 
 
-class TrackedRecords:
+class TrackedSessionRecords:
     """Sessions as one tracking connection reads them. Not for several threads at once.
 
     Every method that asks Redis raises StoreUnavailable; the connection is of no use then.
     """
 
-    def __init__(self, records: Records, tracking: Tracking) -> None:
+    def __init__(self, records: SessionRecords, tracking: ChangeTracking) -> None:
         self._records = records
         self._tracking = tracking
         self.open = tracking.open
@@ -50,7 +50,7 @@ class TrackedRecords:
         None if there is no such session, or not any more.
 
         Raises:
-            SealInvalid: As `Records.load`.
+            SealInvalid: As `SessionRecords.load`.
         """
         if row[0] is None:
             return None

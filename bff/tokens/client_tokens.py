@@ -22,9 +22,9 @@ from bff.core.errors import (
     RouteTokenRefused,
     StoreUnavailable,
 )
-from bff.core.model import RouteToken, TokenAnswer
-from bff.provider.route_grants import objection
-from bff.store.client_tokens import Shared, SharedTokens
+from bff.core.model import IssuedTokens, RouteToken
+from bff.provider.route_grants import rejection_reason
+from bff.store.client_tokens import SharedClientToken, SharedClientTokens
 from bff.tokens.renewal import (
     DEAD_MARGIN_SECONDS,
     POLL_SECONDS,
@@ -34,7 +34,7 @@ from bff.tokens.renewal import (
     remembered,
     window_seconds,
 )
-from bff.tokens.single_flight import Flights
+from bff.tokens.single_flight import SingleFlight
 
 LOOK_SECONDS = 10.0
 """So often a process looks whether the token that it remembers is still the one in Redis."""
@@ -43,7 +43,7 @@ LOOK_SECONDS = 10.0
 class ClientGrant(Protocol):
     """What is needed of the provider."""
 
-    def client_token(self, rule: TokenRule) -> TokenAnswer:
+    def client_token(self, rule: TokenRule) -> IssuedTokens:
         """Ask for one, one attempt; raises ProviderError."""
 
 
@@ -71,7 +71,7 @@ class ClientTokens:
 
     def __init__(
         self,
-        shared: SharedTokens,
+        shared: SharedClientTokens,
         grants: ClientGrant,
         is_dead: Callable[[RouteToken], bool],
         *,
@@ -84,7 +84,7 @@ class ClientTokens:
         self._before_seconds = refresh_before_seconds
         self._lease_seconds = provider_timeout_seconds + 5
         self._wait_seconds = provider_timeout_seconds + 2
-        self._flights: Flights[_Known] = Flights(self._wait_seconds)
+        self._flights: SingleFlight[_Known] = SingleFlight(self._wait_seconds)
         self._known: dict[str, _Known] = {}
 
     def access_token(self, rule: TokenRule) -> str:
@@ -142,11 +142,11 @@ class ClientTokens:
                 break
         return self._remember(rule, shared)
 
-    def _is_good(self, shared: Shared) -> bool:
+    def _is_good(self, shared: SharedClientToken) -> bool:
         window = window_seconds(shared.token, self._before_seconds)
         return shared.left_seconds > window and not self._is_dead(shared.token)
 
-    def _remember(self, rule: TokenRule, shared: Shared | None) -> _Known:
+    def _remember(self, rule: TokenRule, shared: SharedClientToken | None) -> _Known:
         assert shared is not None  # noqa: S101 - The loop above ends with one.
         now = time.monotonic()
         window = window_seconds(shared.token, self._before_seconds)
@@ -159,7 +159,7 @@ class ClientTokens:
         return known
 
     # ------------------------------------------------------------ with the lock
-    def _asked(self, rule: TokenRule, owner: str) -> Shared:
+    def _asked(self, rule: TokenRule, owner: str) -> SharedClientToken:
         began = time.monotonic()
         try:
             token = self._got(rule)
@@ -172,7 +172,7 @@ class ClientTokens:
             shared = self._shared.keep(rule.name, owner, token, left_seconds)
         except StoreUnavailable:
             # It is paid for; this process uses it, and the others get one of their own later.
-            shared = Shared(token, owner, left_seconds)
+            shared = SharedClientToken(token, owner, left_seconds)
         _record("route_token_issued", "ok", "", rule)
         return shared
 
@@ -181,7 +181,7 @@ class ClientTokens:
             answer = self._grants.client_token(rule)
         except ProviderRejected as error:
             raise RouteTokenRefused(error.error) from error
-        reason = objection(rule, answer)
+        reason = rejection_reason(rule, answer)
         if reason is not None:
             raise RouteTokenRefused(reason)
         return RouteToken(

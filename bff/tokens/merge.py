@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from bff.core.model import DeadAccessToken, RouteToken, TokenAnswer, Tokens
+from bff.core.model import IssuedTokens, RevokedAccessToken, RouteToken, Tokens
 from bff.store import DenyList
 
 
-def refreshed(old: Tokens, answer: TokenAnswer, now: float, deny_list: DenyList) -> Tokens:
+def refreshed(old: Tokens, answer: IssuedTokens, now: float, deny_list: DenyList) -> Tokens:
     """*old* after an ordinary refresh."""
     return msgspec.structs.replace(
         old,
@@ -24,7 +24,7 @@ def refreshed(old: Tokens, answer: TokenAnswer, now: float, deny_list: DenyList)
         scope=old.scope if answer.scope is None else answer.scope,
         refresh_token=answer.refresh_token or old.refresh_token,
         id_token=answer.id_token if old.id_token and answer.id_token else old.id_token,
-        replaced=(*_alive(old.replaced, now), deny_list.dead(old)),
+        replaced=(*_alive(old.replaced, now), deny_list.entry(old)),
     )
 
 
@@ -47,7 +47,7 @@ def with_route_token(
     kept = old.route_tokens
     if token is not None:
         kept = tuple(t for t in kept if t.name != token.name and t.expires_at > now)
-    gone = (deny_list.dead(t) for t in old.route_tokens if t not in kept)
+    gone = (deny_list.entry(t) for t in old.route_tokens if t not in kept)
     return msgspec.structs.replace(
         old,
         refresh_token=refresh_token or old.refresh_token,
@@ -56,5 +56,5 @@ def with_route_token(
     )
 
 
-def _alive(dead: Iterable[DeadAccessToken], now: float) -> Iterator[DeadAccessToken]:
+def _alive(dead: Iterable[RevokedAccessToken], now: float) -> Iterator[RevokedAccessToken]:
     return (one for one in dead if one.expires_at > now)

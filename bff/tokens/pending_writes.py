@@ -15,12 +15,12 @@ from bff.core import audit
 from bff.core.errors import BFFError, StoreUnavailable
 from bff.core.model import Tokens
 from bff.revocation.revocation import Revocation
-from bff.store import Records
+from bff.store import SessionRecords
 from bff.store.session_records import DONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class TokenWrite:
     """What the provider gave for a session, and how it goes into the session's tokens."""
 
     session_key: str
@@ -44,16 +44,16 @@ class Held:
         return own or any(token in tokens.route_tokens for token in self.brought.route_tokens)
 
 
-class Holding:
+class PendingWrites:
     """Writes new tokens, or gets them revoked, and keeps at it while Redis is away."""
 
-    def __init__(self, records: Records, revocation: Revocation) -> None:
+    def __init__(self, records: SessionRecords, revocation: Revocation) -> None:
         self._records = records
         self._revocation = revocation
-        self._held: list[Held | tuple[Tokens, str]] = []
+        self._held: list[TokenWrite | tuple[Tokens, str]] = []
         self._lock = threading.Lock()
 
-    def settle(self, held: Held) -> Tokens | None:
+    def settle(self, held: TokenWrite) -> Tokens | None:
         """Write the tokens into their session.
 
         Returns:
@@ -82,7 +82,7 @@ class Holding:
             todo, self._held = self._held, []
         for item in todo:
             try:
-                if isinstance(item, Held):
+                if isinstance(item, TokenWrite):
                     self.settle(item)
                 else:
                     self.abandon(*item)
@@ -91,7 +91,7 @@ class Holding:
                 audit.record("revocation_queued", "failed", reason=f"held: {error.code}")
         return len(self._held)
 
-    def _settle(self, held: Held) -> Tokens | None:
+    def _settle(self, held: TokenWrite) -> Tokens | None:
         while True:
             tokens = held.merged(held.base)
             if self._replace(held, tokens) in DONE:
@@ -109,7 +109,7 @@ class Holding:
             # Something else changed meanwhile: ours goes on top of it.
             held = replace(held, generation=session.generation, base=session.tokens)
 
-    def _replace(self, held: Held, tokens: Tokens) -> str:
+    def _replace(self, held: TokenWrite, tokens: Tokens) -> str:
         sealed = self._records.seal_tokens(held.session_key, tokens)
         ask = (held.session_key, held.generation, held.attempt, sealed)
         try:
@@ -118,6 +118,6 @@ class Holding:
             # The outcome is unknown, so ask again; the attempt id tells whether it was written.
             return self._records.replace_tokens(*ask)
 
-    def _hold(self, item: Held | tuple[Tokens, str]) -> None:
+    def _hold(self, item: TokenWrite | tuple[Tokens, str]) -> None:
         with self._lock:
             self._held.append(item)

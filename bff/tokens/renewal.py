@@ -3,9 +3,9 @@
 While the old token lives, one request renews it and the others go on with the old one. Once it is
 dead they wait for that one, within bounds. Across processes one leased lock for each session
 decides whose turn it is, whatever the token is for: several may spend the same refresh token.
-Within a process, `Flights` lets one thread ask for all. What the provider gave is written only over
-the generation that was read; if there is nothing left to write it over, it is revoked. What exactly
-is asked for is an errand's matter. Source: DESIGN, section 6.
+Within a process, `SingleFlight` lets one thread ask for all. What the provider gave is written only
+over the generation that was read; if there is nothing left to write it over, it is revoked. What
+exactly is asked for is the token source's matter.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from bff.core.errors import (
     RouteTokenRefused,
     SessionEnded,
 )
-from bff.core.model import RouteToken, Session, TokenAnswer, Tokens
-from bff.store import Records
-from bff.tokens.pending_writes import Holding
-from bff.tokens.single_flight import Flights
-from bff.tokens.token_source import Errand
+from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
+from bff.store import SessionRecords
+from bff.tokens.pending_writes import PendingWrites
+from bff.tokens.single_flight import SingleFlight
+from bff.tokens.token_source import TokenSource
 
 POLL_SECONDS = (0.01, 0.02, 0.04, 0.08)
 """Waits of a process for another one's turn; the last repeats."""
@@ -44,7 +44,7 @@ DEAD_MARGIN_SECONDS = 1.0
 """An access token counts as dead this long before its end: it must survive the way upstream."""
 
 
-class Turns:
+class TokenRenewal:
     """Hands out access tokens that live, and runs the errands for them.
 
     Args:
@@ -56,8 +56,8 @@ class Turns:
 
     def __init__(
         self,
-        records: Records,
-        holding: Holding,
+        records: SessionRecords,
+        holding: PendingWrites,
         *,
         provider_timeout_seconds: float,
         refresh_before_seconds: int,
@@ -68,9 +68,9 @@ class Turns:
         # The lease must outlast two tries at the provider; it is renewed between them.
         self._lease_seconds = 2 * provider_timeout_seconds + 5
         self._wait_seconds = 2 * provider_timeout_seconds + 2
-        self._flights: Flights[Tokens] = Flights(self._wait_seconds)
+        self._flights: SingleFlight[Tokens] = SingleFlight(self._wait_seconds)
 
-    def access_token(self, session: Session, errand: Errand) -> str:
+    def access_token(self, session: Session, errand: TokenSource) -> str:
         """The access token that *errand* is after, renewed first if it ends soon.
 
         Raises:
@@ -94,7 +94,7 @@ class Turns:
         return _wanted(errand, tokens)
 
     # ------------------------------------------------------------ whose turn is it
-    def _renewed_if_free(self, session: Session, errand: Errand, old: str) -> str:
+    def _renewed_if_free(self, session: Session, errand: TokenSource, old: str) -> str:
         """Renew if nobody else does; the old token serves meanwhile and after any failure."""
         if not errand.can_be_had(session.tokens):
             return old
@@ -108,11 +108,11 @@ class Turns:
             return old
         return old if fresh is None else _wanted(errand, fresh)
 
-    def _at_once(self, session: Session, errand: Errand) -> Tokens | None:
+    def _at_once(self, session: Session, errand: TokenSource) -> Tokens | None:
         errand.prepare(session)
         return self._one_turn(session, errand)[0]
 
-    def _renewed(self, session: Session, errand: Errand) -> Tokens:
+    def _renewed(self, session: Session, errand: TokenSource) -> Tokens:
         """Renew, or wait for the process that does."""
         errand.prepare(session)
         give_up_at = time.monotonic() + self._wait_seconds
@@ -125,7 +125,7 @@ class Turns:
             time.sleep(POLL_SECONDS[min(attempt, len(POLL_SECONDS) - 1)])
         raise ProviderUnavailable("another process did not finish refreshing in time")
 
-    def _one_turn(self, session: Session, errand: Errand) -> tuple[Tokens | None, Session]:
+    def _one_turn(self, session: Session, errand: TokenSource) -> tuple[Tokens | None, Session]:
         """Ask for the lock: fresh tokens, or None while another has it; and the newest view.
 
         A newer generation may be another errand's work; then this one is asked for over it.
@@ -155,7 +155,7 @@ class Turns:
         return now < token.expires_at - window_seconds(token, self._before_seconds)
 
     # ------------------------------------------------------------ with the lock
-    def _spend(self, session: Session, errand: Errand, owner: str) -> Tokens | None:
+    def _spend(self, session: Session, errand: TokenSource, owner: str) -> Tokens | None:
         """Ask the provider; the lock is ours and is given back here.
 
         None if another, to whom our lease had passed, left nothing of what we got.
@@ -174,7 +174,7 @@ class Turns:
             raise
         return self._keep(session, errand, owner, answer)
 
-    def _asked(self, session: Session, errand: Errand, owner: str) -> TokenAnswer:
+    def _asked(self, session: Session, errand: TokenSource, owner: str) -> IssuedTokens:
         try:
             return errand.ask(session)
         except ProviderUnavailable as error:
@@ -188,7 +188,7 @@ class Turns:
         return errand.ask(session)
 
     def _keep(
-        self, session: Session, errand: Errand, owner: str, answer: TokenAnswer
+        self, session: Session, errand: TokenSource, owner: str, answer: IssuedTokens
     ) -> Tokens | None:
         """Write what the provider gave; hold it if Redis is away, revoke it if it is too late."""
         held = errand.held(session, owner, answer)
@@ -207,7 +207,9 @@ class Turns:
         _record(errand.done, "ok", "", session, errand)
         return tokens
 
-    def _give_back(self, session: Session, errand: Errand, owner: str, error: BFFError) -> None:
+    def _give_back(
+        self, session: Session, errand: TokenSource, owner: str, error: BFFError
+    ) -> None:
         refused = isinstance(error, RouteTokenRefused)
         outcome: audit.Outcome = "refused" if refused else "failed"
         _record(errand.failed, outcome, f"{error.code}: {error.detail}", session, errand)
@@ -236,7 +238,7 @@ def remembered(code: str) -> BFFError:
     return known.get(code, lambda: ProviderUnavailable("remembered"))()
 
 
-def _wanted(errand: Errand, tokens: Tokens) -> str:
+def _wanted(errand: TokenSource, tokens: Tokens) -> str:
     token = errand.token(tokens)
     if token is None:
         raise ProviderUnavailable("another request left none")
@@ -244,7 +246,7 @@ def _wanted(errand: Errand, tokens: Tokens) -> str:
 
 
 def _record(
-    event: audit.Event, outcome: audit.Outcome, reason: str, session: Session, errand: Errand
+    event: audit.Event, outcome: audit.Outcome, reason: str, session: Session, errand: TokenSource
 ) -> None:
     audit.record(
         event, outcome, reason=reason, session_key=session.key, user=session.identity.user,

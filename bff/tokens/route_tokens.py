@@ -12,15 +12,15 @@ from typing import Protocol
 
 from bff.config.route import TokenRule
 from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, RouteTokenRefused
-from bff.core.model import RouteToken, Session, TokenAnswer, Tokens
-from bff.provider.route_grants import objection
+from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
+from bff.provider.route_grants import rejection_reason
 from bff.revocation.revocation import Revocation
-from bff.store import DenyList, Records
+from bff.store import DenyList, SessionRecords
 from bff.tokens.merge import with_route_token
-from bff.tokens.pending_writes import Held, Holding
-from bff.tokens.renewal import Turns
+from bff.tokens.pending_writes import PendingWrites, TokenWrite
+from bff.tokens.renewal import TokenRenewal
 from bff.tokens.session_token import Refresher, end_by_refusal
-from bff.tokens.token_source import Errand
+from bff.tokens.token_source import TokenSource
 
 
 class AudienceProvider(Protocol):
@@ -28,14 +28,14 @@ class AudienceProvider(Protocol):
 
     def refresh(
         self, refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
-    ) -> TokenAnswer:
+    ) -> IssuedTokens:
         """Spend a refresh token, one attempt; raises ProviderError or IDTokenInvalid."""
 
 
 class ExchangeGrant(Protocol):
     """What is needed of the provider for `exchange`."""
 
-    def exchange(self, access_token: str, rule: TokenRule) -> TokenAnswer:
+    def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         """Exchange an access token, one attempt; raises ProviderError."""
 
 
@@ -50,14 +50,14 @@ class RouteTokens:
     def __init__(
         self,
         *,
-        turns: Turns,
+        turns: TokenRenewal,
         refresher: Refresher,
         provider: AudienceProvider,
         grants: ExchangeGrant,
-        records: Records,
+        records: SessionRecords,
         deny_list: DenyList,
         revocation: Revocation,
-        holding: Holding,
+        holding: PendingWrites,
     ) -> None:
         self._turns = turns
         self._refresher = refresher
@@ -67,7 +67,7 @@ class RouteTokens:
         self._deny_list = deny_list
         self._revocation = revocation
         self._holding = holding
-        self._errands: dict[str, Errand] = {}
+        self._errands: dict[str, TokenSource] = {}
 
     def access_token(self, session: Session, rule: TokenRule) -> str:
         """The session's token for the API that *rule* names, asked for if need be.
@@ -75,15 +75,15 @@ class RouteTokens:
         Raises:
             RouteTokenRefused: The provider gives none; the session stays.
             SessionEnded, ProviderUnavailable, ProviderMisconfigured, StoreUnavailable: As
-                `Turns.access_token`.
+                `TokenRenewal.access_token`.
         """
         errand = self._errands.get(rule.name) or self._errand(rule)
         return self._turns.access_token(session, errand)
 
-    def _errand(self, rule: TokenRule) -> Errand:
+    def _errand(self, rule: TokenRule) -> TokenSource:
         common = (rule, self._deny_list, self._holding)
         if rule.mode == "exchange":
-            errand: Errand = _Exchanged(*common, self._grants, self._refresher)
+            errand: TokenSource = _Exchanged(*common, self._grants, self._refresher)
         else:
             errand = _ForAudience(
                 *common, self._provider, self._refresher, self._records, self._revocation
@@ -91,13 +91,13 @@ class RouteTokens:
         return self._errands.setdefault(rule.name, errand)
 
 
-class _RouteToken(Errand):
+class _RouteToken(TokenSource):
     """What both have in common."""
 
     done = "route_token_issued"
     failed = "route_token_failed"
 
-    def __init__(self, rule: TokenRule, deny_list: DenyList, holding: Holding) -> None:
+    def __init__(self, rule: TokenRule, deny_list: DenyList, holding: PendingWrites) -> None:
         self.name = rule.name
         self._rule = rule
         self._deny_list = deny_list
@@ -107,9 +107,9 @@ class _RouteToken(Errand):
         """The one that was made by this rule."""
         return tokens.route_token(self.name)
 
-    def objection(self, answer: TokenAnswer) -> str | None:
+    def rejection_reason(self, answer: IssuedTokens) -> str | None:
         """Wrong type, wrong API, or more than was asked for."""
-        return objection(self._rule, answer)
+        return rejection_reason(self._rule, answer)
 
     def refused(
         self, session: Session, error: ProviderRejected | IDTokenInvalid
@@ -122,7 +122,7 @@ class _RouteToken(Errand):
         reason = error.error if isinstance(error, ProviderRejected) else error.code
         return RouteTokenRefused(reason)
 
-    def _got(self, answer: TokenAnswer) -> RouteToken:
+    def _got(self, answer: IssuedTokens) -> RouteToken:
         return RouteToken(
             name=self.name,
             access_token=answer.access_token,
@@ -140,8 +140,8 @@ class _RouteToken(Errand):
         *,
         spent: str | None = None,
         refresh_token: str | None = None,
-    ) -> Held:
-        return Held(
+    ) -> TokenWrite:
+        return TokenWrite(
             session_key=session.key,
             generation=session.generation,
             attempt=attempt,
@@ -161,10 +161,10 @@ class _ForAudience(_RouteToken):
         self,
         rule: TokenRule,
         deny_list: DenyList,
-        holding: Holding,
+        holding: PendingWrites,
         provider: AudienceProvider,
         refresher: Refresher,
-        records: Records,
+        records: SessionRecords,
         revocation: Revocation,
     ) -> None:
         super().__init__(rule, deny_list, holding)
@@ -182,7 +182,7 @@ class _ForAudience(_RouteToken):
         self._refresher.access_token(session)
         return RouteTokenRefused("the session has no refresh token")
 
-    def ask(self, session: Session) -> TokenAnswer:
+    def ask(self, session: Session) -> IssuedTokens:
         """Spend the refresh token."""
         refresh_token = session.tokens.refresh_token or ""
         subject = session.identity.subject
@@ -196,7 +196,7 @@ class _ForAudience(_RouteToken):
             return end_by_refusal(session, error, self._records, self._revocation)
         return super().refused(session, error)
 
-    def held(self, session: Session, attempt: str, answer: TokenAnswer) -> Held | None:
+    def held(self, session: Session, attempt: str, answer: IssuedTokens) -> TokenWrite | None:
         """The token, unless it must not be used; a new refresh token in any case."""
         token = None if self.objection(answer) else self._got(answer)
         if token is None and answer.refresh_token is None:
@@ -206,12 +206,12 @@ class _ForAudience(_RouteToken):
             spent=session.tokens.refresh_token, refresh_token=answer.refresh_token,
         )  # fmt: skip
 
-    def throw_away(self, session: Session, answer: TokenAnswer) -> None:
+    def throw_away(self, session: Session, answer: IssuedTokens) -> None:
         """Deny the access token, unless the provider only repeated one that is in use."""
         tokens = session.tokens
         in_use = {tokens.access_token, *(token.access_token for token in tokens.route_tokens)}
         if answer.access_token not in in_use:
-            self._deny_list.add([self._deny_list.dead(self._got(answer))])
+            self._deny_list.add([self._deny_list.entry(self._got(answer))])
 
 
 class _Exchanged(_RouteToken):
@@ -221,7 +221,7 @@ class _Exchanged(_RouteToken):
         self,
         rule: TokenRule,
         deny_list: DenyList,
-        holding: Holding,
+        holding: PendingWrites,
         grants: ExchangeGrant,
         refresher: Refresher,
     ) -> None:
@@ -241,11 +241,11 @@ class _Exchanged(_RouteToken):
         """What is exchanged must be alive."""
         self._refresher.access_token(session)
 
-    def ask(self, session: Session) -> TokenAnswer:
+    def ask(self, session: Session) -> IssuedTokens:
         """Exchange the session's access token."""
         return self._grants.exchange(session.tokens.access_token, self._rule)
 
-    def held(self, session: Session, attempt: str, answer: TokenAnswer) -> Held | None:
+    def held(self, session: Session, attempt: str, answer: IssuedTokens) -> TokenWrite | None:
         """The token, unless it must not be used."""
         if self.objection(answer):
             return None
@@ -254,7 +254,7 @@ class _Exchanged(_RouteToken):
             self._abandon(None, answer.refresh_token)
         return self._held(session, attempt, self._got(answer))
 
-    def throw_away(self, session: Session, answer: TokenAnswer) -> None:
+    def throw_away(self, session: Session, answer: IssuedTokens) -> None:
         """Deny it at our APIs; what may be a refresh token is revoked at the provider, too."""
         token = self._got(answer)
         self._abandon(token, answer.refresh_token)

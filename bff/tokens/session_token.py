@@ -10,19 +10,19 @@ from typing import Protocol
 
 from bff.core import audit
 from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, SessionEnded
-from bff.core.model import Session, TokenAnswer, Tokens
+from bff.core.model import IssuedTokens, Session, Tokens
 from bff.revocation.revocation import Revocation
-from bff.store import DenyList, Records
+from bff.store import DenyList, SessionRecords
 from bff.tokens.merge import refreshed
-from bff.tokens.pending_writes import Held, Holding
-from bff.tokens.renewal import Turns
-from bff.tokens.token_source import Errand
+from bff.tokens.pending_writes import PendingWrites, TokenWrite
+from bff.tokens.renewal import TokenRenewal
+from bff.tokens.token_source import TokenSource
 
 
 class RefreshingProvider(Protocol):
     """What is needed of the provider."""
 
-    def refresh(self, refresh_token: str, *, subject: str | None = None) -> TokenAnswer:
+    def refresh(self, refresh_token: str, *, subject: str | None = None) -> IssuedTokens:
         """Exchange a refresh token, one attempt; raises ProviderError or IDTokenInvalid."""
 
 
@@ -38,16 +38,16 @@ class Refresher:
     def __init__(
         self,
         *,
-        turns: Turns,
-        holding: Holding,
+        turns: TokenRenewal,
+        holding: PendingWrites,
         provider: RefreshingProvider,
-        records: Records,
+        records: SessionRecords,
         deny_list: DenyList,
         revocation: Revocation,
     ) -> None:
         self._turns = turns
         self._holding = holding
-        self._errand = _OwnToken(provider, records, deny_list, revocation)
+        self._errand = SessionTokenSource(provider, records, deny_list, revocation)
 
     def access_token(self, session: Session) -> str:
         """The session's access token, renewed first if it ends soon.
@@ -65,13 +65,13 @@ class Refresher:
         self._holding.abandon(tokens, reason)
 
 
-class _OwnToken(Errand):
+class SessionTokenSource(TokenSource):
     """The access token that came with the sign-in, and what it is renewed to."""
 
     def __init__(
         self,
         provider: RefreshingProvider,
-        records: Records,
+        records: SessionRecords,
         deny_list: DenyList,
         revocation: Revocation,
     ) -> None:
@@ -93,7 +93,7 @@ class _OwnToken(Errand):
         self._revocation.end(session.key, "access_token_expired")
         return SessionEnded("no refresh token")
 
-    def ask(self, session: Session) -> TokenAnswer:
+    def ask(self, session: Session) -> IssuedTokens:
         """Spend the refresh token."""
         refresh_token = session.tokens.refresh_token or ""
         return self._provider.refresh(refresh_token, subject=session.identity.subject)
@@ -106,7 +106,7 @@ class _OwnToken(Errand):
             return error
         return end_by_refusal(session, error, self._records, self._revocation)
 
-    def held(self, session: Session, attempt: str, answer: TokenAnswer) -> Held:
+    def held(self, session: Session, attempt: str, answer: IssuedTokens) -> TokenWrite:
         """New tokens, perhaps with a new refresh token."""
         brought = Tokens(
             access_token=answer.access_token,
@@ -114,7 +114,7 @@ class _OwnToken(Errand):
             issued_at=answer.issued_at,
             refresh_token=answer.refresh_token,
         )
-        return Held(
+        return TokenWrite(
             session_key=session.key,
             generation=session.generation,
             attempt=attempt,
@@ -126,7 +126,7 @@ class _OwnToken(Errand):
 
 
 def end_by_refusal(
-    session: Session, error: BFFError, records: Records, revocation: Revocation
+    session: Session, error: BFFError, records: SessionRecords, revocation: Revocation
 ) -> Tokens:
     """End a session whose refresh token is of no use any more; newer tokens, if it has them.
 

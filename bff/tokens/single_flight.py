@@ -18,7 +18,7 @@ class _Flight(Generic[T]):
         self.error: BaseException | None = None
 
 
-class Flights(Generic[T]):
+class SingleFlight(Generic[T]):
     """Single flight by name: the first caller works, the others take its result.
 
     Args:

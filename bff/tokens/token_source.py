@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from bff.core import audit
 from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected
-from bff.core.model import RouteToken, Session, TokenAnswer, Tokens
-from bff.tokens.pending_writes import Held
+from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
+from bff.tokens.pending_writes import TokenWrite
 
 
-class Errand(ABC):
+class TokenSource(ABC):
     """What somebody wants of a session's tokens, and how the provider is asked for it."""
 
     name = ""
@@ -35,7 +35,7 @@ class Errand(ABC):
         """Do what must be done before anybody's turn; raises as `Turns.access_token`."""
 
     @abstractmethod
-    def ask(self, session: Session) -> TokenAnswer:
+    def ask(self, session: Session) -> IssuedTokens:
         """Ask the provider, one attempt; raises ProviderError or IDTokenInvalid."""
 
     @abstractmethod
@@ -49,12 +49,12 @@ class Errand(ABC):
         """
 
     @abstractmethod
-    def held(self, session: Session, attempt: str, answer: TokenAnswer) -> Held | None:
+    def held(self, session: Session, attempt: str, answer: IssuedTokens) -> TokenWrite | None:
         """What is to be written of the answer; None for nothing."""
 
-    def objection(self, answer: TokenAnswer) -> str | None:
+    def objection(self, answer: IssuedTokens) -> str | None:
         """Why the answer's access token must not be used; None if it may."""
         return None
 
-    def throw_away(self, session: Session, answer: TokenAnswer) -> None:  # noqa: B027
+    def throw_away(self, session: Session, answer: IssuedTokens) -> None:  # noqa: B027
         """See to it that an access token which was objected to is worth nothing."""

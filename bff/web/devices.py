@@ -7,14 +7,14 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from bff.access import session_cookie
-from bff.access.session_guard import Guard
+from bff.access.session_guard import SessionGuard
 from bff.config import Config
 from bff.core.errors import SessionUnknown, SignInNotFresh
 from bff.core.model import Session
 from bff.sessions.lifecycle import Sessions
 
 
-def create_blueprint(config: Config, guard: Guard, sessions: Sessions) -> Blueprint:
+def create_blueprint(config: Config, guard: SessionGuard, sessions: Sessions) -> Blueprint:
     """My devices: list them, end one, end all others.
 
     Ending another one takes a recent sign-in, or whoever finds an open laptop could sign its owner

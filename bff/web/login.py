@@ -28,10 +28,10 @@ from bff.core.errors import (
     SignInTooOld,
     StateInvalid,
 )
-from bff.core.model import PendingLogin, SignIn
+from bff.core.model import LoginTransaction, SignIn
 from bff.core.sealing import Sealer
 from bff.provider.oidc import Provider
-from bff.web.login_transaction import PendingLogins
+from bff.web.login_transaction import LoginTransactions
 from bff.web.return_to import checked_return_to
 
 PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
@@ -53,7 +53,7 @@ def create_blueprint(
     sealer: Sealer,
     *,
     session_key: Callable[[], str | None],
-    begin_session: Callable[[SignIn, PendingLogin], None],
+    begin_session: Callable[[SignIn, LoginTransaction], None],
 ) -> Blueprint:
     """The two routes of a sign-in.
 
@@ -66,7 +66,7 @@ def create_blueprint(
             the tokens from then on, also if it raises.
     """
     blueprint = Blueprint("login", __name__)
-    pending_logins = PendingLogins(config, sealer)
+    pending_logins = LoginTransactions(config, sealer)
 
     @blueprint.get("/auth/login")
     def login() -> Response:
@@ -83,7 +83,7 @@ def create_blueprint(
         )
         return _audited(pending, lambda: leave(pending, parameters))
 
-    def leave(pending: PendingLogin, parameters: dict[str, str]) -> Response:
+    def leave(pending: LoginTransaction, parameters: dict[str, str]) -> Response:
         response = _redirect(provider.authorization_url(pending, parameters), 302)
         pending_logins.remember(response, pending, request.cookies)
         audit.record("sign_in_started", "ok", session_key=pending.old_session_key)
@@ -95,7 +95,7 @@ def create_blueprint(
         pending = take()
         return _audited(pending, lambda: finish(pending))
 
-    def take() -> PendingLogin:
+    def take() -> LoginTransaction:
         """The transaction of the answer's `state`; its cookie goes with whatever we answer."""
         states = request.args.getlist("state")
         try:
@@ -108,7 +108,7 @@ def create_blueprint(
         after_this_request(lambda response: _forgotten(pending_logins, response, name))
         return pending
 
-    def finish(pending: PendingLogin) -> Response:
+    def finish(pending: LoginTransaction) -> Response:
         answer = request.args
         error, code = _single(answer, "error"), _single(answer, "code")
         provider.check_issuer_parameter(_single(answer, "iss"))
@@ -139,7 +139,7 @@ def create_blueprint(
     return blueprint
 
 
-def _audited(pending: PendingLogin, step: Callable[[], Response]) -> Response:
+def _audited(pending: LoginTransaction, step: Callable[[], Response]) -> Response:
     """Take a step; a failed silent sign-in brings the SPA back, whatever the failure."""
     try:
         return step()
@@ -216,12 +216,12 @@ def _redirect(location: str, status: int) -> Response:
     return Response(status=status, headers={"Location": location})
 
 
-def _forgotten(pending_logins: PendingLogins, response: Response, name: str) -> Response:
+def _forgotten(pending_logins: LoginTransactions, response: Response, name: str) -> Response:
     pending_logins.forget(response, name)
     return response
 
 
-def _record_success(sign_in: SignIn, pending: PendingLogin, key: str | None) -> None:
+def _record_success(sign_in: SignIn, pending: LoginTransaction, key: str | None) -> None:
     """A weaker sign-in than was asked for is one all the same; what needs more will say so."""
     wanted = tuple((pending.acr_values or "").split())
     audit.record(

@@ -19,7 +19,7 @@ from flask import Response
 
 from bff.config import Config
 from bff.core.errors import ReturnToInvalid, SealInvalid, StateInvalid
-from bff.core.model import PendingLogin
+from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 
 LIFETIME_SECONDS = 600
@@ -34,7 +34,7 @@ STATE_BYTES = 32
 _NAME_CHARACTERS = 16
 
 
-class PendingLogins:
+class LoginTransactions:
     """The sign-ins under way in one browser at a time.
 
     Args:
@@ -61,12 +61,12 @@ class PendingLogins:
         organization: str | None = None,
         acr_values: str | None = None,
         old_session_key: str | None,
-    ) -> PendingLogin:
+    ) -> LoginTransaction:
         """Make a transaction with a fresh state, nonce and verifier.
 
         Source: RFC 6749, 10.12; RFC 7636, 4.1; OpenID Connect Core, 15.5.2.
         """
-        return PendingLogin(
+        return LoginTransaction(
             state=secrets.token_urlsafe(STATE_BYTES),
             nonce=secrets.token_urlsafe(STATE_BYTES),
             code_verifier=secrets.token_urlsafe(48),
@@ -79,7 +79,7 @@ class PendingLogins:
             old_session_key=old_session_key,
         )
 
-    def again(self, pending: PendingLogin) -> PendingLogin:
+    def again(self, pending: LoginTransaction) -> LoginTransaction:
         """The same sign-in once more, with a real authentication at the provider."""
         fresh = self.begin(
             return_to=pending.return_to,
@@ -92,7 +92,7 @@ class PendingLogins:
         return msgspec.structs.replace(fresh, repeated=True)
 
     def remember(
-        self, response: Response, pending: PendingLogin, cookies: Mapping[str, str]
+        self, response: Response, pending: LoginTransaction, cookies: Mapping[str, str]
     ) -> None:
         """Put *pending* into a cookie of *response*, and drop the oldest ones beyond the bounds.
 
@@ -111,7 +111,7 @@ class PendingLogins:
             secure=self._secure, httponly=True, samesite="Lax",
         )  # fmt: skip
 
-    def find(self, state: str, cookies: Mapping[str, str]) -> tuple[str, PendingLogin]:
+    def find(self, state: str, cookies: Mapping[str, str]) -> tuple[str, LoginTransaction]:
         """The cookie's name and the transaction that *state* belongs to.
 
         Raises:
@@ -135,11 +135,11 @@ class PendingLogins:
         digest = hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
         return self._prefix + digest[:_NAME_CHARACTERS]
 
-    def _opened(self, name: str, value: str) -> PendingLogin | None:
+    def _opened(self, name: str, value: str) -> LoginTransaction | None:
         """The transaction in a cookie; None if it is not ours, or over."""
         try:
             content = self._sealer.open_text(value, _context(name))
-            pending = msgspec.json.decode(content, type=PendingLogin)
+            pending = msgspec.json.decode(content, type=LoginTransaction)
         except (SealInvalid, msgspec.MsgspecError, UnicodeError):
             return None
         age_seconds = self._clock() - pending.started_at

@@ -15,7 +15,7 @@ import msgspec
 from flask import Blueprint, Response, jsonify, make_response, redirect, request
 
 from bff.access import session_cookie
-from bff.access.session_guard import Guard
+from bff.access.session_guard import SessionGuard
 from bff.config import Config
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.core.model import Session
@@ -38,7 +38,7 @@ class NotSignedOut(StoreUnavailable):
 
 
 def create_blueprint(
-    config: Config, guard: Guard, sessions: Sessions, provider: Provider, sealer: Sealer
+    config: Config, guard: SessionGuard, sessions: Sessions, provider: Provider, sealer: Sealer
 ) -> Blueprint:
     """The routes for signing out and for coming back from the provider."""
     blueprint = Blueprint("logout", __name__)

@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from bff.access.session_guard import Guard
+from bff.access.session_guard import SessionGuard
 from bff.core.model import Session
 from bff.sessions.lifecycle import Sessions
 
 
-def create_blueprint(guard: Guard, sessions: Sessions) -> Blueprint:
+def create_blueprint(guard: SessionGuard, sessions: Sessions) -> Blueprint:
     """The SPA's session endpoint; it doesn't keep the session alive unless `?slide=true`."""
     blueprint = Blueprint("profile", __name__)
 

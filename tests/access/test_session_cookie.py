@@ -11,10 +11,10 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from bff.access.session_cookie import CookieInterface, begin_session, current
-from bff.access.session_guard import Guard
+from bff.access.session_cookie import SessionCookieInterface, begin_session, current
+from bff.access.session_guard import SessionGuard
 from bff.core.errors import StoreUnavailable
-from bff.core.model import PendingLogin
+from bff.core.model import LoginTransaction
 from bff.sessions.lifecycle import session_key
 from bff.web import error_responses
 from tests.support.bench import Bench, config_for
@@ -34,9 +34,9 @@ class Application:
         self.meanwhile: Callable[[], object] = lambda: None
         """Called when a request has its session and hasn't answered."""
         self.app = Flask(__name__, static_folder=None)
-        self.interface = CookieInterface(self.app, bench.config, bench.sessions)
+        self.interface = SessionCookieInterface(self.app, bench.config, bench.sessions)
         self.app.session_interface = self.interface
-        self.guard = Guard(bench.config, self.interface)
+        self.guard = SessionGuard(bench.config, self.interface)
         error_responses.install(self.app)
         self._add_routes()
         self.browser = self.new_browser()
@@ -54,7 +54,7 @@ class Application:
         old = current().key
         if old:
             self.guard.session()
-        pending = PendingLogin(
+        pending = LoginTransaction(
             state="", nonce="", code_verifier="", return_to="/", started_at=0, old_session_key=old
         )
         begin_session(self.bench.sessions, self.bench.sign_in(), pending)

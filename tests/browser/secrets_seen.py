@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from bff.core.model import PendingLogin
+from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 from tests.browser.installation import Installation
 from tests.support.browser_record import BrowserRecord
@@ -28,7 +28,7 @@ def never_logged(installation: Installation, record: BrowserRecord) -> set[str]:
     return found
 
 
-def opened(installation: Installation, name: str, value: str) -> PendingLogin:
+def opened(installation: Installation, name: str, value: str) -> LoginTransaction:
     """The sign-in under way in a cookie, opened with the installation's own key."""
     content = Sealer([installation.cluster.secret]).open_text(value, f"login transaction {name}")
-    return msgspec.json.decode(content, type=PendingLogin)
+    return msgspec.json.decode(content, type=LoginTransaction)

@@ -25,9 +25,9 @@ def up(fake: FakeProvider) -> None:
 
 def age(bff: Receiver, seconds: int) -> None:
     """Let everything have waited that long."""
-    for entry in bff.parts.outbox.waiting():
-        name = bff.parts.database.key("{outbox}", "entry", entry.id)
-        bff.parts.database.command("HSET", name, "created_at", entry.created_at - seconds)
+    for entry in bff.services.outbox.waiting():
+        name = bff.services.database.key("{outbox}", "entry", entry.id)
+        bff.services.database.command("HSET", name, "created_at", entry.created_at - seconds)
 
 
 def as_json(bff: Receiver, cwd: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -45,7 +45,7 @@ def test_nothing_waits(bff: Receiver, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("down")
 def test_what_waits_is_listed_without_a_token(bff: Receiver, tmp_path: Path) -> None:
     key = bff.start()
-    bff.parts.sessions.end(key, "logout")
+    bff.services.sessions.end(key, "logout")
     age(bff, 100)
     code, told = as_json(bff, tmp_path)
     [row] = told["waiting"]
@@ -68,8 +68,8 @@ def test_what_waits_is_listed_without_a_token(bff: Receiver, tmp_path: Path) -> 
 @pytest.mark.usefixtures("down")
 @pytest.mark.parametrize(("limit", "code"), [("3600", 0), ("60", 1), ("0.5", 1)])
 def test_an_old_one_makes_it_fail(bff: Receiver, tmp_path: Path, limit: str, code: int) -> None:
-    bff.parts.sessions.end(bff.start(), "logout")
-    bff.parts.sessions.end(bff.start(sid="sid-two"), "timed_out")
+    bff.services.sessions.end(bff.start(), "logout")
+    bff.services.sessions.end(bff.start(sid="sid-two"), "timed_out")
     age(bff, 100)
     assert as_json(bff, tmp_path, "--older-than", limit)[0] == code
 
@@ -78,8 +78,8 @@ def test_a_retry_tries_what_is_not_due(bff: Receiver, fake: FakeProvider, tmp_pa
     """The provider refused for good an hour ago; now our registration is mended."""
     fake.says("/oauth/revoke", lambda: Says({"error": "invalid_client"}, 401))
     for number in range(3):
-        bff.parts.sessions.end(bff.start(sid=f"sid-{number}"), "logout")
-    assert {e.last_error for e in bff.parts.outbox.waiting()} == {"invalid_client"}
+        bff.services.sessions.end(bff.start(sid=f"sid-{number}"), "logout")
+    assert {e.last_error for e in bff.services.outbox.waiting()} == {"invalid_client"}
     code, told = as_json(bff, tmp_path, "--retry", "--older-than", "0")
     assert (code, told["confirmed"], len(told["waiting"])) == (1, 0, 3)
     up(fake)
@@ -91,9 +91,9 @@ def test_a_retry_tries_what_is_not_due(bff: Receiver, fake: FakeProvider, tmp_pa
 @pytest.mark.usefixtures("down")
 def test_a_retry_feels_an_outage_once(bff: Receiver, fake: FakeProvider, tmp_path: Path) -> None:
     keys = [bff.start(sid=f"sid-{number}") for number in range(5)]
-    for background in bff.parts.background:
+    for background in bff.services.background:
         background.stop()
-    bff.parts.sessions.end_all(keys, "logout")
+    bff.services.sessions.end_all(keys, "logout")
     asked = fake.count("/oauth/revoke")
     code, told = as_json(bff, tmp_path, "--retry")
     assert (code, told["confirmed"], len(told["waiting"])) == (0, 0, 5)
@@ -104,16 +104,16 @@ def test_a_retry_feels_an_outage_once(bff: Receiver, fake: FakeProvider, tmp_pat
 def test_the_servers_complete_it_when_the_provider_is_back(
     bff: Receiver, fake: FakeProvider, tmp_path: Path
 ) -> None:
-    bff.parts.sessions.end(bff.start(), "logout")
+    bff.services.sessions.end(bff.start(), "logout")
     assert len(as_json(bff, tmp_path)[1]["waiting"]) == 1
     up(fake)
-    wait_for(lambda: not bff.parts.outbox.waiting(), "confirmed")
+    wait_for(lambda: not bff.services.outbox.waiting(), "confirmed")
     assert as_json(bff, tmp_path)[1]["waiting"] == []
 
 
 @pytest.mark.usefixtures("down")
 def test_the_audit_lines_go_to_stderr(bff: Receiver, tmp_path: Path) -> None:
-    bff.parts.sessions.end(bff.start(), "logout")
+    bff.services.sessions.end(bff.start(), "logout")
     ended = run_command(bff, "revocations", "--json", "--retry", cwd=tmp_path)
     assert json.loads(ended.stdout)
     lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]

@@ -100,7 +100,7 @@ def test_every_call_is_audited(
 
 def test_a_hostile_browser_cannot_steer_the_terminal(bff: Receiver, tmp_path: Path) -> None:
     subject, browser = "x\x1b[2Jy\r\nz\u202e\x7f", "\x1b]0;owned\x07"
-    key = session_key(bff.parts.sessions.start(bff.sign_in(subject=subject), browser=browser))
+    key = session_key(bff.services.sessions.start(bff.sign_in(subject=subject), browser=browser))
     assert key
     shown = run(bff, tmp_path, "list", "--user", subject)
     assert shown.returncode == 0, shown.stderr

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.core.errors import SealInvalid
-from bff.core.keyed_hashes import KeyedNames
+from bff.core.keyed_hashes import KeyedHashes
 from bff.core.sealing import Sealer
 
 OLD, NEW = "o" * 40, "n" * 40
@@ -97,10 +97,12 @@ def test_a_sealer_without_keys_is_refused() -> None:
 def test_the_key_that_apis_get_names_nothing_else_of_ours() -> None:
     """It is printed for them, so a form token or a user's index must not be made with it."""
     sealer = Sealer([NEW, OLD])
-    assert sealer.dead_token_names.name("logout form", "x") != sealer.keyed_hash("logout form", "x")
-    assert not set(sealer.dead_token_names.names("user", "a")) & set(
+    assert sealer.revoked_token_names.name("logout form", "x") != sealer.keyed_hash(
+        "logout form", "x"
+    )
+    assert not set(sealer.revoked_token_names.names("user", "a")) & set(
         sealer.keyed_hashes("user", "a")
     )
-    keys = sealer.dead_token_names.as_text().split(",")
+    keys = sealer.revoked_token_names.as_text().split(",")
     assert len(set(keys)) == 2
-    assert KeyedNames.from_text(",".join(keys)).names("x") == sealer.dead_token_names.names("x")
+    assert KeyedHashes.from_text(",".join(keys)).names("x") == sealer.revoked_token_names.names("x")

@@ -13,9 +13,9 @@ from bff.config import load
 from bff.config.route import Route
 from bff.core.errors import BFFError
 from bff.gateway import proxy
-from bff.gateway.client_address import Clients
-from bff.gateway.lingering_close import Lingering
-from bff.gateway.unrouted import Application
+from bff.gateway.client_address import ClientAddresses
+from bff.gateway.lingering_close import LingeringClose
+from bff.gateway.unrouted import FlaskWithUnroutedRequests
 
 TOKEN = "t0ken-of-the-session"
 
@@ -34,7 +34,7 @@ calls = itertools.count(1)
 def create_app(environ: dict[str, str]) -> Flask:
     """An application with the routes of `BFF_API_URL` and `BFF_ROUTES_FILE`."""
     config = load(DEFAULTS | environ)
-    app = Application(__name__, static_folder=None)
+    app = FlaskWithUnroutedRequests(__name__, static_folder=None)
 
     def bearer(route: Route) -> str:
         app.config["BEARER_CALLS"] = next(calls)
@@ -59,8 +59,8 @@ def create_app(environ: dict[str, str]) -> Flask:
         }
 
     proxy.install(app, config, bearer)
-    trusted = Clients(config.trusted_proxies).from_trusted_proxy
-    app.wsgi_app = Lingering(app.wsgi_app, trusted)  # type: ignore[method-assign]
+    trusted = ClientAddresses(config.trusted_proxies).from_trusted_proxy
+    app.wsgi_app = LingeringClose(app.wsgi_app, trusted)  # type: ignore[method-assign]
     return app
 
 

@@ -75,7 +75,7 @@ class Front:
         self.bff = bff
         # Without a jar of its own, which would write the field anew.
         self.client = bff.app.test_client(use_cookies=False)
-        cookie_id = bff.parts.sessions.start(bff.sign_in()) if signed_in else None
+        cookie_id = bff.services.sessions.start(bff.sign_in()) if signed_in else None
         self.cookie = f"{cookie_name(bff.config)}={cookie_id}" if cookie_id else None
 
     def asks(self, uri: str = "/api/items", method: str = "GET", **changed: Any) -> TestResponse:
@@ -342,7 +342,7 @@ def test_promise_5_an_outage_is_503_and_no_sign_out(
     def away(*_: object, **__: object) -> None:
         raise StoreUnavailable("for this test")
 
-    monkeypatch.setattr(front.bff.parts.database, "run", away)
+    monkeypatch.setattr(front.bff.services.database, "run", away)
     answer = front.asks()
     assert refused(answer, 503, "store_unavailable")
     assert answer.headers["Retry-After"] == "2"

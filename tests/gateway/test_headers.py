@@ -8,9 +8,9 @@ import pytest
 
 from bff.config.route import Route
 from bff.core.errors import RequestRefused, UpgradeRefused
-from bff.gateway.client_address import Clients
+from bff.gateway.client_address import ClientAddresses
 from bff.gateway.loop_detection import Via
-from bff.gateway.request_headers import RequestFields, check_protocol
+from bff.gateway.request_headers import RequestHeaders, check_protocol
 from bff.gateway.response_headers import answer_fields, our_reference
 from bff.gateway.upstream import Head
 from tests.gateway.app import TOKEN
@@ -102,7 +102,7 @@ def test_bytes_above_127_go_on_where_the_server_shows_them(line: Line) -> None:
 
 
 def lines_for(trusted: tuple[str, ...] = (), **environ: Any) -> list[str | bytes]:
-    writer = RequestFields(OURS, Clients(trusted))
+    writer = RequestHeaders(OURS, ClientAddresses(trusted))
     return list(writer.lines({"REMOTE_ADDR": "10.0.0.1", **environ}, "t", "id"))
 
 
@@ -119,10 +119,10 @@ def test_a_trusted_proxys_chain_and_id_are_kept() -> None:
     assert f"via: 1.1 edge, {VIA}" in lines_for(("10.0.0.0/8",), **given)
     assert f"via: {VIA}" in lines_for((), **given)
     environ = {"REMOTE_ADDR": "10.0.0.1", **given}
-    assert RequestFields(OURS, Clients(("10.0.0.1",))).request_id(environ) == "abcdefgh-1"
-    assert RequestFields(OURS, Clients(())).request_id(environ) != "abcdefgh-1"
+    assert RequestHeaders(OURS, ClientAddresses(("10.0.0.1",))).request_id(environ) == "abcdefgh-1"
+    assert RequestHeaders(OURS, ClientAddresses(())).request_id(environ) != "abcdefgh-1"
     environ["HTTP_X_REQUEST_ID"] = "a b"
-    assert RequestFields(OURS, Clients(("10.0.0.1",))).request_id(environ) != "a b"
+    assert RequestHeaders(OURS, ClientAddresses(("10.0.0.1",))).request_id(environ) != "a b"
 
 
 def test_an_ipv6_client_is_quoted() -> None:
@@ -152,7 +152,7 @@ def test_the_client_is_the_rightmost_address_that_is_not_trusted(
     trusted: tuple[str, ...], peer: str, chain: str, expected: str
 ) -> None:
     environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": chain}
-    assert Clients(trusted).address(environ) == expected
+    assert ClientAddresses(trusted).address(environ) == expected
 
 
 def test_a_websocket_is_refused_and_h2c_ignored() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bff.gateway.lingering_close import LINGERING_MAX, Lingering
+from bff.gateway.lingering_close import LINGERING_MAX, LingeringClose
 from tests.gateway.conftest import APP, Line
 from tests.support import raw_client
 from tests.support.processes import free_port
@@ -104,7 +104,9 @@ def served(
         return [b"no"]
 
     around = {"CONTENT_LENGTH": "100000", "wsgi.input": body} | (environ or {})
-    return list(Lingering(application, lambda _: True, seconds)(around, lambda *_: lambda _: None))
+    return list(
+        LingeringClose(application, lambda _: True, seconds)(around, lambda *_: lambda _: None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_places_are_given_back_and_the_answer_is_closed() -> None:
         answers.append(Answer())
         return answers[-1]
 
-    lingering = Lingering(application, lambda _: True)
+    lingering = LingeringClose(application, lambda _: True)
     for _ in range(LINGERING_MAX * 2):
         body = Body(b"x")
         around = {"CONTENT_LENGTH": "1", "wsgi.input": body}

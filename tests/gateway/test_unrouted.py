@@ -14,7 +14,7 @@ from bff.config import load
 from bff.config.route import Route
 from bff.core.errors import SessionMissing
 from bff.gateway import proxy
-from bff.gateway.unrouted import Application
+from bff.gateway.unrouted import FlaskWithUnroutedRequests
 from tests.gateway.app import DEFAULTS
 from tests.support.processes import free_port
 
@@ -24,7 +24,7 @@ class House:
 
     def __init__(self) -> None:
         self.diary: list[str] = []
-        self.app = Application(__name__, static_folder=None)
+        self.app = FlaskWithUnroutedRequests(__name__, static_folder=None)
         self.app.secret_key = "k"
         self.fails: Exception | None = None
         self.app.before_request(lambda: self.diary.append("before"))

@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 
 from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.gateway.curl_connection import Channel
-from bff.gateway.upstream_pool import Address
+from bff.gateway.curl_connection import CurlConnection
+from bff.gateway.upstream_pool import UpstreamAddress
 from tests.gateway.asking import ask, upstream_at, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
@@ -104,13 +104,13 @@ def test_a_connection_that_can_not_be_opened_is_tried_once_more(
 ) -> None:
     """The first attempt is refused; the listener is there for the second."""
     tried = []
-    take = Address.take
+    take = UpstreamAddress.take
 
-    def counting(self: Address) -> Channel:
+    def counting(self: UpstreamAddress) -> CurlConnection:
         tried.append(1)
         return take(self)
 
-    monkeypatch.setattr(Address, "take", counting)
+    monkeypatch.setattr(UpstreamAddress, "take", counting)
     upstream = upstream_at(f"http://127.0.0.1:{free_port()}")
     started = time.monotonic()
     with pytest.raises(UpstreamUnreachable):

@@ -11,7 +11,7 @@ import pytest
 from bff.config.route import Route
 from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.gateway import upstream_pool
-from bff.gateway.curl_connection import Channel
+from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream import Upstream
 from tests.gateway.asking import ask, whole
 from tests.support.processes import free_port
@@ -40,13 +40,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The port of every address in the order in which they are tried."""
     ports: list[int] = []
-    take = upstream_pool.Address.take
+    take = upstream_pool.UpstreamAddress.take
 
-    def noted(self: upstream_pool.Address) -> Channel:
+    def noted(self: upstream_pool.UpstreamAddress) -> CurlConnection:
         ports.append(self.origin[2])
         return take(self)
 
-    monkeypatch.setattr(upstream_pool.Address, "take", noted)
+    monkeypatch.setattr(upstream_pool.UpstreamAddress, "take", noted)
     return ports
 
 
@@ -125,7 +125,7 @@ def test_one_request_tries_it_again_after_a_while(
 def test_only_one_request_at_a_time_tries_an_address_that_was_away(clock: Clock) -> None:
     """The others are asked of it only if all else fails."""
     route = Route(prefix="/api", upstream_urls=("http://a", "http://b", "http://c"))
-    ring = upstream_pool.Addresses(route)
+    ring = upstream_pool.UpstreamPool(route)
     away = next(one for one in ring.in_turn() if one.origin[1] == "b")
     away.down()
     assert [ring.in_turn()[-1] for _ in range(3)] == [away] * 3

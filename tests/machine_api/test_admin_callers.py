@@ -120,7 +120,7 @@ def test_who_has_no_key_gets_nothing(bff: Receiver, header: str | None) -> None:
 
 
 def test_the_cookie_of_a_signed_in_person_is_no_key(bff: Receiver) -> None:
-    cookie = bff.parts.sessions.start(bff.sign_in())
+    cookie = bff.services.sessions.start(bff.sign_in())
     bff.client.set_cookie("session", cookie, domain="localhost")
     assert_problem(end(bff, None, everyone=True), 401, "token_missing")
 
@@ -149,7 +149,9 @@ def test_a_token_is_no_use_where_only_the_key_is_configured(receiver_for: MakeRe
 
 def test_a_token_dies_with_the_sessions_that_it_ends(bff: Receiver) -> None:
     token = access_token(bff)
-    bff.parts.watermarks.wait_for(bff.parts.epoch.begin())  # Its `iat` may lie a moment ahead.
+    bff.services.watermarks.wait_for(
+        bff.services.history_start.begin()
+    )  # Its `iat` may lie a moment ahead.
     assert end(bff, token, everyone=True).status_code == 200
     assert_problem(end(bff, token, everyone=True), 401, "invalid_token")
 

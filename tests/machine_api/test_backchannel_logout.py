@@ -90,9 +90,9 @@ def test_a_user_whose_sign_in_is_under_way_does_not_slip_through(
     sign_in = bff.sign_in(auth_time=int(time.time()) - 5)
     assert post(bff, fake.logout_token()).status_code == 200
     with pytest.raises(Exception, match="older than the end"):
-        bff.parts.sessions.start(sign_in)
+        bff.services.sessions.start(sign_in)
     after = bff.sign_in(sid="sid-new", auth_time=int(time.time()) - 5)
-    assert bff.parts.sessions.start(after), "another session at the provider goes on"
+    assert bff.services.sessions.start(after), "another session at the provider goes on"
 
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -154,14 +154,14 @@ def test_a_replay_is_refused_at_another_replica_and_after_a_rotation_of_the_keys
     here, token = receiver_for(), fake.logout_token()
     assert post(here, token).status_code == 200
     [name] = here.names("seen")
-    assert 3600 <= here.parts.database.command("TTL", name) <= 3700
+    assert 3600 <= here.services.database.command("TTL", name) <= 3700
     assert "sid-one" not in name
     old = here.config.secrets[0].get_secret_value()
     there = receiver_for(AUTH0_SECRET=f"{secrets.token_hex(32)},{old}")
     assert post(there, token).status_code == 400
 
 
-@pytest.mark.parametrize("step", ["rise", "members", "entomb_all", "deny", "remember"])
+@pytest.mark.parametrize("step", ["rise", "members", "end_records", "deny", "remember"])
 def test_a_failure_in_the_middle_is_no_use_of_the_token(
     bff: Receiver, fake: FakeProvider, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,16 +171,16 @@ def test_a_failure_in_the_middle_is_no_use_of_the_token(
     def away(*_: Any, **__: Any) -> None:
         raise StoreUnavailable("away")
 
-    groups: Any = bff.parts.sessions._revocation._groups
-    parts = {
-        "rise": (bff.parts.watermarks, "rise"),
+    groups: Any = bff.services.sessions._revocation._groups
+    services = {
+        "rise": (bff.services.watermarks, "rise"),
         "members": (groups._indexes, "members"),
-        "entomb_all": (groups._records, "entomb_all"),
-        "deny": (bff.parts.deny_list, "add"),
-        "remember": (bff.parts.replays, "add"),
+        "end_records": (groups._records, "end_records"),
+        "deny": (bff.services.deny_list, "add"),
+        "remember": (bff.services.seen_messages, "add"),
     }
     with monkeypatch.context() as broken:
-        broken.setattr(*parts[step], away)
+        broken.setattr(*services[step], away)
         answer = post(bff, token)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "2"
@@ -233,7 +233,7 @@ def test_a_thousand_sessions_end_within_the_senders_patience(
 
 def test_a_session_key_is_what_the_cookie_hashes_to(bff: Receiver) -> None:
     """So that `lives` above means what a request would meet."""
-    cookie = bff.parts.sessions.start(bff.sign_in())
+    cookie = bff.services.sessions.start(bff.sign_in())
     key = session_key(cookie)
     assert key
     assert bff.lives(key)

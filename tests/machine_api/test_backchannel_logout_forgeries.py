@@ -120,7 +120,7 @@ def with_rs512(fake: FakeProvider, _: str) -> str:
 PUBLIC = OTHER_KEY.as_dict(private=False)
 FORGED: dict[str, Callable[[FakeProvider, str], str]] = {
     "no signature": lambda f, t: t.rpartition(".")[0] + ".",
-    "two parts": lambda f, t: t.rpartition(".")[0],
+    "two services": lambda f, t: t.rpartition(".")[0],
     "alg none": lambda f, t: with_header(t, alg="none", typ="JWT") + ".",
     "alg nOnE": lambda f, t: with_header(t, alg="nOnE", typ="JWT") + ".",
     "no alg": lambda f, t: with_header(t, typ="JWT", kid="one") + "." + t.split(".")[2],
@@ -172,7 +172,7 @@ BODIES: dict[str, Callable[[str], tuple[str | bytes, str]]] = {
     "JSON": lambda t: (json.dumps({"logout_token": t}), "application/json"),
     "JSON called a form": lambda t: (json.dumps({"logout_token": t}), FORM),
     "the bare token": lambda t: (t, "application/jwt"),
-    "a form of several parts": lambda t: (
+    "a form of several services": lambda t: (
         f'--x\r\nContent-Disposition: form-data; name="logout_token"\r\n\r\n{t}\r\n--x--',
         "multipart/form-data; boundary=x",
     ),

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from bff.core.errors import BodyTooLarge, RequestRefused
-from bff.machine_api.messages import machine_answer, read_body
+from bff.machine_api.messages import json_response, read_body
 
 LIMIT_BYTES = 100_000
 """More than what Werkzeug reads at once."""
@@ -69,8 +69,8 @@ def test_parameters_and_case_of_the_type_don_t_matter() -> None:
 
 
 def test_answers_are_json_and_not_stored() -> None:
-    answer = machine_answer(503, {"a": 1}, retry_after_seconds=7)
+    answer = json_response(503, {"a": 1}, retry_after_seconds=7)
     assert (answer.status_code, answer.get_json()) == (503, {"a": 1})
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Retry-After"] == "7"
-    assert machine_answer(202).data == b""
+    assert json_response(202).data == b""

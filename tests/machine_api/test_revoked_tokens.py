@@ -19,7 +19,7 @@ from joserfc.jwk import RSAKey
 
 from bff.config import load
 from bff.core.model import Group
-from bff.services import assemble
+from bff.services import build_services
 from tests.support.ageing import age_access_token
 from tests.support.api_callers import ASKING, DEAD, WAYS, at_the_api, by_introspection
 from tests.support.cluster import AUDIENCE, TIMEOUT_SECONDS, Cluster
@@ -51,8 +51,8 @@ def asked(cluster: Cluster, access_token: str) -> list[int]:
 
 def end_all(cluster: Cluster, group: Group) -> int:
     """What the admin API does, in a process of its own without a server."""
-    parts = assemble(load(cluster.environment()))
-    return parts.revocation.end_group(group, "test")
+    services = build_services(load(cluster.environment()))
+    return services.revocation.end_group(group, "test")
 
 
 def subject(cluster: Cluster) -> str:
@@ -112,7 +112,7 @@ def test_the_end_of_all_sessions_kills_a_token_that_no_session_held(cluster: Clu
 
 
 def denied(cluster: Cluster, access_token: str) -> bool:
-    return assemble(load(cluster.environment())).deny_list.contains(access_token)
+    return build_services(load(cluster.environment())).deny_list.contains(access_token)
 
 
 # ---------------------------------------------------------------- what can't be judged

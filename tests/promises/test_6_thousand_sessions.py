@@ -17,7 +17,7 @@ import requests
 from bff.config import load
 from bff.core.model import Group
 from bff.machine_api.backchannel_logout import KEYS_SECONDS, LogoutReceiver
-from bff.services import Parts, assemble
+from bff.services import Services, build_services
 from tests.support.bench import config_for
 from tests.support.browser_client import FETCH
 from tests.support.cluster import Cluster
@@ -128,9 +128,9 @@ def fake() -> Iterator[FakeProvider]:
 
 
 @pytest.fixture
-def parts(own_redis: RedisServer, redis_prefix: str, fake: FakeProvider) -> Iterator[Parts]:
+def services(own_redis: RedisServer, redis_prefix: str, fake: FakeProvider) -> Iterator[Services]:
     ours = {"OIDC_ISSUER": fake.issuer, "AUTH0_CLIENT_ID": CLIENT_ID}
-    made = assemble(config_for(own_redis, redis_prefix, **ours))
+    made = build_services(config_for(own_redis, redis_prefix, **ours))
     yield made
     made.provider.close()
     made.database.client.close()
@@ -141,14 +141,14 @@ MakeEnd = Callable[[str], Callable[[], int]]
 
 
 @pytest.fixture(params=["admin_call", "logout_token"])
-def ending(request: pytest.FixtureRequest, parts: Parts, fake: FakeProvider) -> MakeEnd:
+def ending(request: pytest.FixtureRequest, services: Services, fake: FakeProvider) -> MakeEnd:
     """What is behind the route of the admin API, and behind that of the back channel."""
-    find_key = parts.provider.documents.key_finder(KEYS_SECONDS)
-    receiver = LogoutReceiver(parts.config, find_key, parts.sessions, parts.replays)
+    find_key = services.provider.discovery.key_finder(KEYS_SECONDS)
+    receiver = LogoutReceiver(services.config, find_key, services.sessions, services.seen_messages)
 
     def by_call(subject: str) -> Callable[[], int]:
-        group = Group.of_user(parts.config.issuer, subject)
-        return lambda: parts.revocation.end_group(group, "test")
+        group = Group.of_user(services.config.issuer, subject)
+        return lambda: services.revocation.end_group(group, "test")
 
     def by_token(subject: str) -> Callable[[], int]:
         token = fake.logout_token(sub=subject, sid=None)
@@ -163,10 +163,10 @@ class Meter:
     The wall clock would measure the neighbours on this machine too.
     """
 
-    def __init__(self, parts: Parts, client: redis.Redis, ending: MakeEnd) -> None:
+    def __init__(self, services: Services, client: redis.Redis, ending: MakeEnd) -> None:
         self._client = client
         self._ending = ending
-        self._crowd = Crowd(parts.config)
+        self._crowd = Crowd(services.config)
         self._users = 0
 
     def others(self, count: int) -> None:
@@ -195,11 +195,11 @@ class Meter:
 
 @pytest.fixture
 def meter(
-    parts: Parts, own_redis: RedisServer, ending: MakeEnd, monkeypatch: pytest.MonkeyPatch
+    services: Services, own_redis: RedisServer, ending: MakeEnd, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Meter]:
-    monkeypatch.setattr(parts.watermarks, "wait_for", lambda _: None)
+    monkeypatch.setattr(services.watermarks, "wait_for", lambda _: None)
     with own_redis.client() as client:
-        made = Meter(parts, client, ending)
+        made = Meter(services, client, ending)
         yield made
         made.close()
 

@@ -14,17 +14,17 @@ PERSON = ["Dana Demo", "Dana", "demo@example.com", "auth0|demo"]
 
 def everything_in_redis(cluster: Cluster) -> bytes:
     """Every key and every value, as one string of bytes."""
-    store, parts = cluster.store(), []
+    store, services = cluster.store(), []
     for name in store.scan_iter(f"{cluster.prefix}:*", count=1000):
         kind = store.type(name)
-        parts.append(name)
+        services.append(name)
         if kind == b"hash":
-            parts += [piece for pair in store.hgetall(name).items() for piece in pair]
+            services += [piece for pair in store.hgetall(name).items() for piece in pair]
         elif kind == b"zset":
-            parts += store.zrange(name, 0, -1)
+            services += store.zrange(name, 0, -1)
         else:
-            parts.append(store.get(name) or b"")
-    return b"\n".join(parts)
+            services.append(store.get(name) or b"")
+    return b"\n".join(services)
 
 
 def disguises(secret: str) -> list[bytes]:

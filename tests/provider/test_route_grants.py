@@ -13,10 +13,10 @@ from pydantic import SecretStr
 from bff.config import load
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
 from bff.core.errors import ProviderMisconfigured, ProviderRejected, ProviderUnavailable
-from bff.core.model import TokenAnswer
+from bff.core.model import IssuedTokens
 from bff.provider.create import create_provider
 from bff.provider.oidc import Provider
-from bff.provider.route_grants import EXCHANGE, objection
+from bff.provider.route_grants import EXCHANGE, rejection_reason
 from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
 
 MakeClient = Callable[..., Provider]
@@ -226,7 +226,7 @@ def test_a_refresh_token_with_a_client_s_own_token_is_discarded(
     assert taken == [("the-refresh-token", None)]
 
 
-FIT = TokenAnswer(access_token="t", expires_at=2, issued_at=1, issued_token_type=ACCESS_TOKEN_TYPE)
+FIT = IssuedTokens(access_token="t", expires_at=2, issued_at=1, issued_token_type=ACCESS_TOKEN_TYPE)
 FOR_ORDERS = "e30.eyJhdWQiOlsiaHR0cHM6Ly9vcmRlcnMiXX0.s"
 FOR_ANOTHER = "e30.eyJhdWQiOiJodHRwczovL29yZGVycy8ifQ.s"
 """To the letter: `https://orders/`."""
@@ -253,5 +253,5 @@ FOR_ANOTHER = "e30.eyJhdWQiOiJodHRwczovL29yZGVycy8ifQ.s"
     ids=str,
 )
 def test_what_must_not_be_used(changes: dict[str, Any], expected: str | None) -> None:
-    answer = TokenAnswer(**{name: getattr(FIT, name) for name in FIT.__struct_fields__} | changes)
-    assert objection(EXCHANGED, answer) == expected
+    answer = IssuedTokens(**{name: getattr(FIT, name) for name in FIT.__struct_fields__} | changes)
+    assert rejection_reason(EXCHANGED, answer) == expected

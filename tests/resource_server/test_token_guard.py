@@ -15,13 +15,13 @@ from flask.testing import FlaskClient
 from bff.core.model import Tokens
 from bff.core.sealing import Sealer
 from bff.resource_server import TokenGuard
-from bff.store import Database, DenyList, Epoch
+from bff.store import Database, DenyList, HistoryStart
 from tests.support.issuer import AUDIENCE, ISSUER, REFUSED, Issuer, token
 from tests.support.redis_server import RedisServer
 
 NOW = int(time.time())
 SEALER = Sealer(["s" * 40])
-DENY_KEY = SEALER.dead_token_names.as_text()
+DENY_KEY = SEALER.revoked_token_names.as_text()
 
 
 def guard_of(issuer: Issuer, **options: Any) -> TokenGuard:
@@ -60,7 +60,7 @@ def bearer(access_token: str) -> dict[str, str]:
 @pytest.fixture
 def database(redis_server: RedisServer, redis_prefix: str) -> Iterator[Database]:
     database = Database(redis_server.client(), redis_prefix)
-    database.command("SET", Epoch(database, SEALER)._keys[0], 1)
+    database.command("SET", HistoryStart(database, SEALER)._keys[0], 1)
     yield database
     database.client.close()
 
@@ -82,7 +82,7 @@ def test_a_copied_token_is_refused_after_it_was_denied(
     copied = token()
     assert api.get("/items", headers=bearer(copied)).status_code == 200
     deny_list = DenyList(database, SEALER, 10)
-    deny_list.add([deny_list.dead(Tokens(access_token=copied, issued_at=NOW, expires_at=0))])
+    deny_list.add([deny_list.entry(Tokens(access_token=copied, issued_at=NOW, expires_at=0))])
     answer = api.get("/items", headers=bearer(copied))
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'

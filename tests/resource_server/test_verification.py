@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from bff.core.errors import ProviderUnavailable, StoreUnavailable
-from bff.core.keyed_hashes import KeyedNames
+from bff.core.keyed_hashes import KeyedHashes
 from bff.core.model import Group, Tokens
 from bff.core.sealing import Sealer
 from bff.resource_server.bearer import ScopeMissing, TokenInvalid
-from bff.resource_server.revoked_tokens import DeadTokenKeys, DeadTokens
-from bff.resource_server.verification import Expected, Verdict
-from bff.store import Database, DenyList, Epoch, Watermarks
+from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens
+from bff.resource_server.verification import AccessTokenVerifier, Expected
+from bff.store import Database, DenyList, HistoryStart, Watermarks
 from tests.support.issuer import AUDIENCE, EC_KEY, ISSUER, REFUSED, Issuer, token
 from tests.support.redis_server import RedisServer
 
@@ -35,27 +36,27 @@ class Bench:
         key = self.keys().born_at()[0]
         self.database.command("SET", key, int(time.time()) - seconds_ago)
 
-    def keys(self, *secrets: str) -> DeadTokenKeys:
-        names = Sealer(secrets or (SECRET,)).dead_token_names
+    def keys(self, *secrets: str) -> RevokedTokenKeys:
+        names = Sealer(secrets or (SECRET,)).revoked_token_names
         # Through the text, as an API gets them.
-        return DeadTokenKeys(self.database.prefix, KeyedNames.from_text(names.as_text()))
+        return RevokedTokenKeys(self.database.prefix, KeyedHashes.from_text(names.as_text()))
 
-    def verdict(self, *secrets: str, **expected: Any) -> Verdict:
+    def verifier(self, *secrets: str, **expected: Any) -> AccessTokenVerifier:
         rules: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, **expected}
-        dead_tokens = DeadTokens(self.database.commands, self.keys(*secrets))
-        return Verdict(Expected(**rules), self.issuer.keys().find, dead_tokens)
+        revoked_tokens = RevokedTokens(self.database.commands, self.keys(*secrets))
+        return AccessTokenVerifier(Expected(**rules), self.issuer.keys().find, revoked_tokens)
 
     def deny(self, access_token: str, *secrets: str) -> None:
         deny_list = DenyList(self.database, Sealer(secrets or (SECRET,)), 10)
         tokens = Tokens(access_token=access_token, issued_at=int(time.time()), expires_at=0)
-        deny_list.add([deny_list.dead(tokens)])
+        deny_list.add([deny_list.entry(tokens)])
 
     def rise(self, group: Group) -> int:
         return Watermarks(self.database, self.sealer, lifetime_seconds=60).rise(group)
 
     def reason(self, access_token: str) -> str:
         with pytest.raises(TokenInvalid) as refusal:
-            self.verdict().claims(access_token)
+            self.verifier().verify(access_token)
         return refusal.value.detail
 
 
@@ -88,14 +89,14 @@ def bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[Bench]:
     ],
 )  # fmt: skip
 def test_a_living_token_is_let_through(bench: Bench, make: Callable[[], str]) -> None:
-    assert bench.verdict().claims(make())["iss"] == ISSUER
+    assert bench.verifier().verify(make())["iss"] == ISSUER
 
 
 def test_without_an_audience_all_but_id_tokens_pass(bench: Bench) -> None:
-    verdict = bench.verdict(audience=None, not_audience="client-id")
-    assert verdict.claims(token(aud="https://whatever"))
+    verifier = bench.verifier(audience=None, not_audience="client-id")
+    assert verifier.verify(token(aud="https://whatever"))
     with pytest.raises(TokenInvalid):
-        verdict.claims(token(aud=["client-id", "https://whatever"]))
+        verifier.verify(token(aud=["client-id", "https://whatever"]))
 
 
 @pytest.mark.parametrize(
@@ -114,10 +115,10 @@ def test_without_an_audience_all_but_id_tokens_pass(bench: Bench) -> None:
 )
 def test_scopes(bench: Bench, scope: str, claims: dict[str, Any], allowed: bool) -> None:
     if allowed:
-        assert bench.verdict().claims(token(**claims), scope)
+        assert bench.verifier().verify(token(**claims), scope)
         return
     with pytest.raises(ScopeMissing):
-        bench.verdict().claims(token(**claims), scope)
+        bench.verifier().verify(token(**claims), scope)
 
 
 # ---------------------------------------------------------------- forged or not for us
@@ -127,10 +128,10 @@ def test_scopes(bench: Bench, scope: str, claims: dict[str, Any], allowed: bool)
 def test_refused_tokens_cost_no_look_at_redis(bench: Bench, make: Callable[[], str]) -> None:
     forged = make()
     asked: list[object] = []
-    dead_tokens = DeadTokens(lambda *c: asked.append(c) or [], bench.keys())  # type: ignore[func-returns-value]
+    revoked_tokens = RevokedTokens(lambda *c: asked.append(c) or [], bench.keys())  # type: ignore[func-returns-value]
     expected = Expected(issuer=ISSUER, audience=AUDIENCE)
     with pytest.raises(TokenInvalid) as refusal:
-        Verdict(expected, bench.issuer.keys().find, dead_tokens).claims(forged)
+        AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens).verify(forged)
     assert not asked
     assert not any(part in refusal.value.detail for part in forged.split(".") if len(part) > 9)
 
@@ -139,15 +140,16 @@ def test_a_token_ends_at_its_very_end(bench: Bench) -> None:
     """The deny-list forgets it a little later, so there is no leeway here."""
     access_token = token(iat=1000, exp=2000)
     bench.database.command("SET", bench.keys().born_at()[0], 1)
-    dead_tokens = DeadTokens(bench.database.commands, bench.keys())
+    revoked_tokens = RevokedTokens(bench.database.commands, bench.keys())
     for now, alive in ((1999.9, True), (2000.0, False)):
         expected = Expected(issuer=ISSUER, audience=AUDIENCE)
-        verdict = Verdict(expected, bench.issuer.keys().find, dead_tokens, lambda now=now: now)  # type: ignore[misc]
+        clock: Callable[[], float] = partial(float, now)
+        verifier = AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens, clock)
         if alive:
-            assert verdict.claims(access_token)
+            assert verifier.verify(access_token)
         else:
             with pytest.raises(TokenInvalid):
-                verdict.claims(access_token)
+                verifier.verify(access_token)
 
 
 # ---------------------------------------------------------------- dead before its time
@@ -155,10 +157,10 @@ def test_a_token_ends_at_its_very_end(bench: Bench) -> None:
 
 def test_a_denied_token_is_dead_and_its_sister_is_not(bench: Bench) -> None:
     copied, other = token(jti="1"), token(jti="2")
-    assert bench.verdict().claims(copied)
+    assert bench.verifier().verify(copied)
     bench.deny(copied)
     assert bench.reason(copied) == "denied"
-    assert bench.verdict().claims(other)
+    assert bench.verifier().verify(other)
 
 
 @pytest.mark.parametrize("group", [Group.of_user(ISSUER, "alice"), Group.everyone()])
@@ -167,7 +169,7 @@ def test_a_watermark_kills_what_is_older(bench: Bench, group: Group) -> None:
     risen = bench.rise(group)
     assert bench.reason(old) == "older_than_watermark"
     assert bench.reason(token(iat=risen - 1)) == "older_than_watermark"
-    assert bench.verdict().claims(token(iat=risen))
+    assert bench.verifier().verify(token(iat=risen))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_a_watermark_kills_what_is_older(bench: Bench, group: Group) -> None:
 )  # fmt: skip
 def test_the_watermark_of_others_kills_nothing(bench: Bench, group: Group) -> None:
     bench.rise(group)
-    assert bench.verdict().claims(token())
+    assert bench.verifier().verify(token())
 
 
 def test_the_newest_of_several_watermarks_counts(bench: Bench) -> None:
@@ -195,11 +197,11 @@ def test_keys_can_be_rotated(bench: Bench) -> None:
     old, new = token(jti="1"), token(jti="2")
     bench.deny(old)
     bench.deny(new, NEWER_SECRET)
-    verdict = bench.verdict(NEWER_SECRET, SECRET)
+    verifier = bench.verifier(NEWER_SECRET, SECRET)
     for dead in (old, new):
         with pytest.raises(TokenInvalid, match="denied"):
-            verdict.claims(dead)
-    assert verdict.claims(token(jti="3"))
+            verifier.verify(dead)
+    assert verifier.verify(token(jti="3"))
 
 
 # ---------------------------------------------------------------- what can't be judged
@@ -210,19 +212,19 @@ def test_an_emptied_redis_calls_older_tokens_dead(bench: Bench) -> None:
     bench.deny(copied)
     for key in bench.database.client.scan_iter(f"{bench.database.prefix}:*"):
         bench.database.client.delete(key)
-    born_at = Epoch(bench.database, bench.sealer).begin()
+    born_at = HistoryStart(bench.database, bench.sealer).begin()
     assert bench.reason(copied) == "older_than_store"
     assert bench.reason(token(iat=born_at - 1)) == "older_than_store"
-    assert bench.verdict().claims(token(iat=born_at))
+    assert bench.verifier().verify(token(iat=born_at))
 
 
 def test_the_bff_begins_an_epoch_and_an_api_waits_for_it(bench: Bench) -> None:
     copied = token()
     bench.database.command("DEL", *bench.keys().born_at())
     with pytest.raises(StoreUnavailable):
-        bench.verdict().claims(copied)
-    epoch = Epoch(bench.database, bench.sealer)
-    may_write = DeadTokens(bench.database.commands, bench.keys(), epoch.begin)
+        bench.verifier().verify(copied)
+    epoch = HistoryStart(bench.database, bench.sealer)
+    may_write = RevokedTokens(bench.database.commands, bench.keys(), epoch.begin)
     assert may_write.reason(copied, {"iss": ISSUER, "sub": "alice", "iat": int(time.time())}) == (
         "older_than_store"
     )
@@ -231,44 +233,44 @@ def test_the_bff_begins_an_epoch_and_an_api_waits_for_it(bench: Bench) -> None:
 
 def test_a_wrong_key_or_prefix_is_noticed_and_lets_nobody_in(bench: Bench) -> None:
     with pytest.raises(StoreUnavailable, match="deny-list key"):
-        bench.verdict(NEWER_SECRET).claims(token())
+        bench.verifier(NEWER_SECRET).verify(token())
     bench.database.prefix += "x"
     with pytest.raises(StoreUnavailable, match="prefix"):
-        bench.verdict().claims(token())
+        bench.verifier().verify(token())
 
 
 def test_a_key_that_was_rotated_away_is_noticed(bench: Bench) -> None:
     """An API with the old key alone can't see what is denied now."""
-    Epoch(bench.database, Sealer([NEWER_SECRET, SECRET])).begin()
+    HistoryStart(bench.database, Sealer([NEWER_SECRET, SECRET])).begin()
     with pytest.raises(StoreUnavailable):
-        bench.verdict(SECRET).claims(token())
-    assert bench.verdict(NEWER_SECRET, SECRET).claims(token())
+        bench.verifier(SECRET).verify(token())
+    assert bench.verifier(NEWER_SECRET, SECRET).verify(token())
 
 
 def test_of_two_first_instants_the_older_counts(bench: Bench) -> None:
     """During a rotation of the keys there may be one under each name."""
     newer_name = bench.keys(NEWER_SECRET).born_at()[0]
     bench.database.command("SET", newer_name, int(time.time()) + 60)
-    assert bench.verdict(NEWER_SECRET, SECRET).claims(token())
+    assert bench.verifier(NEWER_SECRET, SECRET).verify(token())
 
 
 def test_redis_away_is_no_verdict(redis_prefix: str) -> None:
     with RedisServer() as server:
         bench = Bench(server, redis_prefix)
-        verdict = bench.verdict()
-        assert verdict.claims(token())
+        verifier = bench.verifier()
+        assert verifier.verify(token())
         server.stop()
         with pytest.raises(StoreUnavailable):
-            verdict.claims(token())
+            verifier.verify(token())
         server.start_again()
-        assert verdict.claims(token())
+        assert verifier.verify(token())
         bench.database.client.close()
 
 
 def test_the_provider_away_is_no_verdict(bench: Bench) -> None:
     bench.issuer.broken = True
     with pytest.raises(ProviderUnavailable):
-        bench.verdict().claims(token())
+        bench.verifier().verify(token())
 
 
 def test_all_of_it_is_one_round_trip(bench: Bench) -> None:
@@ -278,7 +280,7 @@ def test_all_of_it_is_one_round_trip(bench: Bench) -> None:
         trips.append(len(commands))
         return bench.database.commands(*commands)
 
-    dead_tokens = DeadTokens(counted, bench.keys())
+    revoked_tokens = RevokedTokens(counted, bench.keys())
     expected = Expected(issuer=ISSUER, audience=AUDIENCE)
-    assert Verdict(expected, bench.issuer.keys().find, dead_tokens).claims(token())
+    assert AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens).verify(token())
     assert trips == [4]

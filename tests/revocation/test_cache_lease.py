@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from bff.core.model import Group
-from bff.revocation.cache_lease import MARGIN, Lease
+from bff.revocation.cache_lease import MARGIN, CacheLease
 from bff.revocation.revocation import Revocation
-from bff.sessions.expiry import Sweep
+from bff.sessions.expiry import ExpirySweep
 from tests.support.bench import Bench
 from tests.support.caching_process import revocation_with
 
@@ -38,7 +38,7 @@ def time() -> Time:
 @pytest.fixture
 def ending(bench: Bench, time: Time) -> Revocation:
     """Ends sessions that other processes may remember."""
-    lease = Lease(LEASE_SECONDS, clock=lambda: time.now, sleep=time.sleep)
+    lease = CacheLease(LEASE_SECONDS, clock=lambda: time.now, sleep=time.sleep)
     return revocation_with(bench, lease)
 
 
@@ -80,14 +80,14 @@ def test_the_provider_is_asked_meanwhile(bench: Bench, ending: Revocation, time:
 def test_it_is_counted_from_after_the_deletion(
     bench: Bench, ending: Revocation, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entomb = bench.records.entomb
+    end_record = bench.records.end_record
 
     def slow(*words: object) -> object:
-        answer = entomb(*words)  # type: ignore[arg-type]
+        answer = end_record(*words)  # type: ignore[arg-type]
         time.now += 10
         return answer
 
-    monkeypatch.setattr(bench.records, "entomb", slow)
+    monkeypatch.setattr(bench.records, "end_record", slow)
     ending.end(bench.start(), "logout")
     assert time.slept == [pytest.approx(WAIT_SECONDS)]
 
@@ -122,7 +122,7 @@ def test_what_nobody_waits_for_does_not_wait(bench: Bench, ending: Revocation, t
     name = bench.records.name(key)
     bench.database.command("HSET", name, "idle_ends_at", bench.now() - 1)
     bench.indexes.set_deadline(key, bench.now() - 1)
-    assert Sweep(bench.records, bench.indexes, ending).run() == 1
+    assert ExpirySweep(bench.records, bench.indexes, ending).run() == 1
     bench.revocation.end_all([other], "admin")
     assert ending.drain() == 1
     assert time.slept == []
@@ -140,7 +140,7 @@ def test_ends_that_share_an_answer_wait_together(
 
 
 def test_without_a_memory_anywhere_nothing_waits(bench: Bench, time: Time) -> None:
-    lease = Lease(0, clock=lambda: time.now, sleep=time.sleep)
+    lease = CacheLease(0, clock=lambda: time.now, sleep=time.sleep)
     key = bench.start()
     assert revocation_with(bench, lease).end(key, "logout")
     assert time.slept == []

@@ -101,7 +101,7 @@ def test_the_drain_completes_it_when_the_provider_is_back(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["records.entomb", "deny_list.add", "records.delete_tombstone", "outbox.done"],
+    ["records.end_record", "deny_list.add", "records.delete_tombstone", "outbox.done"],
 )
 def test_a_crash_at_any_step_is_completed_by_another_process(
     make_bench: MakeBench, step: str

@@ -23,11 +23,11 @@ def die(*_: object, **__: object) -> None:
 
 def killed_before_the_tombstone(bench: Bench, end: Callable[[], object]) -> None:
     """Run *end* in a process that is killed when its intent is written and nothing else."""
-    real = bench.records.entomb
-    bench.records.entomb = die  # type: ignore[assignment,method-assign]
+    real = bench.records.end_record
+    bench.records.end_record = die  # type: ignore[assignment,method-assign]
     with pytest.raises(Killed):
         end()
-    bench.records.entomb = real  # type: ignore[method-assign]
+    bench.records.end_record = real  # type: ignore[method-assign]
 
 
 def refreshed(bench: Bench, key: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bff.core.errors import SealInvalid, StoreUnavailable
-from bff.sessions.cache import CLEAN_SECONDS, Remembered
-from bff.store.tracked_session_records import Row, TrackedRecords
+from bff.sessions.cache import CLEAN_SECONDS, CachedSession
+from bff.store.tracked_session_records import Row, TrackedSessionRecords
 from tests.support.bench import Bench
 from tests.support.caching_process import LEASE_SECONDS, Remembering
 from tests.support.redis_server import RedisServer
@@ -100,7 +100,7 @@ def test_a_thread_that_stalls_does_not_trust_what_was_taken_away_meanwhile(
     key = bench.start()
     process.remember(key)
 
-    class Stalling(dict[str, Remembered]):
+    class Stalling(dict[str, CachedSession]):
         def get(self, key: str, default: Any = None) -> Any:
             entry = super().get(key, default)
             if entry is not None:
@@ -141,15 +141,15 @@ def test_an_end_between_two_readings_of_a_batch_is_not_forgotten(
     key, other = bench.start(), bench.start()
     for one in (key, other, key, other):
         process.ask(one)
-    read = TrackedRecords.read
+    read = TrackedSessionRecords.read
 
-    def interrupted(tracked: TrackedRecords, keys: list[str]) -> list[Row]:
+    def interrupted(tracked: TrackedSessionRecords, keys: list[str]) -> list[Row]:
         assert keys == [key, other]
         rows = read(tracked, keys[:1])
         bench.revocation.end(key, "logout")
         return rows + read(tracked, keys[1:])
 
-    monkeypatch.setattr(TrackedRecords, "read", interrupted)
+    monkeypatch.setattr(TrackedSessionRecords, "read", interrupted)
     assert process.memory.prove()
     assert process.remembered() == {other}
     assert process.ask(key) is None

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from bff.core.errors import StoreUnavailable
-from bff.revocation.cache_lease import Lease
-from bff.store.change_tracking import Tracking
+from bff.revocation.cache_lease import CacheLease
+from bff.store.change_tracking import ChangeTracking
 from demo.redis.embedded import EmbeddedRedis, Source, sources
 from tests.support.bench import Bench
 from tests.support.caching_process import Remembering, revocation_with
@@ -53,7 +53,7 @@ def end(
         late()
         process.clock.passed_seconds += 0.2 * seconds
 
-    lease = Lease(lease_seconds, clock=process.clock, sleep=sleep)
+    lease = CacheLease(lease_seconds, clock=process.clock, sleep=sleep)
     assert revocation_with(bench, lease).end(key, "logout")
 
 
@@ -126,7 +126,7 @@ def told_before_the_answer(server: EmbeddedRedis, *mode: str) -> list[bool]:
     told: list[bool] = []
     with redis.Redis.from_url(server.url) as other, redis.Redis.from_url(server.url) as client:
         for number in range(10):
-            tracking = Tracking(server.url, 5)
+            tracking = ChangeTracking(server.url, 5)
             tracking.open()
             if mode:
                 tracking.ask(("CLIENT", "TRACKING", "OFF"))
@@ -165,7 +165,7 @@ def test_a_redirected_reader_that_closes_would_take_its_keys_with_it(
     server: EmbeddedRedis,
 ) -> None:
     """Why sessions are read over the very connection that is told of their changes."""
-    listening = Tracking(server.url, 5)
+    listening = ChangeTracking(server.url, 5)
     listening.open()
     [listener] = listening.ask(("CLIENT", "ID"))
     reader = redis.Redis.from_url(server.url, single_connection_client=True)
@@ -186,7 +186,7 @@ def test_a_redis_that_knows_no_tracking_is_said_to_be_away(server: EmbeddedRedis
     with redis.Redis.from_url(server.url) as client:
         client.acl_setuser("untold", enabled=True, nopass=True, keys="*",
                            commands=["+@all", "-client"])  # fmt: skip
-    tracking = Tracking(server.url.replace("//", "//untold:any@"), 5)
+    tracking = ChangeTracking(server.url.replace("//", "//untold:any@"), 5)
     with pytest.raises(StoreUnavailable, match="tracking"):
         tracking.open()
     tracking.close()

@@ -6,14 +6,14 @@ import time
 
 from bff.core.model import Tokens
 from bff.core.sealing import Sealer
-from bff.store import Database, DenyList, Epoch
+from bff.store import Database, DenyList, HistoryStart
 from tests.support.bench import SECRET, Bench
 
 NEWER_SECRET = "n" * 40
 
 
-def epoch(bench: Bench, *secrets: str) -> Epoch:
-    return Epoch(bench.database, Sealer(secrets))
+def epoch(bench: Bench, *secrets: str) -> HistoryStart:
+    return HistoryStart(bench.database, Sealer(secrets))
 
 
 def born_keys(database: Database) -> list[bytes]:
@@ -59,10 +59,10 @@ def test_a_denied_token_is_listed_until_its_own_end(bench: Bench) -> None:
     """`expires_in` may be missing; an API goes by `exp`."""
     payload = "eyJleHAiOjUwMDB9"  # {"exp":5000}
     deny_list = DenyList(bench.database, bench.sealer, 0)
-    dead = deny_list.dead(Tokens(access_token=f"e30.{payload}.x", issued_at=0, expires_at=300))
+    dead = deny_list.entry(Tokens(access_token=f"e30.{payload}.x", issued_at=0, expires_at=300))
     assert dead.expires_at == 5000
-    opaque = deny_list.dead(Tokens(access_token="opaque", issued_at=0, expires_at=300))
+    opaque = deny_list.entry(Tokens(access_token="opaque", issued_at=0, expires_at=300))
     assert opaque.expires_at == 300
     endless = "eyJleHAiOjFlOTl9"  # {"exp":1e99}
-    bounded = deny_list.dead(Tokens(access_token=f"e30.{endless}.x", issued_at=0, expires_at=300))
+    bounded = deny_list.entry(Tokens(access_token=f"e30.{endless}.x", issued_at=0, expires_at=300))
     assert bounded.expires_at == 31 * 86_400

@@ -37,7 +37,7 @@ def deadline_of(bench: Bench, key: str) -> float | None:
 def test_an_id_that_has_ended_can_not_begin_again(bench: Bench) -> None:
     key = bench.start()
     session = bench.load(key)
-    assert bench.records.entomb(key, "logout").kind == "ended"
+    assert bench.records.end_record(key, "logout").kind == "ended"
     assert bench.records.create(session) is False
     assert bench.sessions.load(key) is None
 
@@ -129,7 +129,7 @@ def test_the_tombstone_keeps_the_tokens_as_long_as_they_may_live(bench: Bench) -
     bench.sessions.write_data(key, b"{}")
     bench.records.begin_refresh(key, 1, "me", 15)
     bench.records.end_refresh(key, "nobody", "provider_unavailable", 30)
-    bench.records.entomb(key, "logout")
+    bench.records.end_record(key, "logout")
     name = tombstone_name(bench, key)
     least = bench.config.refresh_token_lifetime_seconds
     assert least <= seconds_left(bench, name) <= least + DAY

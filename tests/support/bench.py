@@ -1,4 +1,4 @@
-"""The parts below the routes on a real Redis, with a provider that does as it is told."""
+"""The services below the routes on a real Redis, with a provider that does as it is told."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 
 from bff.config import Config, load
 from bff.config.route import TokenRule
-from bff.core.model import Identity, Session, SignIn, TokenAnswer, Tokens
+from bff.core.model import Identity, IssuedTokens, Session, SignIn, Tokens
 from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
-from bff.sessions.expiry import Sweep
+from bff.sessions.expiry import ExpirySweep
 from bff.sessions.lifecycle import Sessions, session_key
-from bff.store import Database, DenyList, Indexes, Outbox, Records, Watermarks, connect
+from bff.store import Database, DenyList, Indexes, Outbox, SessionRecords, Watermarks, connect
 from bff.tokens.merge import refreshed
-from bff.tokens.pending_writes import Holding
-from bff.tokens.renewal import Turns
+from bff.tokens.pending_writes import PendingWrites
+from bff.tokens.renewal import TokenRenewal
 from bff.tokens.route_tokens import RouteTokens
 from bff.tokens.session_token import Refresher
 from tests.support.redis_server import RedisServer
@@ -42,7 +42,7 @@ def config_for(server: RedisServer, prefix: str, **changes: str) -> Config:
     return load(usual | changes)
 
 
-def _unexpected(*_: object) -> TokenAnswer:
+def _unexpected(*_: object) -> IssuedTokens:
     raise AssertionError("the test expects no such call")
 
 
@@ -52,27 +52,27 @@ class ObedientProvider:
     def __init__(self) -> None:
         self.refreshed: list[str] = []
         self.revoked: list[str] = []
-        self.on_refresh: Callable[[str], TokenAnswer] = lambda token: answer(len(self.refreshed))
+        self.on_refresh: Callable[[str], IssuedTokens] = lambda token: answer(len(self.refreshed))
         self.exchanged: list[str] = []
         self.client_tokens = 0
-        self.on_audience: Callable[[str, TokenRule], TokenAnswer] = _unexpected
-        self.on_exchange: Callable[[str, TokenRule], TokenAnswer] = _unexpected
-        self.on_client_token: Callable[[TokenRule], TokenAnswer] = _unexpected
+        self.on_audience: Callable[[str, TokenRule], IssuedTokens] = _unexpected
+        self.on_exchange: Callable[[str, TokenRule], IssuedTokens] = _unexpected
+        self.on_client_token: Callable[[TokenRule], IssuedTokens] = _unexpected
         self.on_revoke: Callable[[str], None] = lambda token: None
 
     def refresh(
         self, refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
-    ) -> TokenAnswer:
+    ) -> IssuedTokens:
         self.refreshed.append(refresh_token)
         if rule is not None:
             return self.on_audience(refresh_token, rule)
         return self.on_refresh(refresh_token)
 
-    def exchange(self, access_token: str, rule: TokenRule) -> TokenAnswer:
+    def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         self.exchanged.append(access_token)
         return self.on_exchange(access_token, rule)
 
-    def client_token(self, rule: TokenRule) -> TokenAnswer:
+    def client_token(self, rule: TokenRule) -> IssuedTokens:
         self.client_tokens += 1
         return self.on_client_token(rule)
 
@@ -81,9 +81,9 @@ class ObedientProvider:
         self.revoked.append(refresh_token)
 
 
-def answer(number: int, *, seconds: int = 300, now: int = 0) -> TokenAnswer:
+def answer(number: int, *, seconds: int = 300, now: int = 0) -> IssuedTokens:
     """What a rotating provider gives for the *number*th refresh."""
-    return TokenAnswer(
+    return IssuedTokens(
         access_token=f"access-{number}",
         issued_at=now,
         expires_at=now + seconds,
@@ -99,7 +99,7 @@ class Bench:
         self.provider = ObedientProvider()
         self.sealer = Sealer([key.get_secret_value() for key in config.secrets])
         self.database: Database = connect(config)
-        self.records = Records(
+        self.records = SessionRecords(
             self.database,
             self.sealer,
             idle_seconds=config.session_idle_seconds,
@@ -120,8 +120,8 @@ class Bench:
             provider=self.provider,
             answer_seconds=config.provider_timeout_seconds,
         )
-        self.holding = Holding(self.records, self.revocation)
-        self.turns = Turns(
+        self.holding = PendingWrites(self.records, self.revocation)
+        self.turns = TokenRenewal(
             self.records,
             self.holding,
             provider_timeout_seconds=config.provider_timeout_seconds,
@@ -156,7 +156,7 @@ class Bench:
             refresher=self.refresher,
             route_tokens=self.route_tokens,
         )
-        self.sweep = Sweep(self.records, self.indexes, self.revocation)
+        self.sweep = ExpirySweep(self.records, self.indexes, self.revocation)
 
     def now(self) -> int:
         return int(self.database.now())
@@ -191,7 +191,7 @@ class Bench:
         assert found, "the session is gone"
         return found[0]
 
-    def merged(self, session: Session, new: TokenAnswer) -> Tokens:
+    def merged(self, session: Session, new: IssuedTokens) -> Tokens:
         """The session's tokens after a refresh that gave *new*."""
         return refreshed(session.tokens, new, session.read_at, self.deny_list)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 from bff.core.model import Session
-from bff.revocation.cache_lease import Lease
+from bff.revocation.cache_lease import CacheLease
 from bff.revocation.revocation import Revocation
-from bff.sessions.cache import SessionMemory, own_clock
-from bff.store.change_tracking import Tracking
-from bff.store.tracked_session_records import Row, TrackedRecords
+from bff.sessions.cache import SessionCache, own_clock
+from bff.store.change_tracking import ChangeTracking
+from bff.store.tracked_session_records import Row, TrackedSessionRecords
 from tests.support.bench import Bench
 
 LEASE_SECONDS = 30.0
@@ -30,7 +30,7 @@ class Remembering:
     """The memory of one process; no thread, so that a test says when it asks for a proof.
 
     Args:
-        bench: The parts of this process.
+        bench: The services of this process.
         url: Where its tracking connection goes; the bench's Redis if None.
         lease_seconds: As in the settings.
         entries_max: As in the settings.
@@ -51,7 +51,7 @@ class Remembering:
         self.may_connect = threading.Event()
         self.may_connect.set()
         self._url = url or bench.config.redis_url.get_secret_value()
-        self.memory = SessionMemory(
+        self.memory = SessionCache(
             self._load,
             bench.records.slides_at,
             self._connect,
@@ -64,17 +64,17 @@ class Remembering:
         self.plain_reads += 1
         return self.bench.records.load(key, slide=True)
 
-    def _connect(self) -> TrackedRecords:
+    def _connect(self) -> TrackedSessionRecords:
         self.may_connect.wait()
         self.connections += 1
         process = self
 
-        class Counted(TrackedRecords):
+        class Counted(TrackedSessionRecords):
             def read(self, keys: list[str]) -> list[Row]:
                 process.tracked_reads += len(keys)
                 return super().read(keys)
 
-        return Counted(self.bench.records, Tracking(self._url, 5))
+        return Counted(self.bench.records, ChangeTracking(self._url, 5))
 
     def ask(self, key: str) -> Session | None:
         """What a request does."""
@@ -103,7 +103,7 @@ class Remembering:
         self.memory._forget_all()
 
 
-def revocation_with(bench: Bench, lease: Lease) -> Revocation:
+def revocation_with(bench: Bench, lease: CacheLease) -> Revocation:
     """What ends sessions in a process whose others remember them."""
     return Revocation(
         records=bench.records,

@@ -118,7 +118,7 @@ class Cluster(Together):
         return {
             "REDIS_URL": self.redis.url,
             "REDIS_PREFIX": self.prefix,
-            "DENY_LIST_KEY": Sealer([self.secret]).dead_token_names.as_text(),
+            "DENY_LIST_KEY": Sealer([self.secret]).revoked_token_names.as_text(),
         }
 
     def start_replica(self, port: int, **env: str) -> Process:

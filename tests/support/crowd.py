@@ -14,7 +14,7 @@ from bff.config import Config
 from bff.core.model import Identity, Session, Tokens
 from bff.core.sealing import Sealer
 from bff.sessions.lifecycle import session_key
-from bff.store import Database, Indexes, Records, connect
+from bff.store import Database, Indexes, SessionRecords, connect
 from bff.store.connection import Script
 
 PIPELINE = 2000
@@ -58,7 +58,7 @@ class Crowd:
         self._database = connect(config)
         self._gathering = Gathering(self._database)
         self._indexes = Indexes(self._gathering, sealer)
-        self._records = Records(
+        self._records = SessionRecords(
             self._gathering,
             sealer,
             idle_seconds=config.session_idle_seconds,

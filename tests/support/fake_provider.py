@@ -22,7 +22,7 @@ from joserfc.jwk import Key, RSAKey
 from joserfc.jws import JWSRegistry
 
 from bff.config import Config, load
-from bff.core.model import PendingLogin
+from bff.core.model import LoginTransaction
 from tests.support.scale import memory_environment
 
 CLIENT_ID = "client-one"
@@ -181,9 +181,9 @@ def at_hash(access_token: str) -> str:
     return base64.urlsafe_b64encode(half).rstrip(b"=").decode()
 
 
-def pending(**changes: Any) -> PendingLogin:
+def pending(**changes: Any) -> LoginTransaction:
     """A sign-in under way."""
-    usual = PendingLogin(
+    usual = LoginTransaction(
         state="the-state", nonce="the-nonce", code_verifier="v" * 43, return_to="/",
         started_at=int(time.time()),
     )  # fmt: skip

@@ -16,17 +16,17 @@ from typing import Any
 from flask import has_request_context
 
 from bff.provider.oidc import Provider
-from bff.store import DenyList, Indexes, Outbox, Records
+from bff.store import DenyList, Indexes, Outbox, SessionRecords
 
 STEPS: dict[str, tuple[type, str, bool]] = {
     "before the intent": (Outbox, "add", True),
     "after the intent": (Outbox, "add", False),
-    "after the tombstone": (Records, "entomb", False),
+    "after the tombstone": (SessionRecords, "end_record", False),
     "after the deny-list": (DenyList, "add", False),
     "before the revocation": (Provider, "revoke", True),
     "after the revocation": (Provider, "revoke", False),
     "after the index": (Indexes, "remove", False),
-    "after the tombstone went": (Records, "delete_tombstone", False),
+    "after the tombstone went": (SessionRecords, "delete_tombstone", False),
     "after the intent went": (Outbox, "done", False),
 }
 """Class, method, and whether it dies before it or after it; in the order of the steps."""

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from bff.app import create_app
 from bff.core.model import Identity, SignIn, Tokens
-from bff.services import Parts
+from bff.services import Services
 from bff.sessions.lifecycle import session_key
 from tests.support.fake_provider import FakeProvider
 from tests.support.redis_server import RedisServer
@@ -28,21 +28,21 @@ class Receiver:
         self.fake = fake
         self.config = fake.config(REDIS_URL=server.url, BFF_REDIS_PREFIX=prefix, **settings)
         self.app = create_app(self.config)
-        self.parts: Parts = self.app.extensions["bff"]
+        self.services: Services = self.app.extensions["bff"]
         self.client: FlaskClient = self.app.test_client()
         self._started = 0
 
     def close(self) -> None:
         """Stop what runs beside the requests."""
-        for background in self.parts.background:
+        for background in self.services.background:
             background.stop()
-        self.parts.provider.close()
-        self.parts.database.client.close()
+        self.services.provider.close()
+        self.services.database.client.close()
 
     def sign_in(self, **identity: Any) -> SignIn:
         """A finished sign-in of Dana, changed."""
         self._started += 1
-        now = int(self.parts.database.now())
+        now = int(self.services.database.now())
         usual = Identity(
             issuer=self.fake.issuer, subject="auth0|demo", sid="sid-one", auth_time=now,
             claims={"email": "dana@example.com"},
@@ -57,26 +57,26 @@ class Receiver:
 
     def start(self, **identity: Any) -> str:
         """A session; its key."""
-        key = session_key(self.parts.sessions.start(self.sign_in(**identity)))
+        key = session_key(self.services.sessions.start(self.sign_in(**identity)))
         assert key
         return key
 
     def start_earlier(self, seconds: int, **identity: Any) -> str:
         """A session that began that long ago; its key."""
-        began_at = int(self.parts.database.now()) - seconds
+        began_at = int(self.services.database.now()) - seconds
         key = self.start(**({"auth_time": began_at} | identity))
         name = f"{self.config.redis_prefix}:session:{{{key}}}"
-        self.parts.database.command("HSET", name, "created_at", began_at)
+        self.services.database.command("HSET", name, "created_at", began_at)
         return key
 
     def lives(self, key: str) -> bool:
         """Whether the session would be found by a request."""
-        return self.parts.sessions.load(key, slide=False) is not None
+        return self.services.sessions.load(key, slide=False) is not None
 
     def names(self, kind: str) -> set[str]:
         """The names of all keys in Redis of one kind."""
         pattern = f"{self.config.redis_prefix}:{kind}:*"
-        return {name.decode() for name in self.parts.database.client.scan_iter(pattern)}
+        return {name.decode() for name in self.services.database.client.scan_iter(pattern)}
 
     def revoked(self) -> set[str]:
         """The refresh tokens that the provider was asked to revoke."""

@@ -6,7 +6,7 @@ import msgspec
 
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
 from bff.core.errors import BFFError
-from bff.core.model import TokenAnswer
+from bff.core.model import IssuedTokens
 from tests.support.bench import Bench, answer
 
 ORDERS = TokenRule(mode="audience", audience="https://orders", scope="read write")
@@ -16,8 +16,10 @@ BOTH = [ORDERS, EXCHANGED]
 DEAD = {"access_seconds": -1}
 
 
-def route_answer(bench: Bench, token: str, *, seconds: int = 300, **changes: object) -> TokenAnswer:
-    usual = TokenAnswer(
+def route_answer(
+    bench: Bench, token: str, *, seconds: int = 300, **changes: object
+) -> IssuedTokens:
+    usual = IssuedTokens(
         access_token=token,
         issued_at=bench.now(),
         expires_at=bench.now() + seconds,
@@ -29,12 +31,12 @@ def route_answer(bench: Bench, token: str, *, seconds: int = 300, **changes: obj
 def obey(bench: Bench, *, seconds: int = 300) -> None:
     """The provider rotates, and numbers what it gives."""
 
-    def for_audience(_: str, rule: TokenRule) -> TokenAnswer:
+    def for_audience(_: str, rule: TokenRule) -> IssuedTokens:
         number = len(bench.provider.refreshed)
         token = f"{rule.audience}#{number}"
         return route_answer(bench, token, seconds=seconds, refresh_token=f"refresh-{number}")
 
-    def exchange(_: str, rule: TokenRule) -> TokenAnswer:
+    def exchange(_: str, rule: TokenRule) -> IssuedTokens:
         token = f"{rule.audience}#x{len(bench.provider.exchanged)}"
         return route_answer(bench, token, seconds=seconds)
 
@@ -44,7 +46,7 @@ def obey(bench: Bench, *, seconds: int = 300) -> None:
 
 
 def failing(bench: Bench, error: BFFError) -> None:
-    def fail(*_: object) -> TokenAnswer:
+    def fail(*_: object) -> IssuedTokens:
         raise error
 
     bench.provider.on_audience = bench.provider.on_exchange = fail

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from bff.config import Config, load
-from bff.core.model import PendingLogin, SignIn
+from bff.core.model import LoginTransaction, SignIn
 from bff.core.sealing import Sealer
 from bff.provider.create import create_provider
 from bff.provider.oidc import Provider
@@ -42,7 +42,7 @@ class World:
             } | settings
         )  # fmt: skip
         self.provider: Provider = create_provider(self.config)
-        self.begun: list[tuple[SignIn, PendingLogin]] = []
+        self.begun: list[tuple[SignIn, LoginTransaction]] = []
         self.old_session_key: str | None = None
         self.fail_with: Exception | None = None
         self.app = Flask(__name__, static_folder=None)
@@ -56,7 +56,7 @@ class World:
         security_headers.install(self.app, self.config)
         self.browser = self.new_browser()
 
-    def begin(self, sign_in: SignIn, pending: PendingLogin) -> None:
+    def begin(self, sign_in: SignIn, pending: LoginTransaction) -> None:
         if self.fail_with is not None:
             raise self.fail_with
         self.begun.append((sign_in, pending))

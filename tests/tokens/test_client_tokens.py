@@ -17,8 +17,8 @@ from bff.core.errors import (
     RouteTokenRefused,
     StoreUnavailable,
 )
-from bff.core.model import RouteToken, TokenAnswer
-from bff.store.client_tokens import SharedTokens
+from bff.core.model import IssuedTokens, RouteToken
+from bff.store.client_tokens import SharedClientTokens
 from bff.tokens import client_tokens
 from bff.tokens.client_tokens import ClientTokens
 from tests.support.bench import Bench, MakeBench
@@ -32,7 +32,7 @@ class Tokens(ClientTokens):
 
     def __init__(self, bench: Bench, *, seconds: int = 300, wait_seconds: float = 5) -> None:
         self.provider = bench.provider
-        self.shared = SharedTokens(bench.database, bench.sealer, ("issuer", "client"))
+        self.shared = SharedClientTokens(bench.database, bench.sealer, ("issuer", "client"))
         self.dead: set[str] = set()
         super().__init__(
             self.shared,
@@ -44,15 +44,15 @@ class Tokens(ClientTokens):
         self.gives(seconds)
 
     def gives(self, seconds: int) -> None:
-        def give(rule: TokenRule) -> TokenAnswer:
+        def give(rule: TokenRule) -> IssuedTokens:
             now = int(time.time())
             token = f"{rule.scope}-{self.provider.client_tokens}"
-            return TokenAnswer(access_token=token, issued_at=now, expires_at=now + seconds)
+            return IssuedTokens(access_token=token, issued_at=now, expires_at=now + seconds)
 
         self.provider.on_client_token = give
 
     def fails(self, error: BFFError) -> None:
-        def fail(_: TokenRule) -> TokenAnswer:
+        def fail(_: TokenRule) -> IssuedTokens:
             raise error
 
         self.provider.on_client_token = fail
@@ -99,7 +99,9 @@ def test_rules_don_t_share(bench: Bench) -> None:
 
 def test_another_client_s_token_is_not_found(bench: Bench) -> None:
     Tokens(bench).access_token(STOCK)
-    assert SharedTokens(bench.database, bench.sealer, ("issuer", "b")).read(STOCK.name) is None
+    assert (
+        SharedClientTokens(bench.database, bench.sealer, ("issuer", "b")).read(STOCK.name) is None
+    )
 
 
 def test_it_is_renewed_before_its_end_by_one(bench: Bench, now: Callable[[float], None]) -> None:
@@ -177,7 +179,7 @@ def test_a_failure_is_remembered_for_all_processes(
 @pytest.mark.parametrize("wrong", ["read write", "admin"])
 def test_a_wider_scope_is_refused(bench: Bench, wrong: str) -> None:
     tokens, at = Tokens(bench), int(time.time())
-    bench.provider.on_client_token = lambda _: TokenAnswer(
+    bench.provider.on_client_token = lambda _: IssuedTokens(
         access_token="wide", issued_at=at, expires_at=at + 300, scope=wrong
     )
     with pytest.raises(RouteTokenRefused, match="wider_scope"):

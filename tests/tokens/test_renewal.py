@@ -18,7 +18,7 @@ from bff.core.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from bff.core.model import Session, TokenAnswer
+from bff.core.model import IssuedTokens, Session
 from tests.support.bench import Bench, MakeBench, answer
 
 DEAD = {"access_seconds": -1}
@@ -26,14 +26,14 @@ ENDING = {"access_seconds": 30}
 FRESH = {"access_seconds": 200}
 
 
-def raising(error: BFFError) -> Callable[[str], TokenAnswer]:
-    def raise_it(_: str) -> TokenAnswer:
+def raising(error: BFFError) -> Callable[[str], IssuedTokens]:
+    def raise_it(_: str) -> IssuedTokens:
         raise error
 
     return raise_it
 
 
-def fresh_answer(bench: Bench) -> Callable[[str], TokenAnswer]:
+def fresh_answer(bench: Bench) -> Callable[[str], IssuedTokens]:
     return lambda _: answer(len(bench.provider.refreshed), now=bench.now())
 
 
@@ -102,7 +102,7 @@ def test_invalid_grant_for_a_generation_that_was_replaced_uses_the_newer(bench: 
     """The lease ran out, another process refreshed; what was refused is not what is current."""
     key = bench.start(**DEAD)
 
-    def replaced_meanwhile(_: str) -> TokenAnswer:
+    def replaced_meanwhile(_: str) -> IssuedTokens:
         _replace(bench, bench.load(key), answer(7, now=bench.now()))
         raise ProviderRejected("invalid_grant", 403)
 
@@ -169,7 +169,7 @@ def test_a_remembered_failure_keeps_its_kind(bench: Bench) -> None:
 def test_no_answer_is_retried_once_with_the_same_token(bench: Bench) -> None:
     """The rotation may have happened; within the overlap the same token works once more."""
 
-    def first_lost(_: str) -> TokenAnswer:
+    def first_lost(_: str) -> IssuedTokens:
         if len(bench.provider.refreshed) == 1:
             raise ProviderUnavailable("timeout", maybe_acted=True)
         return answer(2, now=bench.now())
@@ -191,7 +191,7 @@ def test_no_retry_without_the_lock(bench: Bench) -> None:
     """After a stall beyond the lease another process may be spending the token."""
     key = bench.start(**DEAD)
 
-    def lost_lock(_: str) -> TokenAnswer:
+    def lost_lock(_: str) -> IssuedTokens:
         bench.database.command("SET", bench.records._lock(key), "somebody else")
         raise ProviderUnavailable("timeout", maybe_acted=True)
 
@@ -219,7 +219,7 @@ def test_promise_4_a_refresh_token_is_spent_once_by_many_threads_and_processes(
     asked: list[str] = []
     for bench in benches:
 
-        def refresh(token: str, bench: Bench = bench) -> TokenAnswer:
+        def refresh(token: str, bench: Bench = bench) -> IssuedTokens:
             asked.append(token)
             return answer(len(asked), now=bench.now())
 
@@ -241,7 +241,7 @@ def test_a_logout_during_a_refresh_wins_and_the_new_token_is_revoked(bench: Benc
     """Promises 2 and 3: nothing is revived, and what was minted too late dies too."""
     key = bench.start(**DEAD)
 
-    def logout_meanwhile(_: str) -> TokenAnswer:
+    def logout_meanwhile(_: str) -> IssuedTokens:
         assert bench.sessions.end(key, "logout")
         return answer(1, now=bench.now())
 
@@ -323,7 +323,7 @@ def test_a_hand_over_during_a_refresh_loses_neither(bench: Bench) -> None:
     """A sign-in hands over an old refresh token while this session is being refreshed."""
     key = bench.start(**DEAD)
 
-    def handed_over(_: str) -> TokenAnswer:
+    def handed_over(_: str) -> IssuedTokens:
         assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
         return answer(1, now=bench.now())
 
@@ -336,7 +336,7 @@ def test_a_hand_over_during_a_refresh_loses_neither(bench: Bench) -> None:
 def test_a_late_writer_does_not_overwrite_newer_tokens(bench: Bench) -> None:
     key = bench.start(**DEAD)
 
-    def overtaken(_: str) -> TokenAnswer:
+    def overtaken(_: str) -> IssuedTokens:
         _replace(bench, bench.load(key), answer(9, now=bench.now()))
         return answer(1, now=bench.now())
 
@@ -362,7 +362,7 @@ def test_while_another_process_refreshes_the_living_token_serves(bench: Bench) -
     assert bench.sessions.access_token(bench.load(key)) == "access-0"
 
 
-def _replace(bench: Bench, session: Session, new: TokenAnswer) -> None:
+def _replace(bench: Bench, session: Session, new: IssuedTokens) -> None:
     tokens = bench.merged(session, new)
     sealed = bench.records.seal_tokens(session.key, tokens)
     outcome = bench.records.replace_tokens(session.key, session.generation, "other", sealed)

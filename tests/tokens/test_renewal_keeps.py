@@ -7,7 +7,7 @@ import pytest
 
 from bff.config.route import TokenRule
 from bff.core.errors import ProviderRejected, ProviderUnavailable, SessionEnded
-from bff.core.model import Session, SignIn, TokenAnswer
+from bff.core.model import IssuedTokens, Session, SignIn
 from bff.sessions.lifecycle import session_key
 from tests.support.bench import Bench, MakeBench, answer
 from tests.tokens.test_renewal import DEAD, ENDING, fresh_answer, raising
@@ -78,7 +78,7 @@ def test_the_lease_outlasts_two_tries_and_is_given_back(make_bench: MakeBench) -
     bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="3")
     key, leases = bench.start(**DEAD), []
 
-    def slow(_: str) -> TokenAnswer:
+    def slow(_: str) -> IssuedTokens:
         leases.append(lock_of(bench, key))
         if len(leases) == 1:
             # As if the first try had used up most of it.
@@ -117,7 +117,7 @@ def test_the_provider_is_told_whose_id_token_it_may_be(bench: Bench) -> None:
 
     def refresh(
         refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
-    ) -> TokenAnswer:
+    ) -> IssuedTokens:
         asked.append(subject)
         return answer(1, now=bench.now())
 
@@ -170,7 +170,7 @@ def test_a_late_writer_revokes_its_own_token_and_no_other(bench: Bench) -> None:
     key = bench.start(**DEAD)
     assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
 
-    def overtaken(_: str) -> TokenAnswer:
+    def overtaken(_: str) -> IssuedTokens:
         session: Session = bench.load(key)
         tokens = bench.merged(session, answer(9, now=bench.now()))
         sealed = bench.records.seal_tokens(key, tokens)

@@ -11,7 +11,7 @@ import pytest
 
 from bff.config.route import TokenRule
 from bff.core.errors import ProviderUnavailable, SessionEnded, StoreUnavailable
-from bff.core.model import DeadAccessToken, RouteToken, TokenAnswer
+from bff.core.model import IssuedTokens, RevokedAccessToken, RouteToken
 from tests.support.bench import Bench, MakeBench, answer
 from tests.support.route_sessions import (
     BILLS,
@@ -26,7 +26,7 @@ from tests.support.route_sessions import (
     route_answer,
 )
 
-Give = Callable[[str, TokenRule], TokenAnswer]
+Give = Callable[[str, TokenRule], IssuedTokens]
 """How the provider answers a token and a rule."""
 
 
@@ -180,7 +180,7 @@ def test_a_lost_answer_is_asked_for_once_more(bench: Bench, rule: TokenRule) -> 
 def ending(bench: Bench, key: str, give: Give) -> Give:
     """The session is signed out of while the provider answers."""
 
-    def ended(token: str, rule: TokenRule) -> TokenAnswer:
+    def ended(token: str, rule: TokenRule) -> IssuedTokens:
         bench.sessions.end(key, "logout")
         return give(token, rule)
 
@@ -230,7 +230,7 @@ def test_a_late_exchange_goes_on_top_of_a_refresh(bench: Bench) -> None:
     give = bench.provider.on_exchange
     key = bench.start()
 
-    def overtaken(access_token: str, rule: TokenRule) -> TokenAnswer:
+    def overtaken(access_token: str, rule: TokenRule) -> IssuedTokens:
         session = bench.load(key)
         sealed = bench.records.seal_tokens(key, bench.merged(session, answer(9, now=bench.now())))
         assert bench.records.replace_tokens(key, session.generation, "o", sealed) == "applied"
@@ -280,7 +280,7 @@ def test_what_has_expired_is_not_carried_along(bench: Bench) -> None:
     tokens = msgspec.structs.replace(
         session.tokens,
         route_tokens=(gone,),
-        replaced=(DeadAccessToken(deny_id="long-gone", expires_at=2),),
+        replaced=(RevokedAccessToken(deny_id="long-gone", expires_at=2),),
     )
     sealed = bench.records.seal_tokens(key, tokens)
     assert bench.records.replace_tokens(key, 1, "other", sealed) == "applied"

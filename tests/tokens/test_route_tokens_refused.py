@@ -15,7 +15,7 @@ from bff.core.errors import (
     RouteTokenRefused,
     SessionEnded,
 )
-from bff.core.model import TokenAnswer
+from bff.core.model import IssuedTokens
 from bff.sessions.lifecycle import session_key
 from tests.support.bench import Bench
 from tests.support.route_sessions import (
@@ -81,7 +81,7 @@ def test_without_a_refresh_token_there_is_none_for_an_audience(bench: Bench) -> 
     assert bench.sessions.access_token(bench.load(key)) == "access-0"
 
 
-UNFIT: dict[str, Callable[[TokenAnswer], TokenAnswer]] = {
+UNFIT: dict[str, Callable[[IssuedTokens], IssuedTokens]] = {
     "wider scope": lambda a: msgspec.structs.replace(a, scope="read admin"),
     "not Bearer": lambda a: msgspec.structs.replace(a, token_type="N_A"),
     "unfit for a header": lambda a: msgspec.structs.replace(a, access_token="a\r\nX-Evil: 1"),
@@ -95,11 +95,11 @@ UNFIT: dict[str, Callable[[TokenAnswer], TokenAnswer]] = {
 @pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
 def test_an_unfit_token_is_refused_and_denied(
-    bench: Bench, rule: TokenRule, change: Callable[[TokenAnswer], TokenAnswer]
+    bench: Bench, rule: TokenRule, change: Callable[[IssuedTokens], IssuedTokens]
 ) -> None:
-    given: list[TokenAnswer] = []
+    given: list[IssuedTokens] = []
 
-    def give(*_: object) -> TokenAnswer:
+    def give(*_: object) -> IssuedTokens:
         rotated = "refresh-1" if rule.mode == "audience" else None
         given.append(change(route_answer(bench, "unfit", refresh_token=rotated)))
         return given[-1]

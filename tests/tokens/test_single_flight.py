@@ -9,13 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from bff.core.errors import ProviderUnavailable
-from bff.tokens.single_flight import Flights
+from bff.tokens.single_flight import SingleFlight
 from tests.support.waiting import wait_for
 
 WAIT_SECONDS = 10.0
 
 
-def aboard(flights: Flights[str], pool: ThreadPoolExecutor, work: Callable[[], str]) -> Future[str]:
+def aboard(
+    flights: SingleFlight[str], pool: ThreadPoolExecutor, work: Callable[[], str]
+) -> Future[str]:
     """One more caller, which has found the flight under way when this returns."""
     entered = threading.Event()
     real = flights._board
@@ -39,7 +41,7 @@ def never() -> str:
 
 def test_the_others_take_the_first_one_s_result_or_error() -> None:
     for outcome in ("landed", ProviderUnavailable("503")):
-        flights: Flights[str] = Flights(WAIT_SECONDS)
+        flights: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
         go_on = threading.Event()
 
         def work(go_on: threading.Event = go_on, outcome: str | Exception = outcome) -> str:
@@ -57,7 +59,7 @@ def test_the_others_take_the_first_one_s_result_or_error() -> None:
 
 
 def test_who_comes_after_the_landing_flies_anew() -> None:
-    flights: Flights[str] = Flights(WAIT_SECONDS)
+    flights: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
     assert [flights.share("x", lambda: "first"), flights.share("x", lambda: "second")] == [
         "first",
         "second",
@@ -68,7 +70,7 @@ def test_who_comes_after_the_landing_flies_anew() -> None:
 
 
 def test_a_first_one_that_did_not_wait_for_its_turn_leaves_the_work_to_the_next() -> None:
-    flights: Flights[str] = Flights(WAIT_SECONDS)
+    flights: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
     go_on = threading.Event()
 
     def not_my_turn() -> None:
@@ -86,7 +88,7 @@ def test_a_first_one_that_did_not_wait_for_its_turn_leaves_the_work_to_the_next(
 
 
 def test_the_wait_for_another_thread_is_bounded() -> None:
-    flights: Flights[str] = Flights(0.05)
+    flights: SingleFlight[str] = SingleFlight(0.05)
     go_on = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(flights.try_alone, "x", lambda: str(go_on.wait(WAIT_SECONDS)))

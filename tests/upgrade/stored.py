@@ -16,19 +16,19 @@ from flask import Flask, Response
 
 from bff.config import Config
 from bff.core.model import (
-    DeadAccessToken,
     Group,
     Identity,
-    PendingLogin,
+    LoginTransaction,
+    RevokedAccessToken,
     RouteToken,
     Session,
     Tokens,
 )
-from bff.services import Parts, assemble
+from bff.services import Services, build_services
 from bff.sessions.lifecycle import session_key
-from bff.store.client_tokens import SharedTokens
+from bff.store.client_tokens import SharedClientTokens
 from bff.store.outbox import Entry
-from bff.web.login_transaction import PendingLogins
+from bff.web.login_transaction import LoginTransactions
 from bff.web.logout import STATE_CONTEXT
 from tests.support.bench import config_for
 from tests.support.redis_server import RedisServer
@@ -56,7 +56,7 @@ ROUTE_TOKEN = RouteToken(
 TOKENS = Tokens(
     access_token="access", expires_at=FAR_AT, issued_at=STARTED_AT, scope="openid email",
     refresh_token="refresh", kept_refresh_tokens=("kept-1", "kept-2"),
-    replaced=(DeadAccessToken(deny_id="d" * 64, expires_at=FAR_AT),),
+    replaced=(RevokedAccessToken(deny_id="d" * 64, expires_at=FAR_AT),),
     id_token="id-token", route_tokens=(ROUTE_TOKEN,), client_id=None,
 )  # fmt: skip
 CLIENT_TOKEN = RouteToken(
@@ -65,7 +65,7 @@ CLIENT_TOKEN = RouteToken(
 FORGOTTEN = Tokens(
     access_token="", expires_at=0, issued_at=0, refresh_token="forgotten", client_id="other-client"
 )
-LOGIN = PendingLogin(
+LOGIN = LoginTransaction(
     state="state", nonce="nonce", code_verifier="verifier", return_to="/ü?a=b#c",
     started_at=STARTED_AT, silent=True, max_age=0, organization="org_1", acr_values="gold",
     repeated=True, old_session_key="0" * 64,
@@ -82,60 +82,60 @@ def session(name: str) -> Session:
     )  # fmt: skip
 
 
-def shared_client_tokens(parts: Parts) -> SharedTokens:
+def shared_client_tokens(services: Services) -> SharedClientTokens:
     """Where the BFF's own tokens are."""
-    config = parts.config
-    return SharedTokens(parts.database, parts.sealer, (config.issuer, config.client_id))
+    config = services.config
+    return SharedClientTokens(services.database, services.sealer, (config.issuer, config.client_id))
 
 
-def login_transactions(config: Config, parts: Parts) -> PendingLogins:
+def login_transactions(config: Config, services: Services) -> LoginTransactions:
     """The sign-ins of a browser at the instant when `LOGIN` began."""
-    return PendingLogins(config, parts.sealer, clock=lambda: STARTED_AT)
+    return LoginTransactions(config, services.sealer, clock=lambda: STARTED_AT)
 
 
-def write(config: Config, parts: Parts) -> dict[str, str]:
+def write(config: Config, services: Services) -> dict[str, str]:
     """Write one of everything into Redis; returns what stands elsewhere, by name."""
-    records = parts.sessions._records
+    records = services.sessions._records
     for name in COOKIE_IDS:
         assert records.create(session(name))
-        parts.sessions._indexes.add(session(name))
+        services.sessions._indexes.add(session(name))
     records.write_data(session("live").key, b'{"theme":"dark"}')
-    records.entomb(session("ended").key, "logout")
-    parts.outbox.add(
+    records.end_record(session("ended").key, "logout")
+    services.outbox.add(
         Entry(id="end-one", kind="session", reason="logout", session_key=session("ended").key),
         due_in_seconds=FAR_AT,
     )
-    sealed = parts.outbox.seal_tokens("tokens-one", FORGOTTEN)
-    parts.outbox.add(
+    sealed = services.outbox.seal_tokens("tokens-one", FORGOTTEN)
+    services.outbox.add(
         Entry(id="tokens-one", kind="tokens", reason="answer_refused", sealed_tokens=sealed),
         due_in_seconds=FAR_AT,
     )
     denied = msgspec.structs.replace(TOKENS, access_token=DENIED)
-    parts.deny_list.add([parts.deny_list.dead(denied)])
-    parts.watermarks.rise(Group.of_user(*USER))
-    parts.replays.add("logout token", USER[0], "jti-1", until=FAR_AT)
-    parts.own_revocations.note(SID)
-    shared_client_tokens(parts).keep(RULE, "attempt-1", CLIENT_TOKEN, FAR_AT)
-    parts.epoch.begin()
-    return texts(config, parts)
+    services.deny_list.add([services.deny_list.entry(denied)])
+    services.watermarks.rise(Group.of_user(*USER))
+    services.seen_messages.add("logout token", USER[0], "jti-1", until=FAR_AT)
+    services.sent_revocations.note(SID)
+    shared_client_tokens(services).keep(RULE, "attempt-1", CLIENT_TOKEN, FAR_AT)
+    services.history_start.begin()
+    return texts(config, services)
 
 
-def texts(config: Config, parts: Parts) -> dict[str, str]:
+def texts(config: Config, services: Services) -> dict[str, str]:
     """What is not in Redis: sealed for the browser, or a name that others know."""
-    logins = login_transactions(config, parts)
+    logins = login_transactions(config, services)
     response = Response()
     with Flask(__name__).test_request_context():
         logins.remember(response, LOGIN, {})
     name, _, rest = response.headers["Set-Cookie"].partition("=")
-    sealer = parts.sealer
+    sealer = services.sealer
     return {
         "login cookie name": name,
         "login cookie": rest.partition(";")[0],
         "logout state": sealer.seal_text(msgspec.json.encode("/bye"), STATE_CONTEXT),
-        "public id": parts.sessions.public_id(session("live")),
+        "public id": services.sessions.public_id(session("live")),
         "audit user": sealer.keyed_hash("audit user", *USER)[:16],
         "logout form": sealer.keyed_hash("logout form", "value"),
-        "deny-list key": sealer.dead_token_names.as_text(),
+        "deny-list key": sealer.revoked_token_names.as_text(),
     }
 
 
@@ -149,9 +149,9 @@ def from_base64(value: str) -> bytes:
     return base64.b64decode(value)
 
 
-def dump(parts: Parts, prefix: str = PREFIX) -> dict[str, dict[str, Any]]:
+def dump(services: Services, prefix: str = PREFIX) -> dict[str, dict[str, Any]]:
     """Every key below *prefix*, without the prefix, with its type and what is in it."""
-    client, found = parts.database.client, {}
+    client, found = services.database.client, {}
     for name in sorted(client.scan_iter(f"{prefix}:*")):
         kind = client.type(name).decode()
         content: Any
@@ -167,9 +167,9 @@ def dump(parts: Parts, prefix: str = PREFIX) -> dict[str, dict[str, Any]]:
     return found
 
 
-def restore(keys: dict[str, dict[str, Any]], parts: Parts, prefix: str) -> None:
+def restore(keys: dict[str, dict[str, Any]], services: Services, prefix: str) -> None:
     """Write what `dump` gave below another prefix."""
-    client = parts.database.client
+    client = services.database.client
     for name, key in keys.items():
         full, content = f"{prefix}:{name}", key["content"]
         if key["type"] == "hash":
@@ -184,9 +184,9 @@ def main() -> None:
     """Print what this version stores."""
     with RedisServer() as server:
         config = config_for(server, PREFIX, **SETTINGS)
-        parts = assemble(config)
-        written = write(config, parts)
-        json.dump({"texts": written, "keys": dump(parts)}, sys.stdout, indent=1)
+        services = build_services(config)
+        written = write(config, services)
+        json.dump({"texts": written, "keys": dump(services)}, sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pytest
 
 from bff.config import Config
 from bff.core.model import Group
-from bff.services import Parts, assemble
+from bff.services import Services, build_services
 from bff.web.logout import STATE_CONTEXT
 from tests.support.bench import config_for
 from tests.support.redis_server import RedisServer
@@ -39,9 +39,9 @@ def config(redis_server: RedisServer, redis_prefix: str) -> Config:
 
 
 @pytest.fixture
-def parts(config: Config, earlier: dict[str, Any]) -> Iterator[Parts]:
-    """This version's parts over what the earlier one left in Redis."""
-    made = assemble(config)
+def services(config: Config, earlier: dict[str, Any]) -> Iterator[Services]:
+    """This version's services over what the earlier one left in Redis."""
+    made = build_services(config)
     stored.restore(earlier["keys"], made, config.redis_prefix)
     yield made
     made.database.client.close()
@@ -51,14 +51,14 @@ def test_there_is_a_file_of_the_first_version() -> None:
     assert "stored_by_0_1_0.json" in {path.name for path in VERSIONS}
 
 
-def test_a_session_lives_on_with_all_that_it_holds(parts: Parts) -> None:
+def test_a_session_lives_on_with_all_that_it_holds(services: Services) -> None:
     wanted = stored.session("live")
-    found = parts.sessions.load(wanted.key, slide=False)
+    found = services.sessions.load(wanted.key, slide=False)
     assert found
     session, sealed_data = found
     assert msgspec.structs.replace(session, read_at=0) == wanted
     assert sealed_data
-    assert parts.sessions.open_data(wanted.key, sealed_data) == b'{"theme":"dark"}'
+    assert services.sessions.open_data(wanted.key, sealed_data) == b'{"theme":"dark"}'
 
 
 @pytest.mark.parametrize(
@@ -71,77 +71,79 @@ def test_a_session_lives_on_with_all_that_it_holds(parts: Parts) -> None:
     ],
     ids=lambda group: str(group.kind),
 )
-def test_a_session_is_found_by_its_group(parts: Parts, group: Group) -> None:
-    assert [session.key for session in parts.sessions.of_group(group)] == [
+def test_a_session_is_found_by_its_group(services: Services, group: Group) -> None:
+    assert [session.key for session in services.sessions.of_group(group)] == [
         stored.session("live").key
     ]
 
 
 def test_an_ended_session_stays_dead_and_gives_its_tokens_to_whoever_revokes_them(
-    parts: Parts,
+    services: Services,
 ) -> None:
     key = stored.session("ended").key
-    records = parts.sessions._records
-    assert parts.sessions.load(key, slide=False) is None
+    records = services.sessions._records
+    assert services.sessions.load(key, slide=False) is None
     assert not records.create(stored.session("ended"))
-    ended = records.entomb(key, "logout")
+    ended = records.end_record(key, "logout")
     assert ended.kind == "tomb"
     assert records.open_tokens(key, ended.sealed_tokens) == stored.TOKENS
     assert records.open_identity(key, ended.sealed_identity) == stored.IDENTITY
 
 
-def test_the_outbox_knows_what_is_to_be_revoked(parts: Parts) -> None:
-    entries = {entry.id: entry for entry in parts.outbox.waiting()}
+def test_the_outbox_knows_what_is_to_be_revoked(services: Services) -> None:
+    entries = {entry.id: entry for entry in services.outbox.waiting()}
     assert set(entries) == {"end-one", "tokens-one"}
     ending = entries["end-one"]
     assert (ending.kind, ending.reason) == ("session", "logout")
     assert ending.session_key == stored.session("ended").key
-    opened = parts.outbox.open_tokens(entries["tokens-one"])
+    opened = services.outbox.open_tokens(entries["tokens-one"])
     assert opened.all_refresh_tokens() == ("forgotten",)
     assert opened.client_id == "other-client"
 
 
 def test_a_denied_token_a_watermark_and_the_first_instant_are_found(
-    parts: Parts, earlier: dict[str, Any]
+    services: Services, earlier: dict[str, Any]
 ) -> None:
-    assert parts.deny_list.contains(stored.DENIED)
-    watermark_at = parts.watermarks.newest(stored.IDENTITY)
+    assert services.deny_list.contains(stored.DENIED)
+    watermark_at = services.watermarks.newest(stored.IDENTITY)
     assert watermark_at
     assert watermark_at in _numbers(earlier, "watermark:")
-    assert parts.epoch.begin() in _numbers(earlier, "{born_at}:")
+    assert services.history_start.begin() in _numbers(earlier, "{born_at}:")
 
 
-def test_a_message_and_a_revocation_are_recognised(parts: Parts, earlier: dict[str, Any]) -> None:
-    assert parts.replays.contains("logout token", stored.USER[0], "jti-1")
+def test_a_message_and_a_revocation_are_recognised(
+    services: Services, earlier: dict[str, Any]
+) -> None:
+    assert services.seen_messages.contains("logout token", stored.USER[0], "jti-1")
     noted = next(key for name, key in earlier["keys"].items() if name.startswith("revoked:"))
-    assert parts.own_revocations.explain(stored.SID, *noted["content"].values())
+    assert services.sent_revocations.is_echo(stored.SID, *noted["content"].values())
 
 
-def test_the_token_of_all_sessions_is_found(parts: Parts) -> None:
-    shared = stored.shared_client_tokens(parts).read(stored.RULE)
+def test_the_token_of_all_sessions_is_found(services: Services) -> None:
+    shared = stored.shared_client_tokens(services).read(stored.RULE)
     assert shared
     assert (shared.token, shared.attempt) == (stored.CLIENT_TOKEN, "attempt-1")
 
 
 def test_a_sign_in_under_way_can_be_finished(
-    config: Config, parts: Parts, earlier: dict[str, Any]
+    config: Config, services: Services, earlier: dict[str, Any]
 ) -> None:
     texts = earlier["texts"]
     cookies = {texts["login cookie name"]: texts["login cookie"]}
-    logins = stored.login_transactions(config, parts)
+    logins = stored.login_transactions(config, services)
     assert logins.find("state", cookies) == (texts["login cookie name"], stored.LOGIN)
 
 
 def test_what_others_know_us_by_is_the_same(
-    config: Config, parts: Parts, earlier: dict[str, Any]
+    config: Config, services: Services, earlier: dict[str, Any]
 ) -> None:
     """The id of a device, a user's name in the audit log, the key that APIs have."""
-    before, now = earlier["texts"], stored.texts(config, parts)
+    before, now = earlier["texts"], stored.texts(config, services)
     sealed_anew = {"login cookie", "logout state"}
     assert {n: t for n, t in now.items() if n not in sealed_anew} == {
         n: t for n, t in before.items() if n not in sealed_anew
     }
-    state = parts.sealer.open_text(before["logout state"], STATE_CONTEXT)
+    state = services.sealer.open_text(before["logout state"], STATE_CONTEXT)
     assert msgspec.json.decode(state) == "/bye"
 
 
@@ -149,7 +151,7 @@ def test_this_version_writes_the_same_keys_and_fields(
     redis_server: RedisServer, redis_prefix: str, earlier: dict[str, Any]
 ) -> None:
     config = config_for(redis_server, redis_prefix, **stored.SETTINGS)
-    made = assemble(config)
+    made = build_services(config)
     stored.write(config, made)
     assert _shape(stored.dump(made, redis_prefix)) == _shape(earlier["keys"])
     made.database.client.close()

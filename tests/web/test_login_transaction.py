@@ -10,14 +10,14 @@ from flask import Response
 
 from bff.config import load
 from bff.core.errors import ReturnToInvalid, StateInvalid
-from bff.core.model import PendingLogin
+from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 from bff.web.login_transaction import (
     COOKIE_MAX_BYTES,
     COOKIES_MAX,
     COOKIES_MAX_BYTES,
     LIFETIME_SECONDS,
-    PendingLogins,
+    LoginTransactions,
 )
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -37,9 +37,9 @@ class Browser:
                 "BFF_API_URL": "http://127.0.0.1:9",
             }
         )  # fmt: skip
-        self.logins = PendingLogins(config, SEALER, lambda: self.now)
+        self.logins = LoginTransactions(config, SEALER, lambda: self.now)
 
-    def begin(self, return_to: str = "/") -> PendingLogin:
+    def begin(self, return_to: str = "/") -> LoginTransaction:
         """Begin a sign-in, and do what the answer says with the cookies."""
         pending = self.logins.begin(
             return_to=return_to, silent=False, max_age=None, old_session_key=None
@@ -59,7 +59,7 @@ class Browser:
                 self.cookies[morsel.key] = morsel.value
         return morsels
 
-    def finds(self, pending: PendingLogin) -> bool:
+    def finds(self, pending: LoginTransaction) -> bool:
         """Whether the callback would find *pending*."""
         try:
             return self.logins.find(pending.state, self.cookies)[1] == pending

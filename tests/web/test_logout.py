@@ -42,9 +42,9 @@ def assert_signed_out(cluster: Cluster, browser: BrowserClient, copied: str | No
 
 def assert_at_provider(cluster: Cluster, location: str) -> dict[str, list[str]]:
     """The address leads to the provider's logout, without a token; its query."""
-    parts = urlsplit(location)
+    services = urlsplit(location)
     assert location.startswith(f"{cluster.issuer}oidc/logout?")
-    query = parse_qs(parts.query)
+    query = parse_qs(services.query)
     assert {"logout_hint", "client_id", "post_logout_redirect_uri", "state"} == set(query)
     assert query["post_logout_redirect_uri"] == [f"{cluster.base_url}/auth/logged-out"]
     return query

@@ -1,4 +1,4 @@
-"""Who is signed in, and for how long? `GET /auth/profile` over real parts."""
+"""Who is signed in, and for how long? `GET /auth/profile` over real services."""
 
 from __future__ import annotations
 

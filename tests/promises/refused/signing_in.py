@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 import requests
 
-from bff.core.model import PendingLogin
+from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
@@ -92,13 +92,13 @@ def put_login_cookies(browser: BrowserClient, cookies: dict[str, str]) -> None:
         browser.here.cookies.set(name, value, domain=COOKIE_DOMAIN, path="/")
 
 
-def opened(cluster: Cluster, name: str, value: str) -> PendingLogin:
+def opened(cluster: Cluster, name: str, value: str) -> LoginTransaction:
     """What is sealed in such a cookie."""
     content = Sealer([cluster.secret]).open_text(value, f"login transaction {name}")
-    return msgspec.json.decode(content, type=PendingLogin)
+    return msgspec.json.decode(content, type=LoginTransaction)
 
 
-def sealed(secret: str, name: str, pending: PendingLogin, context: str | None = None) -> str:
+def sealed(secret: str, name: str, pending: LoginTransaction, context: str | None = None) -> str:
     """Such a cookie's value, sealed with any key and for any name."""
     return Sealer([secret]).seal_text(
         msgspec.json.encode(pending), context or f"login transaction {name}"
