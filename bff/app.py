@@ -94,10 +94,10 @@ def create_app(config: Config | None = None) -> Flask:
         ),
         introspection.create_blueprint(config.introspection_clients, audiences.asked),
         token_check.create_blueprint(audiences.asked),
-        admin.create_blueprint(config, admins, sessions, services.revocation),
-        global_token_revocation.create_blueprint(config, admins, services.revocation),
+        admin.create_blueprint(config, admins, sessions),
+        global_token_revocation.create_blueprint(config, admins, sessions),
         auth0_log_stream.create_blueprint(
-            config, services.revocation, services.seen_messages, services.sent_revocations
+            config, sessions, services.seen_messages, services.sent_revocations
         ),
         shared_signals.create_blueprint(config, sessions.end_group, services.seen_messages),
         profile.create_blueprint(guard, sessions),

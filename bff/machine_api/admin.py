@@ -23,7 +23,6 @@ from bff.core.errors import BFFError, NotFound, RequestRefused
 from bff.core.model import Group
 from bff.machine_api import authentication
 from bff.machine_api.authentication import Admins
-from bff.revocation.revocation import Revocation
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.summary import session_summary
 
@@ -34,9 +33,7 @@ ID_CHARACTERS = 32
 NAMES = frozenset({"sub", "email", "everyone", "id", "reason"})
 
 
-def create_blueprint(
-    config: Config, admins: Admins, sessions: Sessions, revocation: Revocation
-) -> Blueprint:
+def create_blueprint(config: Config, admins: Admins, sessions: Sessions) -> Blueprint:
     """The routes, or what says 404 in their place if nobody is to use them."""
     blueprint = Blueprint("admin", __name__)
     if not admins.configured:
@@ -67,7 +64,7 @@ def create_blueprint(
                 public_id = authentication.text_of(asked["id"], ID_CHARACTERS)
                 ended = sessions.end_named(call.group, public_id, REASON)
             else:
-                ended = revocation.end_group(call.group, REASON)
+                ended = sessions.end_group(call.group, REASON)
             call.result = f"ended {ended}"
         return jsonify(ended=ended)
 

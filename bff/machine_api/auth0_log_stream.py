@@ -23,7 +23,7 @@ from bff.core.model import Group
 from bff.machine_api import authentication
 from bff.machine_api.messages import json_response, read_body
 from bff.resource_server.bearer import TokenInvalid, TokenMissing
-from bff.revocation.revocation import Revocation
+from bff.sessions.lifecycle import Sessions
 from bff.store.seen_messages import SeenMessages
 from bff.store.sent_revocations import SentRevocations
 
@@ -83,7 +83,7 @@ class Unreadable(Exception):
 
 def create_blueprint(
     config: Config,
-    revocation: Revocation,
+    sessions: Sessions,
     seen_messages: SeenMessages,
     sent_revocations: SentRevocations,
 ) -> Blueprint:
@@ -93,13 +93,13 @@ def create_blueprint(
         blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
         return blueprint
     secret = config.log_stream_key.get_secret_value()
-    receiver = LogStreamReceiver(config, revocation, seen_messages, sent_revocations)
+    receiver = LogStreamReceiver(config, sessions, seen_messages, sent_revocations)
     authentication.protect(blueprint, lambda: _admit(secret))
 
     @blueprint.post(PATH)
     def receive() -> Response:
         items = read()
-        with revocation.together():
+        with sessions.ending_together():
             ended = sum(receiver.receive(item) for item in items)
         return json_response(200, {"received": len(items), "ended": ended})
 
@@ -147,13 +147,13 @@ class LogStreamReceiver:
     def __init__(
         self,
         config: Config,
-        revocation: Revocation,
+        sessions: Sessions,
         seen_messages: SeenMessages,
         sent_revocations: SentRevocations,
     ) -> None:
         self._issuer = config.issuer
         self._client_id = config.client_id
-        self._revocation = revocation
+        self._sessions = sessions
         self._seen_messages = seen_messages
         self._sent_revocations = sent_revocations
 
@@ -184,7 +184,7 @@ class LogStreamReceiver:
             return self._done(event, "repeated")
         if event.type == ECHO and self._sent_revocations.is_echo(event.session_id, event.at):
             return self._done(event, "our own revocation")
-        ended = self._revocation.end_group(group, f"log_stream: {event.type}", before_at=event.at)
+        ended = self._sessions.end_group(group, f"log_stream: {event.type}", before_at=event.at)
         if event.log_id:
             # After the effect: what failed half way is done again when it is delivered again.
             until = int(time.time()) + SEEN_SECONDS

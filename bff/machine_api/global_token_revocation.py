@@ -22,7 +22,7 @@ from bff.core.model import Group
 from bff.machine_api import authentication
 from bff.machine_api.authentication import Admins
 from bff.machine_api.messages import json_response
-from bff.revocation.revocation import Revocation
+from bff.sessions.lifecycle import Sessions
 
 PATH = "/auth/global-token-revocation"
 REASON = "global_token_revocation"
@@ -41,7 +41,7 @@ class UserNotFound(BFFError):
     hint = "The issuer must be the provider of this application."
 
 
-def create_blueprint(config: Config, admins: Admins, revocation: Revocation) -> Blueprint:
+def create_blueprint(config: Config, admins: Admins, sessions: Sessions) -> Blueprint:
     """The route, or what says 404 in its place if nobody is to use it."""
     blueprint = Blueprint("global_revocation", __name__)
     if not admins.configured:
@@ -54,7 +54,7 @@ def create_blueprint(config: Config, admins: Admins, revocation: Revocation) -> 
         group: Group | None = None
         try:
             status, group = _read(authentication.json_object(), config.issuer)
-            ended = revocation.end_group(group, REASON)
+            ended = sessions.end_group(group, REASON)
         except BFFError as error:
             _record(group, "failed" if error.status >= 500 else "refused", error.code)
             raise

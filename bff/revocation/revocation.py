@@ -152,7 +152,7 @@ class Revocation:
         self._lease.wait()
         return ended
 
-    def end_all(self, session_keys: list[str], reason: str) -> int:
+    def end_these(self, session_keys: list[str], reason: str) -> int:
         """End these sessions and no others, without a watermark; returns how many there were.
 
         Raises:

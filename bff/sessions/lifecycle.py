@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from contextlib import AbstractContextManager
 
 import msgspec
 
@@ -198,9 +199,13 @@ class Sessions:
         """End one session, whatever state it is in; see `Revocation.end`."""
         return self._revocation.end(key, reason)
 
-    def end_all(self, keys: list[str], reason: str) -> int:
-        """End these sessions and no others; see `Revocation.end_all`."""
-        return self._revocation.end_all(keys, reason)
+    def end_these(self, keys: list[str], reason: str) -> int:
+        """End these sessions and no others; see `Revocation.end_these`."""
+        return self._revocation.end_these(keys, reason)
+
+    def ending_together(self) -> AbstractContextManager[None]:
+        """Let several ends that share one response wait together; see `CacheLease.together`."""
+        return self._revocation.together()
 
     def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
         """End a group's sessions and refuse sign-ins from before; see `Revocation.end_group`."""

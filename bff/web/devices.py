@@ -51,7 +51,7 @@ def create_blueprint(config: Config, guard: SessionGuard, sessions: Sessions) ->
         mine = guard.session()
         _demand_fresh_sign_in(mine, reauth_seconds)
         others = [session.key for session in sessions.of_user(mine) if session.key != mine.key]
-        return jsonify(ended=sessions.end_all(others, "ended_by_user"))
+        return jsonify(ended=sessions.end_these(others, "ended_by_user"))
 
     return blueprint
 

@@ -93,7 +93,7 @@ def test_a_retry_feels_an_outage_once(bff: Receiver, fake: FakeProvider, tmp_pat
     keys = [bff.start(sid=f"sid-{number}") for number in range(5)]
     for background in bff.services.background:
         background.stop()
-    bff.services.sessions.end_all(keys, "logout")
+    bff.services.sessions.end_these(keys, "logout")
     asked = fake.count("/oauth/revoke")
     code, told = as_json(bff, tmp_path, "--retry")
     assert (code, told["confirmed"], len(told["waiting"])) == (0, 0, 5)

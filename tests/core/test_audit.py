@@ -63,7 +63,7 @@ def test_the_page_has_every_field_in_its_order(lines: Lines) -> None:
 def test_the_page_has_every_reason_that_the_code_gives_for_an_end() -> None:
     """As far as a reason stands in the code as a word."""
     code = "\n".join(path.read_text() for path in sorted((ROOT / "bff").rglob("*.py")))
-    ends = r"\b(?:end|end_all|end_group)\(\s*[\w.\[\]()]+,\s*\"(\w+)\""
+    ends = r"\b(?:end|end_these|end_group)\(\s*[\w.\[\]()]+,\s*\"(\w+)\""
     given = set(re.findall(ends, code)) | set(re.findall(r"reason=\"(signed_in\w+)\"", code))
     assert {"logout", "timed_out", "signed_in_again", "ended_by_user"} <= given
     assert given <= set(rows("Reasons of `session_ended`"))

@@ -54,7 +54,7 @@ def user(bench: Bench) -> Group:
         lambda r, key, bench: r.end_into(key, bench.start()),
         lambda r, key, bench: r.end_group(user(bench), "admin"),
         lambda r, key, bench: r.end_group(user(bench), "log_stream", before_at=bench.now() + 5),
-        lambda r, key, _: r.end_all([key], "ended_by_user"),
+        lambda r, key, _: r.end_these([key], "ended_by_user"),
     ],
     ids=["logout", "refresh refused", "hand-over", "group", "told late", "devices"],
 )
@@ -123,7 +123,7 @@ def test_what_nobody_waits_for_does_not_wait(bench: Bench, ending: Revocation, t
     bench.database.command("HSET", name, "idle_ends_at", bench.now() - 1)
     bench.indexes.set_deadline(key, bench.now() - 1)
     assert ExpirySweep(bench.records, bench.indexes, ending).run() == 1
-    bench.revocation.end_all([other], "admin")
+    bench.revocation.end_these([other], "admin")
     assert ending.drain() == 1
     assert time.slept == []
 

@@ -254,7 +254,7 @@ def test_every_route_s_token_is_denied_when_the_session_ends(bench: Bench, way: 
     if way == "end":
         bench.sessions.end(key, "logout")
     elif way == "end_group":
-        bench.sessions.end_all([key], "admin")
+        bench.sessions.end_these([key], "admin")
     else:
         bench.revocation.end_into(key, bench.start(refresh="refresh-new"))
     for token in ("access-0", *(t.access_token for t in session.tokens.route_tokens)):
