@@ -125,7 +125,7 @@ def test_it_runs_in_a_forked_child_too() -> None:
     """gunicorn with `--preload` forks its workers after the application was made."""
     program = f"""
 import os, threading
-from bff.background import Background
+from bff.core.background import Background
 
 ran = threading.Event()
 Background([({LONG_SECONDS}, ran.set)]).start()
@@ -143,7 +143,7 @@ def test_a_fork_waits_for_the_job_under_way_and_its_locks() -> None:
     """Else the first thing that a preloaded worker needs, the metadata's lock, is never free."""
     program = f"""
 import os, threading
-from bff.background import Background
+from bff.core.background import Background
 
 lock, begun = threading.Lock(), threading.Event()
 
@@ -165,7 +165,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_child_of_a_stopped_process_does_not_start_again() -> None:
     program = f"""
 import os
-from bff.background import Background
+from bff.core.background import Background
 
 background = Background([({LONG_SECONDS}, lambda: None)])
 background.start()
@@ -181,7 +181,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_it_does_not_keep_a_process_from_ending() -> None:
     program = f"""
 import threading
-from bff.background import Background
+from bff.core.background import Background
 
 begun = threading.Event()
 Background([(0, lambda: (begun.set(), threading.Event().wait()))]).start()
