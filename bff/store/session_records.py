@@ -215,10 +215,8 @@ class SessionRecords:
         for key in keys:
             names, *words = self._end_call(key, reason, None)
             calls.append((names, [*words[:-1], BLOCKED_SECONDS]))
-        return [
-            _ended(answer)
-            for answer in self._database.run_many(scripts.END_RECORD, calls, safely=True)
-        ]
+        answers = self._database.run_many(scripts.END_RECORD, calls, safely=True)
+        return [_ended(answer) for answer in answers]
 
     def _end_call(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
         names = [self.name(key), self._tombstone(key), self._lock(key), self._failure(key)]
