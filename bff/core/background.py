@@ -1,7 +1,7 @@
-"""What does a process do besides answering? It completes ends, sweeps, and warms up the provider.
+"""Which work runs beside the requests? Jobs in a daemon thread: drains, sweeps, warm-up.
 
-Daemon threads in each process; no second daemon is needed. All replicas run it, and claims with
-leases keep them out of each other's way.
+Every process of every replica runs these jobs, so no separate worker is needed. Claims in Redis,
+each with a time limit, keep two processes from doing the same work.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bff.core.errors import BFFError
 
@@ -20,59 +20,71 @@ TICK_SECONDS = 0.5
 
 
 class Background:
-    """Runs jobs every so many seconds until it is stopped.
+    """Runs each job every so many seconds, from `start` to `stop`, in one thread.
+
+    An error is logged; the job runs again when it is next due.
 
     Args:
-        jobs: `(seconds between two runs, work)`; a BFFError is logged and the job runs again.
+        jobs: `(seconds between two runs, work)`; more can be added with `every`.
     """
 
-    def __init__(self, jobs: list[tuple[float, Callable[[], object]]]) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: Iterable[tuple[float, Callable[[], object]]] = ()) -> None:
+        self._jobs = list(jobs)
         self._soon: set[Callable[[], object]] = set()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._job_under_way = threading.Lock()
+        self._running_job = threading.Lock()
+
+    def every(self, seconds: float, work: Callable[[], object]) -> None:
+        """Add a job: run *work* at the start, and again *seconds* after each run.
+
+        Raises:
+            RuntimeError: The thread runs already, and would not see the job.
+        """
+        if self._thread is not None:
+            raise RuntimeError("a job was added after the start")
+        self._jobs.append((seconds, work))
 
     def start(self) -> None:
-        """Start in this process, and again in a child that is forked from it.
+        """Start in this process, and again in each child that is forked from it.
 
-        A fork waits for the job under way: the child has no thread that would finish it, so the
-        locks that it holds (of the provider's metadata, say) would be held there for ever.
+        A fork waits for the running job. The child has no thread that would finish the job, so a
+        lock that it holds (that of the provider's metadata, for example) would never be released.
         """
         self._run_thread()
         os.register_at_fork(
-            before=self._job_under_way.acquire,
-            after_in_parent=self._job_under_way.release,
+            before=self._running_job.acquire,
+            after_in_parent=self._running_job.release,
             after_in_child=self._start_in_child,
         )
 
     def stop(self, timeout_seconds: float = 5) -> None:
-        """Stop after the job under way."""
+        """Stop after the running job."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout_seconds)
 
     def run_soon(self, work: Callable[[], object]) -> None:
-        """Run the job with this *work* at once, or after what is under way; from any thread."""
+        """Run the job with this *work* now, or after the running job; call it from any thread."""
         self._soon.add(work)
         self._wake.set()
 
     def run_once(self) -> None:
-        """Run every job now, in this thread."""
+        """Run every job once, in the calling thread."""
         for _, work in self._jobs:
             self._run(work)
 
     def _start_in_child(self) -> None:
-        self._job_under_way.release()
+        self._running_job.release()
         if not self._stop.is_set():
-            # The old one's own lock may have been held at the instant of the fork.
+            # The parent's event may have been locked at the instant of the fork.
             self._stop = threading.Event()
             self._run_thread()
 
     def _run_thread(self) -> None:
-        # A child's copy could have been made while the parent's thread held the lock in it.
+        # A child's copy of the event may have been locked by the parent's thread.
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="bff-background", daemon=True)
         self._thread.start()
@@ -83,14 +95,14 @@ class Background:
             self._wake.clear()
             for index, (seconds, work) in enumerate(self._jobs):
                 if work in self._soon or time.monotonic() >= due_at[index]:
-                    # Before the work: what is asked for while it runs is not forgotten.
+                    # Before the work: a request that arrives while it runs must not be lost.
                     self._soon.discard(work)
                     self._run(work)
                     due_at[index] = time.monotonic() + seconds
             self._wake.wait(TICK_SECONDS)
 
     def _run(self, work: Callable[[], object]) -> None:
-        with self._job_under_way:
+        with self._running_job:
             _attempt(work)
 
 
@@ -100,5 +112,5 @@ def _attempt(work: Callable[[], object]) -> None:
     except BFFError as error:
         log.warning("background: %s: %s", error.code, error.detail)
     except Exception:
-        # The thread must live on: it is what completes an unfinished logout.
+        # The thread must go on: it completes logouts that were interrupted.
         log.exception("background: unexpected error")

@@ -1,4 +1,4 @@
-"""What a process does besides answering goes on after errors, in forked children, until stopped."""
+"""Background jobs run on after errors and in forked children, until they are stopped."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Start = Callable[..., Background]
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts jobs with a quick tick, and stops them after the test."""
+    """Starts jobs with a short tick, and stops them after the test."""
     monkeypatch.setattr(background, "TICK_SECONDS", 0.01)
     started: list[Background] = []
 
@@ -64,6 +64,31 @@ def test_every_job_runs_at_the_start_and_then_at_its_own_pace(start: Start) -> N
     assert (rare.runs, last.runs) == (1, 1)
 
 
+def test_a_job_that_was_added_runs_like_one_of_the_constructor() -> None:
+    first, added = Job(), Job()
+    running = Background([(LONG_SECONDS, first)])
+    running.every(LONG_SECONDS, added)
+    running.start()
+    try:
+        assert first.wait_for(1)
+        assert added.wait_for(1)
+        running.run_soon(added)
+        assert added.wait_for(2)
+    finally:
+        running.stop()
+    assert (first.runs, added.runs) == (1, 2)
+
+
+def test_a_job_can_t_be_added_after_the_start() -> None:
+    running = Background()
+    running.start()
+    try:
+        with pytest.raises(RuntimeError):
+            running.every(LONG_SECONDS, Job())
+    finally:
+        running.stop()
+
+
 @pytest.mark.parametrize(
     ("error", "level"),
     [(RuntimeError("a bug"), logging.ERROR), (StoreUnavailable("away"), logging.WARNING)],
@@ -80,7 +105,7 @@ def test_an_error_stops_neither_the_job_nor_the_others(
     assert levels == {level}
 
 
-def test_stop_waits_for_the_job_under_way_and_nothing_runs_afterwards(start: Start) -> None:
+def test_stop_waits_for_the_running_job_and_nothing_runs_afterwards(start: Start) -> None:
     begun, go_on, job = threading.Event(), threading.Event(), Job()
 
     def slow() -> None:
@@ -113,7 +138,7 @@ def test_run_once_runs_every_job_here_also_after_an_error() -> None:
 
 
 def run_program(program: str) -> str:
-    """Run *program* in a process of its own: what forks or exits must not be this one."""
+    """Run *program* in another process, since it forks or exits."""
     command = [sys.executable, "-W", "ignore", "-c", program]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=3 * WAIT_SECONDS, check=True
@@ -122,7 +147,7 @@ def run_program(program: str) -> str:
 
 
 def test_it_runs_in_a_forked_child_too() -> None:
-    """gunicorn with `--preload` forks its workers after the application was made."""
+    """gunicorn with `--preload` creates the application first and forks its workers then."""
     program = f"""
 import os, threading
 from bff.core.background import Background
@@ -139,8 +164,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert run_program(program) == "0\n"
 
 
-def test_a_fork_waits_for_the_job_under_way_and_its_locks() -> None:
-    """Else the first thing that a preloaded worker needs, the metadata's lock, is never free."""
+def test_a_fork_waits_for_the_running_job_and_its_locks() -> None:
+    """Otherwise a preloaded worker would wait for ever for the lock of the provider's metadata."""
     program = f"""
 import os, threading
 from bff.core.background import Background
