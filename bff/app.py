@@ -77,7 +77,7 @@ def create_app(config: Config | None = None) -> Flask:
     admins = Admins(config, services.verifier(config.admin_audience))
     audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
 
-    error_responses.install(app, config)
+    error_responses.register(app, config)
     security_headers.install(app, config)
     for blueprint in (
         health.create_blueprint(services.history_start, provider),

@@ -18,6 +18,7 @@ from flask import Blueprint, Response, g, request
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, RequestRefused
+from bff.core.problem import problem_response, set_headers
 from bff.machine_api.messages import read_body
 from bff.resource_server.bearer import TokenInvalid, bearer_token, challenge
 from bff.resource_server.verification import AccessTokenVerifier
@@ -109,22 +110,11 @@ def protect(blueprint: Blueprint, admit: Callable[[], None]) -> None:
 
 
 def problem(error: BFFError) -> Response:
-    """RFC 9457, whatever the caller says that it accepts."""
+    """The response for *error*: always JSON, whatever `Accept` says."""
     reference = audit.request_id()
     log.info("%s %s: %s [%s]", error.status, error.code, error.detail, reference)
-    body = {
-        "type": "about:blank",
-        "title": error.message,
-        "status": error.status,
-        "code": error.code,
-        "detail": error.hint,
-        "reference": reference,
-    }
-    response = Response(json.dumps(body), error.status, content_type="application/problem+json")
-    if (asked_for := challenge(error, REALM)) is not None:
-        response.headers["WWW-Authenticate"] = asked_for
-    if error.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    response = problem_response(error, reference)
+    set_headers(response, error, challenge(error, REALM))
     return response
 
 

@@ -37,7 +37,7 @@ def create_blueprint(verifier: Callable[[], AccessTokenVerifier]) -> Blueprint:
     def check_token() -> Response:
         scope = _scope()
         verifier().verify(bearer_token(request.headers.get("Authorization")), scope)
-        return _not_stored(Response(status=204))
+        return Response(status=204, headers={"Cache-Control": "no-store"})
 
     return blueprint
 
@@ -50,9 +50,4 @@ def _scope() -> str:
 
 
 def _refused(error: BFFError) -> Response:
-    return _not_stored(authentication.problem(error))
-
-
-def _not_stored(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return authentication.problem(error)

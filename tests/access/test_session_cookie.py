@@ -37,7 +37,7 @@ class Application:
         self.interface = SessionCookieInterface(self.app, bench.config, bench.sessions)
         self.app.session_interface = self.interface
         self.guard = SessionGuard(bench.config, self.interface)
-        error_responses.install(self.app)
+        error_responses.register(self.app)
         self._add_routes()
         self.browser = self.new_browser()
 

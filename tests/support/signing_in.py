@@ -52,7 +52,7 @@ class World:
                 session_key=lambda: self.old_session_key, begin_session=self.begin,
             )
         )  # fmt: skip
-        error_responses.install(self.app)
+        error_responses.register(self.app)
         security_headers.install(self.app, self.config)
         self.browser = self.new_browser()
 

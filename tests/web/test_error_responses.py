@@ -19,7 +19,7 @@ SETTINGS = {
 @pytest.fixture
 def app() -> Flask:
     app = Flask(__name__)
-    error_responses.install(app, load(SETTINGS, env_file=None))
+    error_responses.register(app, load(SETTINGS, env_file=None))
 
     @app.post("/by-routing")
     def by_routing() -> str:
