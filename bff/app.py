@@ -34,7 +34,7 @@ def create_app(config: Config | None = None) -> Flask:
     """
     # Imported here, since the demo's programs are in this package too (`demo`), and neither
     # need the application nor may be kept from starting by it.
-    from bff.access.session_cookie import SessionCookieInterface, begin_session, current
+    from bff.access.session_cookie import SessionCookieInterface, current
     from bff.access.session_guard import SessionGuard
     from bff.config import load
     from bff.gateway import forward_auth, proxy
@@ -81,13 +81,7 @@ def create_app(config: Config | None = None) -> Flask:
     security_headers.install(app, config)
     for blueprint in (
         health.create_blueprint(services.history_start, provider),
-        login.create_blueprint(
-            config,
-            provider,
-            services.sealer,
-            session_key=lambda: current().key,
-            begin_session=lambda sign_in, pending: begin_session(sessions, sign_in, pending),
-        ),
+        login.create_blueprint(config, provider, sessions, services.sealer),
         logout.create_blueprint(config, guard, sessions, provider, services.sealer),
         backchannel_logout.create_blueprint(
             config, provider.discovery, sessions, services.seen_messages

@@ -20,9 +20,8 @@ from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
 from werkzeug.http import parse_cookie
 
-from bff.access.user_agent import browser_label
 from bff.config import Config
-from bff.core.model import LoginTransaction, Session, SignIn
+from bff.core.model import Session
 from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
 
 
@@ -38,14 +37,14 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
     """`flask.session`: what this browser's cookie names, loaded when the guard asks for it.
 
     Attributes:
-        key: The hash of the cookie's id; None if there is no cookie that could be ours.
+        session_key: The hash of the cookie's id; None if there is no cookie that could be ours.
         record: The live session; None until it was loaded.
         cookie: What the answer does with the browser's cookie.
     """
 
     def __init__(self, cookie_id: str | None) -> None:
         super().__init__(sid=cookie_id)
-        self.key = session_key(cookie_id) if cookie_id else None
+        self.session_key = session_key(cookie_id) if cookie_id else None
         self.record: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
 
@@ -56,7 +55,7 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
 
     def begin(self, cookie_id: str) -> None:
         """Give the browser a new session."""
-        self.sid, self.key, self.cookie = cookie_id, session_key(cookie_id), "set"
+        self.sid, self.session_key, self.cookie = cookie_id, session_key(cookie_id), "set"
         self.forget()
 
     def clear_cookie(self) -> None:
@@ -80,23 +79,6 @@ def current() -> BrowserSession:
     """The browser session of the request being served."""
     # The proxy's real object: `flask.session` itself would count as access at every look.
     return cast(BrowserSession, flask.session._get_current_object())  # type: ignore[attr-defined]
-
-
-def begin_session(sessions: Sessions, sign_in: SignIn, pending: LoginTransaction) -> None:
-    """Store a finished sign-in and give its cookie to the browser that is being answered.
-
-    Raises:
-        SignInTooOld: It is from before an end of all this user's sessions.
-        StoreUnavailable: Redis is away; the tokens are held until they are revoked.
-    """
-    browser = browser_label(flask.request.user_agent.string)
-    cookie_id = sessions.start(
-        sign_in,
-        old_session_key=pending.old_session_key,
-        browser=browser,
-        authenticated_after=pending.started_at if pending.max_age == 0 else None,
-    )
-    current().begin(cookie_id)
 
 
 class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
@@ -137,8 +119,8 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
             StoreUnavailable: Redis is away.
             SealInvalid: Its record can't be opened.
         """
-        if session.record is None and session.key is not None:
-            found = self._sessions.load(session.key, slide=slide)
+        if session.record is None and session.session_key is not None:
+            found = self._sessions.load(session.session_key, slide=slide)
             if found is not None:
                 record, sealed_data = found
                 session.show(record, self._opened(record.key, sealed_data))

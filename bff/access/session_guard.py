@@ -58,12 +58,14 @@ class SessionGuard:
         """
         self.refuse_cross_site()
         browser = session_cookie.current()
-        if browser.key is None:
+        if browser.session_key is None:
             raise SessionMissing
         try:
             record = self._interface.load(browser, slide=slide)
         except SealInvalid as error:
-            audit.record("seal_invalid", "failed", reason=error.detail, session_key=browser.key)
+            audit.record(
+                "seal_invalid", "failed", reason=error.detail, session_key=browser.session_key
+            )
             raise SessionEnded("the record can't be opened") from error
         if record is None:
             raise SessionEnded("the cookie names no live session")

@@ -58,7 +58,7 @@ class RouteAccess:
         browser = session_cookie.current()
         # The answer hangs on the cookie in any case, so caches must be told (`Vary`).
         browser.accessed = True
-        if browser.key is None:
+        if browser.session_key is None:
             return None
         try:
             return self._sessions.access_token(self._guard.api_session(), route.token)

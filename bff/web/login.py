@@ -1,22 +1,23 @@
-"""How does somebody sign in? The browser is sent to the provider and comes back with a code.
+"""How does a user sign in? The browser is sent to the provider and returns with a code.
 
-`/auth/login` changes nothing on our side, so another site may link to it: whoever follows such a
-link signs in as themselves, and `state` keeps anybody from finishing a sign-in in another's
+`/auth/login` changes nothing on our side, so another site may link to it: a user who follows such
+a link signs in as themselves, and `state` prevents a sign-in from being finished in another
 browser (RFC 9700, 4.7). But it must be a page load of its own, not an image, a frame or a prefetch.
-Source: OpenID Connect Core 1.0, 3.1; RFC 9700; DESIGN, section 3.
+Source: OpenID Connect Core 1.0, 3.1; RFC 9700; docs/architecture.md.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, Response, after_this_request, request
 from werkzeug.datastructures import MultiDict
 
+from bff.access import session_cookie
 from bff.access.step_up import is_strong
+from bff.access.user_agent import browser_label
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
@@ -31,12 +32,13 @@ from bff.core.errors import (
 from bff.core.model import LoginTransaction, SignIn
 from bff.core.sealing import Sealer
 from bff.provider.oidc import Provider
+from bff.sessions.lifecycle import Sessions
 from bff.web.login_transaction import LoginTransactions
 from bff.web.return_to import checked_return_to
 
 PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
              "max_age", "acr_values", "ui_locales")  # fmt: skip
-"""What the provider gets from `/auth/login`'s query, if it is there."""
+"""Query parameters of `/auth/login` that go to the provider."""
 PARAMETER_MAX_CHARACTERS = 512
 CODE_MAX_CHARACTERS = 4096
 
@@ -48,136 +50,186 @@ log = logging.getLogger(__name__)
 
 
 def create_blueprint(
-    config: Config,
-    provider: Provider,
-    sealer: Sealer,
-    *,
-    session_key: Callable[[], str | None],
-    begin_session: Callable[[SignIn, LoginTransaction], None],
+    config: Config, provider: Provider, sessions: Sessions, sealer: Sealer
 ) -> Blueprint:
-    """The two routes of a sign-in.
+    """Map the two addresses of a sign-in to a `LoginFlow`."""
+    blueprint = Blueprint("login", __name__)
+    flow = LoginFlow(config, provider, sessions, LoginTransactions(config, sealer))
+    blueprint.add_url_rule("/auth/login", view_func=flow.login)
+    blueprint.add_url_rule("/auth/callback", view_func=flow.callback)
+    blueprint.after_request(_keep_private)
+    return blueprint
+
+
+class LoginFlow:
+    """Sends browsers to the provider, and starts a session when they return.
 
     Args:
         config: The settings.
-        provider: Where to sign in.
-        sealer: Seals the transaction's cookie.
-        session_key: The hash of the session that the browser has now, if any.
-        begin_session: Stores a finished sign-in and gives the browser its cookie. It answers for
-            the tokens from then on, also if it raises.
+        provider: Where users sign in.
+        sessions: Stores finished sign-ins.
+        transactions: The cookies of sign-ins that are under way.
     """
-    blueprint = Blueprint("login", __name__)
-    pending_logins = LoginTransactions(config, sealer)
 
-    @blueprint.get("/auth/login")
-    def login() -> Response:
+    def __init__(
+        self,
+        config: Config,
+        provider: Provider,
+        sessions: Sessions,
+        transactions: LoginTransactions,
+    ) -> None:
+        self._config = config
+        self._provider = provider
+        self._sessions = sessions
+        self._transactions = transactions
+
+    def login(self) -> Response:
+        """`GET /auth/login`: redirect to the provider."""
         _refuse_all_but_page_loads()
-        return_to = checked_return_to(_single(request.args, "returnTo"), config)
+        return_to = checked_return_to(_single(request.args, "returnTo"), self._config)
         parameters = _passed_on(request.args)
-        pending = pending_logins.begin(
+        transaction = self._transactions.begin(
             return_to=return_to,
             silent=parameters.get("prompt") == "none",
             max_age=_max_age(parameters),
             organization=parameters.get("organization"),
             acr_values=parameters.get("acr_values"),
-            old_session_key=session_key(),
+            old_session_key=session_cookie.current().session_key,
         )
-        return _audited(pending, lambda: leave(pending, parameters))
+        try:
+            return self._redirect_to_provider(transaction, parameters)
+        except Exception as error:
+            return _failed(transaction, error)
 
-    def leave(pending: LoginTransaction, parameters: dict[str, str]) -> Response:
-        response = _redirect(provider.authorization_url(pending, parameters), 302)
-        pending_logins.remember(response, pending, request.cookies)
-        audit.record("sign_in_started", "ok", session_key=pending.old_session_key)
+    def callback(self) -> Response:
+        """`GET /auth/callback`: finish the sign-in and redirect to where it was started."""
+        _refuse_all_but_page_loads()
+        transaction = self._take_transaction()
+        try:
+            return self._finish(transaction)
+        except Exception as error:
+            return _failed(transaction, error)
+
+    def _redirect_to_provider(
+        self, transaction: LoginTransaction, parameters: dict[str, str]
+    ) -> Response:
+        response = _redirect(self._provider.authorization_url(transaction, parameters), 302)
+        self._transactions.set_cookie(response, transaction, request.cookies)
+        audit.record("sign_in_started", "ok", session_key=transaction.old_session_key)
         return response
 
-    @blueprint.get("/auth/callback")
-    def callback() -> Response:
-        _refuse_all_but_page_loads()
-        pending = take()
-        return _audited(pending, lambda: finish(pending))
-
-    def take() -> LoginTransaction:
-        """The transaction of the answer's `state`; its cookie goes with whatever we answer."""
+    def _take_transaction(self) -> LoginTransaction:
+        """The transaction that `state` names; any response to this request deletes its cookie."""
         states = request.args.getlist("state")
         try:
             if len(states) != 1:
                 raise StateInvalid("no state, or several")
-            name, pending = pending_logins.find(states[0], request.cookies)
+            name, transaction = self._transactions.find(states[0], request.cookies)
         except StateInvalid as error:
             _record_failure(error)
             raise
-        after_this_request(lambda response: _forgotten(pending_logins, response, name))
-        return pending
 
-    def finish(pending: LoginTransaction) -> Response:
-        answer = request.args
-        error, code = _single(answer, "error"), _single(answer, "code")
-        provider.check_issuer_parameter(_single(answer, "iss"))
+        @after_this_request
+        def delete_cookie(response: Response) -> Response:
+            self._transactions.delete_cookie(response, name)
+            return response
+
+        return transaction
+
+    def _finish(self, transaction: LoginTransaction) -> Response:
+        try:
+            sign_in = self._provider.exchange_code(self._authorization_code(), transaction)
+            begin_session(self._sessions, sign_in, transaction)
+        except SignInTooOld:
+            # The provider's own session is older than an end of all sessions. Ask the provider
+            # once more, for a real authentication.
+            if transaction.repeated or transaction.silent:
+                raise
+            asked = {
+                "organization": transaction.organization,
+                "acr_values": transaction.acr_values,
+            }
+            return self._redirect_to_provider(
+                self._transactions.repeat(transaction), {n: v for n, v in asked.items() if v}
+            )
+        _record_success(sign_in, transaction)
+        return _redirect(transaction.return_to, 303)
+
+    def _authorization_code(self) -> str:
+        """The code of an authorization response (OpenID Connect Core, 3.1.2.5 and 3.1.2.6).
+
+        Raises:
+            IssuerMismatch: The response is from another provider.
+            SignInDenied: The provider returned an error instead.
+            ParameterInvalid: It returned neither, or a parameter is repeated.
+        """
+        error, code = _single(request.args, "error"), _single(request.args, "code")
+        self._provider.check_issuer_parameter(_single(request.args, "iss"))
         if error is not None:
             raise SignInDenied(error if _ERROR.fullmatch(error) else "unreadable")
         if not code or len(code) > CODE_MAX_CHARACTERS:
-            raise ParameterInvalid("the answer has neither a code nor an error")
-        try:
-            sign_in = provider.exchange_code(code, pending)
-            begin_session(sign_in, pending)
-        except SignInTooOld:
-            # The provider's old session is not enough after an end of all sessions; it is asked
-            # once more, for a real sign-in.
-            if pending.repeated or pending.silent:
-                raise
-            asked = {"organization": pending.organization, "acr_values": pending.acr_values}
-            return leave(pending_logins.again(pending), {n: v for n, v in asked.items() if v})
-        _record_success(sign_in, pending, session_key())
-        return _redirect(pending.return_to, 303)
-
-    @blueprint.after_request
-    def keep_private(response: Response) -> Response:
-        """The addresses here carry codes: nothing is stored, nobody is told (errors included)."""
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    return blueprint
+            raise ParameterInvalid("the response has neither a code nor an error")
+        return code
 
 
-def _audited(pending: LoginTransaction, step: Callable[[], Response]) -> Response:
-    """Take a step; a failed silent sign-in brings the SPA back, whatever the failure."""
-    try:
-        return step()
-    except BFFError as error:
+def begin_session(sessions: Sessions, sign_in: SignIn, transaction: LoginTransaction) -> None:
+    """Start the session of a finished sign-in, and give its cookie to the browser.
+
+    Raises:
+        SignInTooOld: The sign-in is from before an end of all this user's sessions.
+        StoreUnavailable: Redis is away; the tokens will be revoked.
+    """
+    cookie_id = sessions.start(
+        sign_in,
+        old_session_key=transaction.old_session_key,
+        browser=browser_label(request.user_agent.string),
+        authenticated_after=transaction.started_at if transaction.max_age == 0 else None,
+    )
+    session_cookie.current().begin(cookie_id)
+
+
+def _failed(transaction: LoginTransaction, error: Exception) -> Response:
+    """Record a failed step; a silent sign-in redirects to the SPA, with the error's code.
+
+    Raises:
+        Exception: *error* itself, if the sign-in isn't silent.
+    """
+    if isinstance(error, BFFError):
         _record_failure(error)
-        if not pending.silent:
-            raise
-        code = error.error if isinstance(error, SignInDenied) else error.code
-    except Exception:
-        if not pending.silent:
-            raise
-        log.exception("a silent sign-in failed")
-        audit.record("sign_in_failed", "failed", reason=BFFError.code)
+    if not transaction.silent:
+        raise error
+    if isinstance(error, SignInDenied):
+        code = error.error
+    elif isinstance(error, BFFError):
+        code = error.code
+    else:
         code = BFFError.code
-    return _redirect(with_error(pending.return_to, code), 303)
+        log.error("a silent sign-in failed", exc_info=error)
+        audit.record("sign_in_failed", "failed", reason=code)
+    return _redirect(with_error(transaction.return_to, code), 303)
 
 
 def with_error(return_to: str, code: str) -> str:
-    """*return_to* with `error=<code>` after what its query has."""
+    """*return_to* with `error=<code>` appended to its query."""
     parts = urlsplit(return_to)
     query = "&".join(filter(None, [parts.query, urlencode({"error": code})]))
     return urlunsplit(parts._replace(query=query))
 
 
 def _refuse_all_but_page_loads() -> None:
-    """Frames, images, fetches, prefetches and HEAD get nothing; old browsers don't say."""
+    """Refuse frames, images, fetches, prefetches and HEAD; an old browser sends none of this."""
     if request.method != "GET":
         raise MethodNotAllowed("only GET", allow=["GET"])
     headers = request.headers
     embedded = headers.get("Sec-Fetch-Dest", "document") != "document"
     fetched = headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
-    ahead = {"Sec-Purpose", "Purpose", "X-Moz"} & set(headers.keys())
-    if embedded or fetched or ahead:
+    prefetched = {"Sec-Purpose", "Purpose", "X-Moz"} & set(headers.keys())
+    if embedded or fetched or prefetched:
         raise RequestRefused("a sign-in is a page load, not a fetch, a frame or a prefetch")
 
 
 def _single(arguments: MultiDict[str, str], name: str) -> str | None:
-    """The value of a parameter that may come once at most (RFC 6749, 3.1)."""
+    """The value of a parameter that must not be repeated (RFC 6749, 3.1)."""
     values = arguments.getlist(name)
     if len(values) > 1:
         raise ParameterInvalid(f"{name} is repeated")
@@ -185,7 +237,7 @@ def _single(arguments: MultiDict[str, str], name: str) -> str | None:
 
 
 def _passed_on(arguments: MultiDict[str, str]) -> dict[str, str]:
-    """The parameters for the provider, each checked; `none` must be the only prompt."""
+    """The checked parameters for the provider; `prompt=none` excludes other prompts."""
     found = {name: _single(arguments, name) for name in PASSED_ON}
     parameters = {name: value for name, value in found.items() if value}
     for name, value in parameters.items():
@@ -193,19 +245,19 @@ def _passed_on(arguments: MultiDict[str, str]) -> dict[str, str]:
             raise ParameterInvalid(f"{name} is too long or has control characters")
     prompts = parameters.get("prompt", "").split()
     if "none" in prompts and parameters["prompt"] != "none":
-        raise ParameterInvalid("prompt=none goes with no other prompt")
+        raise ParameterInvalid("prompt=none with another prompt")
     return parameters
 
 
 def _max_age(parameters: dict[str, str]) -> int | None:
-    """How old the sign-in at the provider may be, in seconds.
+    """The maximum age of the authentication at the provider, in seconds.
 
-    `prompt=login` counts as 0: users can take the prompt out of the address, and only the
-    `auth_time` that comes with `max_age` shows it.
+    `prompt=login` counts as 0: a user can remove the prompt from the address, and only the
+    `auth_time` that `max_age` demands would show it.
     """
     value = parameters.pop("max_age", None)
     if value is not None and not _MAX_AGE.fullmatch(value):
-        raise ParameterInvalid("max_age is no number of seconds")
+        raise ParameterInvalid("max_age is not a number of seconds")
     if "login" in parameters.get("prompt", "").split():
         return 0
     return None if value is None else int(value)
@@ -216,19 +268,21 @@ def _redirect(location: str, status: int) -> Response:
     return Response(status=status, headers={"Location": location})
 
 
-def _forgotten(pending_logins: LoginTransactions, response: Response, name: str) -> Response:
-    pending_logins.forget(response, name)
+def _keep_private(response: Response) -> Response:
+    """These addresses carry codes: store nothing and send no referrer, for errors too."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
-def _record_success(sign_in: SignIn, pending: LoginTransaction, key: str | None) -> None:
-    """A weaker sign-in than was asked for is one all the same; what needs more will say so."""
-    wanted = tuple((pending.acr_values or "").split())
+def _record_success(sign_in: SignIn, transaction: LoginTransaction) -> None:
+    """A weaker sign-in than requested still succeeds; a route that needs more refuses it."""
+    wanted = tuple((transaction.acr_values or "").split())
     audit.record(
         "sign_in_succeeded",
         "ok",
         reason="" if is_strong(wanted, sign_in.identity) else "acr_not_reached",
-        session_key=key,
+        session_key=session_cookie.current().session_key,
         user=sign_in.identity.user,
     )
 

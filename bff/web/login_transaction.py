@@ -1,8 +1,8 @@
-"""Where is a sign-in remembered while the browser is at the provider?
+"""Where is a sign-in stored while the browser is at the provider?
 
-In a sealed cookie of its own, found again by the `state`, so that several tabs can sign in at once
-and nobody's memory fills up with sign-ins that were never finished. `SameSite=Lax`, since the
-browser comes back from another site; ten minutes; gone once it was used, well or badly.
+In a sealed cookie of its own, found again by the `state`. So several tabs can sign in at once, and
+sign-ins that are never finished fill no store. `SameSite=Lax`, since the browser returns from
+another site. The cookie is valid for ten minutes and is deleted once used, whatever the result.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 
 LIFETIME_SECONDS = 600
-CLOCKS_APART_SECONDS = 60
-"""How far the clocks of two replicas may be apart."""
+CLOCK_SKEW_SECONDS = 60
+"""How much the clocks of two replicas may differ."""
 COOKIES_MAX = 6
 COOKIE_MAX_BYTES = 4096
-"""Name and value; browsers drop a larger one without a word (RFC 6265, 6.1)."""
+"""Name and value; browsers silently drop a larger cookie (RFC 6265, 6.1)."""
 COOKIES_MAX_BYTES = 6000
-"""All of them together; gunicorn refuses a `Cookie` field of more than 8190 bytes."""
+"""All of them together; gunicorn rejects a `Cookie` header of more than 8190 bytes."""
 STATE_BYTES = 32
 _NAME_CHARACTERS = 16
 
 
 class LoginTransactions:
-    """The sign-ins under way in one browser at a time.
+    """Creates login transactions and stores them in cookies.
 
     Args:
-        config: Says whether cookies can be `Secure`.
-        sealer: Seals what is in them.
+        config: Decides whether cookies are `Secure`.
+        sealer: Seals their content.
         clock: UTC epoch seconds.
     """
 
@@ -62,7 +62,7 @@ class LoginTransactions:
         acr_values: str | None = None,
         old_session_key: str | None,
     ) -> LoginTransaction:
-        """Make a transaction with a fresh state, nonce and verifier.
+        """Create a transaction with a new state, nonce and code verifier.
 
         Source: RFC 6749, 10.12; RFC 7636, 4.1; OpenID Connect Core, 15.5.2.
         """
@@ -79,81 +79,83 @@ class LoginTransactions:
             old_session_key=old_session_key,
         )
 
-    def again(self, pending: LoginTransaction) -> LoginTransaction:
-        """The same sign-in once more, with a real authentication at the provider."""
-        fresh = self.begin(
-            return_to=pending.return_to,
+    def repeat(self, transaction: LoginTransaction) -> LoginTransaction:
+        """Create a second try of *transaction* that demands a new authentication."""
+        second = self.begin(
+            return_to=transaction.return_to,
             silent=False,
             max_age=0,
-            organization=pending.organization,
-            acr_values=pending.acr_values,
-            old_session_key=pending.old_session_key,
+            organization=transaction.organization,
+            acr_values=transaction.acr_values,
+            old_session_key=transaction.old_session_key,
         )
-        return msgspec.structs.replace(fresh, repeated=True)
+        return msgspec.structs.replace(second, repeated=True)
 
-    def remember(
-        self, response: Response, pending: LoginTransaction, cookies: Mapping[str, str]
+    def set_cookie(
+        self, response: Response, transaction: LoginTransaction, cookies: Mapping[str, str]
     ) -> None:
-        """Put *pending* into a cookie of *response*, and drop the oldest ones beyond the bounds.
+        """Store *transaction* in a cookie, and delete the oldest cookies beyond the bounds.
 
         Raises:
-            ReturnToInvalid: It does not fit into a cookie, which only the address can cause.
+            ReturnToInvalid: It doesn't fit into a cookie; only `returnTo` can be that long.
         """
-        name = self._name(pending.state)
-        value = self._sealer.seal_text(msgspec.json.encode(pending), _context(name))
+        name = self._name(transaction.state)
+        value = self._sealer.seal_text(msgspec.json.encode(transaction), _context(name))
         size = len(name) + len(value)
         if size > COOKIE_MAX_BYTES:
             raise ReturnToInvalid("the address to return to is too long for a cookie")
         for dropped in self._beyond_bounds(cookies, size):
-            self.forget(response, dropped)
+            self.delete_cookie(response, dropped)
         response.set_cookie(
             name, value, max_age=LIFETIME_SECONDS, path="/",
             secure=self._secure, httponly=True, samesite="Lax",
         )  # fmt: skip
 
     def find(self, state: str, cookies: Mapping[str, str]) -> tuple[str, LoginTransaction]:
-        """The cookie's name and the transaction that *state* belongs to.
+        """The name of the cookie and the transaction to which *state* belongs.
 
         Raises:
-            StateInvalid: There is none in this browser, or it is too old or not of our making.
+            StateInvalid: This browser has none, or it is expired or was not sealed by us.
         """
         name = self._name(state)
-        pending = self._opened(name, cookies.get(name, ""))
-        if pending is None or not hmac.compare_digest(pending.state.encode(), state.encode()):
+        transaction = self._opened(name, cookies.get(name, ""))
+        if transaction is None or not hmac.compare_digest(
+            transaction.state.encode(), state.encode()
+        ):
             raise StateInvalid("no such sign-in in this browser")
-        return name, pending
+        return name, transaction
 
-    def forget(self, response: Response, name: str) -> None:
-        """Delete a cookie; all its attributes are repeated, or browsers keep a `__Host-` one."""
+    def delete_cookie(self, response: Response, name: str) -> None:
+        """Delete a cookie. Without all its attributes, browsers would not delete `__Host-` ones."""
         response.set_cookie(
             name, "", max_age=0, expires=0, path="/",
             secure=self._secure, httponly=True, samesite="Lax",
         )  # fmt: skip
 
     def _name(self, state: str) -> str:
-        # "surrogatepass": the state of a hostile callback may be anything.
+        # "surrogatepass": a hostile callback may send any state.
         digest = hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
         return self._prefix + digest[:_NAME_CHARACTERS]
 
     def _opened(self, name: str, value: str) -> LoginTransaction | None:
-        """The transaction in a cookie; None if it is not ours, or over."""
+        """The transaction in a cookie; None if it is not ours or has expired."""
         try:
             content = self._sealer.open_text(value, _context(name))
-            pending = msgspec.json.decode(content, type=LoginTransaction)
+            transaction = msgspec.json.decode(content, type=LoginTransaction)
         except (SealInvalid, msgspec.MsgspecError, UnicodeError):
             return None
-        age_seconds = self._clock() - pending.started_at
-        return pending if -CLOCKS_APART_SECONDS <= age_seconds <= LIFETIME_SECONDS else None
+        age_seconds = self._clock() - transaction.started_at
+        return transaction if -CLOCK_SKEW_SECONDS <= age_seconds <= LIFETIME_SECONDS else None
 
     def _beyond_bounds(self, cookies: Mapping[str, str], new_bytes: int) -> list[str]:
-        """The names of those that must go to make room for one of *new_bytes*.
+        """The names of the cookies to delete, to make room for one of *new_bytes*.
 
-        What can't be opened is left alone: it may belong to another application on this host.
+        A cookie that can't be opened stays: it may belong to another application on this host.
         """
         ours = [
-            (pending.started_at, name, len(name) + len(value))
+            (transaction.started_at, name, len(name) + len(value))
             for name, value in cookies.items()
-            if self._pattern.fullmatch(name) and (pending := self._opened(name, value))
+            if self._pattern.fullmatch(name) and (transaction := self._opened(name, value))
         ]
         ours.sort(reverse=True)
         dropped, room_bytes = [], COOKIES_MAX_BYTES - new_bytes

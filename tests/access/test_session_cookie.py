@@ -11,12 +11,13 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from bff.access.session_cookie import SessionCookieInterface, begin_session, current
+from bff.access.session_cookie import SessionCookieInterface, current
 from bff.access.session_guard import SessionGuard
 from bff.core.errors import StoreUnavailable
 from bff.core.model import LoginTransaction
 from bff.sessions.lifecycle import session_key
 from bff.web import error_responses
+from bff.web.login import begin_session
 from tests.support.bench import Bench, config_for
 from tests.support.redis_server import RedisServer
 
@@ -51,13 +52,13 @@ class Application:
         self.app.add_url_rule("/unguarded", view_func=self._unguarded)
 
     def _sign_in(self) -> dict[str, object]:
-        old = current().key
+        old = current().session_key
         if old:
             self.guard.session()
-        pending = LoginTransaction(
+        transaction = LoginTransaction(
             state="", nonce="", code_verifier="", return_to="/", started_at=0, old_session_key=old
         )
-        begin_session(self.bench.sessions, self.bench.sign_in(), pending)
+        begin_session(self.bench.sessions, self.bench.sign_in(), transaction)
         return dict(flask.session)
 
     def _read(self) -> dict[str, object]:

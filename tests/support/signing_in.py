@@ -1,19 +1,24 @@
 """An application with the two routes of a sign-in, a provider, and one person's browser."""
 
 import json
+from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from flask import Flask
+from flask import Flask, request
+from flask.sessions import SessionInterface
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from bff.access.session_cookie import BrowserSession
 from bff.config import Config, load
 from bff.core.model import LoginTransaction, SignIn
 from bff.core.sealing import Sealer
 from bff.provider.create import create_provider
 from bff.provider.oidc import Provider
+from bff.sessions.lifecycle import Sessions
 from bff.web import error_responses, security_headers
 from bff.web.login import create_blueprint
+from bff.web.login_transaction import LoginTransactions
 from tests.support.provider_client import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -26,6 +31,21 @@ from tests.support.provider_form import sign_in_at_provider
 ORIGIN = "http://localhost:9"
 SECRET = "0123456789abcdef0123456789abcdef"
 NAVIGATION = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+
+
+class OneSession(SessionInterface):
+    """`flask.session` with the key that the test gives the browser's present session."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def open_session(self, *_: Any) -> Any:
+        browser = BrowserSession(None)
+        browser.session_key = self._world.old_session_key
+        return browser
+
+    def save_session(self, *_: Any) -> None:
+        return None
 
 
 class World:
@@ -45,21 +65,27 @@ class World:
         self.begun: list[tuple[SignIn, LoginTransaction]] = []
         self.old_session_key: str | None = None
         self.fail_with: Exception | None = None
+        self._sealer = Sealer([SECRET])
         self.app = Flask(__name__, static_folder=None)
+        self.app.session_interface = OneSession(self)
+        # Of all sessions, a sign-in uses `start` only.
+        sessions = cast(Sessions, self)
         self.app.register_blueprint(
-            create_blueprint(
-                self.config, self.provider, Sealer([SECRET]),
-                session_key=lambda: self.old_session_key, begin_session=self.begin,
-            )
-        )  # fmt: skip
+            create_blueprint(self.config, self.provider, sessions, self._sealer)
+        )
         error_responses.register(self.app)
         security_headers.install(self.app, self.config)
         self.browser = self.new_browser()
 
-    def begin(self, sign_in: SignIn, pending: LoginTransaction) -> None:
+    def start(self, sign_in: SignIn, *, old_session_key: str | None, **_: Any) -> str:
+        """In place of `Sessions.start`: writes down the sign-in and its transaction."""
         if self.fail_with is not None:
             raise self.fail_with
-        self.begun.append((sign_in, pending))
+        transactions = LoginTransactions(self.config, self._sealer)
+        transaction = transactions.find(request.args["state"], request.cookies)[1]
+        assert transaction.old_session_key == old_session_key
+        self.begun.append((sign_in, transaction))
+        return "A" * 43
 
     def new_browser(self) -> FlaskClient:
         return self.app.test_client()

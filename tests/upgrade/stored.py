@@ -125,7 +125,7 @@ def texts(config: Config, services: Services) -> dict[str, str]:
     logins = login_transactions(config, services)
     response = Response()
     with Flask(__name__).test_request_context():
-        logins.remember(response, LOGIN, {})
+        logins.set_cookie(response, LOGIN, {})
     name, _, rest = response.headers["Set-Cookie"].partition("=")
     sealer = services.sealer
     return {

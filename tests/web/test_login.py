@@ -17,16 +17,16 @@ def test_a_sign_in(world: World, audit_lines: Callable[[], list[dict[str, Any]]]
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert world.login_cookies() == set()
-    ((sign_in, pending),) = world.begun
+    ((sign_in, transaction),) = world.begun
     assert sign_in.identity.subject == "auth0|demo"
     assert sign_in.identity.sid
     assert sign_in.tokens.refresh_token
-    assert pending.old_session_key == "a" * 64
+    assert transaction.old_session_key == "a" * 64
     assert [(line["event"], line["outcome"]) for line in audit_lines()] == [
         ("sign_in_started", "ok"), ("sign_in_succeeded", "ok"),
     ]  # fmt: skip
     written = json.dumps(audit_lines())
-    for secret in (pending.state, pending.code_verifier, sign_in.tokens.access_token):
+    for secret in (transaction.state, transaction.code_verifier, sign_in.tokens.access_token):
         assert secret not in written
 
 

@@ -41,11 +41,11 @@ class Browser:
 
     def begin(self, return_to: str = "/") -> LoginTransaction:
         """Begin a sign-in, and do what the answer says with the cookies."""
-        pending = self.logins.begin(
+        transaction = self.logins.begin(
             return_to=return_to, silent=False, max_age=None, old_session_key=None
         )
-        self.take(lambda response: self.logins.remember(response, pending, self.cookies))
-        return pending
+        self.take(lambda response: self.logins.set_cookie(response, transaction, self.cookies))
+        return transaction
 
     def take(self, write: Any) -> list[Morsel[str]]:
         """Obey the cookies of an answer."""
@@ -59,10 +59,10 @@ class Browser:
                 self.cookies[morsel.key] = morsel.value
         return morsels
 
-    def finds(self, pending: LoginTransaction) -> bool:
-        """Whether the callback would find *pending*."""
+    def finds(self, transaction: LoginTransaction) -> bool:
+        """Whether the callback would find *transaction*."""
         try:
-            return self.logins.find(pending.state, self.cookies)[1] == pending
+            return self.logins.find(transaction.state, self.cookies)[1] == transaction
         except StateInvalid:
             return False
 
@@ -79,8 +79,8 @@ def browser() -> Browser:
 
 def test_several_sign_ins_are_found_each_by_its_state(browser: Browser) -> None:
     begun = [browser.begin(f"/{number}") for number in range(3)]
-    assert all(browser.finds(pending) for pending in begun)
-    assert len({pending.nonce for pending in begun} | {p.code_verifier for p in begun}) == 6
+    assert all(browser.finds(transaction) for transaction in begun)
+    assert len({transaction.nonce for transaction in begun} | {p.code_verifier for p in begun}) == 6
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,11 @@ def test_several_sign_ins_are_found_each_by_its_state(browser: Browser) -> None:
 def test_the_attributes_when_set_and_when_deleted(origin: str, prefix: str, secure: Any) -> None:
     """A browser ignores the deletion of a `__Host-` cookie that lacks Secure or Path=/."""
     browser = Browser(origin)
-    pending = browser.logins.begin(return_to="/", silent=False, max_age=None, old_session_key=None)
-    (made,) = browser.take(lambda r: browser.logins.remember(r, pending, {}))
-    (gone,) = browser.take(lambda r: browser.logins.forget(r, made.key))
+    transaction = browser.logins.begin(
+        return_to="/", silent=False, max_age=None, old_session_key=None
+    )
+    (made,) = browser.take(lambda r: browser.logins.set_cookie(r, transaction, {}))
+    (gone,) = browser.take(lambda r: browser.logins.delete_cookie(r, made.key))
     for morsel, max_age in ((made, str(LIFETIME_SECONDS)), (gone, "0")):
         assert morsel.key.startswith(prefix)
         assert (morsel["path"], morsel["samesite"], morsel["max-age"]) == ("/", "Lax", max_age)
@@ -103,9 +105,9 @@ def test_the_attributes_when_set_and_when_deleted(origin: str, prefix: str, secu
 
 
 def test_nothing_can_be_read_in_the_cookie(browser: Browser) -> None:
-    pending = browser.begin("/private")
+    transaction = browser.begin("/private")
     ((name, value),) = browser.cookies.items()
-    for secret in (pending.state, pending.nonce, pending.code_verifier, "private"):
+    for secret in (transaction.state, transaction.nonce, transaction.code_verifier, "private"):
         assert secret not in name + value
 
 
@@ -133,39 +135,39 @@ def test_a_cookie_that_was_changed_moved_or_made_up_is_refused(browser: Browser)
 
 
 def test_what_another_part_sealed_is_no_transaction(browser: Browser) -> None:
-    pending = browser.begin()
+    transaction = browser.begin()
     (name,) = browser.cookies
-    content = msgspec.json.encode(pending)
+    content = msgspec.json.encode(transaction)
     browser.cookies[name] = SEALER.seal_text(content, "logout state")
-    assert not browser.finds(pending)
+    assert not browser.finds(transaction)
     browser.cookies[name] = SEALER.seal_text(b"{}", f"login transaction {name}")
-    assert not browser.finds(pending)
+    assert not browser.finds(transaction)
 
 
 def test_the_name_alone_does_not_do_the_whole_state_is_compared(browser: Browser) -> None:
-    pending, (name,) = browser.begin(), browser.cookies
-    other = msgspec.structs.replace(pending, state="another")
+    transaction, (name,) = browser.begin(), browser.cookies
+    other = msgspec.structs.replace(transaction, state="another")
     browser.cookies[name] = SEALER.seal_text(
         msgspec.json.encode(other), f"login transaction {name}"
     )
     with pytest.raises(StateInvalid):
-        browser.logins.find(pending.state, browser.cookies)
+        browser.logins.find(transaction.state, browser.cookies)
 
 
 def test_after_ten_minutes_it_is_over_whatever_the_browser_keeps(browser: Browser) -> None:
-    pending = browser.begin()
+    transaction = browser.begin()
     browser.now += LIFETIME_SECONDS
-    assert browser.finds(pending)
+    assert browser.finds(transaction)
     browser.now += 1
-    assert not browser.finds(pending)
+    assert not browser.finds(transaction)
 
 
 def test_one_from_the_future_is_refused_but_clocks_may_differ(browser: Browser) -> None:
-    pending = browser.begin()
+    transaction = browser.begin()
     browser.now -= 60
-    assert browser.finds(pending)
+    assert browser.finds(transaction)
     browser.now -= 2
-    assert not browser.finds(pending)
+    assert not browser.finds(transaction)
 
 
 def test_the_oldest_goes_when_there_are_too_many(browser: Browser) -> None:
@@ -173,7 +175,9 @@ def test_the_oldest_goes_when_there_are_too_many(browser: Browser) -> None:
     for _ in range(COOKIES_MAX + 3):
         begun.append(browser.begin())
         browser.now += 1
-    assert [browser.finds(pending) for pending in begun] == [False] * 3 + [True] * COOKIES_MAX
+    assert [browser.finds(transaction) for transaction in begun] == [False] * 3 + [
+        True
+    ] * COOKIES_MAX
 
 
 def test_all_together_fit_into_one_cookie_field(browser: Browser) -> None:
@@ -193,8 +197,8 @@ def test_what_does_not_fit_into_a_cookie_is_refused_clearly(browser: Browser) ->
 
 
 def test_the_longest_address_that_is_let_through_fits(browser: Browser) -> None:
-    pending = browser.begin("/" + "x" * 1999)
-    assert browser.finds(pending)
+    transaction = browser.begin("/" + "x" * 1999)
+    assert browser.finds(transaction)
 
 
 def test_cookies_of_others_are_left_alone(browser: Browser) -> None:

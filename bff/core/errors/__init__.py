@@ -31,6 +31,7 @@ from bff.core.errors.request import (
 from bff.core.errors.root import BFFError, ConfigError
 from bff.core.errors.session import (
     CrossSite,
+    NotSignedOut,
     SessionEnded,
     SessionMissing,
     SessionUnknown,
@@ -61,6 +62,7 @@ __all__ = [
     "LoopDetected",
     "MethodNotAllowed",
     "NotFound",
+    "NotSignedOut",
     "Overloaded",
     "ParameterInvalid",
     "PathRefused",

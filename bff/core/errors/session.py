@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from bff.core.errors.root import BFFError
+from bff.core.errors.store import StoreUnavailable
 
 
 class SessionMissing(BFFError):
@@ -20,6 +21,14 @@ class SessionEnded(SessionMissing):
 
     code = "session_ended"
     message = "Your session has ended."
+
+
+class NotSignedOut(StoreUnavailable):
+    """A logout could not end the session, since Redis is away."""
+
+    code = "not_signed_out"
+    message = "You are not signed out: sessions can't be reached at the moment."
+    hint = "Please try to sign out again in a moment, and don't leave this computer before."
 
 
 class SignInNotFresh(BFFError):
