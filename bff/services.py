@@ -17,7 +17,7 @@ from bff.gateway.open_responses import OpenResponses
 from bff.provider.create import create_provider
 from bff.provider.oidc import Provider
 from bff.provider.route_grants import readable_claims
-from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens
+from bff.resource_server.revoked_tokens import RevokedTokens
 from bff.resource_server.verification import AccessTokenVerifier, Expected
 from bff.revocation.cache_lease import CacheLease
 from bff.revocation.revocation import Revocation
@@ -28,14 +28,13 @@ from bff.store import (
     Database,
     DenyList,
     HistoryStart,
-    Indexes,
     Outbox,
     SessionRecords,
+    Stores,
     Watermarks,
-    connect,
+    open_stores,
 )
 from bff.store.change_tracking import ChangeTracking
-from bff.store.client_tokens import SharedClientTokens
 from bff.store.seen_messages import SeenMessages
 from bff.store.sent_revocations import SentRevocations
 from bff.store.tracked_session_records import TrackedSessionRecords
@@ -73,6 +72,7 @@ class Services:
     sent_revocations: SentRevocations
     open_responses: OpenResponses
     history_start: HistoryStart
+    revoked_tokens: RevokedTokens
     background: tuple[Background | SessionCache, ...]
     """What works besides the requests, once it is started."""
 
@@ -89,12 +89,7 @@ class Services:
             clock_skew_seconds=self.config.clock_skew_seconds,
         )
         find_key = self.provider.discovery.key_finder(self.config.provider_timeout_seconds)
-        keys = RevokedTokenKeys(self.database.prefix, self.sealer.revoked_token_names)
-        return AccessTokenVerifier(
-            expected,
-            find_key,
-            RevokedTokens(self.database.commands, keys, self.history_start.begin),
-        )
+        return AccessTokenVerifier(expected, find_key, self.revoked_tokens)
 
 
 def build_services(config: Config) -> Services:
@@ -105,43 +100,28 @@ def build_services(config: Config) -> Services:
     """
     sealer = Sealer([key.get_secret_value() for key in config.secrets])
     audit.name_users(_user_naming(config, sealer))
-    database = connect(config)
+    stores = open_stores(config, sealer)
     provider = create_provider(config)
-    records = SessionRecords(
-        database,
-        sealer,
-        idle_seconds=config.session_idle_seconds,
-        token_lifetime_seconds=config.refresh_token_lifetime_seconds,
-    )
-    indexes = Indexes(database, sealer)
-    outbox = Outbox(database, sealer)
-    deny_list = DenyList(database, sealer, config.clock_skew_seconds)
-    watermarks = Watermarks(database, sealer, lifetime_seconds=config.watermark_lifetime_seconds)
+    records = stores.records
     revocation = Revocation(
         records=records,
-        indexes=indexes,
-        outbox=outbox,
-        deny_list=deny_list,
-        watermarks=watermarks,
+        indexes=stores.indexes,
+        outbox=stores.outbox,
+        deny_list=stores.deny_list,
+        watermarks=stores.watermarks,
         provider=provider,
         answer_seconds=config.provider_timeout_seconds,
         lease=CacheLease(config.session_lease_seconds),
         skew_seconds=config.clock_skew_seconds,
         token_lifetime_seconds=config.refresh_token_lifetime_seconds,
     )
-    sent_revocations = SentRevocations(
-        database,
-        sealer,
-        config.issuer,
-        within_seconds=config.provider_timeout_seconds + config.clock_skew_seconds,
-    )
     if config.log_stream_key is not None:
-        revocation.completion.before_revoking = lambda identity: sent_revocations.note(
+        revocation.completion.before_revoking = lambda identity: stores.sent_revocations.note(
             identity.sid if identity else None
         )
     holding = PendingWrites(records, revocation)
     turns = TokenRenewal(
-        records,
+        stores.refresh_lock,
         holding,
         provider_timeout_seconds=config.provider_timeout_seconds,
         refresh_before_seconds=config.refresh_before_seconds,
@@ -151,7 +131,7 @@ def build_services(config: Config) -> Services:
         holding=holding,
         provider=provider,
         records=records,
-        deny_list=deny_list,
+        deny_list=stores.deny_list,
         revocation=revocation,
     )
     provider.grants.know(route.token for route in config.routes)
@@ -161,18 +141,18 @@ def build_services(config: Config) -> Services:
         provider=provider,
         grants=provider.grants,
         records=records,
-        deny_list=deny_list,
+        deny_list=stores.deny_list,
         revocation=revocation,
         holding=holding,
     )
     memory = _memory(config, records)
     sessions = Sessions(
         config,
-        database=database,
+        database=stores.database,
         sealer=sealer,
         records=records,
-        indexes=indexes,
-        watermarks=watermarks,
+        indexes=stores.indexes,
+        watermarks=stores.watermarks,
         revocation=revocation,
         refresher=refresher,
         route_tokens=route_tokens,
@@ -184,8 +164,7 @@ def build_services(config: Config) -> Services:
         _only(refresh_token, client_id), "answer_refused"
     )
     open_responses = OpenResponses(records, open_max=config.open_answers_max)
-    history_start = HistoryStart(database, sealer)
-    sweep = ExpirySweep(records, indexes, revocation)
+    sweep = ExpirySweep(records, stores.indexes, revocation)
     background = Background(
         [
             (HOLDING_SECONDS, holding.retry),
@@ -198,23 +177,27 @@ def build_services(config: Config) -> Services:
     return Services(
         config,
         sealer,
-        database,
+        stores.database,
         provider,
         sessions,
-        _client_tokens(config, database, sealer, provider, history_start),
+        _client_tokens(config, stores, provider),
         revocation,
-        outbox,
-        deny_list,
-        watermarks,
-        SeenMessages(database, sealer),
-        sent_revocations,
+        stores.outbox,
+        stores.deny_list,
+        stores.watermarks,
+        stores.seen_messages,
+        stores.sent_revocations,
         open_responses,
-        history_start,
+        stores.history_start,
+        stores.revoked_tokens,
         # Two threads: a provider that is slow to revoke must not keep an open stream open.
         (
             background,
             Background(
-                [(EPOCH_SECONDS, history_start.begin), (LIVE_SECONDS, open_responses.break_ended)]
+                [
+                    (EPOCH_SECONDS, stores.history_start.begin),
+                    (LIVE_SECONDS, open_responses.break_ended),
+                ]
             ),
             *([memory] if memory else []),
         ),
@@ -245,23 +228,14 @@ def _user_naming(config: Config, sealer: Sealer) -> audit.NameUser:
     return lambda issuer, subject: None
 
 
-def _client_tokens(
-    config: Config,
-    database: Database,
-    sealer: Sealer,
-    provider: Provider,
-    history_start: HistoryStart,
-) -> ClientTokens:
-    keys = RevokedTokenKeys(database.prefix, sealer.revoked_token_names)
-    revoked_tokens = RevokedTokens(database.commands, keys, history_start.begin)
-
+def _client_tokens(config: Config, stores: Stores, provider: Provider) -> ClientTokens:
     def is_dead(token: RouteToken) -> bool:
         issued_at = readable_claims(token.access_token).get("iat", token.issued_at)
         claims = {"iss": config.issuer, "sub": config.client_id, "iat": issued_at}
-        return revoked_tokens.reason(token.access_token, claims) is not None
+        return stores.revoked_tokens.reason(token.access_token, claims) is not None
 
     return ClientTokens(
-        SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
+        stores.client_tokens,
         provider.grants,
         is_dead,
         provider_timeout_seconds=config.provider_timeout_seconds,

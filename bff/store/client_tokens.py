@@ -51,6 +51,7 @@ class SharedClientTokens:
 
     def __init__(self, database: Database, sealer: Sealer, client: tuple[str, str]) -> None:
         self._database = database
+        self._keys = database.keys
         self._sealer = sealer
         self._client = client
 
@@ -60,14 +61,18 @@ class SharedClientTokens:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        key = self._token(self._named(rule_name))
+        key = self._keys.client_token(self._named(rule_name))
         row, left = self._database.commands(("HMGET", key, "token", "attempt"), ("PTTL", key))
         return self._opened(rule_name, row[0], row[1], left) if row[0] else None
 
     def begin(self, rule_name: str, seen: str, owner: str, lease_seconds: float) -> ClientTurn:
         """Ask for the lock, for who has seen the write *seen* (or none: empty)."""
         name = self._named(rule_name)
-        keys = [self._token(name), self._lock(name), self._failure(name)]
+        keys = [
+            self._keys.client_token(name),
+            self._keys.client_lock(name),
+            self._keys.client_failure(name),
+        ]
         lease_ms = int(lease_seconds * 1000)
         answer = self._database.run(scripts.BEGIN_CLIENT_TOKEN, keys, owner, lease_ms, seen)
         kind: Any = answer[0].decode()
@@ -84,14 +89,14 @@ class SharedClientTokens:
         name = self._named(rule_name)
         sealed = self._sealer.seal(msgspec.json.encode(token), _context(rule_name))
         left_ms = max(1, int(left_seconds * 1000))
-        keys = [self._token(name), self._lock(name)]
+        keys = [self._keys.client_token(name), self._keys.client_lock(name)]
         self._database.run(scripts.KEEP_CLIENT_TOKEN, keys, owner, sealed, left_ms)
         return SharedClientToken(token, owner, left_seconds)
 
     def fail(self, rule_name: str, owner: str, failure: str, seconds: float) -> None:
         """Give the lock back; the failure is remembered for *seconds*."""
         name = self._named(rule_name)
-        keys = [self._lock(name), self._failure(name)]
+        keys = [self._keys.client_lock(name), self._keys.client_failure(name)]
         self._database.run(scripts.END_REFRESH, keys, owner, failure, max(1, int(seconds * 1000)))
 
     def _opened(
@@ -107,15 +112,6 @@ class SharedClientTokens:
 
     def _named(self, rule_name: str) -> str:
         return self._sealer.keyed_hash("client token", *self._client, rule_name)
-
-    def _token(self, name: str) -> str:
-        return self._database.key("client-token", f"{{{name}}}")
-
-    def _lock(self, name: str) -> str:
-        return self._database.key("client-lock", f"{{{name}}}")
-
-    def _failure(self, name: str) -> str:
-        return self._database.key("client-failure", f"{{{name}}}")
 
 
 def _context(rule_name: str) -> str:

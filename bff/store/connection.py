@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.config import Config
 from bff.core.errors import StoreUnavailable
+from bff.store.keys import Keys
 from bff.store.redis_clients import Client, make_client
 from bff.store.redis_cluster import ClusterClient, Words
 
@@ -49,6 +50,7 @@ class Database:
         # Not typed: redis-py types its commands for the blocking and the async client at once.
         self.client: Any = client
         self.prefix = prefix
+        self.keys = Keys(prefix)
         self._wait_replicas = wait_replicas
         # Shorter than the socket's, or an end that stands would be taken for one that failed.
         self._wait_milliseconds = int(timeout_seconds * 500)
@@ -155,12 +157,8 @@ class Database:
     def now(self) -> float:
         """Redis's clock, in UTC epoch seconds: the one that decides."""
         # By a script on a key of ours, so that it is one clock also where there are several nodes.
-        seconds, microseconds = self.run(self._now, [self.key("deadlines")])
+        seconds, microseconds = self.run(self._now, [self.keys.deadlines()])
         return int(seconds) + int(microseconds) / 1_000_000
-
-    def key(self, *parts: str) -> str:
-        """A key of ours: the prefix and *parts*, joined by colons."""
-        return ":".join((self.prefix, *parts))
 
 
 def connect(config: Config) -> Database:

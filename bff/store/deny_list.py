@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 from bff.core.model import RevokedAccessToken, RouteToken, Tokens
 from bff.core.sealing import Sealer
-from bff.resource_server.revoked_tokens import RevokedTokenKeys
 from bff.store.connection import Database
 
 LIFETIME_MAX_SECONDS = 31 * 86_400
@@ -29,7 +28,7 @@ class DenyList:
 
     def __init__(self, database: Database, sealer: Sealer, skew_seconds: int) -> None:
         self._database = database
-        self._keys = RevokedTokenKeys(database.prefix, sealer.revoked_token_names)
+        self._keys = database.keys.revoked_tokens(sealer.revoked_token_names)
         self._skew_seconds = skew_seconds
 
     def all_of(self, tokens: Tokens) -> list[RevokedAccessToken]:

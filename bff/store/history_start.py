@@ -9,7 +9,6 @@ until then, too; how long that is felt is bounded by their lifetime.
 from __future__ import annotations
 
 from bff.core.sealing import Sealer
-from bff.resource_server.revoked_tokens import RevokedTokenKeys
 from bff.store import scripts
 from bff.store.connection import Database
 
@@ -19,7 +18,7 @@ class HistoryStart:
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
-        self._keys = RevokedTokenKeys(database.prefix, sealer.revoked_token_names).born_at()
+        self._keys = database.keys.revoked_tokens(sealer.revoked_token_names).born_at()
 
     def begin(self) -> int:
         """The first instant; it is now, if none is written.

@@ -19,7 +19,7 @@ class Indexes:
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
-        self._deadlines = database.key("deadlines")
+        self._deadlines = database.keys.deadlines()
 
     def add(self, session: Session) -> None:
         """Write a session into its indexes; before its record, so that an end can't miss it."""
@@ -54,4 +54,4 @@ class Indexes:
     def _names(self, group: Group) -> list[str]:
         """The keys that the group may stand under, the newest sealing key's first."""
         hashes = self._sealer.keyed_hashes(group.kind, *group.values)
-        return [self._database.key(group.kind, name) for name in hashes]
+        return [self._database.keys.index(group.kind, name) for name in hashes]

@@ -50,7 +50,8 @@ class Outbox:
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
-        self._due = database.key("{outbox}", "due")
+        self._keys = database.keys
+        self._due = self._keys.outbox_due()
 
     def add(self, entry: Entry, *, due_in_seconds: float) -> None:
         """Write an intent. One that stands already under this id stays as it is."""
@@ -70,12 +71,12 @@ class Outbox:
             }
             words: list[str | bytes | float] = [entry.id, due_in_seconds]
             words += [word for pair in fields.items() for word in pair]
-            calls.append(([self._due, self._key(entry.id)], words))
+            calls.append(([self._due, self._keys.outbox_entry(entry.id)], words))
         self._database.run_many(scripts.OUTBOX_ADD, calls)
 
     def read(self, entry_id: str) -> Entry | None:
         """One entry; None if it is done."""
-        raw = self._database.command("HGETALL", self._key(entry_id))
+        raw = self._database.command("HGETALL", self._keys.outbox_entry(entry_id))
         return _from_redis(entry_id, raw) if raw else None
 
     def claim_due(self, lease_seconds: float, count: int) -> list[Entry]:
@@ -96,12 +97,12 @@ class Outbox:
         return [e for i in range(0, len(ids), BATCH) for e in self._read_all(ids[i : i + BATCH])]
 
     def _read_all(self, ids: list[str]) -> list[Entry]:
-        answers = self._database.commands(*(("HGETALL", self._key(i)) for i in ids))
+        answers = self._database.commands(*(("HGETALL", self._keys.outbox_entry(i)) for i in ids))
         return [_from_redis(i, raw) for i, raw in zip(ids, answers, strict=True) if raw]
 
     def reschedule(self, entry: Entry, seconds: float, error: str) -> None:
         """Try again in *seconds*; *error* is a short code for people."""
-        keys = [self._due, self._key(entry.id)]
+        keys = [self._due, self._keys.outbox_entry(entry.id)]
         self._database.run(scripts.OUTBOX_RESCHEDULE, keys, entry.id, seconds, error)
 
     def age_seconds(self, entry: Entry) -> float:
@@ -120,7 +121,9 @@ class Outbox:
 
     def done(self, entry_id: str) -> None:
         """Forget a confirmed entry."""
-        self._database.commands(("DEL", self._key(entry_id)), ("ZREM", self._due, entry_id))
+        self._database.commands(
+            ("DEL", self._keys.outbox_entry(entry_id)), ("ZREM", self._due, entry_id)
+        )
 
     def seal_tokens(self, entry_id: str, tokens: Tokens) -> bytes:
         """Tokens as an entry of its own carries them."""
@@ -129,9 +132,6 @@ class Outbox:
     def open_tokens(self, entry: Entry) -> Tokens:
         """Open what `seal_tokens` made; raises SealInvalid."""
         return _tokens_decoder.decode(self._sealer.open(entry.sealed_tokens, f"outbox {entry.id}"))
-
-    def _key(self, entry_id: str) -> str:
-        return self._database.key("{outbox}", "entry", entry_id)
 
 
 def _from_redis(entry_id: str, raw: dict[bytes, bytes]) -> Entry:

@@ -15,6 +15,7 @@ class SeenMessages:
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
+        self._keys = database.keys
         self._sealer = sealer
 
     def contains(self, kind: str, issuer: str, message_id: str) -> bool:
@@ -29,12 +30,9 @@ class SeenMessages:
             StoreUnavailable: Redis is away, so nobody knows.
         """
         names = self._sealer.keyed_hashes(f"seen {kind}", issuer, message_id)
-        return any(self._database.commands(*(("EXISTS", self._key(name)) for name in names)))
+        return any(self._database.commands(*(("EXISTS", self._keys.seen(name)) for name in names)))
 
     def add(self, kind: str, issuer: str, message_id: str, *, until: int) -> None:
         """Remember a message until that instant; raises StoreUnavailable."""
         name = self._sealer.keyed_hash(f"seen {kind}", issuer, message_id)
-        self._database.command("SET", self._key(name), "1", "EXAT", until)
-
-    def _key(self, name: str) -> str:
-        return self._database.key("seen", name)
+        self._database.command("SET", self._keys.seen(name), "1", "EXAT", until)

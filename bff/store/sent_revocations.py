@@ -28,13 +28,14 @@ class SentRevocations:
         self, database: Database, sealer: Sealer, issuer: str, within_seconds: float
     ) -> None:
         self._database = database
+        self._keys = database.keys
         self._sealer = sealer
         self._issuer = issuer
         self._within_seconds = within_seconds
 
     def note(self, sid: str | None) -> None:
         """Remember that the provider is asked now; raises StoreUnavailable."""
-        name = self._database.key("revoked", self._hashes(sid or "")[0])
+        name = self._keys.sent_revocations(self._hashes(sid or "")[0])
         now = self._database.now()
         self._database.commands(
             ("ZADD", name, now, f"{now:.6f}"),
@@ -45,7 +46,7 @@ class SentRevocations:
     def is_echo(self, sid: str, at: float) -> bool:
         """Whether an event about *sid* at that instant may be the echo of our own asking."""
         span = (at - self._within_seconds, at + self._within_seconds)
-        names = [self._database.key("revoked", h) for s in (sid, "") for h in self._hashes(s)]
+        names = [self._keys.sent_revocations(h) for s in (sid, "") for h in self._hashes(s)]
         return any(self._database.commands(*(("ZCOUNT", name, *span) for name in names)))
 
     def _hashes(self, sid: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How is one session kept: its record, its tombstone, its refresh lock?
+"""How is one session stored: its record and its tombstone?
 
 The keys of one session carry the session's hash as hash tag, so they share a slot of a cluster.
 Tokens and identity are sealed; the session's hash and the field's name are the associated data.
@@ -6,7 +6,6 @@ Tokens and identity are sealed; the session's hash and the field's name are the 
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -35,16 +34,6 @@ DONE: frozenset[Replaced] = frozenset({"applied", "already"})
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Whose turn is it to refresh? The answer of `begin_refresh`."""
-
-    kind: Literal["yours", "locked", "newer", "failed", "gone"]
-    tokens: Tokens | None = None
-    generation: int = 0
-    failure: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Ended:
     """What an ended session left: sealed tokens and identity, as long as it is not confirmed."""
 
@@ -68,6 +57,7 @@ class SessionRecords:
         self, database: Database, sealer: Sealer, *, idle_seconds: int, token_lifetime_seconds: int
     ) -> None:
         self._database = database
+        self.keys = database.keys
         self._sealer = sealer
         self._idle_seconds = idle_seconds
         self._slide_seconds = min(SLIDE_SECONDS, idle_seconds / 4)
@@ -88,7 +78,7 @@ class SessionRecords:
         }
         flat = [word for pair in fields.items() for word in pair]
         expire_at = session.absolute_ends_at + self._token_lifetime_seconds
-        keys = [self.name(session.key), self._tombstone(session.key)]
+        keys = [self.keys.session(session.key), self.keys.tombstone(session.key)]
         return bool(self._database.run(scripts.CREATE, keys, expire_at, *flat))
 
     def load(self, key: str, *, slide: bool) -> tuple[Session, bytes | None] | None:
@@ -100,7 +90,7 @@ class SessionRecords:
         """
         row = self._database.run(
             scripts.LOAD,
-            [self.name(key)],
+            [self.keys.session(key)],
             "1" if slide else "0",
             self._idle_seconds,
             self._slide_seconds,
@@ -113,7 +103,7 @@ class SessionRecords:
 
     def exist(self, keys: list[str]) -> list[bool]:
         """Whether each of these sessions has a record, in one round trip."""
-        names = [self.name(key) for key in keys]
+        names = [self.keys.session(key) for key in keys]
         return [bool(n) for n in self._database.commands(*(("EXISTS", name) for name in names))]
 
     def beginnings(self, keys: list[str]) -> list[tuple[int, int | None] | None]:
@@ -122,7 +112,7 @@ class SessionRecords:
         None without a record. A record that can't be opened has no `auth_time`.
         """
         rows = self._database.commands(
-            *(("HMGET", self.name(key), "created_at", "identity") for key in keys)
+            *(("HMGET", self.keys.session(key), "created_at", "identity") for key in keys)
         )
         return [
             (int(row[0]), self._auth_time(key, row[1])) if row[0] else None
@@ -135,43 +125,16 @@ class SessionRecords:
         except SealInvalid:
             return None
 
-    def begin_refresh(
-        self, key: str, generation: int, owner: str, lease_seconds: float, name: str = ""
-    ) -> Turn:
-        """Ask for the refresh lock, for a session whose *generation* was read.
-
-        All that spend its refresh token share the lock; failures are remembered by *name*.
-        """
-        answer = self._database.run(
-            scripts.BEGIN_REFRESH,
-            [self.name(key), self._lock(key), self._failure(key, name)],
-            owner,
-            int(lease_seconds * 1000),
-            str(generation),
-        )
-        kind = answer[0].decode()
-        if kind == "newer":
-            return Turn("newer", self.open_tokens(key, answer[2]), int(answer[1]))
-        return Turn(kind, failure=answer[1].decode() if kind == "failed" else "")
-
-    def renew_lock(self, key: str, owner: str, lease_seconds: float) -> bool:
-        """Extend the lock; false if it isn't *owner*'s any more."""
-        lease_ms = int(lease_seconds * 1000)
-        return bool(self._database.run(scripts.RENEW_LOCK, [self._lock(key)], owner, lease_ms))
-
-    def end_refresh(
-        self, key: str, owner: str, failure: str = "", seconds: float = 0, name: str = ""
-    ) -> None:
-        """Give the lock back; a *failure* is remembered for *seconds*, under *name*."""
-        keys = [self._lock(key), self._failure(key, name)]
-        self._database.run(scripts.END_REFRESH, keys, owner, failure, max(1, int(seconds * 1000)))
-
     def replace_tokens(
         self, key: str, generation: int, attempt: str, sealed_tokens: bytes
     ) -> Replaced:
         """Write *sealed_tokens* if the record exists and still has *generation*."""
         answer = self._database.run(
-            scripts.REPLACE_TOKENS, [self.name(key)], str(generation), attempt, sealed_tokens
+            scripts.REPLACE_TOKENS,
+            [self.keys.session(key)],
+            str(generation),
+            attempt,
+            sealed_tokens,
         )
         replaced: Replaced = answer.decode()
         return replaced
@@ -197,7 +160,7 @@ class SessionRecords:
     def write_data(self, key: str, data: bytes) -> bool:
         """Write the data of `flask.session` if the session exists; false if it doesn't."""
         sealed = self._sealer.seal(data, _context(key, "data"))
-        return bool(self._database.run(scripts.WRITE_DATA, [self.name(key)], sealed))
+        return bool(self._database.run(scripts.WRITE_DATA, [self.keys.session(key)], sealed))
 
     def open_data(self, key: str, sealed: bytes) -> bytes:
         """Open what `write_data` wrote."""
@@ -219,9 +182,15 @@ class SessionRecords:
         return [_ended(answer) for answer in answers]
 
     def _end_call(self, key: str, reason: str, generation: int | None) -> tuple[Any, ...]:
-        names = [self.name(key), self._tombstone(key), self._lock(key), self._failure(key)]
+        names = [
+            self.keys.session(key),
+            self.keys.tombstone(key),
+            self.keys.lock(key),
+            self.keys.failure(key),
+            self.keys.recently_ended(key),
+        ]
         return (
-            [*names, self._recently_ended(key)],
+            names,
             reason,
             self._token_lifetime_seconds + TOMBSTONE_EXTRA_SECONDS,
             "" if generation is None else str(generation),
@@ -230,12 +199,12 @@ class SessionRecords:
 
     def delete_tombstone(self, key: str, trace_milliseconds: int = 0) -> None:
         """Forget an ended session whose tokens are confirmed revoked, but for a passing trace."""
-        keys = [self._tombstone(key), self._recently_ended(key)]
+        keys = [self.keys.tombstone(key), self.keys.recently_ended(key)]
         self._database.run(scripts.FORGET, keys, trace_milliseconds)
 
     def deadline(self, key: str) -> tuple[Literal["live", "due"], float] | None:
         """Whether the session has run out, and its next deadline; None without a record."""
-        answer = self._database.run(scripts.DEADLINE, [self.name(key)])
+        answer = self._database.run(scripts.DEADLINE, [self.keys.session(key)])
         return (answer[0].decode(), float(answer[1])) if answer else None
 
     def seal_tokens(self, key: str, tokens: Tokens) -> bytes:
@@ -270,24 +239,6 @@ class SessionRecords:
             absolute_ends_at=int(row[6]),
             read_at=float(row[8]),
         )
-
-    def name(self, key: str) -> str:
-        """What the record is called in Redis."""
-        return self._database.key("session", f"{{{key}}}")
-
-    def _tombstone(self, key: str) -> str:
-        return self._database.key("tombstone", f"{{{key}}}")
-
-    def _recently_ended(self, key: str) -> str:
-        return self._database.key("over", f"{{{key}}}")
-
-    def _lock(self, key: str) -> str:
-        return self._database.key("lock", f"{{{key}}}")
-
-    def _failure(self, key: str, name: str = "") -> str:
-        # A rule's name is long; a hash of it tells it from the others just as well.
-        rest = [hashlib.sha256(name.encode()).hexdigest()[:16]] if name else []
-        return self._database.key("failure", f"{{{key}}}", *rest)
 
 
 def _ended(answer: list[bytes]) -> Ended:

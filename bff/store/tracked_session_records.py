@@ -39,7 +39,7 @@ class TrackedSessionRecords:
 
     def read(self, keys: list[str]) -> list[Row]:
         """Records as they stand in Redis, and Redis's clock just before; nothing is opened yet."""
-        readings = (("HMGET", self._records.name(key), *FIELDS) for key in keys)
+        readings = (("HMGET", self._records.keys.session(key), *FIELDS) for key in keys)
         now, *rows = self._tracking.ask(("TIME",), *readings)
         read_at = int(now[0]) + int(now[1]) / 1_000_000
         return [[*row, read_at] for row in rows]

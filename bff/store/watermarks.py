@@ -11,7 +11,6 @@ import time
 
 from bff.core.model import Group, Identity, groups_of
 from bff.core.sealing import Sealer
-from bff.resource_server.revoked_tokens import RevokedTokenKeys
 from bff.store import scripts
 from bff.store.connection import Database
 
@@ -27,7 +26,7 @@ class Watermarks:
 
     def __init__(self, database: Database, sealer: Sealer, *, lifetime_seconds: int) -> None:
         self._database = database
-        self._keys = RevokedTokenKeys(database.prefix, sealer.revoked_token_names)
+        self._keys = database.keys.revoked_tokens(sealer.revoked_token_names)
         self._lifetime_seconds = lifetime_seconds
 
     def rise(self, group: Group, at: float | None = None) -> int:

@@ -27,7 +27,7 @@ from bff.core.errors import (
     SessionEnded,
 )
 from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
-from bff.store import SessionRecords
+from bff.store import RefreshLock
 from bff.tokens.pending_writes import PendingWrites
 from bff.tokens.single_flight import SingleFlight
 from bff.tokens.token_source import TokenSource
@@ -48,7 +48,7 @@ class TokenRenewal:
     """Hands out access tokens that live, and runs the errands for them.
 
     Args:
-        records: The sessions and their locks.
+        refresh_lock: Decides which process may ask.
         holding: Writes what the provider gave.
         provider_timeout_seconds: The total of one attempt.
         refresh_before_seconds: How long before its end a token is renewed.
@@ -56,13 +56,13 @@ class TokenRenewal:
 
     def __init__(
         self,
-        records: SessionRecords,
+        refresh_lock: RefreshLock,
         holding: PendingWrites,
         *,
         provider_timeout_seconds: float,
         refresh_before_seconds: int,
     ) -> None:
-        self._records = records
+        self._refresh_lock = refresh_lock
         self._holding = holding
         self._before_seconds = refresh_before_seconds
         # The lease must outlast two tries at the provider; it is renewed between them.
@@ -132,7 +132,7 @@ class TokenRenewal:
         """
         while True:
             owner = secrets.token_hex(8)
-            turn = self._records.begin_refresh(
+            turn = self._refresh_lock.begin_refresh(
                 session.key, session.generation, owner, self._lease_seconds, errand.name
             )
             if turn.kind == "yours":
@@ -167,7 +167,7 @@ class TokenRenewal:
             if isinstance(found, BFFError):
                 self._give_back(session, errand, owner, found)
                 raise found from error
-            self._records.end_refresh(session.key, owner, name=errand.name)
+            self._refresh_lock.end_refresh(session.key, owner, name=errand.name)
             return found
         except BFFError as error:
             self._give_back(session, errand, owner, error)
@@ -180,7 +180,7 @@ class TokenRenewal:
         except ProviderUnavailable as error:
             # No answer after the request was sent: the rotation may have happened. Within the
             # provider's overlap period the same token works once more.
-            lock_is_ours = error.maybe_acted and self._records.renew_lock(
+            lock_is_ours = error.maybe_acted and self._refresh_lock.renew_lock(
                 session.key, owner, self._lease_seconds
             )
             if not lock_is_ours:
@@ -201,7 +201,7 @@ class TokenRenewal:
             refusal = RouteTokenRefused(objection)
             self._give_back(session, errand, owner, refusal)
             raise refusal
-        self._records.end_refresh(session.key, owner, name=errand.name)
+        self._refresh_lock.end_refresh(session.key, owner, name=errand.name)
         if errand.token(tokens) is None:
             return None
         _record(errand.done, "ok", "", session, errand)
@@ -214,7 +214,7 @@ class TokenRenewal:
         outcome: audit.Outcome = "refused" if refused else "failed"
         _record(errand.failed, outcome, f"{error.code}: {error.detail}", session, errand)
         seconds = REMEMBER_REFUSAL_SECONDS if refused else remember_seconds(error)
-        self._records.end_refresh(session.key, owner, error.code, seconds, errand.name)
+        self._refresh_lock.end_refresh(session.key, owner, error.code, seconds, errand.name)
 
 
 def window_seconds(token: Tokens | RouteToken, before_seconds: float) -> float:

@@ -108,7 +108,7 @@ class Application:
 
     def stored(self, key: str) -> dict[bytes, bytes]:
         """The record as it stands in Redis."""
-        name = self.bench.database.key("session", f"{{{key}}}")
+        name = self.bench.database.keys.session(key)
         return dict(self.bench.database.command("HGETALL", name))
 
 
@@ -264,7 +264,7 @@ def test_without_a_session_nothing_is_written(application: Application) -> None:
 def test_data_that_was_tampered_with_lets_nobody_in(application: Application) -> None:
     """It is never unpickled either, which Flask-Session would do (LIBRARIES, section 2)."""
     key = application.sign_in()
-    name = application.bench.database.key("session", f"{{{key}}}")
+    name = application.bench.database.keys.session(key)
     pickled = b"cos\nsystem\n(S'touch /tmp/owned'\ntR."
     application.bench.database.command("HSET", name, "data", pickled)
     answer = application.get("/read")
@@ -351,7 +351,7 @@ def test_promise_5_an_outage_is_no_missing_session(application: Application) -> 
 
 def test_a_request_keeps_its_session_alive(application: Application) -> None:
     key = application.sign_in()
-    name = application.bench.database.key("session", f"{{{key}}}")
+    name = application.bench.database.keys.session(key)
     application.bench.database.command("HINCRBY", name, "last_seen_at", -3600)
     application.bench.database.command("HINCRBY", name, "idle_ends_at", -3600)
     before = int(application.stored(key)[b"idle_ends_at"])

@@ -26,7 +26,7 @@ def up(fake: FakeProvider) -> None:
 def age(bff: Receiver, seconds: int) -> None:
     """Let everything have waited that long."""
     for entry in bff.services.outbox.waiting():
-        name = bff.services.database.key("{outbox}", "entry", entry.id)
+        name = bff.services.database.keys.outbox_entry(entry.id)
         bff.services.database.command("HSET", name, "created_at", entry.created_at - seconds)
 
 

@@ -88,7 +88,7 @@ def three(bff: Receiver) -> list[str]:
 def begin(bff: Receiver, key: str, seconds: int) -> None:
     """Let the session have begun so long after now."""
     created_at = int(bff.services.database.now()) + seconds
-    name = bff.services.database.key("session", f"{{{key}}}")
+    name = bff.services.database.keys.session(key)
     bff.services.database.command("HSET", name, "created_at", created_at)
 
 

@@ -119,7 +119,7 @@ def test_the_trace_of_an_ended_session_passes(bench: Bench, ending: Revocation, 
 
 def test_what_nobody_waits_for_does_not_wait(bench: Bench, ending: Revocation, time: Time) -> None:
     key, other = bench.start(), bench.start()
-    name = bench.records.name(key)
+    name = bench.database.keys.session(key)
     bench.database.command("HSET", name, "idle_ends_at", bench.now() - 1)
     bench.indexes.set_deadline(key, bench.now() - 1)
     assert ExpirySweep(bench.records, bench.indexes, ending).run() == 1

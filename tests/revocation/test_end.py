@@ -20,7 +20,7 @@ def failing(error: BFFError) -> Callable[[str], None]:
 
 def due_now(bench: Bench) -> None:
     """Let the outbox's waits pass."""
-    name = bench.database.key("{outbox}", "due")
+    name = bench.database.keys.outbox_due()
     for member in bench.database.command("ZRANGE", name, 0, -1):
         bench.database.command("ZADD", name, 0, member)
 
@@ -81,7 +81,7 @@ def test_what_the_provider_did_not_confirm_stays_in_the_outbox(
     assert bench.sessions.load(key) is None
     [entry] = bench.outbox.waiting()
     assert (entry.reason, entry.attempts, entry.last_error) == ("logout", 1, code)
-    name = bench.database.key("{outbox}", "due")
+    name = bench.database.keys.outbox_due()
     due_at = float(bench.database.command("ZSCORE", name, entry.id))
     assert wait - 2 < due_at - bench.database.now() <= wait
 
@@ -210,7 +210,7 @@ def test_an_outage_is_felt_once_by_a_drain(bench: Bench) -> None:
 def aged(bench: Bench, seconds: int) -> None:
     """Let the intents have been written that long ago."""
     for entry in bench.outbox.waiting():
-        name = bench.database.key("{outbox}", "entry", entry.id)
+        name = bench.database.keys.outbox_entry(entry.id)
         bench.database.command("HSET", name, "created_at", entry.created_at - seconds)
 
 

@@ -195,7 +195,7 @@ def test_an_event_ends_only_what_was_there_before_it(
     happened_at = bench.now() - 60
     auth_time = None if authenticated is None else happened_at + authenticated
     key = _start(bench, authenticated_at(bench, auth_time))
-    record = bench.database.key("session", f"{{{key}}}")
+    record = bench.database.keys.session(key)
     bench.database.command("HSET", record, "created_at", happened_at + created)
     assert bench.revocation.end_group(DANA, "event", before_at=happened_at) == ends
     assert (bench.sessions.load(key) is None) == ends

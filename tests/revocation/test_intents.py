@@ -89,7 +89,7 @@ def test_who_writes_an_intent_works_on_it_alone_for_a_while(make_bench: MakeBenc
 def test_each_try_waits_longer_than_the_one_before(bench: Bench) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))
     bench.sessions.end(bench.start(), "logout")
-    name, waits = bench.database.key("{outbox}", "due"), []
+    name, waits = bench.database.keys.outbox_due(), []
     for _ in range(5):
         [entry] = bench.outbox.waiting()
         due_at = float(bench.database.command("ZSCORE", name, entry.id))

@@ -157,7 +157,7 @@ def test_an_end_between_two_readings_of_a_batch_is_not_forgotten(
 
 def test_the_ends_of_a_session_are_kept_by_redis_clock(process: Remembering, bench: Bench) -> None:
     key = bench.start()
-    name = bench.records.name(key)
+    name = bench.database.keys.session(key)
     bench.database.command("HSET", name, "absolute_ends_at", bench.now() + 50)
     process.remember(key)
     process.clock.passed_seconds += 40
@@ -175,7 +175,9 @@ def test_a_session_that_had_run_out_is_not_remembered(process: Remembering, benc
     key = bench.start()
     process.ask(key)
     process.ask(key)
-    bench.database.command("HSET", bench.records.name(key), "idle_ends_at", bench.now() - 1)
+    bench.database.command(
+        "HSET", bench.database.keys.session(key), "idle_ends_at", bench.now() - 1
+    )
     assert process.memory.prove()
     assert process.remembered() == set()
     assert process.ask(key) is None
@@ -184,7 +186,7 @@ def test_a_session_that_had_run_out_is_not_remembered(process: Remembering, benc
 def test_the_idle_end_is_moved_once_a_minute(process: Remembering, bench: Bench) -> None:
     key = bench.start()
     process.remember(key)
-    name = bench.records.name(key)
+    name = bench.database.keys.session(key)
     before = int(bench.database.command("HGET", name, "idle_ends_at"))
     for field in ("last_seen_at", "idle_ends_at"):
         bench.database.command("HINCRBY", name, field, -61)
@@ -248,7 +250,7 @@ def test_a_record_that_cannot_be_opened_is_left_to_the_plain_way(
     key, other = bench.start(), bench.start()
     for one in (key, other, key, other):
         process.ask(one)
-    bench.database.command("HSET", bench.records.name(key), "tokens", "forged")
+    bench.database.command("HSET", bench.database.keys.session(key), "tokens", "forged")
     assert process.memory.prove()
     assert process.remembered() == {other}
     with pytest.raises(SealInvalid):

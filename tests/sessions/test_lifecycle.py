@@ -265,7 +265,7 @@ def test_a_device_s_name_from_before_a_key_rotation_is_still_good(make_bench: Ma
 
 
 def _record(bench: Bench, key: str) -> str:
-    return bench.database.key("session", f"{{{key}}}")
+    return bench.database.keys.session(key)
 
 
 def _run_out(bench: Bench, key: str) -> None:

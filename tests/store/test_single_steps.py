@@ -15,11 +15,11 @@ ISSUER = "https://provider.example/"
 
 
 def record_name(bench: Bench, key: str) -> str:
-    return bench.database.key("session", f"{{{key}}}")
+    return bench.database.keys.session(key)
 
 
 def tombstone_name(bench: Bench, key: str) -> str:
-    return bench.database.key("tombstone", f"{{{key}}}")
+    return bench.database.keys.tombstone(key)
 
 
 def seconds_left(bench: Bench, name: str) -> int:
@@ -27,7 +27,7 @@ def seconds_left(bench: Bench, name: str) -> int:
 
 
 def deadline_of(bench: Bench, key: str) -> float | None:
-    score = bench.database.command("ZSCORE", bench.database.key("deadlines"), key)
+    score = bench.database.command("ZSCORE", bench.database.keys.deadlines(), key)
     return None if score is None else float(score)
 
 
@@ -88,37 +88,37 @@ def test_replacing_tokens_tells_five_things_apart(bench: Bench) -> None:
 
 def test_the_lock_has_a_lease_and_belongs_to_one(bench: Bench) -> None:
     key = bench.start()
-    assert bench.records.begin_refresh(key, 1, "me", 15).kind == "yours"
-    assert 14_000 < int(bench.database.command("PTTL", bench.records._lock(key))) <= 15_000
-    assert bench.records.begin_refresh(key, 1, "me", 15).kind == "yours", "a repeated command"
-    assert bench.records.begin_refresh(key, 1, "you", 15).kind == "locked"
+    assert bench.refresh_lock.begin_refresh(key, 1, "me", 15).kind == "yours"
+    assert 14_000 < int(bench.database.command("PTTL", bench.database.keys.lock(key))) <= 15_000
+    assert bench.refresh_lock.begin_refresh(key, 1, "me", 15).kind == "yours", "a repeated command"
+    assert bench.refresh_lock.begin_refresh(key, 1, "you", 15).kind == "locked"
 
 
 def test_the_lease_is_renewed_by_its_owner_only(bench: Bench) -> None:
     key = bench.start()
-    lock = bench.records._lock(key)
-    bench.records.begin_refresh(key, 1, "me", 2)
-    assert bench.records.renew_lock(key, "you", 60) is False
+    lock = bench.database.keys.lock(key)
+    bench.refresh_lock.begin_refresh(key, 1, "me", 2)
+    assert bench.refresh_lock.renew_lock(key, "you", 60) is False
     assert int(bench.database.command("PTTL", lock)) <= 2_000
-    assert bench.records.renew_lock(key, "me", 60) is True
+    assert bench.refresh_lock.renew_lock(key, "me", 60) is True
     assert int(bench.database.command("PTTL", lock)) > 50_000
 
 
 def test_the_lock_is_given_back_by_its_owner_only(bench: Bench) -> None:
     key = bench.start()
-    bench.records.begin_refresh(key, 1, "me", 15)
-    bench.records.end_refresh(key, "you")
-    assert bench.records.begin_refresh(key, 1, "you", 15).kind == "locked"
-    bench.records.end_refresh(key, "me")
-    assert bench.records.begin_refresh(key, 1, "you", 15).kind == "yours"
+    bench.refresh_lock.begin_refresh(key, 1, "me", 15)
+    bench.refresh_lock.end_refresh(key, "you")
+    assert bench.refresh_lock.begin_refresh(key, 1, "you", 15).kind == "locked"
+    bench.refresh_lock.end_refresh(key, "me")
+    assert bench.refresh_lock.begin_refresh(key, 1, "you", 15).kind == "yours"
 
 
 def test_an_ended_session_gives_nobody_a_turn(bench: Bench) -> None:
     key = bench.start()
     bench.database.command("HSET", record_name(bench, key), "idle_ends_at", bench.now())
-    assert bench.records.begin_refresh(key, 1, "me", 15).kind == "gone"
+    assert bench.refresh_lock.begin_refresh(key, 1, "me", 15).kind == "gone"
     bench.sessions.end(key, "timed_out")
-    assert bench.records.begin_refresh(key, 1, "me", 15).kind == "gone"
+    assert bench.refresh_lock.begin_refresh(key, 1, "me", 15).kind == "gone"
 
 
 # ---------------------------------------------------------------- the tombstone
@@ -127,8 +127,8 @@ def test_an_ended_session_gives_nobody_a_turn(bench: Bench) -> None:
 def test_the_tombstone_keeps_the_tokens_as_long_as_they_may_live(bench: Bench) -> None:
     key = bench.start()
     bench.sessions.write_data(key, b"{}")
-    bench.records.begin_refresh(key, 1, "me", 15)
-    bench.records.end_refresh(key, "nobody", "provider_unavailable", 30)
+    bench.refresh_lock.begin_refresh(key, 1, "me", 15)
+    bench.refresh_lock.end_refresh(key, "nobody", "provider_unavailable", 30)
     bench.records.end_record(key, "logout")
     name = tombstone_name(bench, key)
     least = bench.config.refresh_token_lifetime_seconds

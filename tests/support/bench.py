@@ -13,7 +13,7 @@ from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
 from bff.sessions.expiry import ExpirySweep
 from bff.sessions.lifecycle import Sessions, session_key
-from bff.store import Database, DenyList, Indexes, Outbox, SessionRecords, Watermarks, connect
+from bff.store import open_stores
 from bff.tokens.merge import refreshed
 from bff.tokens.pending_writes import PendingWrites
 from bff.tokens.renewal import TokenRenewal
@@ -98,19 +98,14 @@ class Bench:
         self.config = config
         self.provider = ObedientProvider()
         self.sealer = Sealer([key.get_secret_value() for key in config.secrets])
-        self.database: Database = connect(config)
-        self.records = SessionRecords(
-            self.database,
-            self.sealer,
-            idle_seconds=config.session_idle_seconds,
-            token_lifetime_seconds=config.refresh_token_lifetime_seconds,
-        )
-        self.indexes = Indexes(self.database, self.sealer)
-        self.outbox = Outbox(self.database, self.sealer)
-        self.deny_list = DenyList(self.database, self.sealer, config.clock_skew_seconds)
-        self.watermarks = Watermarks(
-            self.database, self.sealer, lifetime_seconds=config.watermark_lifetime_seconds
-        )
+        self.stores = open_stores(config, self.sealer)
+        self.database = self.stores.database
+        self.records = self.stores.records
+        self.refresh_lock = self.stores.refresh_lock
+        self.indexes = self.stores.indexes
+        self.outbox = self.stores.outbox
+        self.deny_list = self.stores.deny_list
+        self.watermarks = self.stores.watermarks
         self.revocation = Revocation(
             records=self.records,
             indexes=self.indexes,
@@ -122,7 +117,7 @@ class Bench:
         )
         self.holding = PendingWrites(self.records, self.revocation)
         self.turns = TokenRenewal(
-            self.records,
+            self.refresh_lock,
             self.holding,
             provider_timeout_seconds=config.provider_timeout_seconds,
             refresh_before_seconds=config.refresh_before_seconds,

@@ -65,4 +65,4 @@ def age_route_token(bench: Bench, key: str, left_seconds: int) -> None:
     )
     tokens = msgspec.structs.replace(session.tokens, route_tokens=aged)
     sealed = bench.records.seal_tokens(key, tokens)
-    bench.database.command("HSET", bench.records.name(key), "tokens", sealed)
+    bench.database.command("HSET", bench.database.keys.session(key), "tokens", sealed)

@@ -128,7 +128,9 @@ def test_an_outage_leaves_the_living_token(bench: Bench, now: Callable[[float], 
         assert tokens.access_token(STOCK) == "read-1"
     assert bench.provider.client_tokens == 2
     now(300)
-    bench.database.command("DEL", tokens.shared._token(tokens.shared._named(STOCK.name)))
+    bench.database.command(
+        "DEL", bench.database.keys.client_token(tokens.shared._named(STOCK.name))
+    )
     with pytest.raises(ProviderUnavailable):
         tokens.access_token(STOCK)
 
@@ -201,7 +203,7 @@ def test_what_can_t_be_opened_is_replaced(make_bench: MakeBench) -> None:
     """`AUTH0_SECRET` was exchanged without keeping the old key, or somebody wrote to Redis."""
     bench = make_bench()
     tokens = Tokens(bench)
-    name = tokens.shared._token(tokens.shared._named(STOCK.name))
+    name = bench.database.keys.client_token(tokens.shared._named(STOCK.name))
     bench.database.command("HSET", name, "token", "rubbish", "attempt", "x")
     assert tokens.access_token(STOCK) == "read-1"
 
@@ -210,7 +212,7 @@ def test_waiting_for_another_process_is_bounded(bench: Bench) -> None:
     tokens = Tokens(bench)
     tokens._wait_seconds = 0.2
     name = tokens.shared._named(STOCK.name)
-    bench.database.command("SET", tokens.shared._lock(name), "a process that hangs")
+    bench.database.command("SET", bench.database.keys.client_lock(name), "a process that hangs")
     with pytest.raises(ProviderUnavailable):
         tokens.access_token(STOCK)
     assert bench.provider.client_tokens == 0

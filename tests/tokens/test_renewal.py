@@ -192,14 +192,14 @@ def test_no_retry_without_the_lock(bench: Bench) -> None:
     key = bench.start(**DEAD)
 
     def lost_lock(_: str) -> IssuedTokens:
-        bench.database.command("SET", bench.records._lock(key), "somebody else")
+        bench.database.command("SET", bench.database.keys.lock(key), "somebody else")
         raise ProviderUnavailable("timeout", maybe_acted=True)
 
     bench.provider.on_refresh = lost_lock
     with pytest.raises(ProviderUnavailable):
         bench.sessions.access_token(bench.load(key))
     assert len(bench.provider.refreshed) == 1
-    lock = bench.database.command("GET", bench.records._lock(key))
+    lock = bench.database.command("GET", bench.database.keys.lock(key))
     assert lock == b"somebody else", "a lock is given back only by its owner"
 
 
@@ -350,7 +350,7 @@ def test_waiting_for_another_process_is_bounded(make_bench: MakeBench) -> None:
     bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="0.1")
     bench.turns._wait_seconds = 0.3
     key = bench.start(**DEAD)
-    bench.database.command("SET", bench.records._lock(key), "a process that hangs")
+    bench.database.command("SET", bench.database.keys.lock(key), "a process that hangs")
     with pytest.raises(ProviderUnavailable):
         bench.sessions.access_token(bench.load(key))
     assert bench.provider.refreshed == []
@@ -358,7 +358,7 @@ def test_waiting_for_another_process_is_bounded(make_bench: MakeBench) -> None:
 
 def test_while_another_process_refreshes_the_living_token_serves(bench: Bench) -> None:
     key = bench.start(**ENDING)
-    bench.database.command("SET", bench.records._lock(key), "another process")
+    bench.database.command("SET", bench.database.keys.lock(key), "another process")
     assert bench.sessions.access_token(bench.load(key)) == "access-0"
 
 

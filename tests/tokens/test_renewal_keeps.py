@@ -27,11 +27,11 @@ def end_soon(bench: Bench, key: str, seconds_left: int) -> None:
 
 def lock_of(bench: Bench, key: str) -> int:
     """Milliseconds that the lock still lasts; negative if nobody has it."""
-    return int(bench.database.command("PTTL", bench.records._lock(key)))
+    return int(bench.database.command("PTTL", bench.database.keys.lock(key)))
 
 
 def remembered_ms(bench: Bench, key: str) -> int:
-    return int(bench.database.command("PTTL", bench.records._failure(key)))
+    return int(bench.database.command("PTTL", bench.database.keys.failure(key)))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_lease_outlasts_two_tries_and_is_given_back(make_bench: MakeBench) -
         leases.append(lock_of(bench, key))
         if len(leases) == 1:
             # As if the first try had used up most of it.
-            bench.database.command("PEXPIRE", bench.records._lock(key), 5_000)
+            bench.database.command("PEXPIRE", bench.database.keys.lock(key), 5_000)
             raise ProviderUnavailable("timeout", maybe_acted=True)
         return answer(1, now=bench.now())
 

@@ -1,0 +1,69 @@
+"""Which stores are there, and what is each made from?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bff.config import Config
+from bff.core.sealing import Sealer
+from bff.resource_server.revoked_tokens import RevokedTokens
+from bff.store.client_tokens import SharedClientTokens
+from bff.store.connection import Database, connect
+from bff.store.deny_list import DenyList
+from bff.store.history_start import HistoryStart
+from bff.store.indexes import Indexes
+from bff.store.outbox import Outbox
+from bff.store.refresh_lock import RefreshLock
+from bff.store.seen_messages import SeenMessages
+from bff.store.sent_revocations import SentRevocations
+from bff.store.session_records import SessionRecords
+from bff.store.watermarks import Watermarks
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything that a BFF has in Redis; each store is a few key names of `keys.py`."""
+
+    database: Database
+    """The connection that all of them share."""
+    records: SessionRecords
+    refresh_lock: RefreshLock
+    indexes: Indexes
+    outbox: Outbox
+    deny_list: DenyList
+    watermarks: Watermarks
+    history_start: HistoryStart
+    revoked_tokens: RevokedTokens
+    """Reads deny-list, watermarks and history start, as an API does."""
+    seen_messages: SeenMessages
+    sent_revocations: SentRevocations
+    client_tokens: SharedClientTokens
+
+
+def open_stores(config: Config, sealer: Sealer) -> Stores:
+    """Make all stores; nothing is sent before the first command."""
+    database = connect(config)
+    records = SessionRecords(
+        database,
+        sealer,
+        idle_seconds=config.session_idle_seconds,
+        token_lifetime_seconds=config.refresh_token_lifetime_seconds,
+    )
+    history_start = HistoryStart(database, sealer)
+    revoked_token_keys = database.keys.revoked_tokens(sealer.revoked_token_names)
+    # The provider may act as late as its response is accepted, and its clock may be off.
+    echo_seconds = config.provider_timeout_seconds + config.clock_skew_seconds
+    return Stores(
+        database=database,
+        records=records,
+        refresh_lock=RefreshLock(database, records),
+        indexes=Indexes(database, sealer),
+        outbox=Outbox(database, sealer),
+        deny_list=DenyList(database, sealer, config.clock_skew_seconds),
+        watermarks=Watermarks(database, sealer, lifetime_seconds=config.watermark_lifetime_seconds),
+        history_start=history_start,
+        revoked_tokens=RevokedTokens(database.commands, revoked_token_keys, history_start.begin),
+        seen_messages=SeenMessages(database, sealer),
+        sent_revocations=SentRevocations(database, sealer, config.issuer, echo_seconds),
+        client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
+    )
