@@ -107,7 +107,7 @@ class _RouteToken(TokenSource):
         """The one that was made by this rule."""
         return tokens.route_token(self.name)
 
-    def rejection_reason(self, answer: IssuedTokens) -> str | None:
+    def objection(self, answer: IssuedTokens) -> str | None:
         """Wrong type, wrong API, or more than was asked for."""
         return rejection_reason(self._rule, answer)
 

@@ -267,7 +267,7 @@ def test_where_nothing_can_be_tracked_every_request_asks_redis(
         raise StoreUnavailable("ERR unknown command")
 
     process.close()
-    monkeypatch.setattr("bff.store.change_tracking.Tracking.open", refuse)
+    monkeypatch.setattr("bff.store.change_tracking.ChangeTracking.open", refuse)
     key = bench.start()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
