@@ -34,12 +34,14 @@ def create_app(config: Config | None = None) -> Flask:
     """
     # Imported here, since the demo's programs are in this package too (`demo`), and neither
     # need the application nor may be kept from starting by it.
-    from bff.access.session_cookie import SessionCookieInterface, current
+    from bff.access.session_cookie import SessionCookieInterface
     from bff.access.session_guard import SessionGuard
     from bff.config import load
-    from bff.gateway import forward_auth, proxy
+    from bff.gateway import forward_auth
     from bff.gateway.client_address import ClientAddresses
+    from bff.gateway.forward_auth import ForwardAuth, ForwardAuthEndpoint
     from bff.gateway.lingering_close import LingeringClose
+    from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
     from bff.gateway.route_access import RouteAccess
     from bff.gateway.route_table import RouteTable
     from bff.gateway.unrouted import FlaskWithUnroutedRequests
@@ -73,7 +75,7 @@ def create_app(config: Config | None = None) -> Flask:
     interface = SessionCookieInterface(app, config, sessions)
     app.session_interface = interface
     guard = SessionGuard(config, interface)
-    access = RouteAccess(guard, sessions, services.client_tokens)
+    route_access = RouteAccess(guard, sessions, services.client_tokens)
     admins = Admins(config, services.verifier(config.admin_audience))
     audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
 
@@ -96,21 +98,21 @@ def create_app(config: Config | None = None) -> Flask:
         shared_signals.create_blueprint(config, sessions.end_group, services.seen_messages),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
+        forward_auth.create_blueprint(),
         spa.create_blueprint(config),
     ):
         app.register_blueprint(blueprint)
 
-    proxy.install(
-        app,
-        config,
-        access.access_token,
-        follow=lambda answer, may_refuse: services.open_responses.follow(
-            current().used_key, answer, may_refuse=may_refuse
-        ),
-    )
-    forward_auth.install(app, config, RouteTable(config.routes), access.access_token)
-    trusted = ClientAddresses(config.trusted_proxies).from_trusted_proxy
-    app.wsgi_app = LingeringClose(app.wsgi_app, trusted)  # type: ignore[method-assign]
+    routes = RouteTable(config.routes)
+    proxy = Proxy(config, routes, route_access, services.open_responses)
+    register_proxy_errors(app, proxy)
+    # Innermost first; each leaves to the next what isn't its own.
+    app.wsgi_app = ProxyEndpoint(app, proxy)  # type: ignore[method-assign]
+    if config.forward_auth_key is not None:
+        auth = ForwardAuth(config, config.forward_auth_key, routes, route_access)
+        app.wsgi_app = ForwardAuthEndpoint(app, auth)  # type: ignore[method-assign]
+    clients = ClientAddresses(config.trusted_proxies)
+    app.wsgi_app = LingeringClose(app.wsgi_app, clients)  # type: ignore[method-assign]
 
     app.extensions["bff"] = services
     for background in services.background:

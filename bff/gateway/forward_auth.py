@@ -1,24 +1,25 @@
-"""May a proxy in front carry this request, and with which access token? `GET /auth/verify`.
+"""May a proxy in front forward this request itself, and with which access token?
 
-For nginx's `auth_request`, Traefik's ForwardAuth and Caddy's `forward_auth`: the proxy asks about
-the request that it was sent, and carries the bytes itself if the answer is 204. The same checks
-decide as in our own proxy, on the original method and target. The access token is in the answer,
-for the upstream only, so the caller has to be a trusted proxy *and* know a key: a client that got
-here through that same proxy knows none.
+`GET /auth/verify` is for nginx's `auth_request`, Traefik's ForwardAuth and Caddy's `forward_auth`.
+The proxy describes the request that it received, and forwards it itself if the response is 204. The
+original method and target pass the same checks as in our own proxy. The access token is in the
+response, for the upstream only. So the caller must be a trusted proxy *and* know a key: a client
+that came through that same proxy doesn't know it.
 
-Every request that the proxy carries asks first, so a good answer takes neither Flask's router nor
-its response: they would cost as much again as the decision (docs/architecture.md).
+This check precedes every request that the proxy forwards. So a 204 goes through neither Flask's
+router nor its response object, which would double its cost (docs/architecture.md).
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Blueprint, Response, g, request
+from pydantic import SecretStr
 
 from bff.config import Config
 from bff.config.route import Route
@@ -36,6 +37,7 @@ from bff.core.errors import (
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.request_headers import REQUEST_ID
 from bff.gateway.request_target import upstream_target
+from bff.gateway.route_access import RouteAccess
 from bff.gateway.route_table import RouteTable
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
 
@@ -43,55 +45,37 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 PATH = "/auth/verify"
-CODE_FIELD = "X-BFF-Code"
-TARGET_FIELD = "X-BFF-Target"
+CODE_HEADER = "X-BFF-Code"
+TARGET_HEADER = "X-BFF-Target"
 PEERS_MAX = 1_024
 
 Decision = tuple[str | None, str]
-"""The access token for the upstream, if it gets one, and the target to ask it for."""
+"""The access token for the upstream, if it gets one, and the upstream's request target."""
 
 
-def install(
-    app: FlaskWithUnroutedRequests,
-    config: Config,
-    routes: RouteTable,
-    access_token: Callable[[Route], str | None],
-) -> None:
-    """Make *app* answer `GET /auth/verify`; 404 unless there is a key.
-
-    Args:
-        app: Whose WSGI application is wrapped.
-        config: The key, the trusted proxies, our origin.
-        routes: What may be carried.
-        access_token: Refuses who may not use a route, else gives its token.
-    """
+def create_blueprint() -> Blueprint:
+    """The rule of `GET /auth/verify`: a 404, unless a `ForwardAuthEndpoint` comes before it."""
     blueprint = Blueprint("forward_auth", __name__)
 
     @blueprint.get(PATH)
     def verify() -> Response:
         raise NotFound("BFF_FORWARD_AUTH_KEY is not set")
 
-    app.register_blueprint(blueprint)
-    if config.forward_auth_key is not None:
-        key = config.forward_auth_key.get_secret_value()
-        judge = ForwardAuth(config, key, routes, access_token)
-        app.wsgi_app = Answering(app, judge.decide)  # type: ignore[method-assign]
+    return blueprint
 
 
-class Answering:
-    """Answers `GET /auth/verify`, and leaves everything else to the application.
+class ForwardAuthEndpoint:
+    """A WSGI layer: serves `GET /auth/verify`, and leaves everything else to the application.
 
     Args:
-        app: Gives the request context, and the answers to errors.
-        decide: Raises for what is refused.
+        app: Provides the request context and the error handlers; has the blueprint above.
+        forward_auth: Decides.
     """
 
-    def __init__(
-        self, app: FlaskWithUnroutedRequests, decide: Callable[[WSGIEnvironment], Decision]
-    ) -> None:
+    def __init__(self, app: FlaskWithUnroutedRequests, forward_auth: ForwardAuth) -> None:
         self._app = app
         self._next = app.wsgi_app
-        self._decide = decide
+        self._forward_auth = forward_auth
         self._rule = next(app.url_map.iter_rules("forward_auth.verify"))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -100,65 +84,61 @@ class Answering:
             return self._next(environ, start_response)
         with self._app.unrouted_context(environ, self._rule):
             try:
-                token, target = self._decide(environ)
+                token, target = self._forward_auth.decide(environ)
             except Exception as error:
                 return self._refusal(error)(environ, start_response)
-        fields = [(TARGET_FIELD, target), ("Cache-Control", "no-store")]
+        headers = [(TARGET_HEADER, target), ("Cache-Control", "no-store")]
         if token is not None:
-            fields.append(("Authorization", f"Bearer {token}"))
-        start_response("204 No Content", fields)
+            headers.append(("Authorization", f"Bearer {token}"))
+        start_response("204 No Content", headers)
         return ()
 
     def _refusal(self, error: Exception) -> Response:
-        """What our own proxy would answer, with a status that proxies in front understand.
+        """The error response of our own proxy, with a status that proxies in front understand.
 
-        nginx knows 401 and 403 and takes anything else for an outage, so 401 stays what it is and
-        every other refusal is a 403. An outage of ours keeps its 5xx and its `Retry-After`.
+        nginx understands 401 and 403, and treats every other status as an outage. So 401 stays, and
+        every other refusal becomes 403. An outage of ours keeps its 5xx and its `Retry-After`.
         """
-        response = self._app.answer_to(error)
+        response = self._app.error_response(error)
         code = error.code if isinstance(error, BFFError) else BFFError.code
         if isinstance(error, UpgradeRefused) or response.status_code not in (401, *range(500, 600)):
             response.status_code = 403
-        response.headers[CODE_FIELD] = code
+        response.headers[CODE_HEADER] = code
         return self._app.process_response(response)
 
 
 class ForwardAuth:
-    """Decides about requests that a proxy in front was sent.
+    """Decides about requests that a proxy in front has received.
 
     Args:
         config: The trusted proxies, our origin.
-        key: What a proxy has to know.
-        routes: What may be carried.
-        access_token: Refuses who may not use a route, else gives its token.
+        key: What a proxy must know.
+        routes: What may be forwarded.
+        access: Decides about each request, and has the access tokens.
     """
 
     def __init__(
-        self,
-        config: Config,
-        key: str,
-        routes: RouteTable,
-        access_token: Callable[[Route], str | None],
+        self, config: Config, key: SecretStr, routes: RouteTable, access: RouteAccess
     ) -> None:
         clients = ClientAddresses(config.trusted_proxies)
-        self._key = key.encode()
+        self._key = key.get_secret_value().encode()
         self._origin = config.app_base_url
         self._routes = routes
-        self._access_token = access_token
-        self._trusted = lru_cache(PEERS_MAX)(
+        self._access = access
+        self._is_trusted = lru_cache(PEERS_MAX)(
             lambda address: clients.from_trusted_proxy({"REMOTE_ADDR": address})
         )
 
     def decide(self, environ: WSGIEnvironment) -> Decision:
-        """The upstream's access token and target for the request that *environ* tells of.
+        """The upstream's access token and target for the request that *environ* describes.
 
         Raises:
             ProxyUnknown: The caller is no trusted proxy, or doesn't know the key.
-            RequestRefused: The original method or target is missing, or told in two ways.
-            CarriedHere: Only we can carry the route.
-            BFFError: As our own proxy would raise.
+            RequestRefused: The original method or target is missing or ambiguous.
+            CarriedHere: Only our own proxy may forward requests on this route.
+            BFFError: As in our own proxy.
         """
-        self._admit(environ)
+        self._authenticate(environ)
         request_id = environ.get("HTTP_X_REQUEST_ID", "")
         if REQUEST_ID.fullmatch(request_id):
             g.request_id = request_id
@@ -167,16 +147,16 @@ class ForwardAuth:
         path, _, query = target.partition("?")
         decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         route = self._route(decoded, environ["QUERY_STRING"])
-        told = {"REQUEST_METHOD": method, "PATH_INFO": decoded, "RAW_URI": target}
-        onward = upstream_target(told | {"QUERY_STRING": query}, route)
-        # The guard asks what the client did, not how the proxy asks us.
+        original = {"REQUEST_METHOD": method, "PATH_INFO": decoded, "RAW_URI": target}
+        upstreams_target = upstream_target(original | {"QUERY_STRING": query}, route)
+        # The session guard judges the client's method, not that of this GET.
         request.method = method
         self._check_websocket(environ, method, route)
-        return self._access_token(route), onward
+        return self._access.access_token(route), upstreams_target
 
-    def _admit(self, environ: WSGIEnvironment) -> None:
+    def _authenticate(self, environ: WSGIEnvironment) -> None:
         given = environ.get("HTTP_X_FORWARD_AUTH_KEY", "").encode("latin-1")
-        if not self._trusted(environ.get("REMOTE_ADDR", "")):
+        if not self._is_trusted(environ.get("REMOTE_ADDR", "")):
             reason = "forward_auth: not from BFF_TRUSTED_PROXIES"
         elif not hmac.compare_digest(given, self._key):
             reason = "forward_auth: not the key"
@@ -185,16 +165,16 @@ class ForwardAuth:
         audit.record("request_refused", "refused", reason=reason)
         raise ProxyUnknown(reason)
 
-    def _route(self, path: str, asked: str) -> Route:
-        """The route of *path*, which has to be the one that the proxy says it carries.
+    def _route(self, path: str, query: str) -> Route:
+        """The route of *path*; it must be the one that the proxy names in the *query*.
 
-        Else the token of one route could go to the upstream of another, where the proxy's table of
-        paths and ours differ.
+        Otherwise the token of one route could go to the upstream of another, where the proxy's
+        table of paths and ours differ.
         """
         route = self._routes.find(path)
         if route is None:
             raise RouteUnknown("no route")
-        if asked != f"route={route.prefix}":
+        if query != f"route={route.prefix}":
             raise CarriedHere("the proxy in front takes it for another route")
         if not route.forward_auth:
             raise CarriedHere("forward_auth = false")
@@ -203,11 +183,11 @@ class ForwardAuth:
         return route
 
     def _check_websocket(self, environ: WSGIEnvironment, method: str, route: Route) -> None:
-        """A WebSocket needs a route that allows it, and a page of ours that opens it.
+        """A WebSocket needs a route that allows it, and must be opened by a page of ours.
 
-        Browsers let no page set `Sec-WebSocket-Key` or `Origin`, and always send both. What they
-        say in `Sec-Fetch-Site` of a WebSocket differs, so `Origin` stands in for it. Source:
-        RFC 6455, sections 4.1 and 10.2.
+        No page can set `Sec-WebSocket-Key` or `Origin`, and browsers always send both. Browsers
+        differ in the `Sec-Fetch-Site` of a WebSocket, so `Origin` replaces it. Source: RFC 6455,
+        sections 4.1 and 10.2.
         """
         upgrade = environ.get("HTTP_UPGRADE", "").lower()
         if "HTTP_SEC_WEBSOCKET_KEY" not in environ and "websocket" not in upgrade:
@@ -223,10 +203,10 @@ class ForwardAuth:
 
 
 def _original(environ: dict[str, Any], name: str) -> str:
-    """What the client sent, as nginx (`X-Original-…`) or Traefik and Caddy tell it.
+    """The client's method or target, from nginx (`X-Original-…`) or Traefik and Caddy.
 
-    A proxy that writes one pair passes on the other as a client wrote it, so two that differ are
-    refused.
+    A proxy that writes one of the two headers passes the other on as the client wrote it. So two
+    values that differ are refused.
     """
     found: set[str] = {
         value

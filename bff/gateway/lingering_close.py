@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from bff.gateway.client_address import ClientAddresses
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -30,27 +32,27 @@ class LingeringClose:
     """Reads on behind every refusal.
 
     Args:
-        application: Answers; need not have read the body.
-        from_trusted_proxy: Tells by the WSGI environment who is waited for.
-        seconds: How long is read on.
-        at_once: For so many requests; the others are cut off as the server does it.
+        application: The next layer; it need not have read the body.
+        clients: Knows the trusted proxies.
+        seconds: How long the rest of a body is read.
+        max_threads: For how many requests at once; the server cuts off the others.
     """
 
     def __init__(
         self,
         application: WSGIApplication,
-        from_trusted_proxy: Callable[[WSGIEnvironment], bool],
+        clients: ClientAddresses,
         seconds: float = LINGER_SECONDS,
-        at_once: int = LINGERING_MAX,
+        max_threads: int = LINGERING_MAX,
     ) -> None:
         self._next = application
-        self._from_trusted_proxy = from_trusted_proxy
+        self._clients = clients
         self._seconds = seconds
-        self._places = threading.Semaphore(at_once)
+        self._places = threading.Semaphore(max_threads)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        if not (_is_being_sent(environ) and self._from_trusted_proxy(environ)):
+        if not (_is_being_sent(environ) and self._clients.from_trusted_proxy(environ)):
             return self._next(environ, start_response)
         refused = False
 

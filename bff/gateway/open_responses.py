@@ -1,93 +1,87 @@
-"""How does an answer that is still being sent end when its session ends?
+"""How does a response that is still being sent end when its session ends?
 
-Event streams and long downloads outlast the check at their beginning. Each process looks, twice a
-second and in one round trip, whether the sessions of its open answers are still there, and breaks
-off those whose session is gone. Redis being away breaks nothing: an outage is not a logout.
+Event streams and long downloads outlast the check at their beginning. Twice a second, each process
+asks Redis in one round trip whether the sessions of its open responses still exist, and breaks off
+the responses of those that don't. An outage of Redis breaks off nothing: it is not a logout.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from bff.core import audit
 from bff.core.errors import Overloaded
 from bff.store import SessionRecords
 
-
-class Breakable(Protocol):
-    """An answer under way."""
-
-    @property
-    def open(self) -> bool:
-        """Whether it is still being sent."""
-
-    def break_off(self) -> None:
-        """End it soon, from any thread."""
+if TYPE_CHECKING:
+    # Commands without a proxy need no libcurl.
+    from bff.gateway.upstream import Exchange
 
 
 class OpenResponses:
-    """The open answers of this process, by session.
+    """The open responses of this process, by session.
 
     Args:
-        records: Says which sessions are still there.
-        open_max: So many may be open at once. Each holds a thread of the server, and some must be
-            left for everything else.
+        records: Says which sessions still exist.
+        open_max: How many may be open at once. Each occupies a thread of the server, and some must
+            be left for everything else.
     """
 
     def __init__(self, records: SessionRecords, *, open_max: int) -> None:
         self._records = records
         self._open_max = open_max
-        self._open: dict[str | None, list[Breakable]] = {}
+        self._by_session: dict[str | None, list[Exchange]] = {}
         self._lock = threading.Lock()
 
-    def follow(
-        self, session_key: str | None, answer: Breakable, *, may_refuse: bool = True
-    ) -> None:
-        """Break *answer* off when its session ends; it is only counted if it has none.
+    def add(self, session_key: str | None, exchange: Exchange, may_refuse: bool) -> None:
+        """Break *exchange* off when its session ends; without a session it is only counted.
+
+        Args:
+            session_key: The session that the request used, if any.
+            exchange: The response, not complete yet.
+            may_refuse: Whether the limit applies to it.
 
         Raises:
-            Overloaded: Too many are open already; not unless *may_refuse*, since the answer to a
-                write says what has been done.
+            Overloaded: Too many are open already.
         """
         with self._lock:
-            self._forget_sent()
-            if may_refuse and sum(map(len, self._open.values())) >= self._open_max:
+            self._forget_complete()
+            if may_refuse and sum(map(len, self._by_session.values())) >= self._open_max:
                 raise Overloaded(f"{self._open_max} answers are open")
-            self._open.setdefault(session_key, []).append(answer)
+            self._by_session.setdefault(session_key, []).append(exchange)
 
     def break_ended(self) -> int:
-        """Look at all sessions with open answers; returns how many answers were broken off.
+        """Break off the responses of ended sessions; returns how many there were.
 
         Raises:
-            StoreUnavailable: Redis is away; the next look finds the same.
+            StoreUnavailable: Redis is away; the next call finds the same.
         """
-        keys = self._still_open()
+        keys = self._session_keys()
         if not keys:
             return 0
-        gone = [
-            key for key, alive in zip(keys, self._records.exist(keys), strict=True) if not alive
+        ended = [
+            key for key, exists in zip(keys, self._records.exist(keys), strict=True) if not exists
         ]
         broken = 0
-        for key in gone:
+        for key in ended:
             with self._lock:
-                answers = self._open.pop(key, [])
-            for answer in answers:
-                answer.break_off()
+                exchanges = self._by_session.pop(key, [])
+            for exchange in exchanges:
+                exchange.break_off()
                 broken += 1
                 audit.record("stream_ended", "ok", reason="session_ended", session_key=key)
         return broken
 
-    def _still_open(self) -> list[str]:
-        """The sessions to look at."""
+    def _session_keys(self) -> list[str]:
         with self._lock:
-            self._forget_sent()
-            return [key for key in self._open if key is not None]
+            self._forget_complete()
+            return [key for key in self._by_session if key is not None]
 
-    def _forget_sent(self) -> None:
-        for key, answers in list(self._open.items()):
-            left = [answer for answer in answers if answer.open]
-            if left:
-                self._open[key] = left
+    def _forget_complete(self) -> None:
+        for key, exchanges in list(self._by_session.items()):
+            still_open = [exchange for exchange in exchanges if exchange.open]
+            if still_open:
+                self._by_session[key] = still_open
             else:
-                del self._open[key]
+                del self._by_session[key]

@@ -1,15 +1,31 @@
-"""How does a request on a route reach the upstream, and its answer the browser?
+"""How does a request on a route reach its upstream, and the response the browser?
 
-In this order: the target is checked (`target`), the framing and the protocol (`body`, `fields`),
-then `bearer()` says who asks, then the request goes out (`upstream`, over a `channel`) and the
-answer comes back (`make_response`).
+What happens to a request, in order, and the file of each step:
+
+1. `ProxyEndpoint` looks up the path in the table of routes (`route_table`). A request on no route
+   goes on to the rest of the application.
+2. `RouteForwarder.forward` refuses a request that this application has forwarded before
+   (`loop_detection`), a method or path that isn't allowed (`request_target`), a protocol upgrade
+   (`request_headers`), and a body that is too large or ambiguous (`request_body`).
+3. `route_access` refuses other sites and requests without a session, and returns the access token
+   for the upstream. Below it are `bff.access` (cookie, cross-site guard) and `bff.tokens`.
+4. `request_headers` writes the header lines: those of the client that may pass, and our own.
+5. `upstream` sends the request to one of the route's addresses (`upstream_pool`) over a connection
+   (`curl_connection`), and waits for status and headers of the response.
+6. `step_up_challenge` turns an upstream's demand for a stronger sign-in into an error of ours.
+7. `open_responses` notes a response that isn't complete yet: it ends with its session.
+8. `response_headers` (with `response_cookies`) decides which headers reach the browser. The body
+   passes as it comes (`upstream.Exchange`).
+
+Steps 1, 2, 4, 6 and 8 are functions of the WSGI environment, the route and the response; only 3, 5
+and 7 have anything to do with the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response, g, request
 from werkzeug.routing import Rule
@@ -20,72 +36,34 @@ from bff.core.errors import BFFError, PathRefused
 from bff.gateway import granian
 from bff.gateway.client_address import ClientAddresses, gone_check
 from bff.gateway.loop_detection import Via
+from bff.gateway.open_responses import OpenResponses
 from bff.gateway.request_body import request_body
 from bff.gateway.request_headers import RequestHeaders, check_protocol
 from bff.gateway.request_target import upstream_target
 from bff.gateway.response_headers import make_response
+from bff.gateway.route_access import RouteAccess
 from bff.gateway.route_table import RouteTable
 from bff.gateway.step_up_challenge import refuse_weak_sign_in
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
-from bff.gateway.upstream import ClientLeft, Exchange, Upstream
+from bff.gateway.upstream import ClientLeft, Upstream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 ENDPOINT = "proxy.forward"
 CLIENT_CLOSED_REQUEST = 499
-"""For the log; nobody is there to read it."""
+"""Appears in the access log only; the client has disconnected."""
 
 
-def install(
-    app: FlaskWithUnroutedRequests,
-    config: Config,
-    bearer: Callable[[Route], str | None],
-    follow: Callable[[Exchange, bool], None] | None = None,
-) -> None:
-    """Make *app* answer every method on the routes' prefixes and below.
+class ProxyEndpoint:
+    """A WSGI layer: forwards requests on routes, and leaves all others to the application.
+
+    The path is looked up as it came. Werkzeug would redirect `/api//x` to `/api/x`; here an
+    ambiguous path is refused, never repaired.
 
     Args:
-        app: Whose WSGI application is wrapped.
-        config: Has the routes.
-        bearer: Called once for each request that is fit to be forwarded; refuses who may not use
-            the route, and returns the access token that its upstream gets, if any.
-        follow: Told of every answer that isn't whole yet, and whether it may be refused (not after
-            a write, which has been done by then); may break it off later.
-    """
-    proxy = Proxy(config, bearer, follow)
-    app.before_request(proxy.check)
-    _claim(app, proxy.lines)
-    app.wsgi_app = Forwarding(app, proxy)  # type: ignore[method-assign]
-
-
-def _claim(app: Flask, prefixes: Iterable[str]) -> None:
-    """Make rules of the router's, so that it takes for nothing else what it reads as such a path.
-
-    They name the requests, too.
-    """
-
-    def refuse(**_: str) -> NoReturn:
-        # What belongs to a route was answered before; `//api/x` does to the router only.
-        raise PathRefused("the router's reading of the path and ours disagree")
-
-    app.view_functions[ENDPOINT] = refuse
-    for prefix in prefixes:
-        for rule in (prefix, f"{prefix}/", f"{prefix}/<path:_>"):
-            app.url_map.add(
-                Rule(rule, endpoint=ENDPOINT, strict_slashes=False, merge_slashes=False)
-            )
-
-
-class Forwarding:
-    """Answers what belongs to a route, and leaves everything else to the application.
-
-    The path is looked up as it came: Werkzeug would redirect `/api//x` to `/api/x`, and a path is
-    refused here, not repaired.
-
-    Args:
-        app: Gives the request context, the answers to errors and the last touch to every answer.
-        proxy: Knows the routes.
+        app: Provides the request context, the error handlers and the `after_request` functions.
+        proxy: Knows the routes; `register_proxy_errors` has been called with it.
     """
 
     def __init__(self, app: FlaskWithUnroutedRequests, proxy: Proxy) -> None:
@@ -97,109 +75,159 @@ class Forwarding:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         try:
-            line = self._proxy.line(environ["PATH_INFO"])
+            forwarder = self._proxy.forwarder(environ["PATH_INFO"])
         except PathRefused:
-            line = None  # `Proxy.check` raises it again, where it is answered.
-        if line is None:
+            forwarder = None  # `Proxy.check` raises it again, where an error handler renders it.
+        if forwarder is None:
             return self._next(environ, start_response)
         app = self._app
-        with app.unrouted_context(environ, self._rules[line.route.prefix]):
+        with app.unrouted_context(environ, self._rules[forwarder.route.prefix]):
             try:
-                response = app.process_response(self._answer(line))
+                response = app.process_response(self._forwarded(forwarder))
             except Exception as error:
-                response = app.process_response(app.answer_to(error))
+                response = app.process_response(app.error_response(error))
             return response(environ, start_response)
 
-    def _answer(self, line: RouteForwarder) -> Response:
+    def _forwarded(self, forwarder: RouteForwarder) -> Response:
         try:
-            return self._proxy.forward(line)
+            return forwarder.forward()
         except Exception as error:
-            return self._app.answer_to(error)
-
-
-class RouteForwarder:
-    """What one route needs at a request.
-
-    Args:
-        route: Says where it goes.
-        config: Says where browsers find us.
-        clients: Tells the client's address.
-    """
-
-    __slots__ = ("fields", "route", "upstream")
-
-    def __init__(self, route: Route, config: Config, clients: ClientAddresses) -> None:
-        self.route = route
-        self.upstream = Upstream(route)
-        self.fields = RequestHeaders(config.app_base_url, clients, route)
+            return self._app.error_response(error)
 
 
 class Proxy:
-    """Forwards what belongs to a route."""
+    """Finds the forwarder of a path.
+
+    Args:
+        config: Says where browsers find us, and which proxies in front are trusted.
+        routes: What is forwarded.
+        access: Decides about each request, and has the access tokens.
+        open_responses: Breaks off responses whose session has ended.
+    """
 
     def __init__(
         self,
         config: Config,
-        bearer: Callable[[Route], str | None],
-        follow: Callable[[Exchange, bool], None] | None,
+        routes: RouteTable,
+        access: RouteAccess,
+        open_responses: OpenResponses,
     ) -> None:
-        self._table = RouteTable(config.routes)
         clients = ClientAddresses(config.trusted_proxies)
-        self.lines = {route.prefix: RouteForwarder(route, config, clients) for route in self._table}
-        """By the prefix of the route."""
-        self._bearer = bearer
-        self._follow = follow
-        self._app_base_url = config.app_base_url
+        self._routes = routes
         self._via = Via(config.app_base_url)
+        self.forwarders = {
+            route.prefix: RouteForwarder(route, config, clients, access, open_responses)
+            for route in routes
+        }
+        """By the prefix of the route."""
 
-    def line(self, path: str) -> RouteForwarder | None:
-        """What serves the decoded *path*; None if it belongs to no route.
+    def forwarder(self, path: str) -> RouteForwarder | None:
+        """The forwarder for the decoded *path*; None if it is on no route.
 
         Raises:
-            PathRefused: It is nearly a route's.
+            PathRefused: An upstream could take it for a path of another route.
         """
-        route = self._table.find(path)
-        return self.lines[route.prefix] if route is not None else None
+        route = self._routes.find(path)
+        return self.forwarders[route.prefix] if route is not None else None
 
     def check(self) -> None:
-        """Refuse what is for nobody: called for each request that isn't forwarded.
+        """Check a request that isn't forwarded.
 
         Raises:
-            LoopDetected: We have sent it ourselves, to whatever path.
-            PathRefused: Its path is nearly a route's.
+            LoopDetected: This application has forwarded it before, to whatever path.
+            PathRefused: An upstream could take its path for one of another route.
         """
         self._via.check(request.environ)
-        self.line(request.environ["PATH_INFO"])
+        self.forwarder(request.environ["PATH_INFO"])
 
-    def forward(self, line: RouteForwarder) -> Response:
-        """Check, ask for the token, forward, answer."""
-        environ, route = request.environ, line.route
+
+class RouteForwarder:
+    """Forwards the requests on one route.
+
+    Args:
+        route: Which upstream, and what may be asked of it.
+        config: Says where browsers find us.
+        clients: Tells the client's address.
+        access: Decides about each request, and has the access tokens.
+        open_responses: Breaks off responses whose session has ended.
+    """
+
+    __slots__ = (
+        "_access", "_app_base_url", "_headers", "_open_responses", "_upstream", "_via", "route",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        route: Route,
+        config: Config,
+        clients: ClientAddresses,
+        access: RouteAccess,
+        open_responses: OpenResponses,
+    ) -> None:
+        self.route = route
+        self._app_base_url = config.app_base_url
+        self._access = access
+        self._open_responses = open_responses
+        self._upstream = Upstream(route)
+        self._via = Via(config.app_base_url)
+        self._headers = RequestHeaders(config.app_base_url, clients, route)
+
+    def forward(self) -> Response:
+        """Take the current request through steps 2 to 8 above.
+
+        Raises:
+            BFFError: It is refused, or there is no usable response.
+        """
+        environ, route = request.environ, self.route
         self._via.check(environ)
         target = upstream_target(environ, route)
         check_protocol(environ)
         body = request_body(environ, route)
-        # Before `bearer`, which may write audit lines: they carry the id that a trusted proxy gave.
-        request_id = _request_id(line)
-        lines = line.fields.lines(environ, self._bearer(route), request_id)
-        method = environ["REQUEST_METHOD"]
+        # Before the access check: its audit lines carry the id that a trusted proxy gave.
+        request_id = self._request_id(environ)
+        access_token = self._access.access_token(route)
+        header_lines = self._headers.lines(environ, access_token, request_id)
+        method, gone = environ["REQUEST_METHOD"], gone_check(environ)
         try:
-            exchange = line.upstream.ask(method, target, lines, body, gone_check(environ))
+            exchange = self._upstream.ask(method, target, header_lines, body, gone)
         except ClientLeft:
             return Response(status=CLIENT_CLOSED_REQUEST)
         if granian.serves(environ):
             exchange.on_break = partial(granian.hang_up, environ)
         try:
             refuse_weak_sign_in(exchange.head, route)
-            if exchange.open and self._follow is not None:
-                self._follow(exchange, method in route.repeatable_methods)
+            if exchange.open:
+                # The response to a write says what has been done, so it isn't refused.
+                may_refuse = method in route.repeatable_methods
+                self._open_responses.add(self._access.session_key(), exchange, may_refuse)
         except BFFError:
             exchange.close()
             raise
-        return make_response(exchange.head, exchange, route, self._app_base_url, target)
+        return make_response(exchange, route, self._app_base_url, target)
+
+    def _request_id(self, environ: dict[str, Any]) -> str:
+        request_id: str | None = g.get("request_id")
+        if request_id is None:
+            request_id = g.request_id = self._headers.request_id(environ)
+        return request_id
 
 
-def _request_id(line: RouteForwarder) -> str:
-    request_id: str | None = g.get("request_id")
-    if request_id is None:
-        request_id = g.request_id = line.fields.request_id(request.environ)
-    return request_id
+def register_proxy_errors(app: Flask, proxy: Proxy) -> None:
+    """Refuse, in the rest of *app*, requests that only look as if they weren't on a route.
+
+    `Proxy.check` sees every request that isn't forwarded. And the paths of the routes become rules
+    of the router, so that it matches no other view with a path that it reads as one of them. The
+    requests that are forwarded bear the name of these rules, too (`proxy.forward`).
+    """
+
+    def refuse(**_: str) -> NoReturn:
+        # A path on a route was forwarded before; `//api/x` is one to the router only.
+        raise PathRefused("the router's reading of the path and ours disagree")
+
+    app.before_request(proxy.check)
+    app.view_functions[ENDPOINT] = refuse
+    for prefix in proxy.forwarders:
+        for path in (prefix, f"{prefix}/", f"{prefix}/<path:_>"):
+            app.url_map.add(
+                Rule(path, endpoint=ENDPOINT, strict_slashes=False, merge_slashes=False)
+            )

@@ -60,19 +60,19 @@ class PassThroughResponse(Response):
 
 
 def make_response(
-    head: Head, exchange: Exchange, route: Route, app_base_url: str, asked: str
+    exchange: Exchange, route: Route, app_base_url: str, target: str
 ) -> PassThroughResponse:
     """Make the response to the browser.
 
     Args:
-        head: The upstream's status and fields.
-        exchange: The upstream's body.
+        exchange: The upstream's response.
         route: Where it came from.
         app_base_url: Where browsers find us.
-        asked: The target that was asked of the upstream, for relative references.
+        target: The upstream's request target, which relative references are relative to.
     """
-    fields = answer_fields(head, route, app_base_url, asked)
-    response = PassThroughResponse(status=_status_line(head.status), headers=fields)
+    head = exchange.head
+    headers = response_headers(head, route, app_base_url, target)
+    response = PassThroughResponse(status=_status_line(head.status), headers=headers)
     response.response = exchange if exchange.whole is None else [exchange.whole]
     return response
 
@@ -82,7 +82,7 @@ def _status_line(status: int) -> str:
     return _STATUS_LINES.get(status) or f"{status} Unknown"
 
 
-def answer_fields(head: Head, route: Route, app_base_url: str, asked: str) -> list[Field]:
+def response_headers(head: Head, route: Route, app_base_url: str, target: str) -> list[Field]:
     """The fields that go to the browser.
 
     Source: RFC 9110, 7.6.1; RFC 9111, 3.5; DESIGN.md, section 7.
@@ -106,7 +106,7 @@ def answer_fields(head: Head, route: Route, app_base_url: str, asked: str) -> li
         if name == "www-authenticate" and not value.lower().startswith(_CHALLENGES):
             continue
         if name in ("location", "content-location"):
-            value = our_reference(value, route, app_base_url, asked)
+            value = our_reference(value, route, app_base_url, target)
             if not value:
                 continue
         if name == "expires":
@@ -155,20 +155,20 @@ def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Field
     return result
 
 
-def our_reference(value: str, route: Route, app_base_url: str, asked: str) -> str:
+def our_reference(value: str, route: Route, app_base_url: str, target: str) -> str:
     """Turn a reference to the upstream into one to us; empty if we have nothing there.
 
     Args:
         value: Of `Location` or `Content-Location`; may be relative.
         route: Whose upstream it may name.
         app_base_url: What stands for it.
-        asked: The target that the reference is relative to.
+        target: The upstream's request target, which the reference is relative to.
     """
     value = quote(value.encode("latin-1"), "%!#$&'()*+,/:;=?@[]~")
     scheme, host, port = route.origins[0]
     base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        absolute = urljoin(base + asked, value)
+        absolute = urljoin(base + target, value)
         parts = urlsplit(absolute)
         if origin_of(absolute) not in route.origins:
             return value

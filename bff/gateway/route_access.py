@@ -1,6 +1,6 @@
-"""Who may use a route, and which access token does its upstream get?
+"""May this request use a route, and which access token does the upstream get?
 
-The proxy asks, and so does `/auth/verify` for a proxy in front of us: both get the same answer.
+Our own proxy and `/auth/verify` (for a proxy in front) ask here, and get the same decision.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class RouteAccess:
     """Decides about requests on routes.
 
     Args:
-        guard: Refuses other sites and finds the session.
-        sessions: Keeps the access tokens alive.
-        client_tokens: Has the BFF's own tokens.
+        guard: Refuses other sites, and finds the session.
+        sessions: Has the access tokens of sessions.
+        client_tokens: Has the BFF's own access tokens.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class RouteAccess:
 
         Raises:
             CrossSite, SessionMissing, SessionEnded, StoreUnavailable: As `SessionGuard.session`.
-            StepUpRequired: The route wants a stronger or a fresher sign-in.
-            RouteTokenRefused: The provider gives none for this route; the session stays.
-            ProviderUnavailable, ProviderMisconfigured: The token is due and can't be renewed.
+            StepUpRequired: The route requires a stronger or a more recent sign-in.
+            RouteTokenRefused: The provider issues none for this route; the session stays.
+            ProviderUnavailable, ProviderMisconfigured: The token must be renewed and can't be.
         """
         mode = route.token.mode
         if mode == "none":
@@ -45,18 +45,18 @@ class RouteAccess:
             return self._if_signed_in(route)
         session = self._guard.api_session(route.step_up)
         if mode == "client":
-            # Only who is signed in may have the BFF speak for itself; nothing of them goes along.
+            # A client token carries nothing of the user, but only a session may cause its use.
             return self._client_tokens.access_token(route.token)
         return self._sessions.access_token(session, route.token)
 
     def _if_signed_in(self, route: Route) -> str | None:
-        """The user's token if there is a session; one that has ended counts as none.
+        """The user's token if there is a session; an ended session counts as none.
 
-        What comes with a cookie is held to the rules for what comes with a cookie: another site is
-        refused, and while Redis is away nobody is taken for a stranger.
+        A request with a cookie has to pass the same checks as on other routes: another site is
+        refused, and an outage of Redis doesn't turn a signed-in user into an anonymous one.
         """
         browser = session_cookie.current()
-        # The answer hangs on the cookie in any case, so caches must be told (`Vary`).
+        # The response depends on the cookie in any case, so caches must be told (`Vary`).
         browser.accessed = True
         if browser.session_key is None:
             return None
@@ -64,3 +64,7 @@ class RouteAccess:
             return self._sessions.access_token(self._guard.api_session(), route.token)
         except SessionEnded:
             return None
+
+    def session_key(self) -> str | None:
+        """The session that the current request has used; None if it has used none."""
+        return session_cookie.current().used_key

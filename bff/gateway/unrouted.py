@@ -43,7 +43,7 @@ class FlaskWithUnroutedRequests(Flask):
             return None
         return super().create_url_adapter(request)
 
-    def answer_to(self, error: Exception) -> Response:
+    def error_response(self, error: Exception) -> Response:
         """What the error handlers make of *error*; `process_response` is still to come.
 
         Raises:

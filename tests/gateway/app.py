@@ -1,21 +1,24 @@
-"""The smallest application that forwards: the proxy alone, with a constant token."""
+"""The smallest application that forwards: the proxy alone, with a constant access token."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from pathlib import Path
 
 from flask import Flask, Response
 
-from bff.config import load
+from bff.config import Config, load
 from bff.config.route import Route
 from bff.core.errors import BFFError
-from bff.gateway import proxy
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.lingering_close import LingeringClose
+from bff.gateway.open_responses import OpenResponses
+from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
+from bff.gateway.route_access import RouteAccess
+from bff.gateway.route_table import RouteTable
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
+from bff.gateway.upstream import Exchange
 
 TOKEN = "t0ken-of-the-session"
 
@@ -27,18 +30,41 @@ DEFAULTS = {
     "APP_BASE_URL": "https://app.test",
 }
 
-calls = itertools.count(1)
-"""How often the session was asked for."""
+
+class OpenAccess(RouteAccess):
+    """Every request may use every route, with the same access token and without a session."""
+
+    def __init__(self) -> None:
+        pass
+
+    def access_token(self, route: Route) -> str | None:
+        return TOKEN
+
+    def session_key(self) -> str | None:
+        return None
+
+
+class NoLimit(OpenResponses):
+    """Any number of responses may be open, and nothing breaks them off."""
+
+    def __init__(self) -> None:
+        pass
+
+    def add(self, session_key: str | None, exchange: Exchange, may_refuse: bool) -> None:
+        pass
+
+
+def add_proxy(app: FlaskWithUnroutedRequests, config: Config, access: RouteAccess) -> None:
+    """Let *app* forward requests, as `bff.app` does."""
+    proxy = Proxy(config, RouteTable(config.routes), access, NoLimit())
+    register_proxy_errors(app, proxy)
+    app.wsgi_app = ProxyEndpoint(app, proxy)  # type: ignore[method-assign]
 
 
 def create_app(environ: dict[str, str]) -> Flask:
     """An application with the routes of `BFF_API_URL` and `BFF_ROUTES_FILE`."""
     config = load(DEFAULTS | environ)
     app = FlaskWithUnroutedRequests(__name__, static_folder=None)
-
-    def bearer(route: Route) -> str:
-        app.config["BEARER_CALLS"] = next(calls)
-        return TOKEN
 
     @app.errorhandler(BFFError)
     def refuse(error: BFFError) -> Response:
@@ -58,9 +84,9 @@ def create_app(environ: dict[str, str]) -> Flask:
             "threads": len(list(Path("/proc/self/task").iterdir())),
         }
 
-    proxy.install(app, config, bearer)
-    trusted = ClientAddresses(config.trusted_proxies).from_trusted_proxy
-    app.wsgi_app = LingeringClose(app.wsgi_app, trusted)  # type: ignore[method-assign]
+    add_proxy(app, config, OpenAccess())
+    clients = ClientAddresses(config.trusted_proxies)
+    app.wsgi_app = LingeringClose(app.wsgi_app, clients)  # type: ignore[method-assign]
     return app
 
 

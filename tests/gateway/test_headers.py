@@ -11,7 +11,7 @@ from bff.core.errors import RequestRefused, UpgradeRefused
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.loop_detection import Via
 from bff.gateway.request_headers import RequestHeaders, check_protocol
-from bff.gateway.response_headers import answer_fields, our_reference
+from bff.gateway.response_headers import our_reference, response_headers
 from bff.gateway.upstream import Head
 from tests.gateway.app import TOKEN
 from tests.gateway.conftest import Line
@@ -165,7 +165,7 @@ def test_a_websocket_is_refused_and_h2c_ignored() -> None:
 
 
 def fields_for(*fields: tuple[str, str], status: int = 200) -> dict[str, str]:
-    result = answer_fields(Head(status, list(fields)), ROUTE, OURS, "/v1/x")
+    result = response_headers(Head(status, list(fields)), ROUTE, OURS, "/v1/x")
     assert len({name for name, _ in result}) == len(result)
     return dict(result)
 
@@ -191,7 +191,7 @@ def test_what_the_upstreams_connection_names_is_dropped() -> None:
 
 
 def test_a_document_can_not_run_in_our_origin() -> None:
-    fields = answer_fields(
+    fields = response_headers(
         Head(200, [("content-security-policy", "default-src *"), ("content-type", "text/html"),
                    ("x-content-type-options", "none")]),
         ROUTE, OURS, "/v1/x",

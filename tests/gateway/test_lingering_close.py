@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bff.gateway.client_address import ClientAddresses
 from bff.gateway.lingering_close import LINGERING_MAX, LingeringClose
 from tests.gateway.conftest import APP, Line
 from tests.support import raw_client
@@ -68,6 +69,10 @@ def test_nobody_else_is_waited_for(line: Line) -> None:
 
 
 # ---------------------------------------------------------------- the rules
+PROXIES = ClientAddresses(["127.0.0.1"])
+FROM_PROXY = {"REMOTE_ADDR": "127.0.0.1"}
+
+
 class Body(io.BytesIO):
     """Counts how much was read of it."""
 
@@ -103,10 +108,9 @@ def served(
         start_response(status, [])
         return [b"no"]
 
-    around = {"CONTENT_LENGTH": "100000", "wsgi.input": body} | (environ or {})
-    return list(
-        LingeringClose(application, lambda _: True, seconds)(around, lambda *_: lambda _: None)
-    )
+    around = {"CONTENT_LENGTH": "100000", "wsgi.input": body} | FROM_PROXY | (environ or {})
+    lingering = LingeringClose(application, PROXIES, seconds)
+    return list(lingering(around, lambda *_: lambda _: None))
 
 
 @pytest.mark.parametrize(
@@ -150,10 +154,10 @@ def test_places_are_given_back_and_the_answer_is_closed() -> None:
         answers.append(Answer())
         return answers[-1]
 
-    lingering = LingeringClose(application, lambda _: True)
+    lingering = LingeringClose(application, PROXIES)
     for _ in range(LINGERING_MAX * 2):
         body = Body(b"x")
-        around = {"CONTENT_LENGTH": "1", "wsgi.input": body}
+        around = {"CONTENT_LENGTH": "1", "wsgi.input": body} | FROM_PROXY
         assert list(lingering(around, lambda *_: lambda _: None)) == [b"no"]
         assert body.left == 0
     assert all(answer.closed for answer in answers)

@@ -13,10 +13,22 @@ from werkzeug.wrappers import Response as Answer
 from bff.config import load
 from bff.config.route import Route
 from bff.core.errors import SessionMissing
-from bff.gateway import proxy
+from bff.gateway.route_access import RouteAccess
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
-from tests.gateway.app import DEFAULTS
+from tests.gateway.app import DEFAULTS, add_proxy
 from tests.support.processes import free_port
+
+
+class NoAccess(RouteAccess):
+    """Refuses every request, and notes how Flask names it."""
+
+    def __init__(self, diary: list[str]) -> None:
+        self.diary = diary
+
+    def access_token(self, route: Route) -> str | None:
+        self.diary.append(f"{request.endpoint} of {request.blueprint} at {request.url_rule}")
+        flask.session["seen"] = flask.session.get("seen", 0) + 1
+        raise SessionMissing("nobody")
 
 
 class House:
@@ -32,15 +44,9 @@ class House:
         self.app.teardown_request(lambda _: self.diary.append("teardown"))
         self.app.register_error_handler(Exception, self.refused)
         away = f"http://127.0.0.1:{free_port()}"
-        proxy.install(self.app, load(DEFAULTS | {"BFF_API_URL": away}), self.bearer)
+        add_proxy(self.app, load(DEFAULTS | {"BFF_API_URL": away}), NoAccess(self.diary))
         self.app.get("/page")(lambda: "page")
         self.client: FlaskClient = self.app.test_client()
-
-    def bearer(self, route: Route) -> str:
-        """Where the guard stands in the whole application."""
-        self.diary.append(f"{request.endpoint} of {request.blueprint} at {request.url_rule}")
-        flask.session["seen"] = flask.session.get("seen", 0) + 1
-        raise SessionMissing("nobody")
 
     def after(self, response: Response) -> Response:
         """Runs for errors too; fails once if it is to."""
