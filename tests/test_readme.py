@@ -1,7 +1,7 @@
 """Is what README.md and docs/ say true of the code?
 
 Tables are compared with what they describe, links with the files, commands with `make help`.
-`python -m tests.test_readme` prints the table of settings as README.md must have it.
+`python -m tests.test_readme` prints the table of settings as docs/settings.md must have it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from urllib.parse import unquote
 import pytest
 from pydantic import SecretStr
 
+import bff
 from bff.app import create_app
-from bff.cli.main import _parser
+from bff.cli.main import MOVED, _parser
 from bff.config import Config, load
 from bff.config import settings as settings_module
 from bff.core import audit
@@ -31,6 +32,7 @@ from tests.test_requirements import asked_for
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = re.compile(r"\.|node_modules$")
+README_MAX_LINES = 150
 PICTURE_MAX_BYTES = 300_000
 INDEXED = set(get_args(get_type_hints(Group)["kind"])) - {"everyone"}
 
@@ -64,6 +66,19 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
+# ---------------------------------------------------------------- README itself
+def test_the_readme_can_be_read_at_one_sitting() -> None:
+    assert len(text("README.md").splitlines()) <= README_MAX_LINES
+
+
+def test_the_readme_shows_the_map_of_the_package() -> None:
+    """`bff/__init__.py` has it; its lines are indented there and fenced here."""
+    docstring = inspect.getdoc(bff) or ""
+    map_of_code = re.findall(r"^    (.*)$", docstring, re.MULTILINE)
+    shown = text("README.md").partition("## Where to find what\n")[2].split("```\n")[1]
+    assert shown.splitlines() == map_of_code
+
+
 # ---------------------------------------------------------------- settings
 def settings() -> list[list[str]]:
     """Variable, default and meaning of every setting, as the code has them."""
@@ -79,6 +94,8 @@ def settings() -> list[list[str]]:
             assert isinstance(following, ast.Expr), f"{info.alias} has no docstring"
             assert isinstance(following.value, ast.Constant)
             meaning = " ".join(str(following.value.value).split())
+            # The code names files from the root, a document from its own folder.
+            meaning = meaning.replace("](docs/", "](")
             rows.append([f"`{info.alias}`", default(info), meaning])
     return rows
 
@@ -99,7 +116,7 @@ def default(info: Any) -> str:
 
 
 def test_the_settings_table_is_that_of_the_code() -> None:
-    assert table("README.md", "Settings") == settings()
+    assert table("docs/settings.md", "Settings") == settings()
     assert len(settings()) == len(Config.model_fields)
 
 
@@ -147,20 +164,29 @@ def test_the_endpoint_table_is_that_of_the_application(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Background, "start", lambda self: None)
-    told = [code(row[0])[0] for row in table("README.md", "Endpoints")]
+    told = [code(row[0])[0] for row in table("docs/endpoints.md", "Endpoints")]
     assert sorted(told) == sorted(set(endpoints(config)))
 
 
 # ---------------------------------------------------------------- promises
 def test_every_promise_names_the_tests_that_bear_its_number() -> None:
-    rows = table("README.md", "What it promises")
+    rows = table("docs/promises.md", "Promises")
     assert [row[0] for row in rows] == [str(number) for number in range(1, 11)]
     for number, _, shown in rows:
-        files = re.findall(r"\]\((tests/[^)]+)\)", shown)
+        files = re.findall(r"\]\(\.\./(tests/[^)]+)\)", shown)
         # What nothing shows yet is not promised by silence.
         assert bool(files) != ("not yet" in shown.lower()), f"promise {number}: {shown}"
         for file in files:
             assert f"def test_promise_{number}_" in text(file), f"{file} for promise {number}"
+
+
+def test_the_readme_promises_nothing_else() -> None:
+    """Its words begin those of docs/promises.md, and its one test is among the tests there."""
+    short, full = table("README.md", "What it promises"), table("docs/promises.md", "Promises")
+    assert [row[0] for row in short] == [row[0] for row in full]
+    for (_, promise, shown), (_, whole, tests) in zip(short, full, strict=True):
+        assert whole.startswith(promise.removesuffix("."))
+        assert [f"../{file}" in tests for file in re.findall(r"\]\(([^)]+)\)", shown)] == [True]
 
 
 # ---------------------------------------------------------------- dependencies
@@ -173,7 +199,7 @@ def test_every_promise_names_the_tests_that_bear_its_number() -> None:
     ],
 )
 def test_every_dependency_earns_its_place_in_one_line(heading: str, file: str) -> None:
-    rows = table("README.md", heading)
+    rows = table("docs/dependencies.md", heading)
     told = [one for row in rows for one in code(row[0])]
     assert sorted(told) == sorted(asked_for(file))
     assert all(row[1] for row in rows)
@@ -214,8 +240,17 @@ def test_every_command_exists(path: Path) -> None:
     targets = set(re.findall(r"(?:`|^)make ([a-z]\w*)", path.read_text(), re.MULTILINE))
     assert targets <= make_targets()
     commands = set(re.findall(r"python -m bff ([a-z][\w-]*)", path.read_text()))
+    if path.name == "CHANGELOG.md":
+        commands -= set(MOVED)
     help_text = _parser().format_help()
     assert commands <= set(re.findall(r"^    ([\w-]+)(?:  |$)", help_text, re.MULTILINE))
+    programs = set(re.findall(r"python -m ((?:demo|tests|benchmarks)[\w.]*\w)", path.read_text()))
+    assert not {one for one in programs if not runnable(one)}
+
+
+def runnable(module: str) -> bool:
+    file = ROOT / module.replace(".", "/")
+    return (file / "__main__.py").exists() or file.with_suffix(".py").exists()
 
 
 @pytest.mark.parametrize("path", documents(), ids=name)
@@ -264,7 +299,7 @@ def test_the_table_of_keys_is_that_of_the_code() -> None:
     """Names and types, in the same order; and `store/keys.py` describes the names that it makes."""
     source = text("bff/store/keys.py")
     described = re.findall(r"`(\S+)`, (hash|string|sorted set): ", source)
-    told = table("docs/architecture.md", "What is in Redis")
+    told = table("docs/architecture/redis.md", "What is in Redis")
     assert described == [(code(row[0])[0], row[1]) for row in told]
     parts = re.findall(r'\._name\("([^"]+)"(?:, "([^"]+)")?', source)
     # The indexes are named by the kind of their group; APIs look for the dead tokens' names, too.

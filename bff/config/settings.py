@@ -139,8 +139,8 @@ class Settings(BaseModel):
     session_lease_milliseconds: Annotated[int, Field(ge=0, le=10_000)] = Field(
         250, alias="BFF_SESSION_LEASE_MILLISECONDS"
     )
-    """How long a process may trust its memory of a session, and a logout takes at least; 0: no
-    memory. How to change it: [docs/architecture.md](docs/architecture.md#the-session-memory)."""
+    """How long a process may trust its session cache, and how long a logout takes at least; 0: no
+    cache. [How to change it](docs/architecture/session-cache.md#changing-the-lease)."""
     session_memory_max: Annotated[int, Field(ge=0)] = Field(10_000, alias="BFF_SESSION_MEMORY_MAX")
     """How many sessions a process remembers at most, some 5 kB each; 0: none."""
     watermark_lifetime_seconds: Seconds = Field(

@@ -1,9 +1,10 @@
-"""What is in Redis? Every key name, its type and its content, in the order of docs/architecture.md.
+"""What is in Redis? Every key name, its type and its content.
 
+In the order of docs/architecture/redis.md, which also has the lifetime of each key.
 Every name begins with `BFF_REDIS_PREFIX` and a colon. `{hash}` is a hash tag: keys with the same
 hash share a slot of a cluster. For a session it is the SHA-256 of the cookie's id, elsewhere
 `hash` is a keyed hash (HMAC-SHA-256 under a key derived from `AUTH0_SECRET`). *Sealed* is
-AES-256-GCM. The lifetime of each key is in docs/architecture.md.
+AES-256-GCM.
 """
 
 from __future__ import annotations
