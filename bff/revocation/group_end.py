@@ -1,7 +1,7 @@
 """How do all sessions of a group end at once, however many they are?
 
 The watermark rises first. A sign-in writes itself into the index first and looks at the watermark
-then, so one of the two sees the other; an id that is in the index without a record is barred.
+then, so one of the two sees the other; an id that is in the index without a record is blocked.
 Source: DESIGN, section 6.
 """
 

@@ -28,12 +28,12 @@ import msgspec
 
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.core.model import Session
+from bff.store.record_results import LoadedSession
 from bff.store.tracked_session_records import TrackedSessionRecords
 
 log = logging.getLogger(__name__)
 
-Loaded = tuple[Session, bytes | None]
-Load = Callable[[str], Loaded | None]
+Load = Callable[[str], LoadedSession | None]
 
 PROOFS_IN_A_LEASE = 5
 """So many proofs are asked for in one lease, so that a late one does no harm."""
@@ -62,10 +62,10 @@ class CachedSession:
     usable_until: float
     """By our own clock: then it has run out, or its idle end must be moved, which Redis does."""
 
-    def at(self, now: float) -> Loaded:
+    def at(self, now: float) -> LoadedSession:
         """What a request gets that came at *now*."""
         session = msgspec.structs.replace(self.session, read_at=now + self.ahead_seconds)
-        return session, self.sealed_data
+        return LoadedSession(session, self.sealed_data)
 
 
 class SessionCache:
@@ -114,7 +114,7 @@ class SessionCache:
         self._told_why: str | None = None
 
     # ------------------------------------------------------------ what a request does
-    def load(self, key: str) -> Loaded | None:
+    def load(self, key: str) -> LoadedSession | None:
         """The live session named by *key* and its sealed data, as `Records.load`, with its slide.
 
         Raises:
@@ -171,7 +171,7 @@ class SessionCache:
             if key in changed:
                 continue
             try:
-                found = tracked.opened(key, row)
+                found = tracked.open_row(key, row)
             except SealInvalid:
                 continue  # The plain way reports it.
             if found is not None:

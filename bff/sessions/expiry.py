@@ -28,8 +28,8 @@ class ExpirySweep:
             deadline = self._records.deadline(key)
             if deadline is None:
                 self._indexes.remove(key, None)
-            elif deadline[0] == "live":
-                self._indexes.set_deadline(key, deadline[1])
+            elif deadline.state == "live":
+                self._indexes.set_deadline(key, deadline.at)
             else:
                 ended += self._revocation.end(key, "timed_out", is_answered=False)
         return ended

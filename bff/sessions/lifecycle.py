@@ -20,6 +20,7 @@ from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
 from bff.store import Database, Indexes, SessionRecords, Watermarks
+from bff.store.record_results import LoadedSession
 from bff.tokens.route_tokens import RouteTokens
 from bff.tokens.session_token import Refresher
 
@@ -169,7 +170,7 @@ class Sessions:
             return None
         return found[0] if found else None
 
-    def load(self, key: str, *, slide: bool = True) -> tuple[Session, bytes | None] | None:
+    def load(self, key: str, *, slide: bool = True) -> LoadedSession | None:
         """The live session and the sealed data of `flask.session`: one round trip at most.
 
         With *slide*, as for a request of its user's, it may come from this process's memory.

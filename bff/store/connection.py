@@ -21,6 +21,9 @@ from bff.store.redis_cluster import ClusterClient, Words
 
 log = logging.getLogger(__name__)
 
+ScriptCall = tuple[list[str], list[str | bytes | float]]
+"""Keys and arguments of one run of a script."""
+
 FAILURES = (RedisError, RedisClusterException)
 _NOW = "return redis.call('TIME')"
 
@@ -99,7 +102,7 @@ class Database:
     def run_many(
         self,
         script: Script,
-        calls: list[tuple[list[str], list[str | bytes | float]]],
+        calls: list[ScriptCall],
         *,
         safely: bool = False,
     ) -> list[Any]:

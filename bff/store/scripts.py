@@ -5,6 +5,10 @@ repeats a command when a connection breaks) and then answers what it answered th
 something that leads to the same end. `TIME` is the deciding clock.
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 from bff.store.connection import Script
 
 _NOW = """
@@ -20,6 +24,25 @@ local r = redis.call('HMGET', KEYS[1], 'generation', 'tokens', 'identity', 'crea
 local live = r[1] and now < tonumber(r[6]) and now < tonumber(r[7])
 """
 )
+
+
+class RecordRow(NamedTuple):
+    """A session record, in the order of `_LIVE`; tokens, identity and data are sealed."""
+
+    generation: bytes
+    tokens: bytes
+    identity: bytes
+    created_at: bytes
+    last_seen_at: bytes
+    idle_ends_at: bytes
+    absolute_ends_at: bytes
+    data: bytes | None
+    read_at: bytes | float
+    """Redis's clock when it was read; no field of the record."""
+
+
+RECORD_FIELDS = RecordRow._fields[:-1]
+
 
 # KEYS: session. ARGV: 1/0 slide, idle seconds, seconds between two slides.
 LOAD = Script(

@@ -1,30 +1,33 @@
-"""How are sessions read so that Redis tells when they change? Over a tracking connection.
+"""How are sessions read so that Redis reports when they change? Over a tracking connection.
 
-Plain `HMGET`s, which Redis watches in every version; a script that might write would tell of its
-own changes. So nothing is moved by such a reading: the idle end is `SessionRecords.load`'s.
+With plain `HMGET`s, which every version of Redis tracks; a script that might write would be
+notified of its own changes. So reading here doesn't move the idle end: `SessionRecords.load` does.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 from bff.core.model import Session
 from bff.store.change_tracking import ChangeTracking
+from bff.store.scripts import RECORD_FIELDS, RecordRow
 from bff.store.session_records import SessionRecords
 
-FIELDS = (
-    "generation", "tokens", "identity", "created_at", "last_seen_at", "idle_ends_at",
-    "absolute_ends_at", "data",
-)  # fmt: skip
-"""In the order in which `scripts.LOAD` reads them."""
 
-Row = list[Any]
+class TrackedSession(NamedTuple):
+    """A session that was read over the tracking connection."""
+
+    session: Session
+    sealed_data: bytes | None
+    """Of `flask.session`; `SessionRecords.open_data` opens it."""
+    slides_at: float
+    """When its idle end must be moved."""
 
 
 class TrackedSessionRecords:
-    """Sessions as one tracking connection reads them. Not for several threads at once.
+    """Sessions read over one tracking connection. Not thread-safe.
 
-    Every method that asks Redis raises StoreUnavailable; the connection is of no use then.
+    Every method that sends a command raises StoreUnavailable; the connection is unusable then.
     """
 
     def __init__(self, records: SessionRecords, tracking: ChangeTracking) -> None:
@@ -34,32 +37,31 @@ class TrackedSessionRecords:
         self.close = tracking.close
 
     def ping(self) -> None:
-        """Wait for any answer: what was changed before this was asked is in `changed` then."""
+        """Wait for a response: changes made before the call are in `changed` then."""
         self._tracking.ask(("PING",))
 
-    def read(self, keys: list[str]) -> list[Row]:
-        """Records as they stand in Redis, and Redis's clock just before; nothing is opened yet."""
-        readings = (("HMGET", self._records.keys.session(key), *FIELDS) for key in keys)
+    def read(self, session_keys: list[str]) -> list[RecordRow | None]:
+        """Read records, and Redis's clock just before; nothing is opened yet. None without one."""
+        names = (self._records.keys.session(key) for key in session_keys)
+        readings = (("HMGET", name, *RECORD_FIELDS) for name in names)
         now, *rows = self._tracking.ask(("TIME",), *readings)
         read_at = int(now[0]) + int(now[1]) / 1_000_000
-        return [[*row, read_at] for row in rows]
+        return [RecordRow._make([*row, read_at]) if row[0] is not None else None for row in rows]
 
-    def opened(self, key: str, row: Row) -> tuple[Session, bytes | None, float] | None:
-        """What `read` has read: the session, its sealed data, and when its idle end must be moved.
-
-        None if there is no such session, or not any more.
+    def open_row(self, session_key: str, row: RecordRow | None) -> TrackedSession | None:
+        """Open what `read` returned; None if there is no such session, or it has expired.
 
         Raises:
             SealInvalid: As `SessionRecords.load`.
         """
-        if row[0] is None:
+        if row is None:
             return None
-        session = self._records.opened(key, row)
+        session = self._records.open_row(session_key, row)
         if session.read_at >= min(session.idle_ends_at, session.absolute_ends_at):
             return None
-        return session, row[7], self._records.slides_at(session)
+        return TrackedSession(session, row.data, self._records.slides_at(session))
 
     def changed(self) -> set[str] | None:
-        """The sessions that were changed since the last call; None if all may have been."""
+        """The sessions that have changed since the last call; None if any of them may have."""
         names = self._tracking.changed()
         return None if names is None else {n.rpartition("{")[2].removesuffix("}") for n in names}

@@ -16,7 +16,7 @@ from bff.core.errors import BFFError, StoreUnavailable
 from bff.core.model import Tokens
 from bff.revocation.revocation import Revocation
 from bff.store import SessionRecords
-from bff.store.session_records import DONE
+from bff.store.record_results import DONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

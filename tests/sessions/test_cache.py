@@ -11,7 +11,8 @@ import pytest
 
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.sessions.cache import CLEAN_SECONDS, CachedSession
-from bff.store.tracked_session_records import Row, TrackedSessionRecords
+from bff.store.scripts import RecordRow
+from bff.store.tracked_session_records import TrackedSessionRecords
 from tests.support.bench import Bench
 from tests.support.caching_process import LEASE_SECONDS, Remembering
 from tests.support.redis_server import RedisServer
@@ -120,14 +121,14 @@ def test_an_end_that_overtakes_a_reading_is_not_forgotten(
     key = bench.start()
     process.ask(key)
     process.ask(key)
-    opened = bench.records.opened
+    opened = bench.records.open_row
 
     def late(*words: Any) -> Any:
-        monkeypatch.setattr(bench.records, "opened", opened)
+        monkeypatch.setattr(bench.records, "open_row", opened)
         bench.revocation.end(key, "logout")
         return opened(*words)
 
-    monkeypatch.setattr(bench.records, "opened", late)
+    monkeypatch.setattr(bench.records, "open_row", late)
     assert process.memory.prove()
     assert process.remembered() == {key}
     assert process.memory.prove()
@@ -143,7 +144,7 @@ def test_an_end_between_two_readings_of_a_batch_is_not_forgotten(
         process.ask(one)
     read = TrackedSessionRecords.read
 
-    def interrupted(tracked: TrackedSessionRecords, keys: list[str]) -> list[Row]:
+    def interrupted(tracked: TrackedSessionRecords, keys: list[str]) -> list[RecordRow | None]:
         assert keys == [key, other]
         rows = read(tracked, keys[:1])
         bench.revocation.end(key, "logout")

@@ -9,7 +9,9 @@ from bff.revocation.cache_lease import CacheLease
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache, own_clock
 from bff.store.change_tracking import ChangeTracking
-from bff.store.tracked_session_records import Row, TrackedSessionRecords
+from bff.store.record_results import LoadedSession
+from bff.store.scripts import RecordRow
+from bff.store.tracked_session_records import TrackedSessionRecords
 from tests.support.bench import Bench
 
 LEASE_SECONDS = 30.0
@@ -60,7 +62,7 @@ class Remembering:
             clock=self.clock,
         )
 
-    def _load(self, key: str) -> tuple[Session, bytes | None] | None:
+    def _load(self, key: str) -> LoadedSession | None:
         self.plain_reads += 1
         return self.bench.records.load(key, slide=True)
 
@@ -70,7 +72,7 @@ class Remembering:
         process = self
 
         class Counted(TrackedSessionRecords):
-            def read(self, keys: list[str]) -> list[Row]:
+            def read(self, keys: list[str]) -> list[RecordRow | None]:
                 process.tracked_reads += len(keys)
                 return super().read(keys)
 
