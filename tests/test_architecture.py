@@ -6,6 +6,8 @@ Which file may import which is in `pyproject.toml` (`make check` asks import-lin
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -13,6 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import bff
+from bff.core.errors import BFFError
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 300
@@ -110,6 +115,25 @@ def test_the_module_for_apis_loads_nothing_of_the_rest() -> None:
         "bff.resource_server.issuer_keys", "bff.resource_server.revoked_tokens",
         "bff.resource_server.token_guard", "bff.resource_server.verification",
     }  # fmt: skip
+
+
+def subclasses(root: type) -> Iterator[type]:
+    for leaf in root.__subclasses__():
+        yield leaf
+        yield from subclasses(leaf)
+
+
+def test_every_error_is_defined_in_one_package() -> None:
+    modules = [module.name for module in pkgutil.walk_packages(bff.__path__, "bff.")]
+    for module in modules:
+        if module != "bff.__main__":
+            importlib.import_module(module)
+    errors = [error for error in subclasses(BFFError) if error.__module__ in modules]
+    assert len(errors) > 40
+    assert {error.__module__ for error in errors} == {
+        f"bff.core.errors.{file}"
+        for file in ("provider", "request", "root", "session", "sign_in", "store", "token")
+    }
 
 
 @pytest.mark.parametrize(

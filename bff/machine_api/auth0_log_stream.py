@@ -18,11 +18,10 @@ from flask import Blueprint, Response, request
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.errors import BFFError, NotFound, RequestRefused, TokenInvalid, TokenMissing
 from bff.core.model import Group
 from bff.machine_api import authentication
 from bff.machine_api.messages import json_response, read_body
-from bff.resource_server.bearer import TokenInvalid, TokenMissing
 from bff.sessions.lifecycle import Sessions
 from bff.store.seen_messages import SeenMessages
 from bff.store.sent_revocations import SentRevocations

@@ -17,10 +17,10 @@ from flask import Blueprint, Response, g, request
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, RequestRefused
+from bff.core.errors import BFFError, RequestRefused, TokenInvalid
 from bff.core.problem import problem_response, set_headers
 from bff.machine_api.messages import read_body
-from bff.resource_server.bearer import TokenInvalid, bearer_token, challenge
+from bff.resource_server.bearer import bearer_token, challenge
 from bff.resource_server.verification import AccessTokenVerifier
 
 log = logging.getLogger(__name__)

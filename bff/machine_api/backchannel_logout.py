@@ -17,11 +17,11 @@ from flask import Blueprint, Response
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, RequestRefused
+from bff.core.errors import BFFError, RequestRefused, TokenRefused
 from bff.core.model import Group, Session
 from bff.machine_api.messages import json_response, read_body
 from bff.provider.discovery import Discovery
-from bff.provider.jws import FindKey, TokenRefused
+from bff.provider.jws import FindKey
 from bff.provider.logout_token import LogoutToken, expected_of, validated_logout_token
 from bff.store.seen_messages import SeenMessages
 

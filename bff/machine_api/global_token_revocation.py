@@ -17,7 +17,7 @@ from flask import Blueprint, Response
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.errors import BFFError, NotFound, RequestRefused, UserNotFound
 from bff.core.model import Group
 from bff.machine_api import authentication
 from bff.machine_api.authentication import Admins
@@ -31,14 +31,6 @@ STATUSES = {"sub_id": 204, "subject": 200}
 """What success is called: by the draft, and by Auth0."""
 MEMBERS = {"iss_sub": {"iss", "sub"}, "opaque": {"id"}, "email": {"email"}}
 """What each format of a subject identifier consists of, besides `format`."""
-
-
-class UserNotFound(BFFError):
-    """The identifier names an issuer whose users can't be here."""
-
-    status, code = 404, "user_not_found"
-    message = "There is no such user."
-    hint = "The issuer must be the provider of this application."
 
 
 def create_blueprint(config: Config, admins: Admins, sessions: Sessions) -> Blueprint:

@@ -22,8 +22,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bff.core import audit
-from bff.core.errors import BodyTooLarge, NotFound, RequestRefused
-from bff.resource_server.bearer import TokenInvalid
+from bff.core.errors import BodyTooLarge, NotFound, RequestRefused, TokenInvalid
 from bff.resource_server.verification import AccessTokenVerifier
 
 BODY_MAX_BYTES = 256 * 1024

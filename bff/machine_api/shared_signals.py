@@ -16,11 +16,11 @@ from flask import Blueprint, Response
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.errors import BFFError, NotFound, RequestRefused, TokenRefused
 from bff.core.model import Group
 from bff.machine_api.messages import json_response, read_body
 from bff.provider.http_transport import Transport
-from bff.provider.jws import FindKey, TokenRefused
+from bff.provider.jws import FindKey
 from bff.provider.security_event import Signal, expected_of, validated_signal
 from bff.provider.transmitter_keys import TransmitterKeys
 from bff.store.seen_messages import SeenMessages

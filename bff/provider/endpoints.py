@@ -14,7 +14,7 @@ from authlib.common.urls import add_params_to_uri
 from authlib.integrations.requests_client import OAuth2Session
 
 from bff.config import Config
-from bff.core.errors import ProviderRejected
+from bff.core.errors import ClientRefused, ProviderRejected
 from bff.provider import client_auth, token_response
 from bff.provider.client_auth import ClientAuthentication
 from bff.provider.client_secrets import Credential
@@ -103,7 +103,7 @@ class EndpointClient:
 
         try:
             return self._as_client(client_id, ask)
-        except token_response.ClientRefused as error:
+        except ClientRefused as error:
             # Nobody is at the page to be told: it stays in the outbox and is reported there.
             raise ProviderRejected(error.error, error.provider_status) from error
 
@@ -144,14 +144,14 @@ class EndpointClient:
             ProviderUnavailable: There is no answer.
         """
         authentication = self._own if client_id is None else self._other(client_id)
-        refused: token_response.ClientRefused | None = None
+        refused: ClientRefused | None = None
         for credential in authentication.credentials.to_try():
             try:
                 with self._session(authentication, credential) as session:
                     result = ask(session)
             except CallFailed as error:
                 raise error.as_unavailable() from error
-            except token_response.ClientRefused as error:
+            except ClientRefused as error:
                 refused = refused or error
                 continue
             except ProviderRejected:

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from bff.core.errors import TokenRefused
 from bff.provider.id_token import number
-from bff.provider.jws import FindKey, TokenRefused, verified
+from bff.provider.jws import FindKey, verified
 
 TEXT_MAX_CHARACTERS = 255
 

@@ -11,8 +11,8 @@ import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
 
-from bff.core.errors import IDTokenInvalid
-from bff.provider.jws import FindKey, TokenRefused, verified
+from bff.core.errors import IDTokenInvalid, TokenRefused
+from bff.provider.jws import FindKey, verified
 
 SUBJECT_MAX_CHARACTERS = 255
 

@@ -8,31 +8,19 @@ never looked at (RFC 8725, 3.1 and 3.5).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from bff.core.errors import BFFError
+from bff.core.errors import TokenRefused
 
 HEADER_MAX_BYTES = 16 * 1024
 """Some providers put a certificate chain into the header."""
 
 FindKey = Callable[[str, str | None], Key | None]
 """Finds the key by algorithm and key id; raises ProviderError if the keys can't be had."""
-Problem = Literal["invalid_request", "invalid_key", "invalid_issuer", "invalid_audience"]
-
-
-class TokenRefused(BFFError):
-    """A signed token failed a check; `problem` is the error code of RFC 8935, 2.4."""
-
-    status, code = 400, "token_refused"
-    message = "This token is not acceptable."
-
-    def __init__(self, problem: Problem, detail: str) -> None:
-        super().__init__(detail)
-        self.problem = problem
 
 
 def verified(

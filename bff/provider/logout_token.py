@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from bff.config import Config
+from bff.core.errors import TokenRefused
 from bff.provider.event_token import EventToken, Expected, text_of, verified_event_token
 from bff.provider.id_token import number
-from bff.provider.jws import FindKey, TokenRefused
+from bff.provider.jws import FindKey
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 AGE_MAX_SECONDS = 3600

@@ -20,6 +20,7 @@ from bff.core.errors import (
     IssuerMismatch,
     ProviderError,
     ProviderRejected,
+    TokenResponseUnusable,
 )
 from bff.core.model import IssuedTokens, LoginTransaction, SignIn
 from bff.provider import token_response
@@ -256,7 +257,7 @@ class Provider:
         """Make *call*; a refresh token in an answer that can't be used is discarded."""
         try:
             return call(*arguments)
-        except token_response.Unusable as error:
+        except TokenResponseUnusable as error:
             self._discard(error.refresh_token)
             raise
 

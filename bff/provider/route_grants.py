@@ -14,6 +14,7 @@ from typing import Any
 
 from bff.config import Config
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
+from bff.core.errors import TokenResponseUnusable
 from bff.core.model import IssuedTokens
 from bff.provider import token_response
 from bff.provider.discovery import Discovery
@@ -124,7 +125,7 @@ class RouteGrants:
             granted = self._calls.grant(
                 url, parameters, deadline, client_id=client_id, any_type=any_type
             )
-        except token_response.Unusable as error:
+        except TokenResponseUnusable as error:
             if error.refresh_token is not None:
                 self.discard(error.refresh_token, client_id)
             raise

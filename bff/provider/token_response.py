@@ -17,10 +17,12 @@ import msgspec
 import requests
 
 from bff.core.errors import (
+    ClientRefused,
     ProviderError,
     ProviderMisconfigured,
     ProviderRejected,
     ProviderUnavailable,
+    TokenResponseUnusable,
 )
 
 LIFETIME_UNKNOWN_SECONDS = 300
@@ -50,23 +52,6 @@ class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     issued_token_type: str | None = None
 
 
-class ClientRefused(ProviderMisconfigured):
-    """The provider doesn't take our secret or key; the request came to nothing (RFC 6749, 5.2)."""
-
-    def __init__(self, error: str, status: int) -> None:
-        super().__init__(f"{error} (HTTP {status})")
-        self.error = error
-        self.provider_status = status
-
-
-class Unusable(ProviderUnavailable):
-    """A 200 that is no token answer. A refresh token in it still has to be revoked."""
-
-    def __init__(self, detail: str, refresh_token: str | None = None) -> None:
-        super().__init__(detail, maybe_acted=True)
-        self.refresh_token = refresh_token
-
-
 def granted(
     response: requests.Response, retry_after_seconds: int | None, *, any_type: bool = False
 ) -> TokenResponse:
@@ -81,7 +66,7 @@ def granted(
     if response.status_code != 200 or (body is not None and "error" in body):
         raise refusal(response.status_code, body, retry_after_seconds)
     if body is None:
-        raise Unusable("the token answer is not a JSON object")
+        raise TokenResponseUnusable("the token answer is not a JSON object")
     return _checked(body, any_type)
 
 
@@ -182,9 +167,9 @@ def _checked(body: dict[str, Any], any_type: bool) -> TokenResponse:
     access_token = _text(body, "access_token")
     token_type = _text(body, "token_type") or ""
     if access_token is None or not (any_type or is_header_safe(access_token)):
-        raise Unusable("the token answer has no usable access_token", refresh_token)
+        raise TokenResponseUnusable("the token answer has no usable access_token", refresh_token)
     if not any_type and token_type.lower() != "bearer":
-        raise Unusable("the token answer's token_type is not Bearer", refresh_token)
+        raise TokenResponseUnusable("the token answer's token_type is not Bearer", refresh_token)
     return TokenResponse(
         access_token=access_token,
         expires_in_seconds=_lifetime_seconds(body.get("expires_in")),

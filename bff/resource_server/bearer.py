@@ -7,38 +7,10 @@ from __future__ import annotations
 
 import re
 
-from bff.core.errors import BFFError
+from bff.core.errors import BFFError, ScopeMissing, TokenInvalid, TokenMissing
 
 TOKEN_MAX_CHARACTERS = 16 * 1024
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-
-
-class TokenMissing(BFFError):
-    """The request carries no access token."""
-
-    status, code = 401, "token_missing"
-    message = "An access token is needed."
-    hint = "Send it in the Authorization header, as Bearer."
-
-
-class TokenInvalid(BFFError):
-    """The access token is forged, expired, meant for others, or dead. Callers aren't told which."""
-
-    status, code = 401, "invalid_token"
-    message = "The access token is not valid."
-    hint = "Get a new one."
-
-
-class ScopeMissing(BFFError):
-    """The token is alive, but doesn't allow this; what is needed is in `.scope`."""
-
-    status, code = 403, "insufficient_scope"
-    message = "The access token does not allow this."
-    hint = "Get one with the scope that is named in WWW-Authenticate."
-
-    def __init__(self, scope: str) -> None:
-        super().__init__("a scope is missing")
-        self.scope = scope
 
 
 def bearer_token(authorization: str | None) -> str:

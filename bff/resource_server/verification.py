@@ -18,7 +18,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from bff.resource_server.bearer import TOKEN_MAX_CHARACTERS, ScopeMissing, TokenInvalid
+from bff.core.errors import ScopeMissing, TokenInvalid
+from bff.resource_server.bearer import TOKEN_MAX_CHARACTERS
 from bff.resource_server.revoked_tokens import RevokedTokens
 
 TYPES = ("jwt", "at+jwt", "none")

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bff.core.errors import StoreUnavailable
-from bff.resource_server.bearer import (
-    ScopeMissing,
-    TokenInvalid,
-    TokenMissing,
-    bearer_token,
-    challenge,
-)
+from bff.core.errors import ScopeMissing, StoreUnavailable, TokenInvalid, TokenMissing
+from bff.resource_server.bearer import bearer_token, challenge
 
 
 @pytest.mark.parametrize("header", ["Bearer a.b-c_d~e+f/g==", "bearer  a.b-c_d~e+f/g== "])

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from bff.core.errors import ProviderUnavailable, StoreUnavailable
+from bff.core.errors import ProviderUnavailable, ScopeMissing, StoreUnavailable, TokenInvalid
 from bff.core.keyed_hashes import KeyedHashes
 from bff.core.model import Group, Tokens
 from bff.core.sealing import Sealer
-from bff.resource_server.bearer import ScopeMissing, TokenInvalid
 from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens
 from bff.resource_server.verification import AccessTokenVerifier, Expected
 from bff.store import Database, DenyList, HistoryStart, Watermarks

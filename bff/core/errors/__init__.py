@@ -1,16 +1,18 @@
-"""Which errors exist, and what does a caller get to see of each?
+"""Which errors exist, and what does a caller see of each?
 
-One tree. A leaf sets `status`, a stable `code` that programs may branch on, a public `message`
-and, for people, a `hint` that says what to do next. The `detail` given when raising goes to the
-log only.
+One tree; every subclass of BFFError is defined in this package. A leaf sets `status`, a stable
+`code` on which programs may branch, a public `message` and, for people, a `hint` that says what to
+do next. The `detail` given when raising goes to the log only.
 """
 
 from bff.core.errors.provider import (
+    ClientRefused,
     ProviderError,
     ProviderMisconfigured,
     ProviderRejected,
     ProviderUnavailable,
     RouteTokenRefused,
+    TokenResponseUnusable,
 )
 from bff.core.errors.request import (
     BodyTooLarge,
@@ -27,6 +29,7 @@ from bff.core.errors.request import (
     UpgradeRefused,
     UpstreamTimeout,
     UpstreamUnreachable,
+    UserNotFound,
 )
 from bff.core.errors.root import BFFError, ConfigError
 from bff.core.errors.session import (
@@ -49,11 +52,13 @@ from bff.core.errors.sign_in import (
     StateInvalid,
 )
 from bff.core.errors.store import SealInvalid, StoreUnavailable
+from bff.core.errors.token import ScopeMissing, TokenInvalid, TokenMissing, TokenRefused
 
 __all__ = [
     "BFFError",
     "BodyTooLarge",
     "CarriedHere",
+    "ClientRefused",
     "ConfigError",
     "CrossSite",
     "IDTokenInvalid",
@@ -75,6 +80,7 @@ __all__ = [
     "ReturnToInvalid",
     "RouteTokenRefused",
     "RouteUnknown",
+    "ScopeMissing",
     "SealInvalid",
     "SessionEnded",
     "SessionMissing",
@@ -86,7 +92,12 @@ __all__ = [
     "StateInvalid",
     "StepUpRequired",
     "StoreUnavailable",
+    "TokenInvalid",
+    "TokenMissing",
+    "TokenRefused",
+    "TokenResponseUnusable",
     "UpgradeRefused",
     "UpstreamTimeout",
     "UpstreamUnreachable",
+    "UserNotFound",
 ]

@@ -60,3 +60,20 @@ class ProviderMisconfigured(ProviderError):
     code = "provider_misconfigured"
     message = "This application is not set up correctly with its sign-in service."
     hint = "Please tell the people who run this application."
+
+
+class ClientRefused(ProviderMisconfigured):
+    """The provider rejects our secret or key; the request had no effect (RFC 6749, 5.2)."""
+
+    def __init__(self, error: str, status: int) -> None:
+        super().__init__(f"{error} (HTTP {status})")
+        self.error = error
+        self.provider_status = status
+
+
+class TokenResponseUnusable(ProviderUnavailable):
+    """A 200 that is no token response. A refresh token in it must still be revoked."""
+
+    def __init__(self, detail: str, refresh_token: str | None = None) -> None:
+        super().__init__(detail, maybe_acted=True)
+        self.refresh_token = refresh_token

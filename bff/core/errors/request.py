@@ -119,3 +119,11 @@ class NotFound(BFFError):
     status, code = 404, "not_found"
     message = "There is no such page."
     hint = "Check the address."
+
+
+class UserNotFound(BFFError):
+    """The request names a user of another issuer; none of those can have a session here."""
+
+    status, code = 404, "user_not_found"
+    message = "There is no such user."
+    hint = "The issuer must be the provider of this application."
