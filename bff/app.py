@@ -80,7 +80,7 @@ def create_app(config: Config | None = None) -> Flask:
     audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
 
     error_responses.register(app, config)
-    security_headers.install(app, config)
+    security_headers.register(app, config)
     for blueprint in (
         health.create_blueprint(services.history_start, provider),
         login.create_blueprint(config, provider, sessions, services.sealer),

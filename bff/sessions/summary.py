@@ -1,4 +1,4 @@
-"""What may an administrator see of a session? Nothing that opens anything."""
+"""Which fields of a session may its user or an administrator see? None that gives access."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from typing import Any
 
 from bff.core.model import Session
 
+ADMIN_FIELDS = (
+    "id", "sub", "browser", "created_at", "last_seen_at", "idle_ends_at", "absolute_ends_at",
+)  # fmt: skip
 
-def session_summary(session: Session, public_id: str) -> dict[str, Any]:
-    """The session as it stands in a list, under the name that may be shown."""
-    return {
+
+def session_summary(
+    session: Session, public_id: str, fields: tuple[str, ...] = ADMIN_FIELDS
+) -> dict[str, Any]:
+    """Return the *fields* of a session, in that order.
+
+    Args:
+        session: The session.
+        public_id: Its public id (`Sessions.public_id`), which is shown instead of its key.
+        fields: Some or all of `ADMIN_FIELDS`.
+    """
+    summary = {
         "id": public_id,
         "sub": session.identity.subject,
         "browser": session.identity.browser,
@@ -18,3 +30,4 @@ def session_summary(session: Session, public_id: str) -> dict[str, Any]:
         "idle_ends_at": session.idle_ends_at,
         "absolute_ends_at": session.absolute_ends_at,
     }
+    return {field: summary[field] for field in fields}

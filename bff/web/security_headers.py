@@ -1,46 +1,30 @@
-"""Which security headers does every answer carry, and why these values?
+"""Which security headers does every response have, and why these values?
 
 - **Content-Security-Policy**: only our own scripts, styles and connections, nothing inline; no
-  plug-ins, no `<base>`, no frames around us. `form-action` also names the provider, since browsers
-  apply it to the redirect that follows a form, and our logout form is answered with one.
+  plug-ins, no `<base>`, no framing by other pages. `form-action` also names the provider: browsers
+  apply it to the redirect that follows a form, and our logout form is followed by one.
 - **Strict-Transport-Security** on https only: a year, subdomains included (ASVS 3.4.1).
-- **Referrer-Policy** `same-origin`: an address of ours, which may hold an authorization code, is
-  never told to another site. `no-referrer` would tell even less, but it makes browsers send
-  `Origin: null` with our own forms, and the cross-site refusal looks at `Origin`.
-- **Cross-Origin-Opener-Policy** `same-origin` on documents: a page that opened us gets no handle on
-  us. The sign-in is a full-page redirect, so nothing needs one.
-- **Cross-Origin-Resource-Policy** `same-origin`: no other site can embed what the cookie opens.
-- **Permissions-Policy**: hardware and payment, which hardly an app uses, are off in documents.
+- **Referrer-Policy** `same-origin`: our addresses, which may contain an authorization code, are
+  never sent to another site. `no-referrer` would be stricter, but then browsers send `Origin: null`
+  with our own forms, and the cross-site check reads `Origin`.
+- **Cross-Origin-Opener-Policy** `same-origin` on documents: a page that opened ours gets no
+  reference to it. The sign-in is a full-page redirect and needs none.
+- **Cross-Origin-Resource-Policy** `same-origin`: no other site can embed what the cookie protects.
+- **Permissions-Policy**: hardware and payment, which few apps use, are off in documents.
 
-A header that an answer already has is left as it is: the proxy has stricter rules of its own.
+A header that a response already has stays as it is: the proxy sets stricter ones.
 """
 
-from typing import Protocol
-
 from flask import Flask, Response
+
+from bff.config import Config
 
 HSTS = "max-age=31536000; includeSubDomains"
 PERMISSIONS = "hid=(), midi=(), payment=(), serial=(), usb=()"
 
 
-class HeaderSettings(Protocol):
-    """What this file needs of the settings."""
-
-    @property
-    def https(self) -> bool:
-        """Whether browsers reach us over https."""
-
-    @property
-    def csp(self) -> str | None:
-        """Replaces the default policy."""
-
-    @property
-    def issuer_origin(self) -> str:
-        """Scheme, host and port of the provider."""
-
-
 def default_csp(issuer_origin: str) -> str:
-    """Return the policy of pages and files where the settings have none.
+    """Return the policy of pages and files, unless the settings have one.
 
     Source: ASVS 3.4.3 and 3.4.6; Content Security Policy Level 3, section 6.4.
     """
@@ -50,8 +34,8 @@ def default_csp(issuer_origin: str) -> str:
     )
 
 
-def install(app: Flask, config: HeaderSettings) -> None:
-    """Add the headers to every answer of *app*, error answers included."""
+def register(app: Flask, config: Config) -> None:
+    """Add the headers to every response of *app*, error responses included."""
     always = {
         "content-security-policy": config.csp or default_csp(config.issuer_origin),
         "x-content-type-options": "nosniff",
@@ -65,7 +49,7 @@ def install(app: Flask, config: HeaderSettings) -> None:
         "cross-origin-opener-policy": "same-origin",
         "permissions-policy": PERMISSIONS,
     }
-    # Built once, in the spelling that is sent: this runs on every answer of /api too.
+    # Built once, as they are sent: this runs for every response of /api too.
     for_all = [(name, name.title(), value) for name, value in always.items()]
     for_documents = [(name, name.title(), value) for name, value in document.items()]
 

@@ -1,19 +1,19 @@
 """How does the single-page app reach the browser, and what may be cached for how long?
 
-Files below `/assets/` with a hash in their name never change, so they are kept for a year; all
-others are asked for again and mostly answered 304. A page that the app's own router knows gets
-`index.html`, but only when a browser navigates: a missing script must be a 404, not a page. No file
-needs a session, so nothing here looks at one.
+Files below `/assets/` with a hash in their name never change and are cached for a year. All others
+are revalidated, mostly with a 304. An address of the app's own router gets `index.html`, but only
+when a browser navigates: a missing script must be a 404, not a page. No file needs a session, so
+nothing here reads one.
 """
 
 import mimetypes
 import re
 from pathlib import Path
-from typing import Protocol
 
 from flask import Blueprint, Request, Response, current_app, request, send_file
 from werkzeug.exceptions import MethodNotAllowed
 
+from bff.config import Config
 from bff.core.errors import NotFound
 from bff.web.pages import render_no_spa, wants_page
 
@@ -21,15 +21,15 @@ ASSETS = Path(__file__).resolve().parent / "static"
 RESERVED = frozenset({"auth", "api", "healthz", "readyz"})
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 YEAR_SECONDS = 31_536_000
-NOWHERE = frozenset({"TRACE", "CONNECT"})
-"""Methods that no path knows, so that the path doesn't matter."""
+UNSUPPORTED_METHODS = frozenset({"TRACE", "CONNECT"})
+"""No path supports these, so a 405 is right for any path."""
 
-# `name-BX3kz9_Q.js`, `name.0a1b2c3d.css`. A digit or a capital must be in it: a file that merely
-# ends in a long word is asked for again, which costs little; the reverse would leave it stale.
+# `name-BX3kz9_Q.js`, `name.0a1b2c3d.css`. A hash must contain a digit or a capital: revalidating a
+# hashed file costs little, but a name that merely ends in a long word would go stale in caches.
 HASHED = re.compile(
     r"[.-](?=[a-z_-]*[0-9A-Z])([A-Za-z0-9_-]{8}|[0-9a-f]{8,64}|[A-Za-z0-9_]{16,64})(\.[a-z0-9]+)+$"
 )
-# A path that ends like this asks for a file, also when it is typed into the address bar.
+# A path with such an ending means a file, even if it is typed into the address bar.
 FILE_SUFFIXES = re.compile(
     r"\.([cm]?js|css|map|json|xml|txt|wasm|webmanifest|png|jpe?g|gif|svg|webp|avif|ico|woff2?"
     r"|[ot]tf|eot|mp[34]|webm|pdf|zip|gz|br)$",
@@ -53,15 +53,7 @@ MEDIA_TYPES = {
 }
 
 
-class SPASettings(Protocol):
-    """What this file needs of the settings."""
-
-    @property
-    def spa_dir(self) -> Path | None:
-        """The folder with `index.html`; None if there is no SPA."""
-
-
-def create_blueprint(config: SPASettings) -> Blueprint:
+def create_blueprint(config: Config) -> Blueprint:
     """Return the routes for the SPA's files, `/auth/client.js` and `/auth/pages.css`."""
     blueprint = Blueprint("spa", __name__)
 
@@ -73,7 +65,7 @@ def create_blueprint(config: SPASettings) -> Blueprint:
     @blueprint.get("/<path:path>")
     def spa(path: str) -> Response:
         if path.split("/", 1)[0] in RESERVED:
-            # A route of ours would have matched; the app's router must not shadow an unknown one.
+            # Our own routes have matched before; the app's router must not get unknown ones.
             raise NotFound
         if config.spa_dir is None:
             return _without_spa(path)
@@ -81,9 +73,9 @@ def create_blueprint(config: SPASettings) -> Blueprint:
 
     @blueprint.before_app_request
     def refuse_unknown() -> None:
-        """Another method than GET at a path of nobody's: 404, since no method would be right."""
+        """Return 404 instead of 405 at an unknown path, where no method would be right."""
         refused = isinstance(request.routing_exception, MethodNotAllowed)
-        if not refused or request.method.upper() in NOWHERE or not _is_for_spa_only():
+        if not refused or request.method.upper() in UNSUPPORTED_METHODS or not _is_for_spa_only():
             return
         path = request.path.removeprefix("/")
         if path and (config.spa_dir is None or not find_file(config.spa_dir, path)):
@@ -93,7 +85,7 @@ def create_blueprint(config: SPASettings) -> Blueprint:
 
 
 def _is_for_spa_only() -> bool:
-    """Whether the path of a refused method is that of the SPA's files, and of no other route."""
+    """Whether no other route than the SPA's matches the path of a refused method."""
     router = current_app.create_url_adapter(request)
     methods = getattr(request.routing_exception, "valid_methods", None) or ()
     return router is not None and all(router.match(method=m)[0] == "spa.spa" for m in methods)
@@ -106,7 +98,7 @@ def _without_spa(path: str) -> Response:
 
 
 def _serve(root: Path, path: str) -> Response:
-    """Answer *path* with a file, or with `index.html` if a browser navigates there.
+    """Return the file at *path*, or `index.html` if a browser navigates there.
 
     Raises:
         NotFound: Neither applies.
@@ -123,10 +115,10 @@ def _serve(root: Path, path: str) -> Response:
 
 
 def find_file(root: Path, path: str) -> Path | None:
-    """Return the file below *root* that *path* names; None if there is none to be served.
+    """Return the file below *root* that *path* names; None if there is none that may be served.
 
-    Hidden files (but for `.well-known`, RFC 8615), traversal, and links that lead out of *root* or
-    to a hidden file name nothing.
+    Not served are hidden files (except `.well-known`, RFC 8615), traversal, and links that lead out
+    of *root* or to a hidden file.
     """
     parts = path.split("/")
     if any(_is_odd(part) for part in parts) or _has_hidden(parts):
@@ -141,7 +133,7 @@ def find_file(root: Path, path: str) -> Path | None:
 
 
 def _is_odd(part: str) -> bool:
-    """Whether a path segment is empty, or could mean something else to the file system."""
+    """Whether a path segment is empty, or special to some file system."""
     return not part or any(c in "\\:" or ord(c) < 32 or ord(c) == 127 for c in part)
 
 
@@ -151,7 +143,7 @@ def _has_hidden(parts: list[str]) -> bool:
 
 
 def is_app_page(request: Request, path: str) -> bool:
-    """Whether *path* is one for the app's own router: a navigation that doesn't ask for a file."""
+    """Whether *path* belongs to the app's own router: a navigation, and not to a file."""
     if path.startswith("assets/") or FILE_SUFFIXES.search(path):
         return False
     mode = request.headers.get("Sec-Fetch-Mode", "navigate")
@@ -169,8 +161,8 @@ def cache_rule(path: str) -> str:
 def media_type(name: str) -> str:
     """Return the media type for a file name.
 
-    With `nosniff` a wrong type breaks the app, so the usual ones don't depend on the machine's own
-    table, which calls a script `text/plain` here and there.
+    With `nosniff` a wrong type breaks the app. So the usual types don't come from the operating
+    system's table, where a script may be `text/plain`.
     """
     suffix = Path(name).suffix.lower()
     guessed, encoding = mimetypes.guess_type(name)
@@ -182,7 +174,7 @@ def _send(file: Path, path: str, root: Path | None = None) -> Response:
     chosen, encoding = file, ""
     if root is not None:
         chosen, encoding = _precompressed(root, file)
-    # The type is that of the file itself, also when its compressed sibling is what is sent.
+    # The type is that of the file itself, even if its compressed sibling is sent.
     response = send_file(chosen, mimetype=media_type(file.name), conditional=True, etag=True)
     response.headers.pop("Content-Disposition", None)
     if encoding:
@@ -193,7 +185,7 @@ def _send(file: Path, path: str, root: Path | None = None) -> Response:
 
 
 def _precompressed(root: Path, file: Path) -> tuple[Path, str]:
-    """Return what to send for *file* and its coding, the best that the client accepts."""
+    """Return the best variant of *file* that the client accepts, and its content coding."""
     real_root = root.resolve()
     for encoding, suffix in ENCODINGS:
         if request.accept_encodings.quality(encoding) <= 0:

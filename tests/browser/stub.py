@@ -19,10 +19,16 @@ from flask import Flask, Response, redirect, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import demo
+from bff.config import Config, load
 from bff.core.errors import NotFound
 from bff.web import security_headers, spa
 
 DEMO_SPA = Path(demo.__file__).parent / "spa"
+SETTINGS = {
+    "OIDC_ISSUER": "http://127.0.0.1:8001/", "AUTH0_CLIENT_ID": "client",
+    "AUTH0_CLIENT_SECRET": "not used here", "AUTH0_SECRET": "0123456789abcdef0123456789abcdef",
+    "APP_BASE_URL": "http://localhost:8000", "BFF_API_URL": "http://127.0.0.1:8002",
+}  # fmt: skip
 
 
 @dataclass
@@ -30,9 +36,7 @@ class Stub:
     """The made-up session and what was asked for."""
 
     spa_dir: Path | None = DEMO_SPA
-    https: bool = False
     csp: str | None = None
-    issuer_origin: str = "http://127.0.0.1:8001"
 
     signed_in: bool = False
     user: dict[str, Any] = field(default_factory=lambda: {
@@ -59,6 +63,12 @@ class Stub:
              "created_at": now - 200_000, "last_seen_at": now - 4000},
         ]  # fmt: skip
 
+    def config(self) -> Config:
+        """The settings for the parts of the BFF that are real here."""
+        own = {"BFF_SPA_DIR": self.spa_dir, "BFF_CONTENT_SECURITY_POLICY": self.csp}
+        given = {name: str(value) for name, value in own.items() if value is not None}
+        return load(SETTINGS | given, env_file=None)
+
     def asked(self, method: str, path: str) -> list[str | None]:
         """The `X-CSRF` of every request with this method and path (query included)."""
         return [csrf for m, p, csrf in self.requests if (m, p) == (method, path)]
@@ -78,8 +88,9 @@ def problem(status: int, code: str, **more: Any) -> Response:
 def create_app(stub: Stub) -> Flask:
     """The routes of the contract, as far as a browser needs them."""
     app = Flask(__name__, static_folder=None)
-    security_headers.install(app, stub)
-    app.register_blueprint(spa.create_blueprint(stub))
+    config = stub.config()
+    security_headers.register(app, config)
+    app.register_blueprint(spa.create_blueprint(config))
     app.register_error_handler(NotFound, lambda _: problem(404, "not_found"))
 
     @app.before_request

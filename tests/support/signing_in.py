@@ -74,7 +74,7 @@ class World:
             create_blueprint(self.config, self.provider, sessions, self._sealer)
         )
         error_responses.register(self.app)
-        security_headers.install(self.app, self.config)
+        security_headers.register(self.app, self.config)
         self.browser = self.new_browser()
 
     def start(self, sign_in: SignIn, *, old_session_key: str | None, **_: Any) -> str:

@@ -1,24 +1,22 @@
-"""The security headers of every kind of answer."""
-
-from dataclasses import dataclass
+"""The security headers of every kind of response."""
 
 import pytest
 from flask import Flask, Response
 from werkzeug.test import TestResponse
 
-from bff.web.security_headers import default_csp, install
+from bff.config import load
+from bff.web.security_headers import default_csp, register
+
+SETTINGS = {
+    "OIDC_ISSUER": "https://tenant.eu.auth0.com/", "AUTH0_CLIENT_ID": "client",
+    "AUTH0_CLIENT_SECRET": "not used here", "AUTH0_SECRET": "0123456789abcdef0123456789abcdef",
+    "APP_BASE_URL": "https://app.test", "BFF_API_URL": "http://api.test",
+}  # fmt: skip
 
 
-@dataclass
-class Settings:
-    https: bool = True
-    csp: str | None = None
-    issuer_origin: str = "https://tenant.eu.auth0.com"
-
-
-def answers(settings: Settings) -> dict[str, TestResponse]:
+def responses(**settings: str) -> dict[str, TestResponse]:
     app = Flask(__name__, static_folder=None)
-    install(app, settings)
+    register(app, load(SETTINGS | settings, env_file=None))
     proxied = {
         "Content-Security-Policy": "sandbox",
         "referrer-policy": "no-referrer",
@@ -38,8 +36,8 @@ def answers(settings: Settings) -> dict[str, TestResponse]:
 
 
 @pytest.mark.parametrize("path", ["page", "data", "fails", "missing"])
-def test_every_answer_has_the_headers(path: str) -> None:
-    headers = answers(Settings())[path].headers
+def test_every_response_has_the_headers(path: str) -> None:
+    headers = responses()[path].headers
     assert headers["Content-Security-Policy"] == (
         "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
         "form-action 'self' https://tenant.eu.auth0.com"
@@ -55,14 +53,14 @@ def test_every_answer_has_the_headers(path: str) -> None:
     [("page", True), ("fails", True), ("missing", True), ("data", False), ("proxied", False)],
 )
 def test_only_documents_are_isolated(path: str, is_document: bool) -> None:
-    headers = answers(Settings())[path].headers
+    headers = responses()[path].headers
     assert (headers.get("Cross-Origin-Opener-Policy") == "same-origin") is is_document
     assert ("Permissions-Policy" in headers) is is_document
 
 
 @pytest.mark.parametrize("path", ["proxied", "proxied-page"])
-def test_what_an_answer_has_already_is_left(path: str) -> None:
-    headers = answers(Settings())[path].headers
+def test_a_header_that_a_response_already_has_stays(path: str) -> None:
+    headers = responses()[path].headers
     assert headers.getlist("Content-Security-Policy") == ["sandbox"]
     assert headers.getlist("Referrer-Policy") == ["no-referrer"]
     assert headers.getlist("X-Content-Type-Options") == ["nosniff"]
@@ -71,12 +69,12 @@ def test_what_an_answer_has_already_is_left(path: str) -> None:
 
 def test_no_hsts_without_https() -> None:
     """RFC 6797, section 7.2: it must not be sent over plain HTTP."""
-    for answer in answers(Settings(https=False)).values():
-        assert "Strict-Transport-Security" not in answer.headers
+    for response in responses(APP_BASE_URL="http://localhost:8000").values():
+        assert "Strict-Transport-Security" not in response.headers
 
 
 def test_the_settings_can_replace_the_policy() -> None:
-    headers = answers(Settings(csp="default-src 'none'"))["page"].headers
+    headers = responses(BFF_CONTENT_SECURITY_POLICY="default-src 'none'")["page"].headers
     assert headers.getlist("Content-Security-Policy") == ["default-src 'none'"]
 
 

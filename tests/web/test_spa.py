@@ -1,9 +1,8 @@
-"""Which file a path gets, how long it may be kept, and what is never served."""
+"""Which file a path gets, how long it is cached, and what is never served."""
 
 import gzip
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from flask import Flask, session
 from flask.sessions import SessionInterface
 from flask.testing import FlaskClient
 
+from bff.config import load
 from bff.core.errors import NotFound
 from bff.web.spa import cache_rule, create_blueprint
 
@@ -21,18 +21,20 @@ INDEX = b"<!doctype html><title>app</title>"
 SCRIPT = b"export const answer = 42;\n" * 50
 
 
-@dataclass
-class Settings:
-    spa_dir: Path | None
+SETTINGS = {
+    "OIDC_ISSUER": "https://issuer.test/", "AUTH0_CLIENT_ID": "client",
+    "AUTH0_CLIENT_SECRET": "not used here", "AUTH0_SECRET": "0123456789abcdef0123456789abcdef",
+    "APP_BASE_URL": "https://app.test", "BFF_API_URL": "http://api.test",
+}  # fmt: skip
 
 
 class NoSession(SessionInterface):
-    """Fails the test when a file's request looks at the session."""
+    """Fails the test if the request for a file touches the session."""
 
     def open_session(self, *_: Any) -> Any:
         class Untouchable(dict[str, Any]):
             def __getattribute__(self, name: str) -> Any:
-                # Flask itself asks for the class, and for nothing else.
+                # Flask itself reads the class, and nothing else.
                 assert name == "__class__", "The session was touched."
                 return dict
 
@@ -72,7 +74,7 @@ def root(tmp_path: Path) -> Path:
 
 
 class BufferedClient(FlaskClient):
-    """Reads every answer to its end and closes it, as a server does; else files stay open."""
+    """Reads and closes every response, as a server does; otherwise files stay open."""
 
     def open(self, *args: Any, **options: Any) -> Any:
         return super().open(*args, **{**options, "buffered": True})
@@ -82,7 +84,8 @@ def app_with(spa_dir: Path | None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.test_client_class = BufferedClient
     app.session_interface = NoSession()
-    app.register_blueprint(create_blueprint(Settings(spa_dir)))
+    folder = {"BFF_SPA_DIR": str(spa_dir)} if spa_dir else {}
+    app.register_blueprint(create_blueprint(load(SETTINGS | folder, env_file=None)))
 
     @app.errorhandler(NotFound)
     def not_found(_: NotFound) -> tuple[str, int]:
@@ -207,7 +210,7 @@ def test_a_page_of_the_app_gets_the_index(
     assert {"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Accept"} <= set(answer.vary)
 
 
-def test_the_root_is_the_index_for_everybody(client: FlaskClient) -> None:
+def test_the_root_is_the_index_for_every_client(client: FlaskClient) -> None:
     answer = client.get("/", headers={"Accept": "*/*"})
     assert (answer.status_code, answer.data) == (200, INDEX)
     assert answer.headers["Cache-Control"] == "no-cache"
@@ -283,7 +286,7 @@ def test_only_a_hash_in_the_name_makes_a_file_immutable(path: str, hashed: bool)
     assert cache_rule(path) == (FOREVER if hashed else "no-cache")
 
 
-def test_a_hashed_asset_is_kept_for_a_year(client: FlaskClient) -> None:
+def test_a_hashed_asset_is_cached_for_a_year(client: FlaskClient) -> None:
     answer = client.get("/assets/index-BX3kz9_Q.js")
     assert answer.headers["Cache-Control"] == FOREVER
     assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
@@ -326,7 +329,7 @@ def test_types_do_not_depend_on_the_machine(
         (None, None),
     ],
 )
-def test_a_compressed_sibling_is_sent_to_who_accepts_it(
+def test_a_compressed_sibling_is_sent_to_a_client_that_accepts_it(
     client: FlaskClient, root: Path, accepted: str | None, encoding: str | None
 ) -> None:
     contents = {None: SCRIPT, "gzip": gzip.compress(SCRIPT), "br": b"brotli bytes"}
