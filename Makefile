@@ -9,12 +9,14 @@ RUNTIME := requirements.txt requirements-demo.txt
 # Arguments for the demo (make run ARGS="--port 9000"), for pytest (make test ARGS="-k login"), or for
 # the benchmark (make bench ARGS="--quick").
 ARGS ?=
+# The commit whose installation `make upgrade` takes to this version: 0.1.0.
+FROM ?= c119415
 
 export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress interop bench check lint format types architecture lock clean
+.PHONY: help run prove install test stress interop upgrade bench check lint format types architecture lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +30,7 @@ prove: $(VENV)/run.stamp ## prove that a logout holds, against 3 replicas on thi
 install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
 
 # Three at a time on two cores: for half of their time the tests wait for something to pass.
-test: $(VENV)/dev.stamp ## run all tests but those of `make interop`, with reduced rounds
+test: $(VENV)/dev.stamp ## run all tests but those of interop and upgrade, with reduced rounds
 	@.ci/browser
 	@.ci/servers
 	$(BIN)/python -m pytest --ignore=tests/interop -n 3 --dist loadfile $(ARGS)
@@ -42,6 +44,9 @@ interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20
 	@.ci/node
 	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+upgrade: $(VENV)/dev.stamp ## upgrade an installation of version 0.1.0, go back, run both (or FROM=a commit)
+	UPGRADE_FROM=$(FROM) $(BIN)/python -m pytest tests/upgrade/in_place -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/dev.stamp ## measure it against its peers (on Debian, with Node 20 or later)
 	@.ci/node

@@ -29,6 +29,7 @@ from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.scale import LEASE, memory_environment
 
+ROOT = Path(__file__).resolve().parents[2]
 AUDIENCE = "https://demo-api"
 CLIENT_ID = "test-client"
 CLIENT_SECRET = "test-client-secret-value"  # noqa: S105
@@ -124,11 +125,16 @@ class Cluster(Together):
     def start_replica(self, port: int, **env: str) -> Process:
         """Start one more BFF process on *port*, with *env* over the common settings."""
         command = [sys.executable, "-m", "bff", "serve", "--port", str(port)]
+        name, tree = f"bff:{port}", self.source_tree(port)
         process = self._stack.enter_context(
-            Process(command, name=f"bff:{port}", env=self.environment() | env)
+            Process(command, name=name, env=self.environment() | env, cwd=tree)
         )
         process.wait_for_http(f"http://127.0.0.1:{port}/readyz")
         return process
+
+    def source_tree(self, port: int) -> Path:
+        """The folder whose `bff` the replica on *port* runs."""
+        return ROOT
 
     def environment(self) -> dict[str, str]:
         """The environment of every replica."""

@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -54,10 +55,16 @@ class Process(Child):
     """
 
     def __init__(
-        self, command: list[str], *, name: str | None = None, env: Mapping[str, str] | None = None
+        self,
+        command: list[str],
+        *,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
-        """Prepare *command*; *env* is its whole environment, None for ours."""
-        super().__init__(name or " ".join(command[-3:]), command, env=env, guardian=guardian())
+        """Prepare *command*; *env* is its whole environment and *cwd* its folder, None for ours."""
+        name = name or " ".join(command[-3:])
+        super().__init__(name, command, env=env, cwd=cwd, guardian=guardian())
 
     def __enter__(self) -> Self:
         if not self.started:
