@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -82,10 +83,18 @@ class TwoVersions(Gateway):
         [port] = self.ports
         self.replicas[0].stop()
         self._trees[port] = tree
-        self.start_again(0)
+        self._start_again(0)
 
-    def start_again(self, replica: int) -> None:
-        """Start a replica that was stopped."""
+    @contextmanager
+    def without(self, replica: int) -> Iterator[None]:
+        """One replica is stopped meanwhile."""
+        self.replicas[replica].stop()
+        try:
+            yield
+        finally:
+            self._start_again(replica)
+
+    def _start_again(self, replica: int) -> None:
         self.replicas[replica] = self.start_replica(self.ports[replica])
 
     def start_api_of(self, tree: Path) -> str:
@@ -132,7 +141,7 @@ class TwoVersions(Gateway):
 
     def wait_for_empty_outbox(self) -> None:
         """Return when the provider has confirmed every revocation."""
-        wait_for(lambda: not self.keys("{outbox}:entry"), "every revocation confirmed", 60)
+        wait_for(lambda: not self.keys("{outbox}:entry"), "every revocation confirmed", 30)
 
     def revocations(self, tree: Path) -> list[dict[str, Any]]:
         """What `python -m bff revocations` of *tree* lists."""
