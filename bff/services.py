@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from bff.config import Config
 from bff.core import audit
 from bff.core.background import Background
-from bff.core.model import RouteToken, Tokens
+from bff.core.model import RouteToken
 from bff.core.sealing import Sealer
 from bff.gateway.open_responses import OpenResponses
-from bff.provider.create import create_provider
+from bff.provider.create import create_endpoint_client
 from bff.provider.oidc import Provider
+from bff.provider.revocation_endpoint import RevocationEndpoint
 from bff.provider.route_grants import readable_claims
 from bff.resource_server.revoked_tokens import RevokedTokens
 from bff.resource_server.verification import AccessTokenVerifier, Expected
@@ -101,7 +102,7 @@ def build_services(config: Config) -> Services:
     sealer = Sealer([key.get_secret_value() for key in config.secrets])
     audit.name_users(_user_naming(config, sealer))
     stores = open_stores(config, sealer)
-    provider = create_provider(config)
+    client = create_endpoint_client(config)
     records = stores.records
     revocation = Revocation(
         records=records,
@@ -109,7 +110,7 @@ def build_services(config: Config) -> Services:
         outbox=stores.outbox,
         deny_list=stores.deny_list,
         watermarks=stores.watermarks,
-        provider=provider,
+        provider=RevocationEndpoint(client),
         answer_seconds=config.provider_timeout_seconds,
         lease=CacheLease(config.session_lease_seconds),
         skew_seconds=config.clock_skew_seconds,
@@ -120,6 +121,7 @@ def build_services(config: Config) -> Services:
             identity.sid if identity else None
         )
     holding = PendingWrites(records, revocation)
+    provider = Provider(client, discard=holding)
     turns = TokenRenewal(
         stores.refresh_lock,
         holding,
@@ -134,12 +136,11 @@ def build_services(config: Config) -> Services:
         deny_list=stores.deny_list,
         revocation=revocation,
     )
-    provider.grants.know(route.token for route in config.routes)
     route_tokens = RouteTokens(
         turns=turns,
         refresher=refresher,
         provider=provider,
-        grants=provider.grants,
+        grants=provider,
         records=records,
         deny_list=stores.deny_list,
         revocation=revocation,
@@ -158,17 +159,12 @@ def build_services(config: Config) -> Services:
         route_tokens=route_tokens,
         memory=memory,
     )
-    # A refresh token that came with an answer we refuse must not be forgotten either.
-    provider.discard = lambda refresh_token: holding.abandon(_only(refresh_token), "answer_refused")
-    provider.grants.discard = lambda refresh_token, client_id: holding.abandon(
-        _only(refresh_token, client_id), "answer_refused"
-    )
     open_responses = OpenResponses(records, open_max=config.open_answers_max)
     sweep = ExpirySweep(records, stores.indexes, revocation)
     background = Background(
         [
             (HOLDING_SECONDS, holding.retry),
-            (WARM_UP_SECONDS, lambda: None if provider.ready else provider.warm_up()),
+            (WARM_UP_SECONDS, provider.warm_up_once),
             (DRAIN_SECONDS, revocation.drain),
             (SWEEP_SECONDS, sweep.run),
         ]
@@ -236,18 +232,8 @@ def _client_tokens(config: Config, stores: Stores, provider: Provider) -> Client
 
     return ClientTokens(
         stores.client_tokens,
-        provider.grants,
+        provider,
         is_dead,
         provider_timeout_seconds=config.provider_timeout_seconds,
         refresh_before_seconds=config.refresh_before_seconds,
-    )
-
-
-def _only(refresh_token: str, client_id: str | None = None) -> Tokens:
-    return Tokens(
-        access_token="",
-        expires_at=0,
-        issued_at=0,
-        refresh_token=refresh_token,
-        client_id=client_id,
     )

@@ -7,19 +7,20 @@ The browser carries a reference, so nobody can read or change it on the way.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from bff.config import Config
 from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
 from bff.core.model import LoginTransaction
-from bff.provider import token_response
-from bff.provider.endpoints import EndpointClient, with_parameters, with_resources
+from bff.provider.dialect import Dialect
+from bff.provider.endpoints import EndpointClient
 from bff.provider.http_transport import Deadline
 from bff.provider.metadata import Metadata
+from bff.provider.token_response import json_object, refusal
+from bff.provider.url_parameters import with_parameters, with_resources
 
 _REQUEST_URI = re.compile(r"[\x21-\x7e]{1,1024}")
 
@@ -28,20 +29,12 @@ class AuthorizationRequests:
     """Writes authorization requests.
 
     Args:
-        config: What we are, and whether to push.
-        calls: Pushes.
-        retry_after: Reads the pause that an answer asks for.
+        client: Writes and pushes; its settings say whether to push.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        calls: EndpointClient,
-        retry_after: Callable[[requests.Response], int | None],
-    ) -> None:
-        self._config = config
-        self._calls = calls
-        self._retry_after = retry_after
+    def __init__(self, client: EndpointClient) -> None:
+        self._client = client
+        self._config = client.config
 
     def url(
         self,
@@ -59,8 +52,8 @@ class AuthorizationRequests:
         bare = urlsplit(endpoint)._replace(query="").geturl()
         url = self._in_the_address(bare, pending, parameters, resources)
         asked = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-        response = self._calls.push(push_to, asked, deadline)
-        request_uri = request_uri_of(response, self._retry_after(response))
+        response = self._client.push(push_to, asked, deadline)
+        request_uri = request_uri_of(response, self._client.dialect, self._client.clock())
         return with_parameters(
             endpoint, {"client_id": self._config.client_id, "request_uri": request_uri}
         )
@@ -77,7 +70,7 @@ class AuthorizationRequests:
         more.update(nonce=pending.nonce, scope=self._config.scope, audience=self._config.audience)
         if pending.max_age is not None:
             more["max_age"] = str(pending.max_age)
-        with self._calls.session() as session:
+        with self._client.session() as session:
             url, _ = session.create_authorization_url(
                 endpoint, state=pending.state, code_verifier=pending.code_verifier, **more
             )
@@ -97,8 +90,8 @@ class AuthorizationRequests:
         return None if self._config.par == "off" else endpoint
 
 
-def request_uri_of(response: requests.Response, retry_after_seconds: int | None) -> str:
-    """The reference that a push gave.
+def request_uri_of(response: requests.Response, dialect: Dialect, now: float) -> str:
+    """The reference in the response to a push.
 
     Raises:
         ProviderUnavailable: 5xx, 429, or anything that can't be understood.
@@ -107,9 +100,9 @@ def request_uri_of(response: requests.Response, retry_after_seconds: int | None)
 
     Source: RFC 9126, sections 2.2 and 2.3.
     """
-    body = token_response.parsed(response)
+    body = json_object(response)
     if response.status_code not in (200, 201) or (body is not None and "error" in body):
-        raise token_response.refusal(response.status_code, body, retry_after_seconds)
+        raise refusal(response, dialect, now)
     request_uri = body.get("request_uri") if body is not None else None
     if not isinstance(request_uri, str) or not _REQUEST_URI.fullmatch(request_uri):
         raise ProviderUnavailable("the push was answered without a usable request_uri")

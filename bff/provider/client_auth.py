@@ -85,12 +85,21 @@ def configured(config: Config) -> ClientAuthentication:
     )
 
 
-def other_client(config: Config, client_id: str, secrets: str) -> ClientAuthentication:
-    """Another client, with *secrets* as in `AUTH0_CLIENT_SECRET`.
+def of_routes(config: Config) -> dict[str, ClientAuthentication]:
+    """The clients that routes have of their own, by client id.
 
     Raises:
-        ConfigError: They are none, or too many.
+        ConfigError: A client has no secret, or too many.
     """
+    return {
+        rule.client_id: _route_client(config, rule.client_id, rule.client_secret.get_secret_value())
+        for rule in (route.token for route in config.routes)
+        if rule.client_id is not None and rule.client_secret is not None
+    }
+
+
+def _route_client(config: Config, client_id: str, secrets: str) -> ClientAuthentication:
+    """One of them, with *secrets* as in `AUTH0_CLIENT_SECRET`."""
     basic = config.client_auth == "client_secret_basic"
     method = "client_secret_basic" if basic else "client_secret_post"
     try:

@@ -1,9 +1,10 @@
-"""Which OpenID provider do we talk to, and how is the client for it made?
+"""Which provider do we talk to, in which dialect, and how is the client for it made?
 
-`oidc.Provider` is the standard; `auth0.Auth0Provider` holds Auth0's differences and nothing else.
-From the outside in: `oidc` (the calls) uses `metadata`, `keys`, `id_token`, `answers` and
-`client_auth` (what each message must look like), and those use `cached`, `credentials` and `http`
-(how long something is held, how long a call may take).
+`dialect` is the standard, `auth0` an exception to it, and the dialect is chosen here. The other
+modules from the outside in: `oidc` (sign-in, tokens, logout) uses `authorization_request`,
+`route_grants`, `id_token` and `token_response` (what each message must look like); these use
+`endpoints` and `revocation_endpoint` (one request each), `client_auth` (our secret or key),
+`discovery` (metadata and keys) and `http_transport` (connections and deadlines).
 """
 
 from __future__ import annotations
@@ -13,27 +14,37 @@ import time
 from collections.abc import Callable
 
 from bff.config import Config
-from bff.provider.auth0 import Auth0Provider
-from bff.provider.oidc import Provider
+from bff.provider.auth0 import Auth0Dialect
+from bff.provider.dialect import Dialect
+from bff.provider.endpoints import EndpointClient
 
-__all__ = ["Auth0Provider", "Provider", "create_provider"]
 
+def create_endpoint_client(
+    config: Config,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> EndpointClient:
+    """Make the client for the configured provider; nothing is sent yet.
 
-def create_provider(config: Config, clock: Callable[[], float] = time.time) -> Provider:
-    """Make the client for the configured provider; nothing is sent yet (see `warm_up`).
+    `AUTH0_DOMAIN` chooses Auth0's dialect. With `OIDC_ISSUER` the standard applies; an Auth0 tenant
+    works that way, too, if its metadata has `end_session_endpoint` and `BFF_RESOURCE_PARAMETER` is
+    `audience`.
 
-    `AUTH0_DOMAIN` gives Auth0's dialect. Everything else, the demo's provider too, goes by the
-    standard, which covers what Auth0 does as long as the tenant lists its logout endpoint.
+    Args:
+        config: The settings.
+        clock: UTC epoch seconds.
+        monotonic: Seconds that never go back, for the age of what is cached.
 
     Raises:
         ConfigError: A file with our secrets or keys can't be used.
     """
     _keep_secrets_out_of_logs()
-    return (Auth0Provider if config.auth0_domain else Provider)(config, clock)
+    dialect = Auth0Dialect() if config.auth0_domain else Dialect()
+    return EndpointClient(config, dialect, clock, monotonic)
 
 
 def _keep_secrets_out_of_logs() -> None:
-    """Authlib writes the PKCE verifier at DEBUG, so that level is closed for it."""
+    """Authlib logs the PKCE verifier at DEBUG, so that level is off for it."""
     logger = logging.getLogger("authlib")
     if logger.level < logging.INFO:
         logger.setLevel(logging.INFO)

@@ -1,67 +1,84 @@
-"""How does one call to the token or revocation endpoint go?
+"""How is one request to a token endpoint sent, and with which of our secrets or keys?
 
-Authlib's `OAuth2Session` writes the request; the answer is read by `answers`, since Authlib's own
-reading loses `Retry-After` and trips over a rubbish `expires_in`.
+Authlib's `OAuth2Session` writes the request; `token_response` reads the response, since Authlib's
+own reading loses `Retry-After` and fails on an invalid `expires_in`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import requests
-from authlib.common.urls import add_params_to_uri
 from authlib.integrations.requests_client import OAuth2Session
 
 from bff.config import Config
 from bff.core.errors import ClientRefused, ProviderRejected
-from bff.provider import client_auth, token_response
+from bff.provider import client_auth
 from bff.provider.client_auth import ClientAuthentication
 from bff.provider.client_secrets import Credential
+from bff.provider.dialect import Dialect
+from bff.provider.discovery import Discovery
 from bff.provider.http_transport import CallFailed, Deadline, Transport
+from bff.provider.token_response import (
+    TokenResponse,
+    check_client,
+    read_token_response,
+)
 
 _T = TypeVar("_T")
 
-RetryAfter = Callable[[requests.Response], int | None]
-"""Reads the pause that an answer asks for, in seconds."""
-
 
 class EndpointClient:
-    """Makes the calls.
+    """Our client at the provider: its connections, metadata, dialect and credentials.
 
     Args:
-        config: Client id, redirect URI and the way we authenticate.
-        transport: The shared connections.
-        retry_after: Reads the pause that an answer asks for.
+        config: The settings.
+        dialect: What the provider does otherwise than the standard says.
+        clock: UTC epoch seconds.
+        monotonic: Seconds that never go back, for the age of what is cached.
 
     Raises:
         ConfigError: A file with our secrets or keys can't be used.
     """
 
-    def __init__(self, config: Config, transport: Transport, retry_after: RetryAfter) -> None:
-        self._config = config
-        self._transport = transport
-        self._retry_after = retry_after
+    def __init__(
+        self,
+        config: Config,
+        dialect: Dialect,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self.dialect = dialect
+        self.clock = clock
+        self._transport = Transport(config.trusted_cas, config.provider_proxy_url)
+        self.discovery = Discovery(self._transport, config.issuer, monotonic)
         self._own = client_auth.configured(config)
-        self._others: dict[str, ClientAuthentication] = {}
+        self._route_clients = client_auth.of_routes(config)
 
-    def know_client(self, client_id: str, client_secret: str) -> None:
-        """Learn of another client that calls may be made as, with a secret or several."""
-        self._others[client_id] = client_auth.other_client(self._config, client_id, client_secret)
+    def close(self) -> None:
+        """Close idle connections."""
+        self._transport.close()
+
+    def deadline(self) -> Deadline:
+        """The deadline of an operation that begins now (`BFF_PROVIDER_TIMEOUT_SECONDS`)."""
+        return Deadline(self.config.provider_timeout_seconds)
 
     def exchange(
         self, url: str, parameters: Mapping[str, str], deadline: Deadline
-    ) -> token_response.TokenResponse:
-        """Trade an authorization code; raises like `answers.granted`."""
+    ) -> TokenResponse:
+        """Exchange an authorization code; raises as `read_token_response`."""
         arguments = {"grant_type": "authorization_code", **parameters}
-        return self._granted("fetch_token", url, deadline, arguments)
+        return self._token_response("fetch_token", url, deadline, arguments)
 
     def refresh(
         self, url: str, refresh_token: str, parameters: Mapping[str, str], deadline: Deadline
-    ) -> token_response.TokenResponse:
-        """Spend a refresh token; raises like `answers.granted`."""
+    ) -> TokenResponse:
+        """Spend a refresh token; raises as `read_token_response`."""
         arguments = {"refresh_token": refresh_token, **parameters}
-        return self._granted("refresh_token", url, deadline, arguments)
+        return self._token_response("refresh_token", url, deadline, arguments)
 
     def grant(
         self,
@@ -71,26 +88,26 @@ class EndpointClient:
         *,
         client_id: str | None = None,
         any_type: bool = False,
-    ) -> token_response.TokenResponse:
-        """Ask for a token by any other grant, as another client if so; raises as the others.
+    ) -> TokenResponse:
+        """Request a token by any other grant; raises as `read_token_response`.
 
         Args:
             url: The token endpoint.
             parameters: `grant_type` and what belongs to it; those without a value are left out.
-            deadline: When it must be over.
-            client_id: Who asks, if it isn't the client that signs people in.
-            any_type: Also take a token that is no Bearer access token; the caller looks.
+            deadline: When the operation must be over.
+            client_id: A route's own client; None for the client that signs users in.
+            any_type: Also accept a token that is no Bearer access token; the caller checks it.
         """
-        return self._granted("fetch_token", url, deadline, parameters, client_id, any_type)
+        return self._token_response("fetch_token", url, deadline, parameters, client_id, any_type)
 
     def revoke(
         self, url: str, refresh_token: str, deadline: Deadline, client_id: str | None = None
     ) -> requests.Response:
-        """Ask for a revocation; the answer is not looked at here.
+        """Request a revocation; of the response, only an error about our client is read here.
 
         Raises:
-            ProviderUnavailable: There is no answer.
-            ProviderRejected: It was given to another client, which no route has any more.
+            ProviderUnavailable: There is no response.
+            ProviderRejected: Our secret or key is refused, or no route has *client_id* any more.
         """
 
         def ask(session: _Session) -> requests.Response:
@@ -98,52 +115,52 @@ class EndpointClient:
                 url, token=refresh_token, token_type_hint="refresh_token",  # noqa: S106
                 timeout=deadline.remaining_seconds(), allow_redirects=False,
             )  # fmt: skip
-            token_response.check_client(response)
+            check_client(response, self.dialect)
             return response
 
         try:
             return self._as_client(client_id, ask)
         except ClientRefused as error:
-            # Nobody is at the page to be told: it stays in the outbox and is reported there.
+            # No page can show it: the token stays in the outbox, which reports it.
             raise ProviderRejected(error.error, error.provider_status) from error
 
     def push(
         self, url: str, parameters: list[tuple[str, str]], deadline: Deadline
     ) -> requests.Response:
-        """Push an authorization request; the answer is only looked at for who we are.
+        """Push an authorization request; of the response, only an error about our client is read.
 
         Raises:
-            ProviderUnavailable: There is no answer.
-            ProviderMisconfigured: The provider doesn't take our secret or key.
+            ProviderUnavailable: There is no response.
+            ProviderMisconfigured: Our secret or key is refused.
 
         Source: RFC 9126, section 2.1.
         """
-        if self._config.client_auth == "client_secret_post":
-            # Authlib writes the client's id beside the secret, and once is enough (RFC 6749, 3.1).
+        if self.config.client_auth == "client_secret_post":
+            # Authlib adds the client's id to the secret; it must not come twice (RFC 6749, 3.1).
             parameters = [pair for pair in parameters if pair[0] != "client_id"]
 
         def ask(session: _Session) -> requests.Response:
             response: requests.Response = session.post(
-                url, data=parameters, auth=session.client_auth(self._config.client_auth),
+                url, data=parameters, auth=session.client_auth(self.config.client_auth),
                 timeout=deadline.remaining_seconds(), allow_redirects=False,
             )  # fmt: skip
-            token_response.check_client(response)
+            check_client(response, self.dialect)
             return response
 
         return self._as_client(None, ask)
 
     def session(self) -> _Session:
-        """A session that makes no call, but writes an authorization request."""
+        """A session that sends nothing; it writes an authorization request."""
         return self._session(self._own, self._own.credentials.to_try()[0])
 
     def _as_client(self, client_id: str | None, ask: Callable[[_Session], _T]) -> _T:
-        """What *ask* gets from the provider, with the first secret or key that is taken there.
+        """What *ask* returns, with the first of our secrets or keys that the provider accepts.
 
         Raises:
-            ClientRefused: None was. Nothing has come of the request then, so it may be repeated.
-            ProviderUnavailable: There is no answer.
+            ClientRefused: It accepts none. The request had no effect then, so it may be repeated.
+            ProviderUnavailable: There is no response.
         """
-        authentication = self._own if client_id is None else self._other(client_id)
+        authentication = self._own if client_id is None else self._route_client(client_id)
         refused: ClientRefused | None = None
         for credential in authentication.credentials.to_try():
             try:
@@ -164,8 +181,9 @@ class EndpointClient:
     def _session(self, authentication: ClientAuthentication, credential: Credential) -> _Session:
         """A new session; cheap, as the connections are shared."""
         session = _Session(
-            self._retry_after,
-            redirect_uri=self._config.redirect_uri,
+            self.dialect,
+            self.clock,
+            redirect_uri=self.config.redirect_uri,
             code_challenge_method="S256",
             **authentication.session_arguments(credential),
         )
@@ -173,12 +191,12 @@ class EndpointClient:
         authentication.register(session, credential)
         return session
 
-    def _other(self, client_id: str) -> ClientAuthentication:
-        if client_id not in self._others:
+    def _route_client(self, client_id: str) -> ClientAuthentication:
+        if client_id not in self._route_clients:
             raise ProviderRejected("unknown_client", 0, "no route has this client any more")
-        return self._others[client_id]
+        return self._route_clients[client_id]
 
-    def _granted(
+    def _token_response(
         self,
         method: str,
         url: str,
@@ -186,45 +204,35 @@ class EndpointClient:
         arguments: Mapping[str, str],
         client_id: str | None = None,
         any_type: bool = False,
-    ) -> token_response.TokenResponse:
-        def ask(session: _Session) -> token_response.TokenResponse:
+    ) -> TokenResponse:
+        def ask(session: _Session) -> TokenResponse:
             session.any_type = any_type
             getattr(session, method)(
                 url, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
             )
-            return session.granted
+            return session.token_response
 
         return self._as_client(client_id, ask)
 
 
 class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
-    """Authlib's session, with our own reading of token answers."""
+    """Authlib's session, with our own reading of token responses."""
 
-    granted: token_response.TokenResponse
+    token_response: TokenResponse
     any_type = False
 
-    def __init__(self, retry_after: RetryAfter, **arguments: Any) -> None:
+    def __init__(self, dialect: Dialect, clock: Callable[[], float], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._retry_after = retry_after
+        self._dialect = dialect
+        self._clock = clock
 
     def close(self) -> None:
-        """Nothing to close: the connections belong to all."""
+        """Nothing to close: all sessions share the connections."""
 
     def parse_response_token(self, response: requests.Response) -> dict[str, str]:
-        """Authlib asks for a dictionary; what counts is in `granted`."""
-        self.granted = token_response.granted(
-            response, self._retry_after(response), any_type=self.any_type
+        """Authlib wants a dictionary; the response that counts is `token_response`."""
+        self.token_response = read_token_response(
+            response, self._dialect, self._clock(), any_type=self.any_type
         )
-        self.token = {"access_token": self.granted.access_token, "token_type": "Bearer"}
+        self.token = {"access_token": self.token_response.access_token, "token_type": "Bearer"}
         return dict(self.token)
-
-
-def with_resources(url: str, resources: Iterable[str]) -> str:
-    """*url* with one `resource` for each of *resources* (RFC 8707, section 2.1)."""
-    named = [("resource", one) for one in resources]
-    return str(add_params_to_uri(url, named)) if named else url
-
-
-def with_parameters(url: str, parameters: Mapping[str, str | None]) -> str:
-    """*url* with those of *parameters* that have a value."""
-    return str(add_params_to_uri(url, [(n, v) for n, v in parameters.items() if v is not None]))

@@ -12,10 +12,7 @@ from typing import Any
 import msgspec
 
 from bff.core.errors import TokenRefused
-from bff.provider.id_token import number
-from bff.provider.jws import FindKey, verified
-
-TEXT_MAX_CHARACTERS = 255
+from bff.provider.jws import FindKey, number, text_of, verified
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,21 +63,6 @@ def verified_event_token(token: str, expected: Expected, find_key: FindKey) -> E
         events=_events(claims.get("events")),
         refused_from=issued_at + expected.age_max_seconds + expected.clock_skew_seconds + 1,
     )
-
-
-def text_of(claims: dict[str, Any], name: str) -> str:
-    """The claim *name*; raises TokenRefused unless it is a text of sensible length."""
-    value = claims.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX_CHARACTERS:
-        raise TokenRefused("invalid_request", f"{name} is missing, too long or no text")
-    if not is_unicode(value):
-        raise TokenRefused("invalid_request", f"{name} is no Unicode text")
-    return value
-
-
-def is_unicode(value: str) -> bool:
-    """False for half a surrogate pair, which JSON can express and UTF-8 can't."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def media_type(typ: object) -> str:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
 
-from bff.core.errors import IDTokenInvalid, TokenRefused
-from bff.provider.jws import FindKey, verified
+from bff.config import Config
+from bff.core.errors import IDTokenInvalid, ProviderError, TokenRefused
+from bff.core.model import Identity
+from bff.provider.discovery import Discovery
+from bff.provider.http_transport import Deadline
+from bff.provider.jws import FindKey, number, text, verified
+from bff.provider.token_response import TokenResponse
+
+log = logging.getLogger("bff.provider")
 
 SUBJECT_MAX_CHARACTERS = 255
 
@@ -34,6 +43,79 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """Set if `max_age` was asked for: the earliest `auth_time` that will do."""
     organization: str | None = None
     """Set if an organization was asked for, by id or by name."""
+
+
+class IDTokens:
+    """Checks the ID tokens that come with token responses.
+
+    Args:
+        config: Issuer, client id, algorithms and the allowed clock skew.
+        discovery: The provider's keys.
+        clock: UTC epoch seconds.
+    """
+
+    def __init__(self, config: Config, discovery: Discovery, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._discovery = discovery
+        self._clock = clock
+
+    def claims(
+        self, response: TokenResponse, deadline: Deadline, **expected: Any
+    ) -> dict[str, Any]:
+        """The claims of the ID token in *response*; for *expected* see `Expected`.
+
+        Raises:
+            IDTokenInvalid: There is none, or it failed a check.
+            ProviderError: The provider's keys can't be loaded.
+        """
+        whole = Expected(
+            issuer=self._config.issuer,
+            client_id=self._config.client_id,
+            algorithms=self._config.id_token_algorithms,
+            now=self._clock(),
+            clock_skew_seconds=self._config.clock_skew_seconds,
+            access_token=response.access_token,
+            **expected,
+        )
+        return validated_claims(
+            response.id_token,
+            whole,
+            lambda alg, kid: self._discovery.find_key(alg, kid, deadline),
+        )
+
+    def refreshed(
+        self, response: TokenResponse, subject: str | None, deadline: Deadline
+    ) -> TokenResponse:
+        """*response*, once the ID token that a refresh may bring is checked (Core, 12.2).
+
+        An outage is not a logout: without the provider's keys the ID token is dropped, and the
+        rest is used.
+
+        Raises:
+            IDTokenInvalid: It failed a check, or names another user than *subject*.
+        """
+        if response.id_token is None:
+            return response
+        try:
+            self.claims(response, deadline, subject=subject)
+        except ProviderError as error:
+            log.warning("a refreshed ID token can't be checked, dropped: %s", error.detail)
+            return msgspec.structs.replace(response, id_token=None)
+        return response
+
+
+def identity_of(claims: dict[str, Any], config: Config) -> Identity:
+    """Who signed in and how, from validated claims; of the others only `BFF_PROFILE_CLAIMS`."""
+    amr = claims.get("amr")
+    return Identity(
+        issuer=claims["iss"],
+        subject=claims["sub"],
+        sid=text(claims.get("sid")),
+        auth_time=number(claims.get("auth_time")),
+        acr=text(claims.get("acr")),
+        amr=tuple(a for a in amr if isinstance(a, str)) if isinstance(amr, list) else (),
+        claims={name: claims[name] for name in config.profile_claims if name in claims},
+    )
 
 
 def validated_claims(id_token: object, expected: Expected, find_key: FindKey) -> dict[str, Any]:
@@ -136,13 +218,3 @@ def _check_organization(claims: dict[str, Any], organization: str | None) -> Non
     named = isinstance(name, str) and name.casefold() == organization.casefold()
     if claims.get("org_id") != organization and not named:
         raise IDTokenInvalid("org_id and org_name are not of the organization that was asked for")
-
-
-def number(value: object) -> int | None:
-    """*value* as whole seconds, or None if it is no number (booleans are none)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return None

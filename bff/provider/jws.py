@@ -19,6 +19,8 @@ from bff.core.errors import TokenRefused
 HEADER_MAX_BYTES = 16 * 1024
 """Some providers put a certificate chain into the header."""
 
+TEXT_MAX_CHARACTERS = 255
+
 FindKey = Callable[[str, str | None], Key | None]
 """Finds the key by algorithm and key id; raises ProviderError if the keys can't be had."""
 
@@ -51,3 +53,33 @@ def verified(
     except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise TokenRefused("invalid_request", f"not acceptable: {type(error).__name__}") from error
     return dict(found.header), found.claims
+
+
+def number(value: object) -> int | None:
+    """*value* as whole seconds, or None if it is no number (booleans are none)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def text(value: object) -> str | None:
+    """*value*, or None if it is no text or an empty one."""
+    return value if isinstance(value, str) and value else None
+
+
+def text_of(claims: dict[str, Any], name: str) -> str:
+    """The claim *name*; raises TokenRefused unless it is a text of sensible length."""
+    value = claims.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX_CHARACTERS:
+        raise TokenRefused("invalid_request", f"{name} is missing, too long or no text")
+    if not is_unicode(value):
+        raise TokenRefused("invalid_request", f"{name} is no Unicode text")
+    return value
+
+
+def is_unicode(value: str) -> bool:
+    """False for half a surrogate pair, which JSON can express and UTF-8 can't."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -6,9 +6,8 @@ import msgspec
 
 from bff.config import Config
 from bff.core.errors import TokenRefused
-from bff.provider.event_token import EventToken, Expected, text_of, verified_event_token
-from bff.provider.id_token import number
-from bff.provider.jws import FindKey
+from bff.provider.event_token import EventToken, Expected, verified_event_token
+from bff.provider.jws import FindKey, number, text_of
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 AGE_MAX_SECONDS = 3600

@@ -6,31 +6,25 @@ Every operation has one deadline, whatever it needs on the way (metadata, keys, 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
-import requests
-
-from bff.config import Config
 from bff.config.route import TokenRule
 from bff.core.errors import (
     BFFError,
     IDTokenInvalid,
     IssuerMismatch,
     ProviderError,
-    ProviderRejected,
     TokenResponseUnusable,
 )
 from bff.core.model import IssuedTokens, LoginTransaction, SignIn
-from bff.provider import token_response
 from bff.provider.authorization_request import AuthorizationRequests
-from bff.provider.discovery import Discovery
-from bff.provider.endpoints import EndpointClient, with_parameters
-from bff.provider.http_transport import Deadline, Transport
-from bff.provider.id_tokens import IDTokens
-from bff.provider.kept import identity_of, refreshed_tokens_of, session_end_of, tokens_of
+from bff.provider.endpoints import EndpointClient
+from bff.provider.id_token import IDTokens, identity_of
 from bff.provider.route_grants import RouteGrants
+from bff.provider.token_endpoint import RefreshTokenSink
+from bff.provider.token_response import TokenResponse, refreshed_tokens_of, tokens_of
+from bff.provider.url_parameters import with_parameters
 
 log = logging.getLogger("bff.provider")
 
@@ -39,39 +33,20 @@ class Provider:
     """The configured OpenID provider; safe to use from several threads.
 
     Args:
-        config: The settings.
-        clock: UTC epoch seconds.
-        monotonic: Seconds that never go back, for the age of what is cached.
-
-    Raises:
-        ConfigError: A file with our secrets or keys can't be used.
+        client: Sends the requests; has the settings, the metadata and the dialect.
+        discard: Takes a refresh token that came with a response we reject. It is the outbox, so
+            that the token is revoked even if the provider is down now (promise 3).
     """
 
-    resource_parameter: Literal["audience", "resource"] = "resource"
-    """How an API is named when a token for it is asked for (RFC 8707)."""
-
-    def __init__(
-        self,
-        config: Config,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._config = config
-        self._clock = clock
-        self._transport = Transport(config.trusted_cas, config.provider_proxy_url)
-        self.discovery = Discovery(self._transport, config.issuer, monotonic)
+    def __init__(self, client: EndpointClient, discard: RefreshTokenSink) -> None:
+        self._client = client
+        self._config = client.config
+        self._sink = discard
+        self.discovery = client.discovery
         """Its keys are also for tokens that reach us in other ways."""
-        self._id_tokens = IDTokens(config, self.discovery, clock)
-        self._calls = EndpointClient(config, self._transport, self._retry_after_seconds)
-        self._requests = AuthorizationRequests(config, self._calls, self._retry_after_seconds)
-        parameter = config.resource_parameter or self.resource_parameter
-        self.grants = RouteGrants(
-            config, self._calls, self.discovery, clock, parameter, self._revoke_quietly
-        )
-        """Asks for the tokens that routes want of their own."""
-        self.discard: Callable[[str], None] = self._revoke_quietly
-        """Takes a refresh token that came with an answer we refuse. It is revoked at once; the
-        wiring puts the outbox here, so that it isn't forgotten if that fails (promise 3)."""
+        self._id_tokens = IDTokens(client.config, client.discovery, client.clock)
+        self._requests = AuthorizationRequests(client)
+        self._grants = RouteGrants(client, discard)
 
     # ------------------------------------------------------------ readiness
     @property
@@ -83,14 +58,19 @@ class Provider:
         """Load metadata and keys.
 
         Raises:
-            ProviderUnavailable: They can't be had at the moment.
-            ProviderMisconfigured: The provider goes by another issuer than the configured one.
+            ProviderUnavailable: They can't be loaded at the moment.
+            ProviderMisconfigured: The provider's issuer is not the configured one.
         """
-        self.discovery.load(self._deadline())
+        self.discovery.load(self._client.deadline())
+
+    def warm_up_once(self) -> None:
+        """Load metadata and keys unless they were loaded already; raises as `warm_up`."""
+        if not self.ready:
+            self.warm_up()
 
     def close(self) -> None:
         """Close idle connections."""
-        self._transport.close()
+        self._client.close()
 
     # ------------------------------------------------------------ signing in
     def authorization_url(self, pending: LoginTransaction, parameters: Mapping[str, str]) -> str:
@@ -105,9 +85,9 @@ class Provider:
 
         Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3; RFC 9126.
         """
-        deadline = self._deadline()
+        deadline = self._client.deadline()
         metadata = self.discovery.metadata(deadline)
-        return self._requests.url(metadata, pending, parameters, self.grants.resources, deadline)
+        return self._requests.url(metadata, pending, parameters, self._grants.resources, deadline)
 
     def check_issuer_parameter(self, iss: str | None) -> None:
         """Check the `iss` of an authorization response, of a refusal too.
@@ -118,7 +98,7 @@ class Provider:
 
         Source: RFC 9207, section 2.4 (simple string comparison).
         """
-        metadata = self.discovery.metadata(self._deadline())
+        metadata = self.discovery.metadata(self._client.deadline())
         if iss is None and metadata.authorization_response_iss_parameter_supported:
             raise IssuerMismatch("iss is missing, though the provider announces it")
         if iss is not None and iss != self._config.issuer:
@@ -133,13 +113,13 @@ class Provider:
 
         Source: OpenID Connect Core, 3.1.3; RFC 7636, 4.5.
         """
-        deadline = self._deadline()
+        deadline = self._client.deadline()
         # Before the code is spent: without keys that would be for nothing.
         self.discovery.load(deadline)
-        issued_at = int(self._clock())
+        issued_at = int(self._client.clock())
         url = self.discovery.metadata(deadline).token_endpoint
-        parameters = {"code": code, "code_verifier": pending.code_verifier, **self.grants.own}
-        answer = self._kept(self._calls.exchange, url, parameters, deadline)
+        parameters = {"code": code, "code_verifier": pending.code_verifier, **self._grants.own}
+        answer = self._received(self._client.exchange, url, parameters, deadline)
         try:
             claims = self._id_tokens.claims(
                 answer,
@@ -154,7 +134,7 @@ class Provider:
         return SignIn(
             identity=identity_of(claims, self._config),
             tokens=tokens_of(answer, issued_at, self._config),
-            session_ends_at=session_end_of(claims),
+            session_ends_at=self._client.dialect.session_ends_at(claims),
         )
 
     # ------------------------------------------------------------ afterwards
@@ -177,13 +157,13 @@ class Provider:
 
         Source: RFC 6749, section 6; OpenID Connect Core, 12.
         """
-        deadline = self._deadline()
+        deadline = self._client.deadline()
         # Before the token is spent: an ID token may come, and must be checked.
         self.discovery.load(deadline)
-        issued_at = int(self._clock())
+        issued_at = int(self._client.clock())
         url = self.discovery.metadata(deadline).token_endpoint
-        wanted = self.grants.wanted(rule) if rule else self.grants.own
-        answer = self._kept(self._calls.refresh, url, refresh_token, wanted, deadline)
+        wanted = self._grants.wanted(rule) if rule else self._grants.own
+        answer = self._received(self._client.refresh, url, refresh_token, wanted, deadline)
         try:
             answer = self._id_tokens.refreshed(answer, subject, deadline)
         except IDTokenInvalid:
@@ -191,26 +171,13 @@ class Provider:
             raise
         return refreshed_tokens_of(answer, issued_at, self._config)
 
-    def revoke(self, refresh_token: str, *, client_id: str | None = None) -> None:
-        """Revoke *refresh_token* at the provider; that it is unknown there counts as done.
+    def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
+        """Exchange a user's access token for one that fits *rule*; see `RouteGrants`."""
+        return self._grants.exchange(access_token, rule)
 
-        Args:
-            refresh_token: As the provider issued it.
-            client_id: Whom it was given to, if it wasn't the client that signs people in.
-
-        Raises:
-            ProviderUnavailable: 5xx, 429 or no answer: it may still live.
-            ProviderRejected: Refused for good; the code is in `.error` (`invalid_client`, or
-                `unsupported_revocation` if there is no such endpoint).
-
-        Source: RFC 7009, sections 2.1 and 2.2.
-        """
-        deadline = self._deadline()
-        url = self.discovery.metadata(deadline).revocation_endpoint
-        if url is None:
-            raise ProviderRejected("unsupported_revocation", 404)
-        response = self._calls.revoke(url, refresh_token, deadline, client_id)
-        token_response.check_revoked(response, self._retry_after_seconds(response))
+    def client_token(self, rule: TokenRule) -> IssuedTokens:
+        """Get an access token by client credentials; see `RouteGrants`."""
+        return self._grants.client_token(rule)
 
     def logout_url(self, *, sid: str | None, id_token: str | None, state: str) -> str | None:
         """Where to send the browser so that the provider ends its own session.
@@ -222,54 +189,33 @@ class Provider:
         Source: OpenID Connect RP-Initiated Logout 1.0, section 2.
         """
         try:
-            metadata = self.discovery.metadata(self._deadline(), any_age=True)
+            metadata = self.discovery.metadata(self._client.deadline(), any_age=True)
         except ProviderError as error:
             log.warning("no logout at the provider: %s", error.detail)
             return None
         if metadata.end_session_endpoint is None:
-            return self._logout_url_without_endpoint(state)
+            return self._client.dialect.logout_url_without_endpoint(self._config, state)
         parameters = {
             "client_id": self._config.client_id,
             "post_logout_redirect_uri": self._config.post_logout_redirect_uri,
             "state": state,
             "logout_hint": sid,
             "id_token_hint": id_token if self._config.id_token_hint else None,
-        } | self._more_logout_parameters()
+        } | self._client.dialect.logout_parameters(self._config)
         return with_parameters(metadata.end_session_endpoint, parameters)
 
-    # ------------------------------------------------------------ what a dialect may change
-    def _logout_url_without_endpoint(self, state: str) -> str | None:
-        return None
-
-    def _more_logout_parameters(self) -> dict[str, str | None]:
-        return {}
-
-    def _retry_after_seconds(self, response: requests.Response) -> int | None:
-        return token_response.retry_after(response.headers, self._clock())
-
     # ------------------------------------------------------------ inside
-    def _deadline(self) -> Deadline:
-        return Deadline(self._config.provider_timeout_seconds)
-
-    def _kept(
-        self, call: Callable[..., token_response.TokenResponse], *arguments: Any
-    ) -> token_response.TokenResponse:
-        """Make *call*; a refresh token in an answer that can't be used is discarded."""
+    def _received(self, request: Callable[..., TokenResponse], *arguments: Any) -> TokenResponse:
+        """The response to *request*; a refresh token in an unusable one is discarded."""
         try:
-            return call(*arguments)
+            return request(*arguments)
         except TokenResponseUnusable as error:
             self._discard(error.refresh_token)
             raise
 
     def _discard(self, refresh_token: str | None) -> None:
         if refresh_token is not None:
-            self.discard(refresh_token)
-
-    def _revoke_quietly(self, refresh_token: str, client_id: str | None = None) -> None:
-        try:
-            self.revoke(refresh_token, client_id=client_id)
-        except ProviderError as error:
-            log.error("a refresh token could not be revoked and is given up: %s", error.detail)
+            self._sink.discard(refresh_token, None)
 
 
 def _authenticated_after(pending: LoginTransaction) -> float | None:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from bff.config import Config
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
 from bff.core.errors import TokenResponseUnusable
 from bff.core.model import IssuedTokens
-from bff.provider import token_response
-from bff.provider.discovery import Discovery
 from bff.provider.endpoints import EndpointClient
-from bff.provider.http_transport import Deadline
-from bff.provider.kept import refreshed_tokens_of
+from bff.provider.token_endpoint import RefreshTokenSink
+from bff.provider.token_response import is_header_safe, refreshed_tokens_of
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 LOGIN_SCOPES = frozenset(
@@ -30,52 +27,29 @@ LOGIN_SCOPES = frozenset(
 
 
 class RouteGrants:
-    """Asks the token endpoint for what routes want.
+    """Requests the access tokens of routes.
 
     Args:
-        config: The deadline of a call.
-        calls: Makes the calls.
-        documents: Knows the token endpoint.
-        clock: UTC epoch seconds.
-        parameter: How an API is named: `audience` or `resource`.
-        discard: Takes a refresh token that came with an answer we refuse, and whose it is.
+        client: Sends the requests; its settings have the routes.
+        sink: Takes a refresh token that came with a response we reject.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        calls: EndpointClient,
-        documents: Discovery,
-        clock: Callable[[], float],
-        parameter: str,
-        discard: Callable[[str, str | None], None],
-    ) -> None:
-        self._config = config
-        self._calls = calls
-        self._documents = documents
-        self._clock = clock
-        self._parameter = parameter
-        self.discard = discard
+    def __init__(self, client: EndpointClient, sink: RefreshTokenSink) -> None:
+        config = client.config
+        self._client = client
+        self._sink = sink
+        self._parameter = config.resource_parameter or client.dialect.resource_parameter
+        named = _audiences_of_users(config)
         self.own: dict[str, str] = {}
         """What a request for the session's own access token has to say."""
         self.resources: tuple[str, ...] = ()
         """What an authorization request has to name."""
-
-    def know(self, rules: Iterable[TokenRule]) -> None:
-        """Learn what routes there are: their clients, and the APIs that users' tokens are for.
-
-        Where an API is a `resource`, the user's consent must name all that a refresh may ask for,
-        and each request then has to say which one it means (RFC 8707, section 2).
-        """
-        rules = tuple(rules)
-        named = dict.fromkeys(rule.audience for rule in rules if rule.mode == "audience")
+        # Where an API is a `resource`, the user's consent must name all that a refresh may ask
+        # for, and each request then has to say which one it means (RFC 8707, section 2).
         if named and self._parameter == "resource":
-            own = self._config.audience
+            own = config.audience
             self.own = {"resource": own} if own else {}
             self.resources = tuple(name for name in dict.fromkeys((own, *named)) if name)
-        for rule in rules:
-            if rule.client_id is not None and rule.client_secret is not None:
-                self._calls.know_client(rule.client_id, rule.client_secret.get_secret_value())
 
     def wanted(self, rule: TokenRule) -> dict[str, str]:
         """How audience and scope of *rule* are said."""
@@ -110,26 +84,33 @@ class RouteGrants:
         answer = self._ask({"grant_type": "client_credentials"}, rule)
         if answer.refresh_token is not None:
             # RFC 6749, 4.4.3: there should be none. Nobody would ever use it, or revoke it.
-            self.discard(answer.refresh_token, rule.client_id)
+            self._sink.discard(answer.refresh_token, rule.client_id)
         return answer
 
     def _ask(
         self, parameters: dict[str, str], rule: TokenRule, *, any_type: bool = False
     ) -> IssuedTokens:
-        deadline = Deadline(self._config.provider_timeout_seconds)
-        url = self._documents.metadata(deadline).token_endpoint
-        issued_at = int(self._clock())
+        client = self._client
+        deadline = client.deadline()
+        url = client.discovery.metadata(deadline).token_endpoint
+        issued_at = int(client.clock())
         parameters = parameters | self.wanted(rule)
         client_id = rule.client_id
         try:
-            granted = self._calls.grant(
+            granted = client.grant(
                 url, parameters, deadline, client_id=client_id, any_type=any_type
             )
         except TokenResponseUnusable as error:
             if error.refresh_token is not None:
-                self.discard(error.refresh_token, client_id)
+                self._sink.discard(error.refresh_token, client_id)
             raise
-        return refreshed_tokens_of(granted, issued_at, self._config)
+        return refreshed_tokens_of(granted, issued_at, client.config)
+
+
+def _audiences_of_users(config: Config) -> tuple[str | None, ...]:
+    """The APIs that refresh tokens are spent for, each once."""
+    rules = (route.token for route in config.routes)
+    return tuple(dict.fromkeys(rule.audience for rule in rules if rule.mode == "audience"))
 
 
 def rejection_reason(rule: TokenRule, answer: IssuedTokens) -> str | None:
@@ -140,9 +121,7 @@ def rejection_reason(rule: TokenRule, answer: IssuedTokens) -> str | None:
     """
     if rule.mode == "exchange" and answer.issued_token_type != ACCESS_TOKEN_TYPE:
         return "wrong_issued_token_type"
-    if answer.token_type.lower() != "bearer" or not token_response.is_header_safe(
-        answer.access_token
-    ):
+    if answer.token_type.lower() != "bearer" or not is_header_safe(answer.access_token):
         return "wrong_token_type"
     if rule.scope and answer.scope is not None and _wider(rule, answer.scope):
         return "wider_scope"

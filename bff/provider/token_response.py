@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 import requests
 
+from bff.config import Config
 from bff.core.errors import (
     ClientRefused,
     ProviderError,
@@ -24,12 +23,14 @@ from bff.core.errors import (
     ProviderUnavailable,
     TokenResponseUnusable,
 )
+from bff.core.model import IssuedTokens, Tokens
+from bff.provider.dialect import Dialect
+from bff.provider.jws import text
 
 LIFETIME_UNKNOWN_SECONDS = 300
 """Taken for an access token whose `expires_in` is missing or no number."""
 LIFETIME_MAX_SECONDS = 30 * 86_400
 """Auth0's longest; a larger `expires_in` is cut to it."""
-RETRY_AFTER_MAX_SECONDS = 86_400
 
 OUR_FAULT = frozenset({"unauthorized_client", "unsupported_grant_type"})
 PASSING = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
@@ -52,62 +53,67 @@ class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     issued_token_type: str | None = None
 
 
-def granted(
-    response: requests.Response, retry_after_seconds: int | None, *, any_type: bool = False
+def read_token_response(
+    response: requests.Response, dialect: Dialect, now: float, *, any_type: bool = False
 ) -> TokenResponse:
-    """The tokens in *response*; of any type only for who looks at it, as after an exchange.
+    """The tokens in *response*.
+
+    Args:
+        response: Of the token endpoint.
+        dialect: The provider's.
+        now: UTC epoch seconds.
+        any_type: Also accept a token that is no Bearer access token; the caller checks it.
 
     Raises:
         ProviderUnavailable: 5xx, 429, a redirect, or anything that can't be understood.
         ProviderMisconfigured: Our registration is at fault (`invalid_client` and its like).
         ProviderRejected: Refused; `.error` has the parsed code, such as `invalid_grant`.
     """
-    body = parsed(response)
+    body = json_object(response)
     if response.status_code != 200 or (body is not None and "error" in body):
-        raise refusal(response.status_code, body, retry_after_seconds)
+        raise refusal(response, dialect, now)
     if body is None:
         raise TokenResponseUnusable("the token answer is not a JSON object")
     return _checked(body, any_type)
 
 
-def check_client(response: requests.Response) -> None:
-    """Return unless *response* says that our secret or key is not taken.
+def check_client(response: requests.Response, dialect: Dialect) -> None:
+    """Return unless *response* says that our secret or key is refused.
 
     Raises:
         ClientRefused: It does.
     """
     if 400 <= response.status_code < 500:
-        error = _error_code(parsed(response))
-        if error is not None and refuses_client(response.status_code, error):
+        error = _error_code(json_object(response))
+        if error is not None and dialect.refuses_client(response.status_code, error):
             raise ClientRefused(error, response.status_code)
 
 
-def check_revoked(response: requests.Response, retry_after_seconds: int | None) -> None:
+def check_revoked(response: requests.Response, dialect: Dialect, now: float) -> None:
     """Return if *response* confirms a revocation; the body doesn't matter (RFC 7009, 2.2).
 
     Raises:
         ProviderUnavailable: 5xx, 429, or anything that can't be understood.
         ProviderRejected: Refused for good, or there is no such endpoint.
     """
-    status, body = response.status_code, parsed(response)
+    status, body = response.status_code, json_object(response)
     if 200 <= status < 300:
         return
     if status in NO_SUCH_ENDPOINT and _error_code(body) is None:
         raise ProviderRejected("unsupported_revocation", status)
-    error = refusal(status, body, retry_after_seconds)
+    error = refusal(response, dialect, now)
     if isinstance(error, ProviderMisconfigured):
-        # Nobody is at the page to be told: it stays in the outbox and is reported there.
+        # No page can show it: the token stays in the outbox, which reports it.
         raise ProviderRejected(_error_code(body) or "unreadable", status)
     raise error
 
 
-def refusal(
-    status: int, body: dict[str, Any] | None, retry_after_seconds: int | None
-) -> ProviderError:
-    """What an answer that is no success means; to be raised by the caller."""
-    error = _error_code(body)
+def refusal(response: requests.Response, dialect: Dialect, now: float) -> ProviderError:
+    """What a response that is no success means; to be raised by the caller."""
+    status, error = response.status_code, _error_code(json_object(response))
+    retry_after_seconds = dialect.retry_after_seconds(response, now)
     if status == 429 or (error in PASSING and status < 500):
-        # Turned away at the door: it has not acted.
+        # Refused at once: the provider has not acted.
         return ProviderUnavailable(f"status {status}", retry_after_seconds=retry_after_seconds)
     if status >= 500 or error is None:
         return ProviderUnavailable(
@@ -115,41 +121,20 @@ def refusal(
             retry_after_seconds=retry_after_seconds,
             maybe_acted=True,
         )
-    if refuses_client(status, error):
+    if dialect.refuses_client(status, error):
         return ClientRefused(error, status)
     if error in OUR_FAULT:
         return ProviderMisconfigured(f"{error} (HTTP {status})")
     return ProviderRejected(error, status)
 
 
-def refuses_client(status: int, error: str) -> bool:
-    """Whether our secret or key is at fault; Auth0 says `access_denied` to a wrong secret, too."""
-    return error == "invalid_client" or (status == 401 and error == "access_denied")
-
-
-def parsed(response: requests.Response) -> dict[str, Any] | None:
+def json_object(response: requests.Response) -> dict[str, Any] | None:
     """The JSON object in *response*, or None if there is none."""
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> int | None:
-    """The pause asked for, in seconds: a number, or the time until a date (RFC 9110, 10.2.3)."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return bounded_pause(int(value[:12]))
-    try:
-        return bounded_pause(parsedate_to_datetime(value).timestamp() - now + 1)
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def bounded_pause(seconds: float) -> int:
-    """Whole seconds, at least 1 and at most a day."""
-    return int(max(1, min(seconds, RETRY_AFTER_MAX_SECONDS)))
 
 
 def _error_code(body: dict[str, Any] | None) -> str | None:
@@ -163,9 +148,9 @@ def is_header_safe(access_token: str) -> bool:
 
 
 def _checked(body: dict[str, Any], any_type: bool) -> TokenResponse:
-    refresh_token = _text(body, "refresh_token")
-    access_token = _text(body, "access_token")
-    token_type = _text(body, "token_type") or ""
+    refresh_token = text(body.get("refresh_token"))
+    access_token = text(body.get("access_token"))
+    token_type = text(body.get("token_type")) or ""
     if access_token is None or not (any_type or is_header_safe(access_token)):
         raise TokenResponseUnusable("the token answer has no usable access_token", refresh_token)
     if not any_type and token_type.lower() != "bearer":
@@ -174,16 +159,11 @@ def _checked(body: dict[str, Any], any_type: bool) -> TokenResponse:
         access_token=access_token,
         expires_in_seconds=_lifetime_seconds(body.get("expires_in")),
         refresh_token=refresh_token,
-        id_token=_text(body, "id_token"),
-        scope=_text(body, "scope"),
+        id_token=text(body.get("id_token")),
+        scope=text(body.get("scope")),
         token_type=token_type,
-        issued_token_type=_text(body, "issued_token_type"),
+        issued_token_type=text(body.get("issued_token_type")),
     )
-
-
-def _text(body: dict[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    return value if isinstance(value, str) and value else None
 
 
 def _lifetime_seconds(value: object) -> int:
@@ -193,3 +173,35 @@ def _lifetime_seconds(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
         return LIFETIME_UNKNOWN_SECONDS
     return int(min(value, LIFETIME_MAX_SECONDS))
+
+
+def tokens_of(response: TokenResponse, issued_at: int, config: Config) -> Tokens:
+    """What a session stores of the token response to a sign-in."""
+    return Tokens(
+        access_token=response.access_token,
+        expires_at=issued_at + response.expires_in_seconds,
+        issued_at=issued_at,
+        # A missing scope means the requested one (RFC 6749, 5.1).
+        scope=config.scope if response.scope is None else response.scope,
+        refresh_token=response.refresh_token,
+        id_token=_id_token_hint(response, config),
+    )
+
+
+def refreshed_tokens_of(response: TokenResponse, issued_at: int, config: Config) -> IssuedTokens:
+    """What is used of the token response to a refresh, or to a route's own grant."""
+    return IssuedTokens(
+        access_token=response.access_token,
+        expires_at=issued_at + response.expires_in_seconds,
+        issued_at=issued_at,
+        scope=response.scope,
+        refresh_token=response.refresh_token,
+        id_token=_id_token_hint(response, config),
+        token_type=response.token_type,
+        issued_token_type=response.issued_token_type,
+    )
+
+
+def _id_token_hint(response: TokenResponse, config: Config) -> str | None:
+    """The ID token, if the logout sends it (`BFF_LOGOUT_ID_TOKEN_HINT`)."""
+    return response.id_token if config.id_token_hint else None

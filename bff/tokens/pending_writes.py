@@ -76,6 +76,14 @@ class PendingWrites:
         except StoreUnavailable:
             self._hold((tokens, reason))
 
+    def discard(self, refresh_token: str, client_id: str | None) -> None:
+        """Get the refresh token of a rejected token response revoked (`RefreshTokenSink`)."""
+        tokens = Tokens(
+            access_token="", expires_at=0, issued_at=0, refresh_token=refresh_token,
+            client_id=client_id,
+        )  # fmt: skip
+        self.abandon(tokens, "answer_refused")
+
     def retry(self) -> int:
         """Try everything held once more; returns how much is still held."""
         with self._lock:

@@ -4,18 +4,25 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bff.provider.create import create_provider
-from bff.provider.oidc import Provider
+from bff.config.route import TokenRule
+from bff.provider.create import create_endpoint_client
+from bff.provider.token_endpoint import RefreshTokenSink
 from tests.support.fake_provider import FakeProvider
+from tests.support.standalone_provider import StandaloneProvider, with_rules
 
 
 @pytest.fixture
-def client_for(fake: FakeProvider) -> Iterator[Callable[..., Provider]]:
-    """Makes clients with changed settings; they are closed at the end."""
-    made: list[Provider] = []
+def client_for(fake: FakeProvider) -> Iterator[Callable[..., StandaloneProvider]]:
+    """Makes clients with changed settings and routes; they are closed at the end."""
+    made: list[StandaloneProvider] = []
 
-    def make(**changes: str) -> Provider:
-        made.append(create_provider(fake.config(**changes)))
+    def make(
+        rules: tuple[TokenRule, ...] = (),
+        discard: RefreshTokenSink | None = None,
+        **changes: str,
+    ) -> StandaloneProvider:
+        config = with_rules(fake.config(**changes), rules)
+        made.append(StandaloneProvider(create_endpoint_client(config), discard))
         return made[-1]
 
     yield make
@@ -24,6 +31,6 @@ def client_for(fake: FakeProvider) -> Iterator[Callable[..., Provider]]:
 
 
 @pytest.fixture
-def provider(client_for: Callable[..., Provider]) -> Provider:
+def provider(client_for: Callable[..., StandaloneProvider]) -> StandaloneProvider:
     """The client under test, with the usual settings."""
     return client_for()

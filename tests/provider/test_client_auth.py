@@ -13,13 +13,13 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from bff.core.errors import ConfigError
-from bff.provider.oidc import Provider
 from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, Asked, FakeProvider
+from tests.support.standalone_provider import StandaloneProvider
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-def both_requests(fake: FakeProvider, provider: Provider) -> list[Asked]:
+def both_requests(fake: FakeProvider, provider: StandaloneProvider) -> list[Asked]:
     """A refresh and a revocation, as the provider got them."""
     fake.token(fake.grant(id_token=None))
     provider.refresh("the-token")
@@ -27,7 +27,7 @@ def both_requests(fake: FakeProvider, provider: Provider) -> list[Asked]:
     return [asked for asked in fake.asked if asked.method == "POST"]
 
 
-def test_post_is_the_default(fake: FakeProvider, provider: Provider) -> None:
+def test_post_is_the_default(fake: FakeProvider, provider: StandaloneProvider) -> None:
     for asked in both_requests(fake, provider):
         assert asked.form["client_id"] == CLIENT_ID
         assert asked.form["client_secret"] == CLIENT_SECRET
@@ -35,7 +35,7 @@ def test_post_is_the_default(fake: FakeProvider, provider: Provider) -> None:
 
 
 def test_basic_is_form_encoded_first(
-    fake: FakeProvider, client_for: Callable[..., Provider]
+    fake: FakeProvider, client_for: Callable[..., StandaloneProvider]
 ) -> None:
     """RFC 6749, 2.3.1; Authlib sends it raw."""
     provider = client_for(AUTH0_CLIENT_AUTH="client_secret_basic", AUTH0_CLIENT_ID="client:one/é")
@@ -68,7 +68,7 @@ KEYS: dict[str, tuple[Callable[[], RSAKey | ECKey], bool, str]] = {
 @pytest.mark.parametrize(("make", "jwk", "alg"), KEYS.values(), ids=KEYS)
 def test_private_key_jwt_never_sends_the_key(
     fake: FakeProvider,
-    client_for: Callable[..., Provider],
+    client_for: Callable[..., StandaloneProvider],
     tmp_path: Path,
     make: Callable[[], RSAKey | ECKey],
     jwk: bool,
@@ -110,7 +110,7 @@ BAD_KEYS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("content", BAD_KEYS.values(), ids=BAD_KEYS)
 def test_a_key_file_without_a_private_key_is_a_wrong_setting(
-    client_for: Callable[..., Provider], tmp_path: Path, content: bytes
+    client_for: Callable[..., StandaloneProvider], tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "key"
     path.write_bytes(content)

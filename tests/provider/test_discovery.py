@@ -14,11 +14,12 @@ from bff.core.errors import (
     ProviderUnavailable,
 )
 from bff.provider.cached_document import RENEW_PAUSE_SECONDS, STALE_RETRY_SECONDS, Cached
+from bff.provider.create import create_endpoint_client
 from bff.provider.discovery import KEYS_LIFETIME_SECONDS, METADATA_LIFETIME_SECONDS
 from bff.provider.http_transport import Deadline
 from bff.provider.metadata import checked_metadata
-from bff.provider.oidc import Provider
 from tests.support.fake_provider import OTHER_KEY, FakeProvider, Says, pending
+from tests.support.standalone_provider import StandaloneProvider
 
 DISCOVERY = "/.well-known/openid-configuration"
 TLS_ISSUER = "https://tenant.example/"
@@ -42,9 +43,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def aging(fake: FakeProvider, clock: Clock) -> Iterator[Provider]:
+def aging(fake: FakeProvider, clock: Clock) -> Iterator[StandaloneProvider]:
     """A client whose documents age as the test says."""
-    provider = Provider(fake.config(), monotonic=clock)
+    provider = StandaloneProvider(create_endpoint_client(fake.config(), monotonic=clock))
     yield provider
     provider.close()
 
@@ -71,7 +72,7 @@ def test_a_document_of_another_issuer_is_refused(issuer: str) -> None:
         checked_metadata(document(issuer=issuer), TLS_ISSUER)
 
 
-def test_the_refusal_reaches_the_start(fake: FakeProvider, provider: Provider) -> None:
+def test_the_refusal_reaches_the_start(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.metadata["issuer"] = fake.issuer.rstrip("/")
     with pytest.raises(ProviderMisconfigured, match="calls itself"):
         provider.warm_up()
@@ -119,7 +120,7 @@ BAD_DOCUMENTS = [Says(b"<html>"), Says({}, 404), Says({}, 500), Says(b"", 302), 
 @pytest.mark.parametrize("path", [DISCOVERY, "/jwks"])
 @pytest.mark.parametrize("says", BAD_DOCUMENTS, ids=lambda says: f"{says.status} {says.body!r:.9}")
 def test_a_bad_answer_is_an_outage(
-    fake: FakeProvider, provider: Provider, path: str, says: Says
+    fake: FakeProvider, provider: StandaloneProvider, path: str, says: Says
 ) -> None:
     fake.says(path, lambda: says)
     with pytest.raises(ProviderUnavailable):
@@ -130,7 +131,7 @@ def test_a_bad_answer_is_an_outage(
     "keys", [[], None, "x", [7], [{"kty": "RSA"}], [{"kty": "oct", "k": "eA"}]]
 )
 def test_keys_without_a_usable_one_are_an_outage(
-    fake: FakeProvider, provider: Provider, keys: Any
+    fake: FakeProvider, provider: StandaloneProvider, keys: Any
 ) -> None:
     fake.keys = keys
     with pytest.raises(ProviderUnavailable):
@@ -138,14 +139,14 @@ def test_keys_without_a_usable_one_are_an_outage(
 
 
 def test_a_key_that_nobody_understands_does_not_take_the_others_with_it(
-    fake: FakeProvider, provider: Provider
+    fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
     fake.keys[:0] = [{"kty": "AKP", "kid": "pq"}, {"kty": "EC", "crv": "P-0"}, "x"]
     fake.token(fake.grant())
     assert provider.exchange_code("c", pending())
 
 
-def test_iss_of_the_answer_is_checked(fake: FakeProvider, provider: Provider) -> None:
+def test_iss_of_the_answer_is_checked(fake: FakeProvider, provider: StandaloneProvider) -> None:
     """RFC 9207, 2.4; Authlib never looks at it."""
     provider.check_issuer_parameter(None)
     provider.check_issuer_parameter(fake.issuer)
@@ -154,7 +155,9 @@ def test_iss_of_the_answer_is_checked(fake: FakeProvider, provider: Provider) ->
             provider.check_issuer_parameter(iss)
 
 
-def test_iss_must_be_there_once_it_is_announced(fake: FakeProvider, provider: Provider) -> None:
+def test_iss_must_be_there_once_it_is_announced(
+    fake: FakeProvider, provider: StandaloneProvider
+) -> None:
     fake.metadata["authorization_response_iss_parameter_supported"] = True
     provider.check_issuer_parameter(fake.issuer)
     with pytest.raises(IssuerMismatch):
@@ -165,7 +168,7 @@ def test_iss_must_be_there_once_it_is_announced(fake: FakeProvider, provider: Pr
 
 
 def test_documents_are_fetched_again_after_their_lifetime(
-    fake: FakeProvider, aging: Provider, clock: Clock
+    fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     """Authlib keeps them until the process ends."""
     aging.warm_up()
@@ -179,7 +182,7 @@ def test_documents_are_fetched_again_after_their_lifetime(
     assert (fake.count(DISCOVERY), fake.count("/jwks")) == (2, 3)
 
 
-def test_new_metadata_is_used(fake: FakeProvider, aging: Provider, clock: Clock) -> None:
+def test_new_metadata_is_used(fake: FakeProvider, aging: StandaloneProvider, clock: Clock) -> None:
     aging.warm_up()
     fake.metadata["revocation_endpoint"] = f"{fake.issuer}new"
     fake.says("/new", lambda: Says(b""))
@@ -190,7 +193,7 @@ def test_new_metadata_is_used(fake: FakeProvider, aging: Provider, clock: Clock)
 
 @pytest.mark.parametrize("change", [{"issuer": "https://evil.example/"}, {"jwks_uri": "http://e/"}])
 def test_bad_new_metadata_does_not_replace_good_old(
-    fake: FakeProvider, aging: Provider, clock: Clock, change: dict[str, str]
+    fake: FakeProvider, aging: StandaloneProvider, clock: Clock, change: dict[str, str]
 ) -> None:
     aging.warm_up()
     fake.metadata.update(change)
@@ -200,7 +203,7 @@ def test_bad_new_metadata_does_not_replace_good_old(
 
 
 def test_old_documents_serve_while_the_provider_is_down_and_it_is_asked_seldom(
-    fake: FakeProvider, aging: Provider, clock: Clock
+    fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     aging.warm_up()
     fake.says(DISCOVERY, lambda: Says(b"", 503))
@@ -214,7 +217,7 @@ def test_old_documents_serve_while_the_provider_is_down_and_it_is_asked_seldom(
 
 
 def test_keys_that_rotate_are_found_by_one_more_fetch(
-    fake: FakeProvider, aging: Provider, clock: Clock
+    fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     aging.warm_up()
     fake.keys = [OTHER_KEY.as_dict(private=False)]
@@ -225,7 +228,7 @@ def test_keys_that_rotate_are_found_by_one_more_fetch(
 
 
 def test_unknown_keys_do_not_make_us_fetch_without_end(
-    fake: FakeProvider, aging: Provider, clock: Clock
+    fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     aging.warm_up()
     clock.now += RENEW_PAUSE_SECONDS
@@ -237,7 +240,7 @@ def test_unknown_keys_do_not_make_us_fetch_without_end(
 
 
 def test_keys_that_cannot_be_had_make_a_sign_in_an_outage(
-    fake: FakeProvider, aging: Provider, clock: Clock
+    fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     """Not a forgery: nobody knows. The refresh token that came is discarded."""
     aging.warm_up()
@@ -253,7 +256,8 @@ def test_keys_that_cannot_be_had_make_a_sign_in_an_outage(
 
 def test_keys_that_cannot_be_had_do_not_end_a_refresh(fake: FakeProvider, clock: Clock) -> None:
     """The old token is spent by then; a failure would cost the session (promise 5)."""
-    provider = Provider(fake.config(BFF_LOGOUT_ID_TOKEN_HINT="true"), monotonic=clock)
+    config = fake.config(BFF_LOGOUT_ID_TOKEN_HINT="true")
+    provider = StandaloneProvider(create_endpoint_client(config, monotonic=clock))
     provider.warm_up()
     clock.now += RENEW_PAUSE_SECONDS
     fake.says("/jwks", lambda: Says(b"", 503))
@@ -264,7 +268,9 @@ def test_keys_that_cannot_be_had_do_not_end_a_refresh(fake: FakeProvider, clock:
     provider.close()
 
 
-def test_nothing_is_spent_before_the_keys_are_there(fake: FakeProvider, provider: Provider) -> None:
+def test_nothing_is_spent_before_the_keys_are_there(
+    fake: FakeProvider, provider: StandaloneProvider
+) -> None:
     fake.says("/jwks", lambda: Says(b"", 503))
     fake.token(fake.grant())
     for call in (lambda: provider.refresh("old"), lambda: provider.exchange_code("c", pending())):
@@ -278,7 +284,7 @@ def test_nothing_is_spent_before_the_keys_are_there(fake: FakeProvider, provider
 
 
 def test_a_failed_first_fetch_is_shared_and_tried_again_soon(
-    fake: FakeProvider, aging: Provider, clock: Clock
+    fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     fake.says(DISCOVERY, lambda: Says(b"", 503))
     for _ in range(3):
@@ -368,7 +374,7 @@ def test_who_waits_for_the_first_fetch_waits_no_longer_than_allowed() -> None:
 
 
 def test_every_endpoint_is_asked_through_the_configured_issuer(
-    fake: FakeProvider, client_for: Callable[..., Provider]
+    fake: FakeProvider, client_for: Callable[..., StandaloneProvider]
 ) -> None:
     """A path in the issuer stays in front of the well-known path (Discovery, 4.1)."""
     fake.answers["/tenant" + DISCOVERY] = fake.answers[DISCOVERY]

@@ -14,12 +14,13 @@ import pytest
 
 from bff.core.errors import ProviderUnavailable
 from bff.provider import http_transport
+from bff.provider.create import create_endpoint_client
 from bff.provider.http_transport import Deadline, Transport
-from bff.provider.oidc import Provider
 from tests.support.certificate import Certificate
 from tests.support.fake_provider import Asked, FakeProvider, Says, pending
 from tests.support.http_proxy import HTTPProxy
 from tests.support.raw_upstream import RawUpstream, Wire, answering
+from tests.support.standalone_provider import StandaloneProvider
 from tests.support.tls_front import Front
 
 TIMEOUT_SECONDS = 1.5
@@ -32,17 +33,17 @@ JSON = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @pytest.fixture
-def warm(provider: Provider) -> Provider:
+def warm(provider: StandaloneProvider) -> StandaloneProvider:
     """A client that has loaded its documents."""
     provider.warm_up()
     return provider
 
 
 @pytest.fixture
-def hasty(warm: Provider) -> Provider:
+def hasty(warm: StandaloneProvider) -> StandaloneProvider:
     """It has a short timeout from now on."""
     changed = {"provider_timeout_seconds": TIMEOUT_SECONDS}
-    warm._config = warm._config.model_copy(update=changed)
+    warm._client.config = warm._client.config.model_copy(update=changed)
     return warm
 
 
@@ -77,7 +78,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 @pytest.mark.parametrize("data", [HEAD + b"x" * 1000, HEAD[:-2] + b"X-Slow: " + b"x" * 1000],
                          ids=["in the body", "in the head"])  # fmt: skip
 def test_a_provider_that_drips_is_cut_off_at_the_deadline(
-    fake: FakeProvider, hasty: Provider, data: bytes
+    fake: FakeProvider, hasty: StandaloneProvider, data: bytes
 ) -> None:
     cut = threading.Event()
     fake.answers["/oauth/token"] = drip(fake, data, cut)
@@ -85,7 +86,7 @@ def test_a_provider_that_drips_is_cut_off_at_the_deadline(
     assert cut.wait(5), "the connection stayed open"
 
 
-def test_a_provider_that_hangs_is_given_up(fake: FakeProvider, hasty: Provider) -> None:
+def test_a_provider_that_hangs_is_given_up(fake: FakeProvider, hasty: StandaloneProvider) -> None:
     """Authlib has no timeout by default."""
 
     def hang(_handler: Any, _asked: Asked) -> Says:
@@ -99,7 +100,7 @@ def test_a_provider_that_hangs_is_given_up(fake: FakeProvider, hasty: Provider) 
 
 
 def test_a_provider_that_hangs_up_after_the_request_may_have_acted(
-    fake: FakeProvider, warm: Provider
+    fake: FakeProvider, warm: StandaloneProvider
 ) -> None:
     def hang_up(handler: Any, _asked: Asked) -> None:
         handler.close_connection = True
@@ -109,7 +110,7 @@ def test_a_provider_that_hangs_up_after_the_request_may_have_acted(
     assert fake.count("/oauth/token") == 1, "a POST must not be repeated"
 
 
-def test_half_an_answer_is_none(fake: FakeProvider, warm: Provider) -> None:
+def test_half_an_answer_is_none(fake: FakeProvider, warm: StandaloneProvider) -> None:
     def half(handler: Any, _asked: Asked) -> None:
         handler.close_connection = True
         handler.wfile.write(HEAD + b'{"access_token": "x", "token_type": "Bearer"}')
@@ -122,13 +123,13 @@ def test_a_refused_connection_has_not_acted(fake: FakeProvider) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         fake.metadata["token_endpoint"] = f"http://127.0.0.1:{unused.getsockname()[1]}/token"
-        provider = Provider(fake.config())
+        provider = StandaloneProvider(create_endpoint_client(fake.config()))
         assert not outage(lambda: provider.refresh("old")).maybe_acted
         provider.close()
 
 
 def test_a_name_lookup_that_hangs_is_given_up(
-    fake: FakeProvider, hasty: Provider, monkeypatch: pytest.MonkeyPatch
+    fake: FakeProvider, hasty: StandaloneProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No timeout of requests covers it; and what is found too late is not sent any more."""
     found, connected = threading.Event(), threading.Event()
@@ -248,7 +249,7 @@ def test_a_proxy_that_opens_no_tunnel_is_an_outage_before_anything_is_sent(
         transport.close()
 
 
-def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, warm: Provider) -> None:
+def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, warm: StandaloneProvider) -> None:
     """Also if the first megabyte of it would do."""
     good = b'{"access_token": "a", "token_type": "Bearer"}'
     fake.token(good + b" " * http_transport.ANSWER_MAX_BYTES)
@@ -265,7 +266,10 @@ def test_no_time_left_sends_nothing(fake: FakeProvider) -> None:
 
 
 def test_the_process_environment_plays_no_part(
-    fake: FakeProvider, provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fake: FakeProvider,
+    provider: StandaloneProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """A proxy variable would send tokens elsewhere, a netrc would replace who we are."""
     netrc = tmp_path / "netrc"
@@ -281,7 +285,7 @@ def test_the_process_environment_plays_no_part(
     assert not [asked for asked in fake.asked if "Authorization" in asked.headers]
 
 
-def test_cookies_of_the_provider_are_not_kept(fake: FakeProvider, warm: Provider) -> None:
+def test_cookies_of_the_provider_are_not_kept(fake: FakeProvider, warm: StandaloneProvider) -> None:
     fake.token(fake.grant(id_token=None), Set_Cookie="a=b; Path=/")
     warm.refresh("old")
     warm.refresh("old")
@@ -289,7 +293,7 @@ def test_cookies_of_the_provider_are_not_kept(fake: FakeProvider, warm: Provider
 
 
 def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
-    fake: FakeProvider, warm: Provider, monkeypatch: pytest.MonkeyPatch
+    fake: FakeProvider, warm: StandaloneProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.token(fake.grant(id_token=None))
     warm.refresh("old")

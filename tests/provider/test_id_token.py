@@ -20,6 +20,7 @@ from tests.support.fake_provider import (
     at_hash,
     pending,
 )
+from tests.support.standalone_provider import ListingSink
 
 HOUR = 3600
 
@@ -243,13 +244,10 @@ def test_a_refresh_token_that_came_with_a_bad_id_token_is_revoked(
     ]
 
 
-def test_the_wiring_can_take_over_such_a_refresh_token(
-    fake: FakeProvider, provider: Provider
-) -> None:
-    taken: list[str] = []
-    provider.discard = taken.append
-    refused(fake, provider, None)
-    assert taken == ["the-refresh-token"]
+def test_the_wiring_can_take_over_such_a_refresh_token(fake: FakeProvider, client_for: Any) -> None:
+    sink = ListingSink()
+    refused(fake, client_for(discard=sink), None)
+    assert sink.discarded == [("the-refresh-token", None)]
     assert fake.count("/oauth/revoke") == 0
 
 

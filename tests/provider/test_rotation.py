@@ -21,8 +21,8 @@ from bff.core.errors import (
     ProviderRejected,
     ProviderUnavailable,
 )
-from bff.provider.oidc import Provider
 from tests.support.fake_provider import Asked, FakeProvider, Says, pending
+from tests.support.standalone_provider import StandaloneProvider
 
 OLD, NEW, NEWER = "old-secret", "new,secret with a comma", "newer-secret"
 OLD_KEY = RSAKey.generate_key(2048)
@@ -71,7 +71,7 @@ def registered(fake: FakeProvider) -> Registered:
     return Registered(fake)
 
 
-CALLS: dict[str, Callable[[Provider], object]] = {
+CALLS: dict[str, Callable[[StandaloneProvider], object]] = {
     "refresh": lambda provider: provider.refresh("the-token"),
     "revoke": lambda provider: provider.revoke("the-token"),
     "push": lambda provider: provider.authorization_url(pending(), {}),
@@ -80,8 +80,8 @@ CALLS: dict[str, Callable[[Provider], object]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_where_the_newest_is_refused_the_next_is_taken_and_remembered(
-    client_for: Callable[..., Provider], registered: Registered,
-    call: Callable[[Provider], object], caplog: pytest.LogCaptureFixture,
+    client_for: Callable[..., StandaloneProvider], registered: Registered,
+    call: Callable[[StandaloneProvider], object], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     provider = client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}")
     registered.taken = {OLD}
@@ -99,7 +99,7 @@ def test_where_the_newest_is_refused_the_next_is_taken_and_remembered(
 
 
 def test_while_both_are_taken_the_newest_is_used(
-    client_for: Callable[..., Provider], registered: Registered
+    client_for: Callable[..., StandaloneProvider], registered: Registered
 ) -> None:
     registered.taken = {NEW, OLD}
     client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}").refresh("the-token")
@@ -107,7 +107,7 @@ def test_while_both_are_taken_the_newest_is_used(
 
 
 def test_auth0s_word_for_a_wrong_secret_counts(
-    client_for: Callable[..., Provider], registered: Registered
+    client_for: Callable[..., StandaloneProvider], registered: Registered
 ) -> None:
     registered.taken = {OLD}
     registered.refusal = Says({"error": "access_denied", "error_description": "Unauthorized"}, 401)
@@ -116,7 +116,7 @@ def test_auth0s_word_for_a_wrong_secret_counts(
 
 
 def test_where_none_is_taken_each_is_tried_once_and_nobody_is_signed_out(
-    client_for: Callable[..., Provider], registered: Registered
+    client_for: Callable[..., StandaloneProvider], registered: Registered
 ) -> None:
     provider = client_for(AUTH0_CLIENT_SECRET=f"{NEWER}\n{NEW}\n{OLD}")
     for call in (CALLS["refresh"], CALLS["push"]):
@@ -141,7 +141,10 @@ REFUSALS: dict[str, tuple[Says, type[Exception]]] = {
 
 @pytest.mark.parametrize(("says", "error"), REFUSALS.values(), ids=REFUSALS)
 def test_no_other_refusal_is_repeated(
-    client_for: Callable[..., Provider], registered: Registered, says: Says, error: type[Exception]
+    client_for: Callable[..., StandaloneProvider],
+    registered: Registered,
+    says: Says,
+    error: type[Exception],
 ) -> None:
     """The provider may have acted, or would act: a refresh token is spent once."""
     registered.refusal = says
@@ -151,13 +154,11 @@ def test_no_other_refusal_is_repeated(
 
 
 def test_a_route_of_its_own_client_may_have_several_secrets(
-    client_for: Callable[..., Provider], registered: Registered, fake: FakeProvider
+    client_for: Callable[..., StandaloneProvider], registered: Registered, fake: FakeProvider
 ) -> None:
     registered.taken = {OLD}
     rule = TokenRule(mode="client", client_id="other", client_secret=SecretStr(f"{NEW}\n{OLD}"))
-    provider = client_for()
-    provider.grants.know([rule])
-    provider.grants.client_token(rule)
+    client_for(rules=(rule,)).client_token(rule)
     # The third revokes the refresh token that nobody had asked for, with what was taken.
     assert registered.tries() == [NEW, OLD, OLD]
     assert fake.asked[-1].form["client_id"] == "other"
@@ -175,7 +176,7 @@ def heard(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_file_of_secrets_is_read_again_when_it_changes(
-    client_for: Callable[..., Provider], registered: Registered, file: Path
+    client_for: Callable[..., StandaloneProvider], registered: Registered, file: Path
 ) -> None:
     file.write_text(f"{OLD}\r\n")
     provider = client_for(AUTH0_CLIENT_SECRET="", AUTH0_CLIENT_SECRET_FILE=str(file))
@@ -189,7 +190,10 @@ def test_a_file_of_secrets_is_read_again_when_it_changes(
 
 
 def test_a_link_that_is_turned_to_another_file_is_a_change(
-    client_for: Callable[..., Provider], registered: Registered, tmp_path: Path, file: Path
+    client_for: Callable[..., StandaloneProvider],
+    registered: Registered,
+    tmp_path: Path,
+    file: Path,
 ) -> None:
     """As Kubernetes replaces a mounted secret."""
     for name, secret in (("one", OLD), ("two", NEW)):
@@ -217,7 +221,9 @@ def keys_file(path: Path, *keys: RSAKey | ECKey, form: str = "jwks") -> None:
 
 
 @pytest.fixture
-def by_key(client_for: Callable[..., Provider], file: Path) -> Callable[[], Provider]:
+def by_key(
+    client_for: Callable[..., StandaloneProvider], file: Path
+) -> Callable[[], StandaloneProvider]:
     return lambda: client_for(
         AUTH0_CLIENT_AUTH="private_key_jwt", AUTH0_CLIENT_PRIVATE_KEY_FILE=str(file)
     )
@@ -225,7 +231,7 @@ def by_key(client_for: Callable[..., Provider], file: Path) -> Callable[[], Prov
 
 @pytest.mark.parametrize("form", ["jwks", "pem"])
 def test_a_file_of_keys_is_read_again_and_its_keys_are_tried_in_order(
-    by_key: Callable[[], Provider], registered: Registered, file: Path, form: str
+    by_key: Callable[[], StandaloneProvider], registered: Registered, file: Path, form: str
 ) -> None:
     registered.keys = [RSAKey.import_key(OLD_KEY.as_dict(private=False) | {"kid": "old"})]
     keys_file(file, OLD_KEY, form=form)
@@ -260,7 +266,7 @@ BAD: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("spoil", BAD.values(), ids=BAD)
 def test_a_bad_replacement_keeps_the_old_key_and_is_an_error_once(
-    by_key: Callable[[], Provider], registered: Registered, file: Path,
+    by_key: Callable[[], StandaloneProvider], registered: Registered, file: Path,
     spoil: Callable[[Path], object], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     registered.keys = [RSAKey.import_key(OLD_KEY.as_dict(private=False) | {"kid": "old"})]
@@ -283,7 +289,7 @@ def test_a_bad_replacement_keeps_the_old_key_and_is_an_error_once(
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\n".join("abcdef")])
 def test_a_file_of_secrets_that_can_not_be_used_at_the_start_is_a_wrong_setting(
-    client_for: Callable[..., Provider], file: Path, content: str
+    client_for: Callable[..., StandaloneProvider], file: Path, content: str
 ) -> None:
     file.write_text(content)
     with pytest.raises(ConfigError, match="AUTH0_CLIENT_SECRET_FILE"):
@@ -308,7 +314,7 @@ def test_wrong_settings_are_told(fake: FakeProvider, settings: dict[str, str]) -
 
 
 def test_a_change_is_seen_though_time_and_length_stay(
-    client_for: Callable[..., Provider], registered: Registered, file: Path
+    client_for: Callable[..., StandaloneProvider], registered: Registered, file: Path
 ) -> None:
     file.write_text("secret-a")
     provider = client_for(AUTH0_CLIENT_SECRET="", AUTH0_CLIENT_SECRET_FILE=str(file))

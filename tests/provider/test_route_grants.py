@@ -14,12 +14,12 @@ from bff.config import load
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
 from bff.core.errors import ProviderMisconfigured, ProviderRejected, ProviderUnavailable
 from bff.core.model import IssuedTokens
-from bff.provider.create import create_provider
-from bff.provider.oidc import Provider
-from bff.provider.route_grants import EXCHANGE, rejection_reason
+from bff.provider.create import create_endpoint_client
+from bff.provider.route_grants import EXCHANGE, RouteGrants, rejection_reason
 from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
+from tests.support.standalone_provider import ListingSink, StandaloneProvider
 
-MakeClient = Callable[..., Provider]
+MakeClient = Callable[..., StandaloneProvider]
 
 ORDERS = TokenRule(mode="audience", audience="https://orders", scope="read write")
 EXCHANGED = TokenRule(mode="exchange", audience="https://orders", scope="read")
@@ -74,14 +74,15 @@ def test_auth0_names_it_audience(settings: dict[str, str], parameter: str) -> No
         }
         | settings
     )
-    provider = create_provider(config)
-    assert provider.grants.wanted(STOCK) == {parameter: "https://stock"}
-    provider.close()
+    grants = RouteGrants(create_endpoint_client(config), ListingSink())
+    assert grants.wanted(STOCK) == {parameter: "https://stock"}
 
 
-def test_an_exchange_says_what_rfc_8693_wants(fake: FakeProvider, provider: Provider) -> None:
+def test_an_exchange_says_what_rfc_8693_wants(
+    fake: FakeProvider, provider: StandaloneProvider
+) -> None:
     fake.token(exchanged(scope="read"))
-    answer = provider.grants.exchange("the-user-s", EXCHANGED)
+    answer = provider.exchange("the-user-s", EXCHANGED)
     assert (answer.access_token, answer.scope) == ("t", "read")
     form = last_form(fake)
     assert form == {
@@ -96,17 +97,19 @@ def test_an_exchange_says_what_rfc_8693_wants(fake: FakeProvider, provider: Prov
     }
 
 
-def test_a_custom_exchange_names_its_own_type(fake: FakeProvider, provider: Provider) -> None:
+def test_a_custom_exchange_names_its_own_type(
+    fake: FakeProvider, provider: StandaloneProvider
+) -> None:
     fake.token(exchanged())
     rule = TokenRule(mode="exchange", audience="https://orders", subject_token_type="urn:mine")
-    provider.grants.exchange("the-user-s", rule)
+    provider.exchange("the-user-s", rule)
     assert last_form(fake)["subject_token_type"] == "urn:mine"
     assert rule.name != TokenRule(mode="exchange", audience="https://orders").name
 
 
-def test_client_credentials(fake: FakeProvider, provider: Provider) -> None:
+def test_client_credentials(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.token({"access_token": "t", "token_type": "bearer", "expires_in": 60})
-    answer = provider.grants.client_token(STOCK)
+    answer = provider.client_token(STOCK)
     assert answer.expires_at - answer.issued_at == 60
     form = last_form(fake)
     assert (form["grant_type"], form["resource"]) == ("client_credentials", "https://stock")
@@ -114,10 +117,9 @@ def test_client_credentials(fake: FakeProvider, provider: Provider) -> None:
     assert "redirect_uri" not in form
 
 
-def test_a_route_s_own_client_by_post(fake: FakeProvider, provider: Provider) -> None:
-    provider.grants.know([OWN])
+def test_a_route_s_own_client_by_post(fake: FakeProvider, client_for: MakeClient) -> None:
     fake.token(exchanged())
-    provider.grants.exchange("the-user-s", OWN)
+    client_for(rules=(OWN,)).exchange("the-user-s", OWN)
     form = last_form(fake)
     assert (form["client_id"], form["client_secret"]) == ("own client", "p%+")
 
@@ -125,10 +127,9 @@ def test_a_route_s_own_client_by_post(fake: FakeProvider, provider: Provider) ->
 def test_a_route_s_own_client_by_basic_and_its_revocation(
     fake: FakeProvider, client_for: MakeClient
 ) -> None:
-    provider = client_for(AUTH0_CLIENT_AUTH="client_secret_basic")
-    provider.grants.know([OWN])
+    provider = client_for(rules=(OWN,), AUTH0_CLIENT_AUTH="client_secret_basic")
     fake.token(exchanged())
-    provider.grants.exchange("the-user-s", OWN)
+    provider.exchange("the-user-s", OWN)
     provider.revoke("rt", client_id="own client")
     sent = {asked.path: asked.headers["Authorization"] for asked in fake.asked if asked.form}
     # Form-encoded before they are put together (RFC 6749, 2.3.1).
@@ -136,7 +137,9 @@ def test_a_route_s_own_client_by_basic_and_its_revocation(
     assert sent == {"/oauth/token": expected, "/oauth/revoke": expected}
 
 
-def test_a_client_that_no_route_has_any_more_is_a_permanent_refusal(provider: Provider) -> None:
+def test_a_client_that_no_route_has_any_more_is_a_permanent_refusal(
+    provider: StandaloneProvider,
+) -> None:
     """It stays in the outbox and is reported, until the route is back or its time is over."""
     with pytest.raises(ProviderRejected, match="no route has this client"):
         provider.revoke("rt", client_id="gone")
@@ -146,8 +149,7 @@ def test_a_client_that_no_route_has_any_more_is_a_permanent_refusal(provider: Pr
 def test_without_a_route_for_an_audience_nothing_more_is_said(
     fake: FakeProvider, client_for: MakeClient
 ) -> None:
-    provider = client_for(**API)
-    provider.grants.know([EXCHANGED, STOCK])
+    provider = client_for(rules=(EXCHANGED, STOCK), **API)
     assert "resource" not in parse_qs(urlsplit(provider.authorization_url(pending(), {})).query)
     fake.token(fake.grant())
     provider.exchange_code("code", pending())
@@ -157,8 +159,7 @@ def test_without_a_route_for_an_audience_nothing_more_is_said(
 def test_the_consent_names_all_and_each_request_one(
     fake: FakeProvider, client_for: MakeClient
 ) -> None:
-    provider = client_for(**API)
-    provider.grants.know([ORDERS, ORDERS, STOCK])
+    provider = client_for(rules=(ORDERS, ORDERS, STOCK), **API)
     asked = parse_qs(urlsplit(provider.authorization_url(pending(), {})).query)
     assert asked["resource"] == ["https://api", "https://orders"]
     fake.token(fake.grant())
@@ -172,8 +173,7 @@ def test_the_consent_names_all_and_each_request_one(
 
 
 def test_an_audience_needs_no_such_consent(client_for: MakeClient) -> None:
-    provider = client_for(**API, BFF_RESOURCE_PARAMETER="audience")
-    provider.grants.know([ORDERS])
+    provider = client_for(rules=(ORDERS,), **API, BFF_RESOURCE_PARAMETER="audience")
     asked = parse_qs(urlsplit(provider.authorization_url(pending(), {})).query)
     assert asked["audience"] == ["https://api"]
     assert "resource" not in asked
@@ -194,36 +194,35 @@ def test_an_audience_needs_no_such_consent(client_for: MakeClient) -> None:
 )
 @pytest.mark.parametrize("mode", ["exchange", "client"])
 def test_what_is_no_token_is_read_as_everywhere(
-    fake: FakeProvider, provider: Provider, says: Says, error: type[Exception], mode: str
+    fake: FakeProvider, provider: StandaloneProvider, says: Says, error: type[Exception], mode: str
 ) -> None:
     fake.says("/oauth/token", lambda: says)
     with pytest.raises(error):
         if mode == "exchange":
-            provider.grants.exchange("x", EXCHANGED)
+            provider.exchange("x", EXCHANGED)
         else:
-            provider.grants.client_token(STOCK)
+            provider.client_token(STOCK)
 
 
 def test_a_refresh_token_in_an_unusable_answer_is_discarded(
-    fake: FakeProvider, provider: Provider
+    fake: FakeProvider, client_for: MakeClient
 ) -> None:
-    taken: list[tuple[str, str | None]] = []
-    provider.grants.know([OWN])
-    provider.grants.discard = lambda token, client_id: taken.append((token, client_id))
+    sink = ListingSink()
+    provider = client_for(rules=(OWN,), discard=sink)
     fake.token({"refresh_token": "unasked", "token_type": "Bearer"})
     with pytest.raises(ProviderUnavailable):
-        provider.grants.exchange("x", OWN)
-    assert taken == [("unasked", "own client")]
+        provider.exchange("x", OWN)
+    assert sink.discarded == [("unasked", "own client")]
 
 
 def test_a_refresh_token_with_a_client_s_own_token_is_discarded(
-    fake: FakeProvider, provider: Provider
+    fake: FakeProvider, client_for: MakeClient
 ) -> None:
-    taken: list[tuple[str, str | None]] = []
-    provider.grants.discard = lambda token, client_id: taken.append((token, client_id))
+    sink = ListingSink()
+    provider = client_for(discard=sink)
     fake.token(fake.grant())
-    assert provider.grants.client_token(STOCK).access_token == "the-access-token"
-    assert taken == [("the-refresh-token", None)]
+    assert provider.client_token(STOCK).access_token == "the-access-token"
+    assert sink.discarded == [("the-refresh-token", None)]
 
 
 FIT = IssuedTokens(access_token="t", expires_at=2, issued_at=1, issued_token_type=ACCESS_TOKEN_TYPE)

@@ -15,10 +15,12 @@ from bff.core.errors import (
     ProviderRejected,
     ProviderUnavailable,
 )
-from bff.provider.auth0 import Auth0Provider
-from bff.provider.oidc import Provider
-from bff.provider.token_response import LIFETIME_MAX_SECONDS, LIFETIME_UNKNOWN_SECONDS, retry_after
+from bff.provider.auth0 import Auth0Dialect
+from bff.provider.endpoints import EndpointClient
+from bff.provider.retry_after import retry_after
+from bff.provider.token_response import LIFETIME_MAX_SECONDS, LIFETIME_UNKNOWN_SECONDS
 from tests.support.fake_provider import CLIENT_SECRET, FakeProvider, Says, pending
+from tests.support.standalone_provider import StandaloneProvider
 
 HTML = b"<html><body>error=invalid_grant</body></html>"
 
@@ -55,7 +57,7 @@ NO_ANSWER: dict[str, tuple[int, Any]] = {
 
 @pytest.mark.parametrize(("status", "body"), NO_ANSWER.values(), ids=NO_ANSWER)
 def test_rubbish_at_a_refresh_is_an_outage_that_may_have_acted(
-    fake: FakeProvider, provider: Provider, status: int, body: Any
+    fake: FakeProvider, provider: StandaloneProvider, status: int, body: Any
 ) -> None:
     fake.token(body, status, Location=f"{fake.issuer}elsewhere")
     with pytest.raises(ProviderUnavailable) as caught:
@@ -66,14 +68,16 @@ def test_rubbish_at_a_refresh_is_an_outage_that_may_have_acted(
 
 @pytest.mark.parametrize(("status", "body"), NO_ANSWER.values(), ids=NO_ANSWER)
 def test_rubbish_at_a_sign_in_is_an_outage(
-    fake: FakeProvider, provider: Provider, status: int, body: Any
+    fake: FakeProvider, provider: StandaloneProvider, status: int, body: Any
 ) -> None:
     fake.token(body, status, Location=f"{fake.issuer}elsewhere")
     with pytest.raises(ProviderUnavailable):
         provider.exchange_code("the-code", pending())
 
 
-def test_a_refresh_token_in_rubbish_is_revoked(fake: FakeProvider, provider: Provider) -> None:
+def test_a_refresh_token_in_rubbish_is_revoked(
+    fake: FakeProvider, provider: StandaloneProvider
+) -> None:
     fake.token({"refresh_token": "orphan"})
     with pytest.raises(ProviderUnavailable):
         provider.refresh("old")
@@ -83,7 +87,7 @@ def test_a_refresh_token_in_rubbish_is_revoked(fake: FakeProvider, provider: Pro
 
 @pytest.mark.parametrize("status", [400, 401, 403, 200])
 def test_invalid_grant_is_parsed_whatever_the_status(
-    fake: FakeProvider, provider: Provider, status: int
+    fake: FakeProvider, provider: StandaloneProvider, status: int
 ) -> None:
     """Auth0 answers a bad refresh token with 403."""
     fake.token({"error": "invalid_grant", "error_description": "Unknown refresh token."}, status)
@@ -93,7 +97,7 @@ def test_invalid_grant_is_parsed_whatever_the_status(
 
 
 def test_a_description_that_says_invalid_grant_is_no_invalid_grant(
-    fake: FakeProvider, provider: Provider
+    fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
     fake.token({"error": "access_denied", "error_description": "invalid_grant"}, 403)
     with pytest.raises(ProviderRejected) as caught:
@@ -103,14 +107,14 @@ def test_a_description_that_says_invalid_grant_is_no_invalid_grant(
 
 @pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
 def test_our_own_fault_is_a_misconfiguration(
-    fake: FakeProvider, provider: Provider, error: str
+    fake: FakeProvider, provider: StandaloneProvider, error: str
 ) -> None:
     fake.token({"error": error}, 401)
     with pytest.raises(ProviderMisconfigured):
         provider.refresh("old")
 
 
-def test_429_was_turned_away_at_the_door(fake: FakeProvider, provider: Provider) -> None:
+def test_429_was_turned_away_at_the_door(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.token({"error": "too_many_requests"}, 429, Retry_After="17")
     with pytest.raises(ProviderUnavailable) as caught:
         provider.refresh("old")
@@ -130,7 +134,7 @@ LIFETIMES: list[tuple[Any, int]] = [
 
 @pytest.mark.parametrize(("said", "taken"), LIFETIMES, ids=lambda value: str(value)[:12])
 def test_the_access_token_lifetime_is_bounded(
-    fake: FakeProvider, provider: Provider, said: Any, taken: int
+    fake: FakeProvider, provider: StandaloneProvider, said: Any, taken: int
 ) -> None:
     fake.token(fake.grant(expires_in=said, id_token=None))
     before = int(time.time())
@@ -140,7 +144,7 @@ def test_the_access_token_lifetime_is_bounded(
 
 
 def test_a_refresh_without_rotation_brings_no_refresh_token(
-    fake: FakeProvider, provider: Provider
+    fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
     """Authlib would put the old one in, and a caller couldn't tell."""
     fake.token(fake.grant(refresh_token=None, id_token=None, scope=None, token_type="bearer"))
@@ -148,7 +152,7 @@ def test_a_refresh_without_rotation_brings_no_refresh_token(
     assert (answer.refresh_token, answer.scope) == (None, None)
 
 
-def test_what_a_refresh_sends(fake: FakeProvider, provider: Provider) -> None:
+def test_what_a_refresh_sends(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.token(fake.grant(id_token=None))
     provider.refresh("tøken+/=&%7E~ x")
     form = fake.asked[-1].form
@@ -158,7 +162,7 @@ def test_what_a_refresh_sends(fake: FakeProvider, provider: Provider) -> None:
     assert fake.count("/oauth/token") == 1
 
 
-def test_what_a_sign_in_sends_and_gives(fake: FakeProvider, provider: Provider) -> None:
+def test_what_a_sign_in_sends_and_gives(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.token(fake.grant(scope=None))
     found = provider.exchange_code("co+de/=", pending())
     form = next(asked.form for asked in fake.asked if asked.path == "/oauth/token")
@@ -171,7 +175,7 @@ def test_what_a_sign_in_sends_and_gives(fake: FakeProvider, provider: Provider) 
 
 
 def test_the_id_token_is_kept_only_where_the_logout_needs_it(
-    fake: FakeProvider, provider: Provider, client_for: Callable[..., Provider]
+    fake: FakeProvider, provider: StandaloneProvider, client_for: Callable[..., StandaloneProvider]
 ) -> None:
     grant = fake.grant()
     fake.token(grant)
@@ -182,7 +186,9 @@ def test_the_id_token_is_kept_only_where_the_logout_needs_it(
     assert with_hint.refresh("old").id_token == grant["id_token"]
 
 
-def revocation(fake: FakeProvider, provider: Provider, says: Says) -> ProviderError | None:
+def revocation(
+    fake: FakeProvider, provider: StandaloneProvider, says: Says
+) -> ProviderError | None:
     """What revoking raises if the provider answers so."""
     fake.says("/oauth/revoke", lambda: says)
     try:
@@ -194,7 +200,7 @@ def revocation(fake: FakeProvider, provider: Provider, says: Says) -> ProviderEr
 
 @pytest.mark.parametrize("body", [b"", b"OK", {}, HTML])
 def test_a_revocation_with_200_is_done_whatever_the_body(
-    fake: FakeProvider, provider: Provider, body: Any
+    fake: FakeProvider, provider: StandaloneProvider, body: Any
 ) -> None:
     assert revocation(fake, provider, Says(body)) is None
     assert fake.asked[-1].form["token"] == "the-token"
@@ -203,7 +209,7 @@ def test_a_revocation_with_200_is_done_whatever_the_body(
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 302, 400, 403])
 def test_the_status_of_a_revocation_is_checked(
-    fake: FakeProvider, provider: Provider, status: int
+    fake: FakeProvider, provider: StandaloneProvider, status: int
 ) -> None:
     """Authlib returns the answer and leaves it at that."""
     error = revocation(fake, provider, Says(HTML, status, {"Retry-After": "30"}))
@@ -211,7 +217,9 @@ def test_the_status_of_a_revocation_is_checked(
     assert error.retry_after_seconds == 30
 
 
-def test_a_revocation_refused_for_good_says_why(fake: FakeProvider, provider: Provider) -> None:
+def test_a_revocation_refused_for_good_says_why(
+    fake: FakeProvider, provider: StandaloneProvider
+) -> None:
     for code in ("unsupported_token_type", "invalid_client", "invalid_request"):
         error = revocation(fake, provider, Says({"error": code}, 401))
         assert isinstance(error, ProviderRejected)
@@ -220,14 +228,14 @@ def test_a_revocation_refused_for_good_says_why(fake: FakeProvider, provider: Pr
 
 @pytest.mark.parametrize("status", [404, 405, 410, 501])
 def test_a_revocation_endpoint_that_is_not_there(
-    fake: FakeProvider, provider: Provider, status: int
+    fake: FakeProvider, provider: StandaloneProvider, status: int
 ) -> None:
     error = revocation(fake, provider, Says(HTML, status))
     assert isinstance(error, ProviderRejected)
     assert error.error == "unsupported_revocation"
 
 
-def test_a_provider_without_revocation(fake: FakeProvider, provider: Provider) -> None:
+def test_a_provider_without_revocation(fake: FakeProvider, provider: StandaloneProvider) -> None:
     del fake.metadata["revocation_endpoint"]
     with pytest.raises(ProviderRejected) as caught:
         provider.revoke("the-token")
@@ -249,7 +257,7 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: int | None) -> No
 
 
 def test_auth0_tells_the_pause_in_a_header_of_its_own(fake: FakeProvider) -> None:
-    provider = Auth0Provider(fake.config(), lambda: NOW)
+    provider = StandaloneProvider(EndpointClient(fake.config(), Auth0Dialect(), lambda: NOW))
     reset = {"X-RateLimit-Reset": str(int(NOW) + 40)}
     for status, headers, seconds in (
         (429, reset, 40),
@@ -267,7 +275,7 @@ SECRETS = {"refresh": "refresh-secret-1", "code": "code-secret-2", "verifier": "
 
 
 def test_no_secret_stands_in_an_error_or_a_log_line(
-    fake: FakeProvider, provider: Provider, caplog: pytest.LogCaptureFixture
+    fake: FakeProvider, provider: StandaloneProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Authlib's DEBUG line has the verifier; what a provider answers may quote a token."""
     caplog.set_level("DEBUG")
@@ -300,7 +308,7 @@ def raised(call: Callable[[], Any]) -> str:
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
-def test_calls_share_a_connection(fake: FakeProvider, provider: Provider) -> None:
+def test_calls_share_a_connection(fake: FakeProvider, provider: StandaloneProvider) -> None:
     """With plain Authlib every call would open one, TLS included."""
     fake.token(fake.grant(id_token=None))
     for _ in range(3):

@@ -9,19 +9,23 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bff.config import load
-from bff.provider.auth0 import Auth0Provider
-from bff.provider.create import create_provider
+from bff.provider.auth0 import Auth0Dialect
+from bff.provider.create import create_endpoint_client
+from bff.provider.dialect import Dialect
+from bff.provider.endpoints import EndpointClient
 from bff.provider.oidc import Provider
 from tests.support.fake_provider import CLIENT_ID, FakeProvider, Says, pending
+from tests.support.standalone_provider import StandaloneProvider
 
 
 @pytest.fixture
-def auth0_for(fake: FakeProvider) -> Iterator[Callable[..., Auth0Provider]]:
+def auth0_for(fake: FakeProvider) -> Iterator[Callable[..., Provider]]:
     """Makes clients of Auth0's dialect for the fake."""
-    made: list[Auth0Provider] = []
+    made: list[Provider] = []
 
-    def make(**changes: str) -> Auth0Provider:
-        made.append(Auth0Provider(fake.config(**changes)))
+    def make(**changes: str) -> Provider:
+        client = EndpointClient(fake.config(**changes), Auth0Dialect())
+        made.append(StandaloneProvider(client))
         return made[-1]
 
     yield make
@@ -102,7 +106,7 @@ def test_a_provider_that_is_down_from_the_start_has_no_address(
 
 
 def test_auth0_signs_out_further_up_if_configured(
-    auth0_for: Callable[..., Auth0Provider],
+    auth0_for: Callable[..., Provider],
 ) -> None:
     url = auth0_for(AUTH0_FEDERATED_LOGOUT="true").logout_url(sid="s", id_token=None, state="s")
     assert query(url)["federated"] == [""]
@@ -110,7 +114,7 @@ def test_auth0_signs_out_further_up_if_configured(
 
 
 def test_an_auth0_tenant_without_the_endpoint_has_the_older_one(
-    fake: FakeProvider, auth0_for: Callable[..., Auth0Provider]
+    fake: FakeProvider, auth0_for: Callable[..., Provider]
 ) -> None:
     del fake.metadata["end_session_endpoint"]
     url = auth0_for(AUTH0_FEDERATED_LOGOUT="true").logout_url(sid="s", id_token=None, state="a&b")
@@ -124,7 +128,7 @@ def test_an_auth0_tenant_without_the_endpoint_has_the_older_one(
 
 
 def test_the_dialect_follows_the_setting(fake: FakeProvider) -> None:
-    assert type(create_provider(fake.config())) is Provider
+    assert type(create_endpoint_client(fake.config()).dialect) is Dialect
     config = load(
         {
             "AUTH0_DOMAIN": "tenant.example", "AUTH0_CLIENT_ID": "a", "AUTH0_CLIENT_SECRET": "b",
@@ -132,7 +136,7 @@ def test_the_dialect_follows_the_setting(fake: FakeProvider) -> None:
             "BFF_API_URL": "http://localhost:2",
         }
     )  # fmt: skip
-    assert type(create_provider(config)) is Auth0Provider
+    assert type(create_endpoint_client(config).dialect) is Auth0Dialect
 
 
 def test_authlib_never_logs_at_debug(fake: FakeProvider) -> None:
@@ -142,7 +146,7 @@ def test_authlib_never_logs_at_debug(fake: FakeProvider) -> None:
     try:
         for level in (logging.NOTSET, logging.DEBUG):
             logger.setLevel(level)
-            create_provider(fake.config())
+            create_endpoint_client(fake.config())
             assert not logging.getLogger("authlib.oauth2.client").isEnabledFor(logging.DEBUG)
     finally:
         logger.setLevel(before)

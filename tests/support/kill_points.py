@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import has_request_context
 
-from bff.provider.oidc import Provider
+from bff.provider.revocation_endpoint import RevocationEndpoint
 from bff.store import DenyList, Indexes, Outbox, SessionRecords
 
 STEPS: dict[str, tuple[type, str, bool]] = {
@@ -23,8 +23,8 @@ STEPS: dict[str, tuple[type, str, bool]] = {
     "after the intent": (Outbox, "add", False),
     "after the tombstone": (SessionRecords, "end_record", False),
     "after the deny-list": (DenyList, "add", False),
-    "before the revocation": (Provider, "revoke", True),
-    "after the revocation": (Provider, "revoke", False),
+    "before the revocation": (RevocationEndpoint, "revoke", True),
+    "after the revocation": (RevocationEndpoint, "revoke", False),
     "after the index": (Indexes, "remove", False),
     "after the tombstone went": (SessionRecords, "delete_tombstone", False),
     "after the intent went": (Outbox, "done", False),

@@ -13,8 +13,7 @@ from bff.access.session_cookie import BrowserSession
 from bff.config import Config, load
 from bff.core.model import LoginTransaction, SignIn
 from bff.core.sealing import Sealer
-from bff.provider.create import create_provider
-from bff.provider.oidc import Provider
+from bff.provider.create import create_endpoint_client
 from bff.sessions.lifecycle import Sessions
 from bff.web import error_responses, security_headers
 from bff.web.login import create_blueprint
@@ -27,6 +26,7 @@ from tests.support.provider_client import (
     ProviderClient,
 )
 from tests.support.provider_form import sign_in_at_provider
+from tests.support.standalone_provider import StandaloneProvider
 
 ORIGIN = "http://localhost:9"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -61,7 +61,7 @@ class World:
                 "BFF_PROVIDER_TIMEOUT_SECONDS": "5",
             } | settings
         )  # fmt: skip
-        self.provider: Provider = create_provider(self.config)
+        self.provider = StandaloneProvider(create_endpoint_client(self.config))
         self.begun: list[tuple[SignIn, LoginTransaction]] = []
         self.old_session_key: str | None = None
         self.fail_with: Exception | None = None
