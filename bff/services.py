@@ -19,7 +19,7 @@ from bff.provider.oidc import Provider
 from bff.provider.revocation_endpoint import RevocationEndpoint
 from bff.provider.route_grants import readable_claims
 from bff.resource_server.revoked_tokens import RevokedTokens
-from bff.resource_server.verification import AccessTokenVerifier, Expected
+from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 from bff.revocation.cache_lease import CacheLease
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
@@ -82,7 +82,7 @@ class Services:
 
         Then at least ID tokens are told apart, which are addressed to us.
         """
-        expected = Expected(
+        expected = ExpectedAccessToken(
             issuer=self.config.issuer,
             audience=audience,
             not_audience=self.config.client_id if audience is None else None,

@@ -1,4 +1,4 @@
-"""How does a Flask API refuse access tokens that died at a logout?
+"""How does a Flask API reject access tokens that were revoked by a logout?
 
     guard = TokenGuard(
         issuer="https://example.eu.auth0.com/",
@@ -12,7 +12,7 @@
     def items():
         return list_of(guard.claims["sub"])
 
-It needs joserfc, redis, flask and requests, and none of the BFF's settings. Redis is only read:
+It needs joserfc, redis, flask and requests, and none of the BFF's settings. It only reads Redis:
 `GET` and `EXISTS` on `<prefix>:deny:*`, `<prefix>:watermark:*` and `<prefix>:{born_at}:*`.
 """
 

@@ -1,4 +1,4 @@
-"""How is an access token sent to a protected resource, and how is it refused there?
+"""How is an access token sent to a protected resource, and how is it rejected there?
 
 Source: RFC 6750, sections 2.1 (the header; never a form field or a query) and 3 (the challenge).
 """
@@ -14,11 +14,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def bearer_token(authorization: str | None) -> str:
-    """The token in an `Authorization` header.
+    """Return the token in an `Authorization` header.
 
     Raises:
         TokenMissing: No header, another scheme, or no token in it.
-        TokenInvalid: What follows `Bearer` can't be a token, or there are several.
+        TokenInvalid: What follows `Bearer` isn't one token.
     """
     scheme, _, token = (authorization or "").partition(" ")
     token = token.strip(" ")
@@ -30,9 +30,9 @@ def bearer_token(authorization: str | None) -> str:
 
 
 def challenge(error: BFFError, realm: str) -> str | None:
-    """The `WWW-Authenticate` that goes with a refusal; None if *error* is none."""
+    """The `WWW-Authenticate` header for *error*; None if it isn't about the token."""
     if isinstance(error, TokenMissing):
-        # Who sent no token is told no error (RFC 6750, 3.1).
+        # Without a token there is no error code (RFC 6750, 3.1).
         return f'Bearer realm="{realm}"'
     if isinstance(error, ScopeMissing):
         return f'Bearer realm="{realm}", error="{error.code}", scope="{error.scope}"'

@@ -1,7 +1,7 @@
-"""Where does an API get the provider's public keys from, and how often does it ask?
+"""Where does an API get the provider's public keys from, and how often?
 
-From the issuer's discovery document, when the first token comes, again after a while, and when a
-token names a key that isn't known yet. A provider that is down costs nothing while there are keys.
+From the issuer's discovery document: at the first token, again after a while, and when a token
+names an unknown key. While there are keys, an outage of the provider has no effect.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from bff.core.errors import ProviderUnavailable
 
 LIFETIME_SECONDS = 600
 PAUSE_SECONDS = 10
-"""Between two fetches, so that made-up key names cost the provider next to nothing."""
+"""Between two fetches, so that made-up key ids cause hardly any load on the provider."""
 FIRST_PAUSE_SECONDS = 1
-"""The same while there are no keys at all."""
+"""The same, while there are no keys."""
 TIMEOUT_SECONDS = 5
-FAMILIES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +33,17 @@ def fetch_json(url: str) -> Any:
     """Get the JSON document at *url*, without redirects and with a timeout.
 
     Raises:
-        requests.RequestException: No answer, or not a 200.
-        ValueError: The answer isn't JSON.
+        requests.RequestException: No response, or its status isn't 200.
+        ValueError: The response isn't JSON.
     """
-    answer = requests.get(url, timeout=TIMEOUT_SECONDS, allow_redirects=False)
-    if answer.status_code != 200:
-        raise requests.HTTPError(f"{url} answered {answer.status_code}")
-    return answer.json()
+    response = requests.get(url, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    if response.status_code != 200:
+        raise requests.HTTPError(f"{url} returned {response.status_code}")
+    return response.json()
 
 
 class IssuerKeys:
-    """The signing keys of one issuer; safe to use from several threads.
+    """The signing keys of one issuer. Thread-safe.
 
     Args:
         issuer: Exactly as in the tokens' `iss`, trailing slash included.
@@ -65,10 +65,10 @@ class IssuerKeys:
         self._tried_at = float("-inf")
 
     def find(self, alg: str, kid: str | None) -> Key | None:
-        """The key that a token's header names; without a `kid` there must be no choice.
+        """Find the key that a token's header names; without a `kid` there must be just one.
 
         Raises:
-            ProviderUnavailable: There are no keys, and they can't be fetched.
+            ProviderUnavailable: There are no keys, and fetching them failed.
         """
         if not self._keys:
             self._load(FIRST_PAUSE_SECONDS, wait=True)
@@ -76,32 +76,32 @@ class IssuerKeys:
             self._load(LIFETIME_SECONDS, wait=False)
         if not self._keys:
             raise ProviderUnavailable("the issuer's signing keys can't be loaded")
-        if self._named(alg, kid) is None:
+        if self._listed(alg, kid) is None:
             self._load(PAUSE_SECONDS, wait=True)
-        return self._named(alg, kid)
+        return self._listed(alg, kid)
 
-    def _named(self, alg: str, kid: str | None) -> Key | None:
-        fitting = [key for key in self._keys if _fits(key, alg)]
+    def _listed(self, alg: str, kid: str | None) -> Key | None:
+        suitable = [key for key in self._keys if _is_for(key, alg)]
         if kid is None:
-            return fitting[0] if len(fitting) == 1 else None
-        return next((key for key in fitting if key.get("kid") == kid), None)
+            return suitable[0] if len(suitable) == 1 else None
+        return next((key for key in suitable if key.get("kid") == kid), None)
 
     def _age_seconds(self) -> float:
         return self._clock() - self._tried_at
 
     def _load(self, older_than_seconds: float, *, wait: bool) -> None:
-        """Fetch the keys, in one thread; the others use the old ones, or wait for it."""
+        """Fetch the keys in one thread; others wait for it, or go on with the old ones."""
         if not self._lock.acquire(blocking=wait):
             return
         try:
-            # Who waited here finds that another has just tried.
+            # Another thread may just have fetched them.
             if self._age_seconds() > older_than_seconds:
                 self._replace()
         finally:
             self._lock.release()
 
     def _replace(self) -> None:
-        """Replace the keys; when that fails, the ones we have stay in use."""
+        """Replace the keys; if that fails, the old ones stay in use."""
         try:
             document = self._fetch(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
             if document["issuer"] != self._issuer:
@@ -109,7 +109,7 @@ class IssuerKeys:
             entries = self._fetch(document["jwks_uri"])["keys"]
             keys = [key for entry in entries if (key := _imported(entry)) is not None]
             if not keys:
-                raise ValueError("there is no key for signatures")
+                raise ValueError("there is no signing key")
             self._keys = keys
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             log.warning("the issuer's keys can't be loaded: %s", type(error).__name__)
@@ -117,8 +117,8 @@ class IssuerKeys:
 
 
 def _imported(entry: Any) -> Key | None:
-    """A public key for signatures; one that we can't read must not take the others with it."""
-    if not isinstance(entry, dict) or entry.get("kty") not in FAMILIES.values():
+    """Import a public signing key; None for any other, which must not affect the rest."""
+    if not isinstance(entry, dict) or entry.get("kty") not in KEY_TYPES.values():
         return None
     if entry.get("use", "sig") != "sig":
         return None
@@ -128,5 +128,5 @@ def _imported(entry: Any) -> Key | None:
         return None
 
 
-def _fits(key: Key, alg: str) -> bool:
-    return key.key_type == FAMILIES.get(alg[:2]) and key.get("alg", alg) == alg
+def _is_for(key: Key, alg: str) -> bool:
+    return key.key_type == KEY_TYPES.get(alg[:2]) and key.get("alg", alg) == alg

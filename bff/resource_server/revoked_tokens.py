@@ -1,8 +1,8 @@
-"""Where in Redis does it stand that an access token is dead, and how is that asked?
+"""How is it stored in Redis that an access token is revoked, and how is that looked up?
 
-On the deny-list, under the token's own name; in a watermark over its user or over everybody; and in
-the instant since which this Redis remembers anything at all. One round trip asks for all of it. The
-BFF and every API ask with this file, so that they can't disagree.
+On the deny-list, by a hash of the token; as a watermark over its user or over everyone; and as the
+start of Redis's history, since nothing is known about older tokens. One round trip reads all of it.
+The BFF and every API use this file, so they can't disagree.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ EVERYONE = "everyone"
 USER = "user"
 
 
-class Ask(Protocol):
+class SendCommands(Protocol):
     """Sends commands to Redis in one round trip; raises StoreUnavailable."""
 
     def __call__(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
-        """The answers, in the order of the commands."""
+        """The results, in the order of the commands."""
 
 
 class RevokedTokenKeys:
     """The keys in Redis.
 
     Args:
-        prefix: What all our keys begin with.
-        names: Made from the deny-list key.
+        prefix: `BFF_REDIS_PREFIX`; all keys begin with it.
+        names: Hashes with the deny-list key.
     """
 
     def __init__(self, prefix: str, names: KeyedHashes) -> None:
@@ -37,87 +37,91 @@ class RevokedTokenKeys:
         self._names = names
 
     def deny_id(self, access_token: str) -> str:
-        """How the deny-list names a token that is put on it now."""
+        """The hash under which a token is added to the deny-list."""
         return self._names.name("deny", access_token)
 
-    def denied_as(self, deny_id: str) -> str:
-        """The key of one name."""
+    def deny_key(self, deny_id: str) -> str:
+        """The key of an entry of the deny-list."""
         return f"{self._prefix}:deny:{deny_id}"
 
-    def denied(self, access_token: str) -> list[str]:
-        """Every key that may stand for this token."""
-        return [self.denied_as(name) for name in self._names.names("deny", access_token)]
+    def deny_keys(self, access_token: str) -> list[str]:
+        """Every key that this token's entry may have, the newest first."""
+        return [self.deny_key(name) for name in self._names.names("deny", access_token)]
 
-    def watermarks(self, kind: str, *values: str) -> list[str]:
+    def watermark_keys(self, kind: str, *values: str) -> list[str]:
         """Every key that a group's watermark may have, the newest first."""
         names = self._names.names(f"watermark {kind}", *values)
         return [f"{self._prefix}:watermark:{name}" for name in names]
 
-    def born_at(self) -> list[str]:
-        """Every key that the first instant may have, the newest first; all in one hash slot.
+    def history_start_keys(self) -> list[str]:
+        """Every key that the history start may have, the newest first; all in one hash slot.
 
-        It is named by the deny-list key too, so that whoever has a wrong key (and would find no
-        dead token under it) doesn't find this either, and notices.
+        The deny-list key is in its name, so that an API with a wrong key, which would find no
+        revoked token, doesn't find this either and can report it.
         """
         return [f"{self._prefix}:{{born_at}}:{name}" for name in self._names.names("born_at")]
 
 
 class RevokedTokens:
-    """Tells whether a token died before its time.
+    """Looks up whether an access token was revoked before it expired.
 
     Args:
-        ask: Reaches Redis.
-        keys: What is asked for.
-        begin: Writes down since when this Redis lives, and returns it; None for who may not write.
+        send: Sends the commands.
+        keys: The keys to read.
+        begin_history: Writes the history start if there is none, and returns it; None for an API,
+            which may only read.
     """
 
     def __init__(
-        self, ask: Ask, keys: RevokedTokenKeys, begin: Callable[[], int] | None = None
+        self,
+        send: SendCommands,
+        keys: RevokedTokenKeys,
+        begin_history: Callable[[], int] | None = None,
     ) -> None:
-        self._ask = ask
+        self._send = send
         self._keys = keys
-        self._begin = begin
+        self._begin_history = begin_history
 
     def reason(self, access_token: str, claims: Mapping[str, Any]) -> str | None:
-        """Why the token is dead, as a short word; None if it isn't.
+        """Why the token is revoked, as a short word; None if it isn't.
 
         Args:
             access_token: As it was sent.
             claims: Its verified claims; `iss`, `sub` and `iat` are used.
 
         Raises:
-            StoreUnavailable: Redis is away, or doesn't know since when it lives.
+            StoreUnavailable: Redis is away, or has no history start.
         """
-        denied = self._keys.denied(access_token)
+        deny = self._keys.deny_keys(access_token)
         watermarks = [
-            *self._keys.watermarks(USER, claims["iss"], claims["sub"]),
-            *self._keys.watermarks(EVERYONE),
+            *self._keys.watermark_keys(USER, claims["iss"], claims["sub"]),
+            *self._keys.watermark_keys(EVERYONE),
         ]
-        answers = self._ask(
-            *(("EXISTS", key) for key in denied),
-            *(("GET", key) for key in (*watermarks, *self._keys.born_at())),
+        results = self._send(
+            *(("EXISTS", key) for key in deny),
+            *(("GET", key) for key in (*watermarks, *self._keys.history_start_keys())),
         )
-        after_denied, after_watermarks = len(denied), len(denied) + len(watermarks)
-        if any(answers[:after_denied]):
+        after_deny, after_watermarks = len(deny), len(deny) + len(watermarks)
+        if any(results[:after_deny]):
             return "denied"
-        watermark_at = max(_instants(answers[after_denied:after_watermarks]), default=0)
+        watermark_at = max(_instants(results[after_deny:after_watermarks]), default=0)
         if claims["iat"] < watermark_at:
             return "older_than_watermark"
-        if claims["iat"] < self._born_at(answers[after_watermarks:]):
+        if claims["iat"] < self._history_start_at(results[after_watermarks:]):
             return "older_than_store"
         return None
 
-    def _born_at(self, answers: list[Any]) -> int:
-        found = _instants(answers)
+    def _history_start_at(self, results: list[Any]) -> int:
+        found = _instants(results)
         if found:
             return min(found)
-        if self._begin is not None:
-            return self._begin()
+        if self._begin_history is not None:
+            return self._begin_history()
         raise StoreUnavailable(
             "Redis doesn't say since when it lives: no BFF has started there, or prefix or "
             "deny-list key are not those of the BFF"
         )
 
 
-def _instants(answers: list[Any]) -> list[int]:
-    return [int(answer) for answer in answers if answer is not None]
+def _instants(results: list[Any]) -> list[int]:
+    return [int(result) for result in results if result is not None]

@@ -1,4 +1,4 @@
-"""How does a route of a Flask API ask for an access token that is alive?"""
+"""How does a view of a Flask API require a valid access token?"""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bff.core.errors import BFFError, ProviderUnavailable, StoreUnavailable
 from bff.core.keyed_hashes import KeyedHashes
 from bff.resource_server.bearer import bearer_token, challenge
 from bff.resource_server.issuer_keys import IssuerKeys
-from bff.resource_server.revoked_tokens import Ask, RevokedTokenKeys, RevokedTokens
-from bff.resource_server.verification import AccessTokenVerifier, Expected
+from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens, SendCommands
+from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 
 REALM = "api"
 KEYS_UNAVAILABLE = "keys_unavailable"
 CONNECTIONS_MAX = 16
 WAITS = 2
-"""So many time-outs may pass before a connection is free; then it is 503."""
+"""Upper bound for the wait for a free connection, in time-outs; then the response is 503."""
 
 P = ParamSpec("P")
 
@@ -34,20 +34,20 @@ log = logging.getLogger(__name__)
 
 
 class TokenGuard:
-    """Lets requests through whose access token is alive. One per API and process.
+    """Requires a valid access token for requests. One per API and process.
 
     Args:
         issuer: The provider, exactly as in the tokens' `iss`; Auth0's ends with a slash.
-        audience: This API's identifier; it must be in `aud`.
+        audience: The identifier of this API; it must be in `aud`.
         redis_url: The Redis of the BFF, its primary: a replica may lag behind a logout.
         deny_key: What `python -m bff deny-list-key` prints. A secret.
         redis_prefix: The BFF's `BFF_REDIS_PREFIX`.
-        redis_client: Used instead of `redis_url` where that says too little (Sentinel, Cluster).
-        redis_timeout_seconds: How long one look may take.
-        keys: Where the provider's keys come from; its discovery document by default.
+        redis_client: Instead of `redis_url`, for Sentinel or Cluster.
+        redis_timeout_seconds: Upper bound for one lookup.
+        keys: The provider's keys; from its discovery document by default.
 
     Raises:
-        ValueError: `redis_url` or `deny_key` is missing, or is none.
+        ValueError: `redis_url` or `deny_key` is missing or malformed.
     """
 
     def __init__(
@@ -63,34 +63,34 @@ class TokenGuard:
         keys: IssuerKeys | None = None,
     ) -> None:
         if not deny_key or not (redis_url or redis_client):
-            # An empty variable must not open the API to dead tokens.
+            # An empty variable must not make the API accept revoked tokens.
             raise ValueError("deny_key and redis_url are needed; or see without_deny_list()")
         names = KeyedHashes.from_text(deny_key)
         client = redis_client or connect(redis_url, redis_timeout_seconds)
-        revoked_tokens = RevokedTokens(asking(client), RevokedTokenKeys(redis_prefix, names))
+        revoked_tokens = RevokedTokens(sender(client), RevokedTokenKeys(redis_prefix, names))
         self._verifier = _verifier(issuer, audience, keys, revoked_tokens)
 
     @classmethod
     def without_deny_list(
         cls, *, issuer: str, audience: str, keys: IssuerKeys | None = None
     ) -> TokenGuard:
-        """A guard that checks the JWT alone: a token lives until it expires, logout or not."""
+        """A guard that checks the JWT alone: a logout doesn't make a token invalid."""
         guard = cls.__new__(cls)
         guard._verifier = _verifier(issuer, audience, keys, None)
         return guard
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """The claims of the request being served, once it was let through."""
+        """The claims of the current request's token, after it was verified."""
         return cast(Mapping[str, Any], g.bff_access_token_claims)
 
     def required(
         self, scope: str = ""
     ) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
-        """Decorate a view: it runs for tokens that are alive and allow *scope*.
+        """Decorate a view: it requires a valid token that allows *scope*.
 
         Args:
-            scope: What the token must allow, blank-separated; Auth0's `permissions` count as well.
+            scope: Scopes, separated by spaces; Auth0's `permissions` count, too.
         """
 
         def decorate(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
@@ -104,17 +104,17 @@ class TokenGuard:
         return decorate
 
     def refusal(self, scope: str = "") -> Response | None:
-        """None if the request may go on, else its answer; for `before_request`.
+        """None if the request may proceed, else the error response; for `before_request`.
 
-        401 for a token that is missing or not alive, 403 for a missing scope, 503 if Redis or the
-        provider's keys are away, so that nothing can be said.
+        401 for a missing or invalid token, 403 for a missing scope, 503 without Redis or the
+        provider's keys, since validity is unknown then.
         """
         try:
             token = bearer_token(request.headers.get("Authorization"))
             g.bff_access_token_claims = self._verifier.verify(token, scope)
         except BFFError as error:
             log.info("refused: %s %s", error.code, error.detail)
-            return _answer(error)
+            return _error_response(error)
         return None
 
 
@@ -122,14 +122,15 @@ def _verifier(
     issuer: str, audience: str, keys: IssuerKeys | None, revoked_tokens: RevokedTokens | None
 ) -> AccessTokenVerifier:
     find_key = (keys or IssuerKeys(issuer)).find
-    return AccessTokenVerifier(Expected(issuer=issuer, audience=audience), find_key, revoked_tokens)
+    expected = ExpectedAccessToken(issuer=issuer, audience=audience)
+    return AccessTokenVerifier(expected, find_key, revoked_tokens)
 
 
 def connect(url: str, timeout_seconds: float) -> redis.Redis:
-    """A client that waits no longer than that, and replaces a dead connection once and at once.
+    """Make a client that replaces a broken connection once, at once.
 
-    It shares few connections between all threads: one look is short, and a crowd of requests that
-    each open a connection first are slower than a crowd that waits.
+    All threads share a few connections: a lookup is short, so waiting for a connection is faster
+    than opening one for each of many concurrent requests.
     """
     pool = redis.BlockingConnectionPool.from_url(
         url,
@@ -142,10 +143,10 @@ def connect(url: str, timeout_seconds: float) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
-def asking(client: redis.Redis) -> Ask:
-    """Sends commands in one round trip."""
+def sender(client: redis.Redis) -> SendCommands:
+    """A function that sends commands in one round trip."""
 
-    def ask(*commands: tuple[str | bytes | float, ...]) -> list[Any]:
+    def send(*commands: tuple[str | bytes | float, ...]) -> list[Any]:
         try:
             with client.pipeline(transaction=False) as pipeline:
                 for words in commands:
@@ -155,11 +156,11 @@ def asking(client: redis.Redis) -> Ask:
             # The class only: a message may quote a command's arguments.
             raise StoreUnavailable(type(error).__name__) from error
 
-    return ask
+    return send
 
 
-def _answer(error: BFFError) -> Response:
-    """RFC 9457 and RFC 6750; why a token is dead stays in the log."""
+def _error_response(error: BFFError) -> Response:
+    """RFC 9457 and RFC 6750; the reason is only logged."""
     code = KEYS_UNAVAILABLE if isinstance(error, ProviderUnavailable) else error.code
     problem = {
         "type": "about:blank",
@@ -170,8 +171,8 @@ def _answer(error: BFFError) -> Response:
     response = make_response(json.dumps(problem), error.status)
     response.content_type = "application/problem+json"
     response.headers["Cache-Control"] = "no-store"
-    if (asked_for := challenge(error, REALM)) is not None:
-        response.headers["WWW-Authenticate"] = asked_for
+    if (header := challenge(error, REALM)) is not None:
+        response.headers["WWW-Authenticate"] = header
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response

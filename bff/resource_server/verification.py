@@ -1,10 +1,10 @@
-"""Is this access token alive?
+"""Is this access token valid?
 
-The one rule, for introspection, for nginx and for APIs: a JWT that the provider signed for this
-audience and that hasn't expired; not on the deny-list; not older than a watermark over its user or
-over everybody; not older than what Redis remembers. An opaque token is never called alive: the
-deny-list could say that it is dead, but nobody here can say that it isn't. Source: RFC 9068,
-section 4; RFC 8725, sections 3.1 and 3.11.
+The same rule for introspection, nginx and APIs. It is a JWT, signed by the provider for this
+audience, and not expired; it is not on the deny-list; and it is not older than a watermark over its
+user or over everyone, nor than Redis's history. An opaque token is never valid here: the deny-list
+could tell that it is revoked, but nothing here can tell that it isn't. Source: RFC 9068, section 4;
+RFC 8725, sections 3.1 and 3.11.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from bff.core.errors import ScopeMissing, TokenInvalid
 from bff.resource_server.bearer import TOKEN_MAX_CHARACTERS
 from bff.resource_server.revoked_tokens import RevokedTokens
 
+# Auth0: `jwt` in its own dialect, `at+jwt` in that of RFC 9068. Some providers omit `typ`: "none".
+# A logout token has a type of its own.
 TYPES = ("jwt", "at+jwt", "none")
-"""Auth0's two dialects; some providers leave `typ` out. A logout token has its own."""
-MARKS_OF_OTHER_TOKENS = ("at_hash", "c_hash", "s_hash", "events")
+CLAIMS_OF_OTHER_TOKENS = ("at_hash", "c_hash", "s_hash", "events")
 """ID tokens, logout tokens and security events have these, access tokens don't."""
 
 FindKey = Callable[[str, str | None], Key | None]
@@ -32,12 +33,12 @@ FindKey = Callable[[str, str | None], Key | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """What an access token is held against.
+class ExpectedAccessToken:
+    """What a valid access token has.
 
-    `audience` must be in `aud`, `not_audience` (our own client id, to which ID tokens are
-    addressed) must not. The skew is for `iat` and `nbf`. It is not for `exp`, nor for watermarks:
-    there it would make dead tokens live on.
+    `audience` must be in `aud`; `not_audience` (our client id, to which ID tokens are addressed)
+    must not. The clock skew applies to `iat` and `nbf` only: with `exp` or watermarks it would
+    accept expired or revoked tokens.
     """
 
     issuer: str
@@ -48,52 +49,53 @@ class Expected:
 
 
 class AccessTokenVerifier:
-    """Judges access tokens.
+    """Verifies access tokens.
 
     Args:
-        expected: What a token must be like.
-        find_key: The provider's keys.
-        revoked_tokens: Asks Redis; None judges the JWT alone.
+        expected: What a valid token has.
+        find_key: Finds the provider's keys.
+        revoked_tokens: Looks up revoked tokens; None checks the JWT alone.
         clock: UTC epoch seconds.
     """
 
     def __init__(
         self,
-        expected: Expected,
+        expected: ExpectedAccessToken,
         find_key: FindKey,
         revoked_tokens: RevokedTokens | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._expected = expected
         self._find_key = find_key
-        self._dead_tokens = revoked_tokens
+        self._revoked_tokens = revoked_tokens
         self._clock = clock
         self._registry = jws.JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
         self._registry.max_header_length = TOKEN_MAX_CHARACTERS
 
     def verify(self, access_token: str, scope: str = "") -> dict[str, Any]:
-        """The claims of a token that is alive.
+        """Return the claims of a valid token.
 
         Args:
             access_token: As it was sent.
-            scope: What it must allow, blank-separated; Auth0's `permissions` count as well.
+            scope: What it must allow, separated by spaces; Auth0's `permissions` count, too.
 
         Raises:
-            TokenInvalid: It is not alive; the detail says why, for the log.
-            ScopeMissing: It is alive, but doesn't allow this.
-            StoreUnavailable: Redis is away, so that nothing can be said.
-            ProviderError: The provider's keys can't be had, likewise.
+            TokenInvalid: It isn't valid; the detail has the reason, for the log.
+            ScopeMissing: It is valid, but doesn't allow this.
+            StoreUnavailable: Redis is away, so validity is unknown.
+            ProviderError: There are no keys of the provider, likewise.
         """
-        claims = self._genuine(access_token)
-        reason = self._dead_tokens.reason(access_token, claims) if self._dead_tokens else None
-        if reason is not None:
-            raise TokenInvalid(reason)
+        claims = self._checked_claims(access_token)
+        if self._revoked_tokens is not None:
+            reason = self._revoked_tokens.reason(access_token, claims)
+            if reason is not None:
+                raise TokenInvalid(reason)
         if not set(scope.split()) <= scopes_of(claims):
             raise ScopeMissing(scope)
         return claims
 
-    def _genuine(self, access_token: str) -> dict[str, Any]:
-        """The claims once signature, type, issuer, audience and times have been checked."""
+    def _checked_claims(self, access_token: str) -> dict[str, Any]:
+        """The claims, after signature, type, issuer, audience and times have been checked."""
         if len(access_token) > TOKEN_MAX_CHARACTERS:
             raise TokenInvalid("too long")
         algorithms = self._expected.algorithms
@@ -101,7 +103,7 @@ class AccessTokenVerifier:
             token = jwt.decode(access_token, self._key, algorithms, self._registry)
             self._check(token.header, token.claims)
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
-            # joserfc's texts name claim and reason, never the token; others may quote it.
+            # joserfc's messages name claim and reason, never the token; others may quote it.
             raise TokenInvalid(f"not acceptable: {type(error).__name__}") from error
         return token.claims
 
@@ -115,7 +117,7 @@ class AccessTokenVerifier:
 
     def _check(self, header: Mapping[str, Any], claims: dict[str, Any]) -> None:
         typ = str(header.get("typ")).lower().removeprefix("application/")
-        if typ not in TYPES or any(mark in claims for mark in MARKS_OF_OTHER_TOKENS):
+        if typ not in TYPES or any(name in claims for name in CLAIMS_OF_OTHER_TOKENS):
             raise TokenInvalid("a token of another kind")
         expected, now = self._expected, self._clock()
         jwt.JWTClaimsRegistry(
@@ -126,9 +128,9 @@ class AccessTokenVerifier:
             iat={"essential": True},
             exp={"essential": True},
         ).validate(claims)
-        # They become names in Redis, and a lone surrogate can't; it raises ValueError here.
+        # Both become part of a key in Redis. A lone surrogate can't, and raises ValueError here.
         (claims["iss"] + claims["sub"]).encode()
-        # The deny-list forgets a token soon after its end, so this end is taken to the letter.
+        # Without leeway: the deny-list drops a token soon after it expires.
         if now >= claims["exp"]:
             raise TokenInvalid("expired")
         audiences = audiences_of(claims)
@@ -145,7 +147,8 @@ def audiences_of(claims: Mapping[str, Any]) -> list[Any]:
 
 
 def scopes_of(claims: Mapping[str, Any]) -> set[str]:
-    """What the token allows: `scope` (RFC 9068, 2.2.3), and Auth0's `permissions`."""
+    """What the token allows: `scope` (RFC 9068, 2.2.3) and `permissions`."""
+    # Auth0: `permissions` lists what a role allows (RBAC), beside `scope`.
     scope, permissions = claims.get("scope"), claims.get("permissions")
     granted = scope.split() if isinstance(scope, str) else []
     granted += permissions if isinstance(permissions, list) else []

@@ -48,14 +48,14 @@ class DenyList:
     def add(self, dead: Iterable[RevokedAccessToken]) -> None:
         """Refuse these tokens until they expire."""
         commands: list[tuple[str | bytes | float, ...]] = [
-            ("SET", self._keys.denied_as(d.deny_id), "1", "EXAT", self._until(d)) for d in dead
+            ("SET", self._keys.deny_key(d.deny_id), "1", "EXAT", self._until(d)) for d in dead
         ]
         if commands:
             self._database.commands(*commands)
 
     def contains(self, access_token: str) -> bool:
         """Whether *access_token* was listed and hasn't expired."""
-        names = self._keys.denied(access_token)
+        names = self._keys.deny_keys(access_token)
         return any(self._database.commands(*(("EXISTS", name) for name in names)))
 
     def _until(self, dead: RevokedAccessToken) -> int:

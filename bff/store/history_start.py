@@ -18,7 +18,7 @@ class HistoryStart:
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
-        self._keys = database.keys.revoked_tokens(sealer.revoked_token_names).born_at()
+        self._keys = database.keys.revoked_tokens(sealer.revoked_token_names).history_start_keys()
 
     def begin(self) -> int:
         """The first instant; it is now, if none is written.

@@ -63,4 +63,4 @@ class Watermarks:
         return max((int(answer) for answer in answers if answer is not None), default=None)
 
     def _names(self, group: Group) -> list[str]:
-        return self._keys.watermarks(group.kind, *group.values)
+        return self._keys.watermark_keys(group.kind, *group.values)

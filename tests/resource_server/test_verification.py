@@ -14,7 +14,7 @@ from bff.core.keyed_hashes import KeyedHashes
 from bff.core.model import Group, Tokens
 from bff.core.sealing import Sealer
 from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens
-from bff.resource_server.verification import AccessTokenVerifier, Expected
+from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 from bff.store import Database, DenyList, HistoryStart, Watermarks
 from tests.support.issuer import AUDIENCE, EC_KEY, ISSUER, REFUSED, Issuer, token
 from tests.support.redis_server import RedisServer
@@ -32,7 +32,7 @@ class Bench:
         self.born(3600)
 
     def born(self, seconds_ago: int) -> None:
-        key = self.keys().born_at()[0]
+        key = self.keys().history_start_keys()[0]
         self.database.command("SET", key, int(time.time()) - seconds_ago)
 
     def keys(self, *secrets: str) -> RevokedTokenKeys:
@@ -43,7 +43,9 @@ class Bench:
     def verifier(self, *secrets: str, **expected: Any) -> AccessTokenVerifier:
         rules: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, **expected}
         revoked_tokens = RevokedTokens(self.database.commands, self.keys(*secrets))
-        return AccessTokenVerifier(Expected(**rules), self.issuer.keys().find, revoked_tokens)
+        return AccessTokenVerifier(
+            ExpectedAccessToken(**rules), self.issuer.keys().find, revoked_tokens
+        )
 
     def deny(self, access_token: str, *secrets: str) -> None:
         deny_list = DenyList(self.database, Sealer(secrets or (SECRET,)), 10)
@@ -128,7 +130,7 @@ def test_refused_tokens_cost_no_look_at_redis(bench: Bench, make: Callable[[], s
     forged = make()
     asked: list[object] = []
     revoked_tokens = RevokedTokens(lambda *c: asked.append(c) or [], bench.keys())  # type: ignore[func-returns-value]
-    expected = Expected(issuer=ISSUER, audience=AUDIENCE)
+    expected = ExpectedAccessToken(issuer=ISSUER, audience=AUDIENCE)
     with pytest.raises(TokenInvalid) as refusal:
         AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens).verify(forged)
     assert not asked
@@ -138,10 +140,10 @@ def test_refused_tokens_cost_no_look_at_redis(bench: Bench, make: Callable[[], s
 def test_a_token_ends_at_its_very_end(bench: Bench) -> None:
     """The deny-list forgets it a little later, so there is no leeway here."""
     access_token = token(iat=1000, exp=2000)
-    bench.database.command("SET", bench.keys().born_at()[0], 1)
+    bench.database.command("SET", bench.keys().history_start_keys()[0], 1)
     revoked_tokens = RevokedTokens(bench.database.commands, bench.keys())
     for now, alive in ((1999.9, True), (2000.0, False)):
-        expected = Expected(issuer=ISSUER, audience=AUDIENCE)
+        expected = ExpectedAccessToken(issuer=ISSUER, audience=AUDIENCE)
         clock: Callable[[], float] = partial(float, now)
         verifier = AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens, clock)
         if alive:
@@ -182,7 +184,7 @@ def test_the_watermark_of_others_kills_nothing(bench: Bench, group: Group) -> No
 
 
 def test_the_newest_of_several_watermarks_counts(bench: Bench) -> None:
-    [of_everyone] = bench.keys().watermarks("everyone")
+    [of_everyone] = bench.keys().watermark_keys("everyone")
     now = int(time.time())
     bench.database.command("SET", of_everyone, now - 100)
     risen = bench.rise(Group.of_user(ISSUER, "alice"))
@@ -219,7 +221,7 @@ def test_an_emptied_redis_calls_older_tokens_dead(bench: Bench) -> None:
 
 def test_the_bff_begins_an_epoch_and_an_api_waits_for_it(bench: Bench) -> None:
     copied = token()
-    bench.database.command("DEL", *bench.keys().born_at())
+    bench.database.command("DEL", *bench.keys().history_start_keys())
     with pytest.raises(StoreUnavailable):
         bench.verifier().verify(copied)
     epoch = HistoryStart(bench.database, bench.sealer)
@@ -248,7 +250,7 @@ def test_a_key_that_was_rotated_away_is_noticed(bench: Bench) -> None:
 
 def test_of_two_first_instants_the_older_counts(bench: Bench) -> None:
     """During a rotation of the keys there may be one under each name."""
-    newer_name = bench.keys(NEWER_SECRET).born_at()[0]
+    newer_name = bench.keys(NEWER_SECRET).history_start_keys()[0]
     bench.database.command("SET", newer_name, int(time.time()) + 60)
     assert bench.verifier(NEWER_SECRET, SECRET).verify(token())
 
@@ -280,6 +282,6 @@ def test_all_of_it_is_one_round_trip(bench: Bench) -> None:
         return bench.database.commands(*commands)
 
     revoked_tokens = RevokedTokens(counted, bench.keys())
-    expected = Expected(issuer=ISSUER, audience=AUDIENCE)
+    expected = ExpectedAccessToken(issuer=ISSUER, audience=AUDIENCE)
     assert AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens).verify(token())
     assert trips == [4]
