@@ -1,10 +1,10 @@
 """What is the session cookie, and what is `flask.session`?
 
-Flask-Session's Redis interface is the mechanism, hardened where it fails (LIBRARIES, section 2):
-the store knows only a hash of the id, opening costs no round trip before somebody needs the
-session, a write happens only over a record that exists, nothing is unpickled, and a `__Host-`
-cookie is deleted with all its attributes. The cookie holds a random id and nothing else; tokens
-never travel in `flask.session`, which is for an application's own small data.
+The cookie holds a random id and nothing else. `flask.session` is for an application's own small
+data; tokens are never in it. The mechanism is Flask-Session's Redis interface, hardened: the store
+knows only a hash of the id, a request makes no round trip before it needs the session, a write
+updates existing records only, nothing is unpickled, and a `__Host-` cookie is deleted with all its
+attributes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
 
 
 def cookie_name(config: Config) -> str:
-    """The session cookie's name; `__Host-Http-` is Secure, HttpOnly, host-only and Path=/.
+    """The name of the session cookie; `__Host-Http-` means Secure, HttpOnly, host-only and Path=/.
 
     Source: draft-ietf-httpbis-layered-cookies, "Cookie Name Prefixes"; RFC 10017, 6.1.3.2.
     """
@@ -34,61 +34,61 @@ def cookie_name(config: Config) -> str:
 
 
 class BrowserSession(ServerSideSession):  # type: ignore[misc]
-    """`flask.session`: what this browser's cookie names, loaded when the guard asks for it.
+    """`flask.session`: the session that the cookie names, loaded when the guard needs it.
 
     Attributes:
-        session_key: The hash of the cookie's id; None if there is no cookie that could be ours.
-        record: The live session; None until it was loaded.
-        cookie: What the answer does with the browser's cookie.
+        session_key: The hash of the cookie's id; None without a cookie that could be ours.
+        loaded: The session; None until it is loaded.
+        cookie: What the response does with the browser's cookie.
     """
 
     def __init__(self, cookie_id: str | None) -> None:
         super().__init__(sid=cookie_id)
         self.session_key = session_key(cookie_id) if cookie_id else None
-        self.record: Session | None = None
+        self.loaded: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
 
     @property
-    def used_key(self) -> str | None:
-        """The hash of the session that this request has used; None if it has used none."""
-        return self.record.key if self.record else None
+    def used_session_key(self) -> str | None:
+        """The hash of the session that this request has used, if any."""
+        return self.loaded.key if self.loaded else None
 
     def begin(self, cookie_id: str) -> None:
-        """Give the browser a new session."""
+        """Give the browser the cookie of a new session."""
         self.sid, self.session_key, self.cookie = cookie_id, session_key(cookie_id), "set"
-        self.forget()
+        self._unload()
 
     def clear_cookie(self) -> None:
-        """Take the cookie from the browser."""
+        """Delete the browser's cookie."""
         self.cookie = "clear"
-        self.forget()
+        self._unload()
 
-    def forget(self) -> None:
-        """Drop what was loaded, so that nothing of it is written again."""
-        self.record = None
+    def _unload(self) -> None:
+        # So that nothing of it is written again.
+        self.loaded = None
         dict.clear(self)
         self.modified = False
 
-    def show(self, record: Session, data: dict[str, Any]) -> None:
-        """Become the session that was loaded."""
-        self.record, self.accessed = record, True
+    def fill(self, session: Session, data: dict[str, Any]) -> None:
+        """Take over a session that was loaded, and its data."""
+        self.loaded, self.accessed = session, True
         dict.update(self, data)
 
 
 def current() -> BrowserSession:
-    """The browser session of the request being served."""
-    # The proxy's real object: `flask.session` itself would count as access at every look.
+    """The browser session of the current request."""
+    # The object behind Flask's proxy: reading `flask.session` would count as access each time.
     return cast(BrowserSession, flask.session._get_current_object())  # type: ignore[attr-defined]
 
 
 class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
-    """Flask-Session's interface over our own store."""
+    """Flask-Session's interface on our own store."""
 
     session_class = BrowserSession
 
     def __init__(self, app: Flask, config: Config, sessions: Sessions) -> None:
-        # Not the Redis class's own __init__: that replaces a client it doesn't know (a cluster,
-        # say) by one on localhost. The client is the store's.
+        # Not the __init__ of the Redis class: it replaces a client that it doesn't know (a cluster,
+        # for example) by one on localhost. Here the store has the client.
         ServerSideSessionInterface.__init__(
             self, app, key_prefix="", sid_length=COOKIE_ID_BYTES, serialization_format="json"
         )
@@ -98,36 +98,36 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
         self._sessions = sessions
 
     def open_session(self, app: Flask, request: Request) -> BrowserSession:
-        """Look at the cookie only; no round trip, and an id of the client's is never adopted."""
-        # `Request.cookies` would read through all fields of the request to find this one.
+        """Read the cookie only; no round trip, and an unknown id is never adopted."""
+        # `Request.cookies` would read all headers of the request to find this one.
         return BrowserSession(parse_cookie(request.environ).get(self._name))
 
     def save_session(self, app: Flask, session: BrowserSession, response: Response) -> None:
-        """Set or clear the cookie where a route decided so; write data that was changed."""
+        """Set or delete the cookie if the endpoint decided so; write changed data."""
         if session.accessed or session.cookie != "keep":
             _vary_with_cookie(response)
         if session.cookie != "keep":
             self._write_cookie(response, session.sid if session.cookie == "set" else None)
-        elif session.modified and session.record is not None:
+        elif session.modified and session.loaded is not None:
             session.modified = False
-            self._upsert_session(timedelta(), session, session.record.key)
+            self._upsert_session(timedelta(), session, session.loaded.key)
 
     def load(self, session: BrowserSession, *, slide: bool) -> Session | None:
-        """The live session of this browser, asked for once in a request; None if it has ended.
+        """The session of this browser, loaded once per request; None if it has ended.
 
         Raises:
             StoreUnavailable: Redis is away.
             SealInvalid: Its record can't be opened.
         """
-        if session.record is None and session.session_key is not None:
+        if session.loaded is None and session.session_key is not None:
             found = self._sessions.load(session.session_key, slide=slide)
             if found is not None:
-                record, sealed_data = found
-                session.show(record, self._opened(record.key, sealed_data))
-        return session.record
+                loaded, sealed_data = found
+                session.fill(loaded, self._opened(loaded.key, sealed_data))
+        return session.loaded
 
     def regenerate(self, session: BrowserSession) -> None:
-        """Not offered: a new id comes with a new sign-in, through `Sessions.start`."""
+        """Not supported: only a sign-in creates an id (`Sessions.start`)."""
         raise NotImplementedError("a session gets its id at sign-in")
 
     def _get_store_id(self, sid: str) -> str:
@@ -143,19 +143,21 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
     def _upsert_session(
         self, session_lifetime: timedelta, session: BrowserSession, store_id: str
     ) -> None:
-        # Update if it exists: a session that ended meanwhile is not revived.
+        # Updates existing records only, so a session that has ended meanwhile is not revived.
         self._sessions.write_data(store_id, msgspec.json.encode(dict(session)))
 
     def _delete_session(self, store_id: str) -> None:
         self._sessions.end(store_id, "deleted_by_application")
 
-    def _opened(self, key: str, sealed_data: bytes | None) -> dict[str, Any]:
+    def _opened(self, store_id: str, sealed_data: bytes | None) -> dict[str, Any]:
         if sealed_data is None:
             return {}
-        return msgspec.json.decode(self._sessions.open_data(key, sealed_data), type=dict[str, Any])
+        return msgspec.json.decode(
+            self._sessions.open_data(store_id, sealed_data), type=dict[str, Any]
+        )
 
     def _write_cookie(self, response: Response, value: str | None) -> None:
-        """Set the cookie, or delete it; deletion of `__Host-` repeats all attributes (6265bis)."""
+        """Set or delete the cookie; deletion needs all attributes for `__Host-` (6265bis)."""
         response.set_cookie(
             self._name,
             value or "",
@@ -169,7 +171,7 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
 
 def _vary_with_cookie(response: Response) -> None:
-    # `Response.vary` alone would do, but most answers have none yet, and it costs more than them.
+    # `Response.vary` alone would do, but it is slow, and most responses have no `Vary` yet.
     if any(name.lower() == "vary" for name, _ in response.headers):
         response.vary.add("Cookie")
     else:

@@ -1,8 +1,8 @@
-"""Who may call? Another site may not, and without a session nobody.
+"""Which requests may use the session cookie? None of another site, and none without a session.
 
-Cross-site refusal comes before the session is touched. It rests on Fetch Metadata, which a page
-can't forge, and falls back to a header that only same-origin script can send. `SameSite=Strict`
-alone would let sibling subdomains through. Source: DESIGN, section 3; RFC 10017, 6.1.3.3.
+The cross-site check comes before the session is loaded. It uses Fetch Metadata, which a page can't
+forge, and otherwise a header that only same-origin scripts can send. `SameSite=Strict` alone would
+admit sibling subdomains. Source: RFC 10017, 6.1.3.3; docs/architecture/request.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class SessionGuard:
-    """Refuses what must not use the cookie, and finds the session of what may."""
+    """Refuses requests that must not use the cookie, and loads the session of all others."""
 
     def __init__(self, config: Config, interface: session_cookie.SessionCookieInterface) -> None:
         self._origin = config.app_base_url
@@ -32,13 +32,13 @@ class SessionGuard:
         self._skew_seconds = config.clock_skew_seconds
 
     def refuse_cross_site(self, *, form_is_ours: bool = False) -> None:
-        """Refuse a request that another site made, or a program that doesn't prove otherwise.
+        """Refuse a request unless it provably comes from our own site.
 
         Args:
-            form_is_ours: A form token of ours was checked; it stands in for the header.
+            form_is_ours: The request has a valid form token, which replaces the header.
 
         Raises:
-            CrossSite: It is refused; the session was not looked at.
+            CrossSite: It is refused; the session is not loaded.
         """
         reason = cross_site_reason(
             request.environ, request.method, self._origin, form_is_ours=form_is_ours
@@ -51,34 +51,34 @@ class SessionGuard:
         """The session that this request may use: one round trip.
 
         Raises:
-            CrossSite: As above.
+            CrossSite: As `refuse_cross_site`.
             SessionMissing: There is no cookie of ours.
-            SessionEnded: The cookie names no live session.
-            StoreUnavailable: Redis is away; nobody is let in, nobody is signed out.
+            SessionEnded: The cookie's session has ended or can't be opened.
+            StoreUnavailable: Redis is away: the request is refused, the session stays.
         """
         self.refuse_cross_site()
         browser = session_cookie.current()
         if browser.session_key is None:
             raise SessionMissing
         try:
-            record = self._interface.load(browser, slide=slide)
+            session = self._interface.load(browser, slide=slide)
         except SealInvalid as error:
             audit.record(
                 "seal_invalid", "failed", reason=error.detail, session_key=browser.session_key
             )
             raise SessionEnded("the record can't be opened") from error
-        if record is None:
-            raise SessionEnded("the cookie names no live session")
-        return record
+        if session is None:
+            raise SessionEnded("the cookie's session has ended")
+        return session
 
     def api_session(self, demand: StepUp | None = None) -> Session:
-        """`session`, for the proxy: where configured, the header is demanded on top.
+        """As `session`, for the proxy, which may also demand the header or a step-up.
 
         Args:
             demand: How strong and how recent the sign-in must be.
 
         Raises:
-            StepUpRequired: It is not; the session stays.
+            StepUpRequired: The sign-in doesn't meet *demand*; the session stays.
 
         Source: RFC 10017, 6.1.3.3.2; RFC 9470.
         """

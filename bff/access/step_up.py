@@ -1,7 +1,7 @@
-"""Is this sign-in strong and fresh enough for what it is used for? (RFC 9470)
+"""Is a sign-in strong and recent enough for a route? (RFC 9470)
 
-Judged by what the ID token of the sign-in said. A refresh brings none of it (Auth0's refreshed ID
-tokens have no `amr`) and changes none of it, so only a new sign-in helps.
+The ID token of the sign-in decides. A refresh changes nothing (Auth0's refreshed ID tokens have no
+`amr`), so only a new sign-in helps.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from bff.core.errors import StepUpRequired
 from bff.core.model import Identity
 
 MULTI_FACTOR = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
-"""What Auth0 is asked for by `acr_values` (OpenID PAPE 1.0, 5); its `amr` then has `mfa`."""
+"""The `acr_values` with which Auth0 demands several factors (OpenID PAPE 1.0, section 5)."""
 
 
 def check(demand: StepUp, identity: Identity, now: float, skew_seconds: int) -> None:
     """Return if *identity* meets *demand*.
 
     Args:
-        demand: What a route wants.
-        identity: How the person signed in.
-        now: The deciding instant, by Redis's clock.
-        skew_seconds: How far the provider's clock, which `auth_time` is of, may be off.
+        demand: What the route requires.
+        identity: How the user signed in.
+        now: The present, by Redis's clock.
+        skew_seconds: How far the provider's clock, from which `auth_time` comes, may be off.
 
     Raises:
-        StepUpRequired: It doesn't; an `auth_time` that is missing is not fresh.
+        StepUpRequired: It doesn't; a sign-in without `auth_time` is not recent.
     """
     age = demand.max_age_seconds
-    fresh = age is None or _is_fresh(identity.auth_time, age, now, skew_seconds)
-    if not fresh or not is_strong(demand.acr_values, identity):
+    recent = age is None or _is_recent(identity.auth_time, age, now, skew_seconds)
+    if not recent or not is_strong(demand.acr_values, identity):
         raise StepUpRequired(
             "the route demands it",
             acr_values=" ".join(demand.acr_values),
@@ -37,13 +37,12 @@ def check(demand: StepUp, identity: Identity, now: float, skew_seconds: int) -> 
 
 
 def is_strong(acr_values: tuple[str, ...], identity: Identity) -> bool:
-    """Whether one of *acr_values* was reached; always, if there are none.
-
-    Source: Auth0 docs, configure-step-up-authentication-for-web-apps (`amr` contains `mfa`).
-    """
+    """Whether the sign-in reached one of *acr_values*; true if there are none."""
+    # Auth0: it puts `mfa` into `amr` instead of setting `acr` (Auth0 docs,
+    # configure-step-up-authentication-for-web-apps).
     by_amr = MULTI_FACTOR in acr_values and "mfa" in identity.amr
     return not acr_values or identity.acr in acr_values or by_amr
 
 
-def _is_fresh(auth_time: int | None, max_age: int, now: float, skew_seconds: int) -> bool:
-    return auth_time is not None and now - auth_time <= max_age + skew_seconds
+def _is_recent(auth_time: int | None, max_age_seconds: int, now: float, skew_seconds: int) -> bool:
+    return auth_time is not None and now - auth_time <= max_age_seconds + skew_seconds

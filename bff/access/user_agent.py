@@ -1,4 +1,4 @@
-"""What does a person call a browser? A guess from its `User-Agent`, for the list of devices."""
+"""Which browser sent a request? A guess from its `User-Agent`, for the list of devices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SYSTEMS = (
 
 
 def browser_label(user_agent: str) -> str:
-    """A short name such as `Firefox on Linux`; guesses, for people only."""
+    """A short name such as `Firefox on Linux`; a guess, only for display."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "Unknown browser")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
     return f"{browser} on {system}" if system else browser

@@ -67,4 +67,4 @@ class RouteAccess:
 
     def session_key(self) -> str | None:
         """The session that the current request has used; None if it has used none."""
-        return session_cookie.current().used_key
+        return session_cookie.current().used_session_key

@@ -3,7 +3,7 @@
 `/auth/login` changes nothing on our side, so another site may link to it: a user who follows such
 a link signs in as themselves, and `state` prevents a sign-in from being finished in another
 browser (RFC 9700, 4.7). But it must be a page load of its own, not an image, a frame or a prefetch.
-Source: OpenID Connect Core 1.0, 3.1; RFC 9700; docs/architecture.md.
+Source: OpenID Connect Core 1.0, 3.1; RFC 9700; docs/architecture/sign-in.md.
 """
 
 from __future__ import annotations
