@@ -15,32 +15,6 @@ REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods (RFC 9110, 9.2.1) less TRACE: asking twice changes nothing."""
 NEVER_FORWARDED_METHODS = frozenset({"TRACE", "CONNECT"})
 
-HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
-     "upgrade", "http2-settings", "proxy-authenticate", "proxy-authorization",
-     "proxy-authentication-info"}
-)  # fmt: skip
-"""Fields between two neighbours only (RFC 9110, 7.6.1 and 11.7)."""
-
-OURS_TO_WRITE = frozenset(
-    {"authorization", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
-     "content-type", "expect", "x-request-id", "x-csrf", "x-real-ip", "x-client-ip",
-     "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip",
-     "x-original-for", "x-original-host", "x-host", "x-original-proto", "proxy", "remote-user",
-     "x-remote-user"}
-)  # fmt: skip
-"""What the client has no say in: who it is, where it asks, how it came."""
-
-OVERRIDES = frozenset(
-    {"x-http-method", "x-http-method-override", "x-method-override", "x-original-url",
-     "x-rewrite-url", "x-original-uri"}
-)  # fmt: skip
-"""Fields by which some frameworks let another method or path pose as the request's own."""
-
-NEVER_PASSED_FIELDS = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES
-NEVER_PASSED_PREFIXES = ("x-forwarded-", "x-auth-request-")
-"""No route can let these fields of the client's pass, nor any that begin so."""
-
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105

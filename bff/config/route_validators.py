@@ -9,13 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
-from bff.config.route import (
-    NEVER_FORWARDED_METHODS,
-    NEVER_PASSED_FIELDS,
-    NEVER_PASSED_PREFIXES,
-    TokenMode,
-    origin_of,
-)
+from bff.config.header_names import NEVER_PASSED, NEVER_PASSED_PREFIXES
+from bff.config.route import NEVER_FORWARDED_METHODS, TokenMode, origin_of
 from bff.config.validators import upstream_url
 
 API_PREFIX = "/api"
@@ -109,7 +104,7 @@ def _request_headers(value: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError("Cookie never passes as a whole; request_cookies names what may")
         if name == "content-type":
             continue  # It passes anyway, as the body does.
-        if name in NEVER_PASSED_FIELDS or name.startswith(NEVER_PASSED_PREFIXES):
+        if name in NEVER_PASSED or name.startswith(NEVER_PASSED_PREFIXES):
             raise ValueError(f"{name} never passes; we write it ourselves, or it ends with us")
     return names
 

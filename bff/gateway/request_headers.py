@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from bff.config.route import NEVER_PASSED_FIELDS, NEVER_PASSED_PREFIXES, Route
+from bff.config.header_names import NEVER_PASSED, NEVER_PASSED_PREFIXES
+from bff.config.route import Route
 from bff.core.errors import RequestRefused, UpgradeRefused
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.loop_detection import Via
@@ -124,7 +125,7 @@ class RequestHeaders:
         """The field name that a WSGI key stands for, or nothing if it is not forwarded."""
         name = key[5:].replace("_", "-").lower()
         if (
-            name in NEVER_PASSED_FIELDS
+            name in NEVER_PASSED
             or name.startswith(NEVER_PASSED_PREFIXES)
             or key in _inherited
             or not _TOKEN.fullmatch(name)

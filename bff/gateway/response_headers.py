@@ -13,7 +13,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from flask import Response
 
-from bff.config.route import HOP_BY_HOP, Route, origin_of
+from bff.config.header_names import HOP_BY_HOP
+from bff.config.route import Route, origin_of
 from bff.gateway.response_cookies import passed_on
 from bff.gateway.upstream import Exchange, Field, Head
 
