@@ -91,7 +91,7 @@ def test_the_examples_use_every_mode() -> None:
 
 def test_what_is_named_is_complete() -> None:
     told = text(DOCUMENT)
-    for folder in route_validators.OWN_FOLDERS:
+    for folder in route_validators.RESERVED_SEGMENTS:
         assert f"`/{folder}`" in told
     for name in WITH_EVERY_LIST:
         assert f"`{name}`" in told.lower()

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from bff.config import Config
 from bff.config.route import Route
-from bff.config.route_validators import OWN_FOLDERS
+from bff.config.route_validators import RESERVED_SEGMENTS
 from bff.core.errors import (
     BFFError,
     BodyTooLarge,
@@ -149,7 +149,7 @@ def _origin(url: str) -> str:
 
 
 def _elsewhere(path: str) -> dict[str, Any]:
-    if path[1:].partition("/")[0] in OWN_FOLDERS:
+    if path[1:].partition("/")[0] in RESERVED_SEGMENTS:
         return {"route": "none; the BFF answers this itself"}
     return {"route": "none; the single-page app's files, else a 404"}
 

@@ -1,6 +1,7 @@
-"""Every setting: its unit, default and rule, checked once at start.
+"""Which settings are there, what makes them valid, and what follows from them?
 
-Everything comes from environment variables (or `.env`). Nothing else in `bff` reads them.
+They come from environment variables (or `.env`) and are checked once at start. Nothing else in
+`bff` reads the environment.
 """
 
 from bff.config.derived import Config

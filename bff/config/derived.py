@@ -1,4 +1,4 @@
-"""What follows from the settings: names, addresses, routes?"""
+"""Which values follow from the settings: routes, addresses, names?"""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from bff.config.settings import Settings
 
 
 class Config(Settings):
-    """The settings of one BFF, with what follows from them."""
+    """The settings of one BFF, and what follows from them."""
 
     _file_routes: tuple[Route, ...] = PrivateAttr(())
     _secret_variables: frozenset[str] = PrivateAttr(frozenset())
 
     def with_routes(self, routes: tuple[Route, ...], secret_variables: frozenset[str]) -> Config:
-        """The same settings, with the routes that `BFF_ROUTES_FILE` describes.
+        """The same settings, with the routes of `BFF_ROUTES_FILE`.
 
         Args:
-            routes: As they are used.
-            secret_variables: The environment variables that their secrets came from.
+            routes: The file's routes.
+            secret_variables: The environment variables that hold their secrets.
         """
         copy = self.model_copy()
         copy._file_routes, copy._secret_variables = routes, secret_variables
@@ -42,7 +42,7 @@ class Config(Settings):
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """All routes: those of the file, and that of `BFF_API_URL`."""
+        """All routes: those of the file, and the one of `BFF_API_URL`."""
         if self.api_url is None:
             return self._file_routes
         timeout = self.upstream_timeout_seconds
@@ -58,24 +58,24 @@ class Config(Settings):
 
     @property
     def session_lease_seconds(self) -> float:
-        """How long a process may trust its memory; 0 on a cluster, where it has none."""
+        """How long a process may trust a cached session; 0 on a cluster, which allows no cache."""
         if urlsplit(self.redis_url.get_secret_value()).scheme.endswith("+cluster"):
             return 0
         return self.session_lease_milliseconds / 1000
 
     @property
     def trusted_cas(self) -> str:
-        """The file with the certificates of those who vouch for the servers that we call."""
+        """A file with the PEM certificates of the CAs trusted for all servers that we call."""
         return str(self.ca_file or certifi.where())
 
     @property
     def provider_proxy_url(self) -> str | None:
-        """The proxy on the way to the provider, with its password."""
+        """The proxy between us and the provider, with its password."""
         return self.provider_proxy.get_secret_value() if self.provider_proxy else None
 
     @property
     def issuer(self) -> str:
-        """The issuer to the letter; Auth0's ends with a slash."""
+        """The provider's issuer identifier, as published; Auth0's ends with a slash."""
         return self.oidc_issuer or f"https://{self.auth0_domain}/"
 
     @property
@@ -91,10 +91,10 @@ class Config(Settings):
 
     @property
     def redirect_uri(self) -> str:
-        """What is registered at the provider as callback URL."""
+        """The callback URL, as registered at the provider."""
         return f"{self.app_base_url}/auth/callback"
 
     @property
     def post_logout_redirect_uri(self) -> str:
-        """What is registered at the provider as logout URL."""
+        """The logout URL, as registered at the provider."""
         return f"{self.app_base_url}/auth/logged-out"

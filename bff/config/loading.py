@@ -1,4 +1,4 @@
-"""Where do settings come from, and how is everything that is wrong with them told at once?"""
+"""Where do settings come from, and how are all problems with them reported at once?"""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from pydantic import ValidationError
 
 from bff.config import routes_file
 from bff.config.derived import Config
-from bff.config.validators import same_place
+from bff.config.validators import same_host_and_port
 from bff.core.errors import ConfigError
 
-ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - What is compared with, not listened on.
+ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - Compared with, not listened on.
 
 
 def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env") -> Config:
     """Read and check all settings.
 
     Args:
-        environ: Used instead of the process's environment (tests, the demo); no file is read then.
-        env_file: A dotenv file to read besides the environment.
+        environ: Replaces the process's environment (in tests, for example); no dotenv file is read
+            then.
+        env_file: A dotenv file; the environment takes precedence.
 
     Raises:
-        ConfigError: Something is wrong; it lists everything that is.
+        ConfigError: Settings are invalid; it lists all problems.
     """
     if environ is None:
         from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
@@ -35,8 +36,8 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
     try:
         config = Config.model_validate(_known(environ))
     except ValidationError as error:
-        problems += _described(error)
-    if same_place(environ.get("BFF_API_URL", ""), environ.get("APP_BASE_URL", "")):
+        problems += _validation_problems(error)
+    if same_host_and_port(environ.get("BFF_API_URL", ""), environ.get("APP_BASE_URL", "")):
         problems.append("BFF_API_URL: is this application itself (APP_BASE_URL)")
     problems += file.problems
     if problems or config is None:
@@ -66,33 +67,33 @@ def _known(environ: dict[str, str]) -> dict[str, str]:
 
 
 def routes_to(config: Config, host: str, port: int) -> list[str]:
-    """The prefixes of the routes that lead to a server which listens on *host* and *port*."""
+    """The prefixes of the routes to a server that listens on *host* and *port*."""
     bound = "localhost" if host in ANY_HOST else host
     own = f"http://[{bound}]:{port}" if ":" in bound else f"http://{bound}:{port}"
     return [
         route.prefix
         for route in config.routes
-        if any(same_place(url, own) for url in route.upstream_urls)
+        if any(same_host_and_port(url, own) for url in route.upstream_urls)
     ]
 
 
-def _unknown_names(environ: dict[str, str], more: set[str]) -> list[str]:
-    """A misspelt `BFF_…` would silently leave a default in force, so it is an error."""
+def _unknown_names(environ: dict[str, str], secret_variables: set[str]) -> list[str]:
+    """An unknown `BFF_…` is an error: a misspelt one would silently leave a default in force."""
     known = set(setting_names().values())
     problems = []
     for name in sorted(environ):
-        if name.startswith("BFF_") and name not in known | more:
+        if name.startswith("BFF_") and name not in known | secret_variables:
             near = difflib.get_close_matches(name, known, n=1)
             problems.append(f"{name}: no such setting" + (f"; {near[0]}?" if near else ""))
     return problems
 
 
-def _described(error: ValidationError) -> list[str]:
+def _validation_problems(error: ValidationError) -> list[str]:
     names = setting_names()
     problems: list[str] = []
     for item in error.errors(include_url=False, include_input=False):
         text = "is missing" if item["type"] == "missing" else item["msg"]
-        # A default that was found wrong is reported under the field's name.
+        # An invalid default is reported under the name of the field, not of the variable.
         name = str(item["loc"][0])
         problems.append(f"{names.get(name, name)}: {text.removeprefix('Value error, ')}")
     return problems

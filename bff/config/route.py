@@ -1,4 +1,4 @@
-"""Where does a path under our origin go, and what may be done there? Data only."""
+"""What is a route: which upstream has a path under our origin, and what may be asked of it?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Safe methods (RFC 9110, 9.2.1) less TRACE: asking twice changes nothing."""
+"""The safe methods (RFC 9110, 9.2.1) without TRACE: sending them twice changes nothing."""
 NEVER_FORWARDED_METHODS = frozenset({"TRACE", "CONNECT"})
 
 Origin = tuple[str, str, int]
@@ -24,32 +24,32 @@ TokenMode = Literal["user", "audience", "exchange", "client", "optional", "none"
 
 @dataclass(frozen=True, kw_only=True)
 class TokenRule:
-    """Which access token a route's upstream gets.
+    """Which access token the upstream of a route gets.
 
     | mode | the upstream gets |
     |---|---|
     | `user` | the session's access token |
     | `audience` | a token for `audience` and `scope`, from the session's refresh token |
-    | `exchange` | what the session's access token is exchanged for (RFC 8693) |
-    | `client` | a client-credentials token of ours, shared by all sessions |
-    | `optional` | the user's token if there is a session, else nothing |
-    | `none` | nothing, also for anonymous callers |
+    | `exchange` | a token for which the session's access token is exchanged (RFC 8693) |
+    | `client` | our own client-credentials token, shared by all sessions |
+    | `optional` | the session's access token if there is a session, else none |
+    | `none` | none; no session is needed |
     """
 
     mode: TokenMode = "user"
     audience: str | None = None
     scope: str = ""
-    """Blank-separated; empty for what the provider gives by itself."""
+    """Space-separated; empty for the provider's default."""
     client_id: str | None = None
-    """For `exchange` and `client`: another client than the one that signs people in."""
+    """For `exchange` and `client`: a client other than the one that signs users in."""
     client_secret: SecretStr | None = None
+    # Auth0: a Custom Token Exchange profile is chosen by a type of one's own.
     subject_token_type: str = ACCESS_TOKEN_TYPE
-    """For `exchange`: as what the user's access token is presented. Auth0's custom exchange wants
-    a name of one's own here."""
+    """For `exchange`: the type under which the user's access token is presented."""
 
     @cached_property
     def name(self) -> str:
-        """What a token made by this rule is kept under; equal rules share it."""
+        """The name under which a token by this rule is stored; equal rules have equal names."""
         parts = [self.mode, self.client_id or "-", self.audience or "-", self.scope]
         if self.subject_token_type != ACCESS_TOKEN_TYPE:
             parts.insert(1, self.subject_token_type)
@@ -58,59 +58,59 @@ class TokenRule:
 
 @dataclass(frozen=True, kw_only=True)
 class StepUp:
-    """How strong and how recent the sign-in must be that a route takes (RFC 9470)."""
+    """How strong and how recent the sign-in must be for a route (RFC 9470)."""
 
     acr_values: tuple[str, ...] = ()
-    """One of them must be the session's `acr`; the most wanted first."""
+    """One of them must be the session's `acr`; most preferred first."""
     max_age_seconds: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """What lies under one prefix: which upstream, and what may be asked of it.
+    """Everything under one prefix: which upstream, and what may be asked of it.
 
-    The prefix is cut off and the upstream's own path put in front, so with prefix `/api` and
-    upstream `http://api:8080/v1` the target `/api/items?n=1` becomes `/v1/items?n=1`. With
+    The upstream's own path replaces the prefix: with prefix `/api` and upstream
+    `http://api:8080/v1`, the target `/api/items?n=1` becomes `/v1/items?n=1`. With
     `strip_prefix=False` it becomes `/v1/api/items?n=1`.
     """
 
     prefix: str
-    """A path without trailing slash, such as `/api`."""
+    """A path without a trailing slash, such as `/api`."""
     upstream_urls: tuple[str, ...]
-    """Its addresses: scheme, authority and perhaps a path; no trailing slash, query or fragment.
-    They differ in host and port only."""
+    """The upstream's addresses: scheme, authority and perhaps a path; no trailing slash, query or
+    fragment. They differ in host and port only."""
     strip_prefix: bool = True
-    """Whether the prefix is cut off."""
+    """Whether the upstream gets the path without the prefix."""
     methods: frozenset[str] | None = None
-    """What is allowed; None for everything but TRACE and CONNECT."""
+    """The allowed ones; None for all but TRACE and CONNECT."""
     repeatable_methods: frozenset[str] = REPEATABLE_METHODS
-    """What libcurl may send again when a reused connection breaks."""
+    """Which of them may be sent again when a reused connection breaks."""
     connect_timeout_seconds: float = 5.0
-    """For one attempt to open a connection; there are two attempts, or one for each address."""
+    """For one attempt to connect; there are two attempts, or one for each address."""
     answer_timeout_seconds: float = 30.0
-    """From the last sent byte of the request until the answer's fields are there."""
+    """From the last byte sent of the request until the headers of the response are complete."""
     request_max_bytes: int = 0
     """The largest request body; 0 for no limit."""
     request_headers: frozenset[str] | None = None
-    """Which of the client's fields pass, in lower case; None for all that are safe."""
+    """Which of the client's headers pass, in lower case; None for all that are safe."""
     request_cookies: frozenset[str] = frozenset()
     """Which of the client's cookies pass; never ours."""
     answer_cookies: frozenset[str] = frozenset()
     """Which cookies the upstream may set in the browser, for this route's paths."""
     token: TokenRule = TokenRule()
     step_up: StepUp | None = None
-    """What the route itself demands; the upstream may demand more by its own answer."""
+    """What the route itself requires; the upstream may require more in its response."""
     forward_auth: bool = True
-    """Whether a proxy in front may carry it (`/auth/verify`); if not, only we do, and then its
-    streams end with the session."""
+    """Whether a proxy in front may forward it (`/auth/verify`). If not, only our own proxy does,
+    and its streams end with the session."""
     websocket: bool = False
-    """Whether a proxy in front may carry WebSockets there; we ourselves never do."""
+    """Whether a proxy in front may forward WebSockets; our own proxy never does."""
     ca_file: str = field(default_factory=certifi.where)
-    """PEM certificates of the CAs that may vouch for an https upstream; those and no others."""
+    """PEM certificates of the CAs trusted for an https upstream; no others are."""
     base_path: str = field(init=False)
-    """What stands at the upstream for the prefix."""
+    """The upstream's path in place of the prefix."""
     origins: tuple[Origin, ...] = field(init=False)
-    """Scheme, host and port of each address, lower-case and explicit."""
+    """Scheme, host and port of each address, in lower case, with the port."""
 
     def __post_init__(self) -> None:
         path = urlsplit(self.upstream_urls[0]).path.rstrip("/")
@@ -125,7 +125,7 @@ class Route:
 
 
 def origin_of(url: str) -> Origin:
-    """Scheme, host and port of *url*, comparable (RFC 6454, section 4)."""
+    """Scheme, host and port of *url*, in comparable form (RFC 6454, section 4)."""
     parts = urlsplit(url)
     port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     return parts.scheme.lower(), (parts.hostname or "").lower(), port

@@ -1,7 +1,7 @@
-"""Which keys has a route in the routes file, in which unit, with which default?
+"""Which keys does a route have in the routes file, in which unit, with which default?
 
 One field each, with a sentence, as in `settings`; `docs/routes.md` has them as a table. What makes
-a value wrong stands in `route_rules`, with what makes two keys wrong together.
+a value or a combination of keys invalid is in `route_validators`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from bff.config import route_validators as rules
+from bff.config import route_validators
 from bff.config.route import (
     ACCESS_TOKEN_TYPE,
     REPEATABLE_METHODS,
@@ -27,25 +27,25 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class RouteEntry(BaseModel):
-    """One `[[route]]`. Field order is the order of the table in `docs/routes.md`.
+    """One `[[route]]`. The order of the fields is that of the table in `docs/routes.md`.
 
-    The description of a field is its default in words, where the value doesn't say it.
+    A field's `description` puts its default into words, where the value doesn't.
     """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, validate_default=False
     )
 
-    prefix: rules.Prefix
-    """The path under which the route lies, such as `/api/orders`; the longest prefix wins."""
-    upstream: rules.Addresses
-    """Where it goes: a URL, or a list of them that differ in host and port only."""
+    prefix: route_validators.Prefix
+    """The path of the route, such as `/api/orders`; of several, the longest prefix wins."""
+    upstream: route_validators.Addresses
+    """The upstream: a URL, or a list of URLs that differ in host and port only."""
     strip_prefix: bool = True
-    """Whether the prefix is cut off before the rest is put behind the upstream's own path."""
-    methods: rules.Methods | None = Field(None, description="all but TRACE and CONNECT")
-    """The methods that may be used."""
-    repeatable_methods: rules.RepeatableMethods = tuple(sorted(REPEATABLE_METHODS))
-    """The methods that may be sent again when a kept connection breaks without an answer."""
+    """Whether the prefix is removed before the path is appended to the upstream's own path."""
+    methods: route_validators.Methods | None = Field(None, description="all but TRACE and CONNECT")
+    """The allowed methods."""
+    repeatable_methods: route_validators.RepeatableMethods = tuple(sorted(REPEATABLE_METHODS))
+    """The methods that may be sent again when a reused connection breaks before the response."""
     connect_timeout_seconds: Seconds | None = Field(
         None, description="`5`, but at most half of `answer_timeout_seconds`"
     )
@@ -53,37 +53,41 @@ class RouteEntry(BaseModel):
     answer_timeout_seconds: Seconds | None = Field(
         None, description="`BFF_UPSTREAM_TIMEOUT_SECONDS`"
     )
-    """How long the upstream may take to begin its answer, in seconds."""
+    """How long the upstream may take to begin its response, in seconds."""
     request_max_bytes: Annotated[int, Field(ge=0)] | None = Field(
         None, description="`BFF_REQUEST_MAX_BYTES`"
     )
     """The largest request body, in bytes; 0 for no limit."""
-    request_headers: rules.RequestHeaders | None = Field(None, description="all that are safe")
-    """The only header fields of the client that may pass."""
-    request_cookies: rules.RequestCookies = ()
+    request_headers: route_validators.RequestHeaders | None = Field(
+        None, description="all that are safe"
+    )
+    """The only headers of the client that may pass."""
+    request_cookies: route_validators.RequestCookies = ()
     """The names of the client's cookies that may pass; never ours."""
-    answer_cookies: rules.AnswerCookies = ()
+    answer_cookies: route_validators.AnswerCookies = ()
     """The names of the cookies that the upstream may set in the browser; never ours."""
     token: TokenMode = "user"  # noqa: S105 - A mode.
     """What the upstream gets: `user`, `audience`, `exchange`, `client`, `optional` or `none`."""
-    audience: rules.Word | None = None
+    audience: route_validators.Word | None = None
     """The API that the token is for; with `audience`, `exchange` and `client`."""
-    scope: rules.ScopeWords = ""
-    """The scopes that are asked for, between blanks; with the same modes."""
-    client_id: rules.Word | None = Field(None, description="our own client")
-    """Another client than the one that signs people in; with `exchange` and `client`."""
-    client_secret_env: rules.VariableName | None = None
+    scope: route_validators.ScopeWords = ""
+    """The requested scopes, separated by spaces; with the same modes."""
+    client_id: route_validators.Word | None = Field(None, description="our own client")
+    """A client other than the one that signs users in; with `exchange` and `client`."""
+    client_secret_env: route_validators.VariableName | None = None
     """The name of the environment variable with the secret of `client_id`."""
-    subject_token_type: rules.URI = Field(ACCESS_TOKEN_TYPE, description="an access token")
-    """As what the session's token is presented, as a URI; with `exchange`."""
-    acr_values: rules.ACRValues = ()
-    """One of them must be the session's `acr`, the most wanted first; else a step-up."""
+    subject_token_type: route_validators.URI = Field(
+        ACCESS_TOKEN_TYPE, description="an access token"
+    )
+    """The type under which the session's token is presented, a URI; with `exchange`."""
+    acr_values: route_validators.ACRValues = ()
+    """One of them must be the session's `acr`, most preferred first; else a step-up."""
     max_age_seconds: Annotated[int, Field(ge=1)] | None = None
-    """How long ago the sign-in may be at most, in seconds; else a step-up."""
+    """The greatest age of the sign-in, in seconds; else a step-up."""
     forward_auth: bool = True
-    """Whether a proxy in front may carry the route by `/auth/verify`; if not, only we do."""
+    """Whether a proxy in front may forward requests by `/auth/verify`; if not, only we do."""
     websocket: bool = False
-    """Whether a proxy in front may carry WebSockets there; we ourselves carry none."""
+    """Whether a proxy in front may forward WebSockets; we ourselves forward none."""
 
     def route(
         self,
@@ -93,15 +97,15 @@ class RouteEntry(BaseModel):
         request_max_bytes: int,
         ca_file: str,
     ) -> Route:
-        """What it describes.
+        """The route of this entry.
 
         Args:
-            environ: Where the client's secret is.
-            timeout_seconds: For an answer, if the route has no time of its own.
-            request_max_bytes: The limit, if the route has none of its own.
-            ca_file: PEM certificates of those who may vouch for the upstream.
+            environ: Has the client's secret.
+            timeout_seconds: The default of `answer_timeout_seconds`.
+            request_max_bytes: The default of `request_max_bytes`.
+            ca_file: PEM certificates of the CAs trusted for the upstream.
         """
-        answer = self.answer_timeout_seconds or timeout_seconds
+        answer_timeout = self.answer_timeout_seconds or timeout_seconds
         own_limit = self.request_max_bytes
         headers = self.request_headers
         step_up = None
@@ -113,8 +117,8 @@ class RouteEntry(BaseModel):
             strip_prefix=self.strip_prefix,
             methods=frozenset(self.methods) if self.methods is not None else None,
             repeatable_methods=frozenset(self.repeatable_methods),
-            connect_timeout_seconds=self.connect_timeout_seconds or connect_timeout(answer),
-            answer_timeout_seconds=answer,
+            connect_timeout_seconds=self.connect_timeout_seconds or connect_timeout(answer_timeout),
+            answer_timeout_seconds=answer_timeout,
             request_max_bytes=request_max_bytes if own_limit is None else own_limit,
             request_headers=frozenset(headers) if headers is not None else None,
             request_cookies=frozenset(self.request_cookies),
@@ -139,5 +143,5 @@ class RouteEntry(BaseModel):
 
 
 def connect_timeout(answer_timeout_seconds: float) -> float:
-    """How long an attempt to connect may take, in seconds, where nothing else is said."""
+    """The default of `connect_timeout_seconds`."""
     return min(CONNECT_TIMEOUT_SECONDS, answer_timeout_seconds / 2)

@@ -1,4 +1,4 @@
-"""What makes a key of a route wrong, looked at alone or together with the others of its route?"""
+"""What makes a key of a route invalid, by itself or in combination with other keys?"""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bff.config.route import NEVER_FORWARDED_METHODS, TokenMode, origin_of
 from bff.config.validators import upstream_url
 
 API_PREFIX = "/api"
-"""What `BFF_API_URL` is for."""
-OWN_FOLDERS = frozenset({"auth", "admin", "webhooks", "healthz", "readyz"})
-"""First segments of what we answer ourselves."""
+"""The prefix of the route that `BFF_API_URL` defines."""
+RESERVED_SEGMENTS = frozenset({"auth", "admin", "webhooks", "healthz", "readyz"})
+"""The first segments of our own addresses."""
 
 _PREFIX = re.compile(r"(/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -25,7 +25,7 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*|"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x23-\x5b\x5d-\x7e]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OWN_COOKIES = re.compile(r"(?:__host-http-)?session|(?:__host-)?login-[0-9a-f]{16}", re.IGNORECASE)
-"""What the session and the sign-ins are kept in, over https and on the loopback."""
+"""Our cookies for the session and for sign-ins, over https and on the loopback."""
 
 
 # ---------------------------------------------------------------- one key
@@ -41,7 +41,7 @@ def _prefix(value: str) -> str:
             "must be a clean path: segments of letters, digits and -._~, none of them empty or dots"
         )
     first = value.split("/")[1]
-    if first.casefold() in OWN_FOLDERS:
+    if first.casefold() in RESERVED_SEGMENTS:
         raise ValueError(f"must not be under /{first.casefold()}, which we answer ourselves")
     return value
 
@@ -80,7 +80,7 @@ def _address(value: str, number: int, of: int) -> str:
     try:
         return upstream_url(value)
     except ValueError as error:
-        # The value isn't shown: somebody may have written a password into it.
+        # The value isn't shown: it may contain a password.
         raise ValueError(f"address {number}: {error}" if of > 1 else str(error)) from None
 
 
@@ -103,7 +103,7 @@ def _request_headers(value: tuple[str, ...]) -> tuple[str, ...]:
         if name == "cookie":
             raise ValueError("Cookie never passes as a whole; request_cookies names what may")
         if name == "content-type":
-            continue  # It passes anyway, as the body does.
+            continue  # It passes with the body anyway.
         if name in NEVER_PASSED or name.startswith(NEVER_PASSED_PREFIXES):
             raise ValueError(f"{name} never passes; we write it ourselves, or it ends with us")
     return names
@@ -120,7 +120,7 @@ def _cookies(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _answer_cookies(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
-        # A browser takes such a cookie for the whole origin only, and an upstream has one route.
+        # Browsers accept such a cookie for the whole origin only, and an upstream has one route.
         if name.lower().startswith("__host-"):
             raise ValueError(f"{name}: a cookie of an upstream can't be one for the whole host")
     return value
@@ -172,25 +172,27 @@ ACRValues = Annotated[_SomeStrings, AfterValidator(_acr_values)]
 
 
 # ---------------------------------------------------------------- keys together
-_OF_A_TOKEN = ("audience", "scope", "client_id", "client_secret_env", "subject_token_type")
-_MEANINGFUL = {
+_TOKEN_KEYS = ("audience", "scope", "client_id", "client_secret_env", "subject_token_type")
+_KEYS_OF_MODE = {
     "audience": ("audience", "scope"),
-    "exchange": _OF_A_TOKEN,
-    "client": tuple(key for key in _OF_A_TOKEN if key != "subject_token_type"),
+    "exchange": _TOKEN_KEYS,
+    "client": tuple(key for key in _TOKEN_KEYS if key != "subject_token_type"),
 }
-_WITHOUT_A_SESSION = ("optional", "none")
+_MODES_WITHOUT_SESSION = ("optional", "none")
 
 
-def together(entry: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Key and problem for everything in *entry* that doesn't go together.
+def combination_problems(
+    entry: Mapping[str, Any], environ: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Key and problem for each invalid combination of keys in *entry*.
 
     Args:
-        entry: A route as it stands in the file; its values may be wrong.
-        environ: Where the secrets are.
+        entry: A route as written in the file; its values may be invalid.
+        environ: Has the secrets.
     """
     mode = entry.get("token", "user")
     if mode in get_args(TokenMode):
-        yield from _of_the_mode(mode, entry)
+        yield from _mode_problems(mode, entry)
     for key, other in (("client_id", "client_secret_env"), ("client_secret_env", "client_id")):
         if key in entry and other not in entry:
             yield other, f"is missing; {key} goes together with it"
@@ -201,7 +203,7 @@ def together(entry: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[t
     if isinstance(connect, int | float) and isinstance(answer, int | float) and connect >= answer:
         yield "connect_timeout_seconds", "must be less than answer_timeout_seconds"
     if entry.get("websocket") is True:
-        yield from _of_a_websocket(entry)
+        yield from _websocket_problems(entry)
     allowed, repeatable = entry.get("methods"), entry.get("repeatable_methods")
     if isinstance(allowed, list) and isinstance(repeatable, list):
         more = [method for method in repeatable if method not in allowed]
@@ -209,8 +211,8 @@ def together(entry: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[t
             yield "repeatable_methods", "names a method that methods does not allow"
 
 
-def _of_a_websocket(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Only a proxy in front carries one, and it can't carry every route."""
+def _websocket_problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Only a proxy in front forwards WebSockets, and it can't forward every route."""
     if entry.get("forward_auth") is False:
         yield "websocket", "means nothing with forward_auth = false"
     for key in ("request_headers", "request_cookies", "answer_cookies"):
@@ -218,15 +220,15 @@ def _of_a_websocket(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "websocket", f"means nothing with {key}, which no proxy in front carries"
 
 
-def _of_the_mode(mode: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _mode_problems(mode: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     says = f'token = "{mode}"'
     if mode == "audience" and "audience" not in entry:
         yield "audience", f"is missing; {says} needs it"
     if mode in ("exchange", "client") and not {"audience", "scope"} & entry.keys():
         yield "audience", f"is missing, and so is scope; {says} needs one of them"
-    for key in _OF_A_TOKEN:
-        if key in entry and key not in _MEANINGFUL.get(mode, ()):
+    for key in _TOKEN_KEYS:
+        if key in entry and key not in _KEYS_OF_MODE.get(mode, ()):
             yield key, f"means nothing with {says}"
     for key in ("acr_values", "max_age_seconds"):
-        if key in entry and mode in _WITHOUT_A_SESSION:
+        if key in entry and mode in _MODES_WITHOUT_SESSION:
             yield key, f"can't be demanded with {says}, which asks for no session"

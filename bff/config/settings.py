@@ -1,7 +1,8 @@
 """Which settings are there, in which unit, with which default?
 
-One field each, with its environment variable and a sentence. What makes a value wrong stands in
-`rules`; rules between two settings are below the fields. What follows from them is in `following`.
+One field each, with its environment variable and a sentence. What makes a value invalid is in
+`validators`; checks between two settings are below the fields. What follows from the settings is in
+`derived`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Seconds = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
-    """The settings of one BFF. Field order is the order of the README's table."""
+    """The settings of one BFF. The order of the fields is that of the documented table."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -32,35 +33,35 @@ class Settings(BaseModel):
     auth0_domain: validators.Domain | None = Field(None, alias="AUTH0_DOMAIN")
     """The tenant's domain, such as `example.eu.auth0.com`. This or `OIDC_ISSUER` is required."""
     oidc_issuer: validators.Issuer | None = Field(None, alias="OIDC_ISSUER", validate_default=True)
-    """The issuer of any other OpenID provider, to the letter (a trailing slash counts)."""
+    """The issuer of any other OpenID provider, exactly as published (a trailing slash counts)."""
     client_id: str = Field(alias="AUTH0_CLIENT_ID")
     """The application's client id. Required."""
     client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
         "client_secret_post", alias="AUTH0_CLIENT_AUTH"
     )
-    """How we prove who we are at the token endpoint."""
+    """How we authenticate at the token endpoint."""
     client_secret_file: Path | None = Field(
         None, alias="AUTH0_CLIENT_SECRET_FILE", validate_default=True
     )
-    """A file with client secrets, one in each line, newest first; read again when it changes."""
+    """A file with client secrets, one per line, newest first; read again when it changes."""
     client_secret: SecretStr | None = Field(
         None, alias="AUTH0_CLIENT_SECRET", validate_default=True
     )
-    """The client secret, or one in each line, newest first. Required without the file or a key."""
+    """The client secret, or several, one per line, newest first. Required without a file or key."""
     client_private_key_file: Path | None = Field(
         None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE", validate_default=True
     )
     """PEM blocks or JWKs with private keys, newest first; read again when it changes."""
     par: Literal["auto", "required", "off"] = Field("auto", alias="BFF_PAR")
-    """Push sign-ins to the provider (RFC 9126): where it has the endpoint, always, or never."""
+    """Pushed authorization requests (RFC 9126): if the provider supports them, always, or never."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: validators.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
-    """What is asked for at sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
+    """The scopes of a sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
     resource_parameter: Literal["audience", "resource"] | None = Field(
         None, alias="BFF_RESOURCE_PARAMETER"
     )
-    """How routes' APIs are named to the provider: `audience` (Auth0's default) or `resource`."""
+    """The parameter that names a route's API: `audience` (Auth0's default) or `resource`."""
     federated_logout: bool = Field(False, alias="AUTH0_FEDERATED_LOGOUT")
     """Sign out of the upstream identity provider too (Auth0's `federated`)."""
     id_token_hint: bool = Field(False, alias="BFF_LOGOUT_ID_TOKEN_HINT")
@@ -72,21 +73,21 @@ class Settings(BaseModel):
     clock_skew_seconds: Annotated[int, Field(ge=0, le=120)] = Field(
         10, alias="BFF_CLOCK_SKEW_SECONDS"
     )
-    """How far the provider's clock may be off, in seconds."""
+    """How far the provider's clock may differ from ours, in seconds."""
     provider_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         5.0, alias="BFF_PROVIDER_TIMEOUT_SECONDS"
     )
-    """The whole time one call to the provider may take, in seconds."""
+    """How long one whole call to the provider may take, in seconds."""
     provider_proxy: validators.ProxyURL | None = Field(None, alias="BFF_PROVIDER_PROXY")
     """The HTTP proxy through which the provider is reached, such as `http://proxy.internal:3128`."""
     refresh_before_seconds: Annotated[int, Field(ge=0)] = Field(
         60, alias="BFF_REFRESH_BEFORE_SECONDS"
     )
-    """How long before its end an access token is renewed; never more than a fifth of its life."""
+    """How long before its expiry an access token is renewed; at most a fifth of its lifetime."""
     refresh_token_lifetime_seconds: Seconds = Field(
         30 * 86_400, alias="BFF_REFRESH_TOKEN_LIFETIME_SECONDS"
     )
-    """How long a refresh token lives at the provider: how long a revocation is retried."""
+    """How long a refresh token is valid at the provider: how long its revocation is retried."""
 
     # ------------------------------------------------------------ this application
     app_base_url: validators.Origin = Field(alias="APP_BASE_URL")
@@ -94,17 +95,17 @@ class Settings(BaseModel):
     routes_file: Path | None = Field(None, alias="BFF_ROUTES_FILE")
     """A TOML file with the routes, for more than one upstream ([routes](docs/routes.md))."""
     api_url: validators.UpstreamURL | None = Field(None, alias="BFF_API_URL", validate_default=True)
-    """What `/api/*` goes to, such as `http://api.internal:8080/v1`. This or `BFF_ROUTES_FILE` is
-    required."""
+    """The upstream of `/api/*`, such as `http://api.internal:8080/v1`. This or `BFF_ROUTES_FILE`
+    is required."""
     ca_file: validators.CAFile | None = Field(None, alias="BFF_CA_FILE")
-    """PEM certificates of the CAs that vouch for the provider, the APIs and Redis, instead of the
+    """PEM certificates of the CAs trusted for the provider, the APIs and Redis, instead of the
     public ones."""
     secrets: validators.SealingKeys = Field(alias="AUTH0_SECRET")
     """The sealing keys, comma-separated, newest first, 32 characters or more each. Required."""
     redis_url: validators.RedisURL = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
-    """Where sessions are kept; also `redis+sentinel://`, `redis+cluster://`; `rediss` for TLS."""
+    """Where sessions are stored; also `redis+sentinel://`, `redis+cluster://`; `rediss` for TLS."""
     redis_wait_replicas: Annotated[int, Field(ge=0)] = Field(0, alias="BFF_REDIS_WAIT_REPLICAS")
-    """How many replicas must have taken over an end or a watermark before it is answered."""
+    """How many replicas must acknowledge a session's end or a watermark before the response."""
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
         1.0, alias="BFF_REDIS_TIMEOUT_SECONDS"
     )
@@ -112,12 +113,12 @@ class Settings(BaseModel):
     redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = Field(
         "bff", alias="BFF_REDIS_PREFIX"
     )
-    """What every key in Redis begins with."""
+    """The first part of every key in Redis."""
     spa_dir: validators.SPAFolder | None = Field(None, alias="BFF_SPA_DIR")
     """The folder with the built single-page app (`index.html` in it)."""
     csp: str | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
     """Replaces the default Content-Security-Policy of pages and files."""
-    profile_claims: validators.Words = Field(
+    profile_claims: validators.CommaSeparated = Field(
         (
             "sub", "name", "given_name", "family_name", "nickname", "preferred_username", "email",
             "email_verified", "picture", "locale", "org_id", "org_name",
@@ -132,9 +133,9 @@ class Settings(BaseModel):
     session_absolute_seconds: Seconds = Field(
         7 * 86_400, alias="BFF_SESSION_ABSOLUTE_SECONDS", validate_default=True
     )
-    """A session ends this long after the sign-in, whatever happens."""
+    """A session ends this long after the sign-in in any case."""
     session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
-    """Keep the cookie when the browser is closed."""
+    """Whether the cookie outlasts the browser's own session."""
 
     session_lease_milliseconds: Annotated[int, Field(ge=0, le=10_000)] = Field(
         250, alias="BFF_SESSION_LEASE_MILLISECONDS"
@@ -142,35 +143,36 @@ class Settings(BaseModel):
     """How long a process may trust its session cache, and how long a logout takes at least; 0: no
     cache. [How to change it](docs/architecture/session-cache.md#changing-the-lease)."""
     session_memory_max: Annotated[int, Field(ge=0)] = Field(10_000, alias="BFF_SESSION_MEMORY_MAX")
-    """How many sessions a process remembers at most, some 5 kB each; 0: none."""
+    """How many sessions a process caches at most, about 5 kB each; 0: none."""
     watermark_lifetime_seconds: Seconds = Field(
         366 * 86_400, alias="BFF_WATERMARK_LIFETIME_SECONDS"
     )
-    """How long an end of all sessions is remembered: longer than any session at the provider."""
+    """How long an end of all sessions stays in force; longer than any session at the provider."""
 
     # ------------------------------------------------------------ the proxy
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
         30.0, alias="BFF_UPSTREAM_TIMEOUT_SECONDS"
     )
-    """How long an upstream may take to begin its answer, in seconds."""
+    """How long an upstream may take to begin its response, in seconds."""
     request_max_bytes: Annotated[int, Field(ge=0)] = Field(
         100 * 1024 * 1024, alias="BFF_REQUEST_MAX_BYTES"
     )
     """The largest request body that an upstream gets, in bytes; 0 for no limit."""
     open_answers_max: Annotated[int, Field(ge=1)] = Field(48, alias="BFF_OPEN_ANSWERS_MAX")
-    """How many event streams and long answers a process sends at once; less than its threads."""
+    """How many event streams and long responses a process sends at once; less than its threads."""
     require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
-    """Demand `X-CSRF: 1` of every `/api` request; excludes EventSource and download links."""
+    """Require `X-CSRF: 1` on every `/api` request; rules out EventSource and download links."""
     trusted_proxies: validators.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
-    """Addresses or networks whose `X-Forwarded-For` is believed, comma-separated."""
+    """Addresses or networks whose `X-Forwarded-For` is trusted, comma-separated."""
     forward_auth_key: validators.Key | None = Field(None, alias="BFF_FORWARD_AUTH_KEY")
-    """What one of these proxies shows to ask `/auth/verify` for access tokens; off without it."""
+    """The key with which such a proxy gets access tokens from `/auth/verify`; off without it."""
 
-    # ------------------------------------------------------------ ends from elsewhere
-    logout_token_types: validators.Words = Field(
+    # ------------------------------------------------------------ the machine API
+    # Auth0: sends `JWT` instead of `logout+jwt`.
+    logout_token_types: validators.CommaSeparated = Field(
         ("logout+jwt", "JWT"), alias="BFF_LOGOUT_TOKEN_TYPES"
     )
-    """The `typ` accepted of back-channel logout tokens; Auth0 sends `JWT`."""
+    """The accepted `typ` of back-channel logout tokens; Auth0 sends `JWT`."""
     admin_key: validators.Key | None = Field(None, alias="BFF_ADMIN_KEY")
     """A static bearer key for the admin API and for Global Token Revocation."""
     admin_audience: str | None = Field(None, alias="BFF_ADMIN_AUDIENCE")
@@ -182,19 +184,19 @@ class Settings(BaseModel):
     ssf_issuer: validators.Issuer | None = Field(None, alias="BFF_SSF_ISSUER")
     """The issuer of a Shared Signals transmitter; off without it."""
     ssf_jwks_url: validators.KeysURL | None = Field(None, alias="BFF_SSF_JWKS_URL")
-    """Where that transmitter's keys are; its metadata is asked if this is not set."""
+    """Where that transmitter's keys are; by default, where its metadata says."""
     ssf_audience: str | None = Field(None, alias="BFF_SSF_AUDIENCE")
     """The `aud` of its security event tokens; `APP_BASE_URL` if not set."""
     introspection_clients: validators.ClientKeys = Field((), alias="BFF_INTROSPECTION_CLIENTS")
-    """APIs that may ask whether a token is dead, as `id:secret`, comma-separated."""
+    """APIs that may ask whether a token is revoked, as `id:secret`, comma-separated."""
     device_reauth_seconds: Annotated[int, Field(ge=0)] = Field(
         900, alias="BFF_DEVICE_REAUTH_SECONDS"
     )
-    """Ending another device needs a sign-in at most this old, in seconds; 0 for any."""
+    """Ending another device's session needs a sign-in at most this old, in seconds; 0 for any."""
     audit_user: Literal["none", "hash", "id"] = Field("hash", alias="BFF_AUDIT_USER")
     """How the audit log names a user: not at all, by a keyed hash, or by the provider's id."""
 
-    # ------------------------------------------------------------ rules between settings
+    # ------------------------------------------------------------ checks between settings
     @field_validator("api_url")
     @classmethod
     def _some_route(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -241,7 +243,7 @@ class Settings(BaseModel):
             raise ValueError("can't be set together with AUTH0_CLIENT_SECRET_FILE")
         if info.data.get("client_auth", "private_key_jwt") == "private_key_jwt":
             return value
-        # A file that was found wrong is not in the data, and is told of by itself.
+        # An invalid file is not in the data, and has been reported by itself.
         if value is None and in_file is None and "client_secret_file" in info.data:
             raise ValueError("is missing")
         return None if value is None else validators.client_secrets(value)

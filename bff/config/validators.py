@@ -1,6 +1,7 @@
-"""What makes the value of a setting wrong, looked at alone?
+"""What makes the value of a setting invalid?
 
-Each type here is the check of one kind of value; its message is shown after the setting's name.
+Each type at the end checks one kind of value. The message of a check is shown after the setting's
+name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bff.config.route import origin_of
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
 CLIENT_SECRETS_MAX = 5
-"""More than these would be tried one after the other at a provider that refuses us."""
+"""When the provider refuses us, each of them is tried."""
 REDIS_SCHEMES = (
     "redis", "rediss", "unix",
     "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
@@ -55,7 +56,7 @@ def _key(value: SecretStr) -> SecretStr:
 
 
 def client_secrets(value: SecretStr) -> SecretStr:
-    """One secret, or one in each line.
+    """Check one secret, or several, one per line.
 
     Raises:
         ValueError: There is none, or there are too many.
@@ -99,10 +100,10 @@ def _origin(value: str) -> str:
 
 
 def upstream_url(value: str) -> str:
-    """An address of an upstream, without a slash at its end.
+    """Check the URL of an upstream, and return it without a trailing slash.
 
     Raises:
-        ValueError: It can't be one.
+        ValueError: It isn't one.
     """
     parts = _url(value)
     path = parts.path.rstrip("/")
@@ -111,8 +112,8 @@ def upstream_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def same_place(url: str, other: str) -> bool:
-    """Whether host and port are the same; all names of the loopback count as one."""
+def same_host_and_port(url: str, other: str) -> bool:
+    """Whether both URLs have the same host and port; all names of the loopback are equal."""
     try:
         here, there = origin_of(url), origin_of(other)
     except ValueError:
@@ -132,7 +133,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 def _redis_options(parts: SplitResult) -> None:
-    """redis-py would find an unknown option at the first command, and pass over some."""
+    """Check the options here: redis-py ignores some, and rejects others at the first command."""
     known: frozenset[str] = REDIS_TLS_OPTIONS if parts.scheme.startswith("rediss") else frozenset()
     if parts.scheme.endswith("+sentinel"):
         known |= SENTINEL_OPTIONS
@@ -143,7 +144,7 @@ def _redis_options(parts: SplitResult) -> None:
         raise ValueError(f"takes no option {unknown[0]}; it could be {', '.join(sorted(known))}")
     if given.get("ssl_cert_reqs", "required") not in REDIS_CERT_REQS:
         raise ValueError(f"has an ssl_cert_reqs that is none of {', '.join(REDIS_CERT_REQS)}")
-    # Raises ValueError for a database that is no number.
+    # Raises ValueError if the database is not a number.
     parse_url(f"redis://localhost?{parts.query}")  # type: ignore[no-untyped-call]
 
 
@@ -151,13 +152,14 @@ def _proxy_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ValueError("must be such as http://proxy.internal:3128, perhaps with user:password@")
-    _ = parts.port  # Raises ValueError for a port that is no number.
+    _ = parts.port  # Raises ValueError if the port is not a number.
     return value
 
 
 def _scope(value: str) -> str:
     if "openid" not in value.split():
         raise ValueError("must contain openid")
+    # Auth0: rejects a request for both.
     if {"offline_access", "online_access"} <= set(value.split()):
         raise ValueError("can't contain both offline_access and online_access (Auth0 refuses it)")
     return value
@@ -197,13 +199,13 @@ def _url(value: str) -> SplitResult:
         raise ValueError("must have no user name, blanks or backslashes in it")
     if parts.query or parts.fragment:
         raise ValueError("must have no query and no fragment")
-    _ = parts.port  # Raises ValueError for a port that is no number.
+    _ = parts.port  # Raises ValueError if the port is not a number.
     return parts
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Algorithms = Annotated[Words, AfterValidator(_algorithms)]
-Networks = Annotated[Words, AfterValidator(_networks)]
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Algorithms = Annotated[CommaSeparated, AfterValidator(_algorithms)]
+Networks = Annotated[CommaSeparated, AfterValidator(_networks)]
 SealingKeys = Annotated[
     tuple[SecretStr, ...], BeforeValidator(_split), AfterValidator(_sealing_keys)
 ]
