@@ -13,11 +13,11 @@ from bff.core import audit
 from bff.core.background import Background
 from bff.core.model import RouteToken
 from bff.core.sealing import Sealer
+from bff.core.unverified_claims import unverified_claims
 from bff.gateway.open_responses import OpenResponses
 from bff.provider.create import create_endpoint_client
 from bff.provider.oidc import Provider
 from bff.provider.revocation_endpoint import RevocationEndpoint
-from bff.provider.route_grants import readable_claims
 from bff.resource_server.revoked_tokens import RevokedTokens
 from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 from bff.revocation.cache_lease import CacheLease
@@ -226,7 +226,7 @@ def _user_naming(config: Config, sealer: Sealer) -> audit.NameUser:
 
 def _client_tokens(config: Config, stores: Stores, provider: Provider) -> ClientTokens:
     def is_dead(token: RouteToken) -> bool:
-        issued_at = readable_claims(token.access_token).get("iat", token.issued_at)
+        issued_at = unverified_claims(token.access_token).get("iat", token.issued_at)
         claims = {"iss": config.issuer, "sub": config.client_id, "iat": issued_at}
         return stores.revoked_tokens.reason(token.access_token, claims) is not None
 

@@ -7,14 +7,11 @@ here is what it says then. What came is held against the rule in `rejection_reas
 
 from __future__ import annotations
 
-import base64
-import json
-from typing import Any
-
 from bff.config import Config
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
 from bff.core.errors import TokenResponseUnusable
 from bff.core.model import IssuedTokens
+from bff.core.unverified_claims import unverified_claims
 from bff.provider.endpoints import EndpointClient
 from bff.provider.token_endpoint import RefreshTokenSink
 from bff.provider.token_response import is_header_safe, refreshed_tokens_of
@@ -137,17 +134,7 @@ def _wider(rule: TokenRule, granted: str) -> bool:
 
 def _is_for_another(audience: str | None, access_token: str) -> bool:
     """Whether it says that it is not for *audience*; unverified, but from the provider itself."""
-    named = readable_claims(access_token).get("aud")
+    named = unverified_claims(access_token).get("aud")
     if audience is None or named is None:
         return False
     return audience not in (named if isinstance(named, list) else [named])
-
-
-def readable_claims(access_token: str) -> dict[str, Any]:
-    """What a JWT says, unverified, for a token that came from the provider; {} if it is opaque."""
-    try:
-        payload = access_token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}

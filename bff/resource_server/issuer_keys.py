@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
-from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry, Key
+from joserfc.jwk import Key
 
 from bff.core.errors import ProviderUnavailable
+from bff.core.signing_keys import imported_key, matching_key
 
 LIFETIME_SECONDS = 600
 PAUSE_SECONDS = 10
@@ -24,7 +24,6 @@ PAUSE_SECONDS = 10
 FIRST_PAUSE_SECONDS = 1
 """The same, while there are no keys."""
 TIMEOUT_SECONDS = 5
-KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
 log = logging.getLogger(__name__)
 
@@ -76,15 +75,9 @@ class IssuerKeys:
             self._load(LIFETIME_SECONDS, wait=False)
         if not self._keys:
             raise ProviderUnavailable("the issuer's signing keys can't be loaded")
-        if self._listed(alg, kid) is None:
+        if matching_key(self._keys, alg, kid) is None:
             self._load(PAUSE_SECONDS, wait=True)
-        return self._listed(alg, kid)
-
-    def _listed(self, alg: str, kid: str | None) -> Key | None:
-        suitable = [key for key in self._keys if _is_for(key, alg)]
-        if kid is None:
-            return suitable[0] if len(suitable) == 1 else None
-        return next((key for key in suitable if key.get("kid") == kid), None)
+        return matching_key(self._keys, alg, kid)
 
     def _age_seconds(self) -> float:
         return self._clock() - self._tried_at
@@ -107,26 +100,10 @@ class IssuerKeys:
             if document["issuer"] != self._issuer:
                 raise ValueError("the discovery document names another issuer")
             entries = self._fetch(document["jwks_uri"])["keys"]
-            keys = [key for entry in entries if (key := _imported(entry)) is not None]
+            keys = [key for entry in entries if (key := imported_key(entry)) is not None]
             if not keys:
                 raise ValueError("there is no signing key")
             self._keys = keys
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             log.warning("the issuer's keys can't be loaded: %s", type(error).__name__)
         self._tried_at = self._clock()
-
-
-def _imported(entry: Any) -> Key | None:
-    """Import a public signing key; None for any other, which must not affect the rest."""
-    if not isinstance(entry, dict) or entry.get("kty") not in KEY_TYPES.values():
-        return None
-    if entry.get("use", "sig") != "sig":
-        return None
-    try:
-        return JWKRegistry.import_key(entry)
-    except (JoseError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _is_for(key: Key, alg: str) -> bool:
-    return key.key_type == KEY_TYPES.get(alg[:2]) and key.get("alg", alg) == alg

@@ -6,13 +6,12 @@ name, and nothing in it can be turned back into a token.
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 from collections.abc import Iterable
 
 from bff.core.model import RevokedAccessToken, RouteToken, Tokens
 from bff.core.sealing import Sealer
+from bff.core.unverified_claims import unverified_claims
 from bff.store.connection import Database
 
 LIFETIME_MAX_SECONDS = 31 * 86_400
@@ -65,8 +64,7 @@ class DenyList:
 def _own_end(tokens: Tokens | RouteToken) -> int:
     """The `exp` of a JWT, unverified: it came from the provider itself; 0 if there is none."""
     try:
-        payload = tokens.access_token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return min(int(claims["exp"]), tokens.issued_at + LIFETIME_MAX_SECONDS)
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        own_end = int(unverified_claims(tokens.access_token)["exp"])
+        return min(own_end, tokens.issued_at + LIFETIME_MAX_SECONDS)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return 0
