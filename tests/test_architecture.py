@@ -29,7 +29,7 @@ LONGER_FILES: dict[str, str] = {}
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|managers?|misc|common)($|_)")
 READS_THE_ENVIRONMENT = {
     "bff/config/loading.py": "reads the settings",
-    "bff/cli/main.py": "takes the secrets out of a worker's environment",
+    "bff/cli/serve.py": "takes the secrets out of a worker's environment",
     "bff/gateway/request_headers.py": "tells the server's variables from the client's fields",
 }
 

@@ -1,1 +1,1 @@
-"""What do the commands for the person on call do?"""
+"""What do the commands of `python -m bff` do? One file each; `main.py` lists them."""

@@ -1,7 +1,7 @@
 """What waits to be revoked at the provider? `python -m bff revocations`, for people and cron jobs.
 
-It shows no token. With `--older-than` it fails if anything has waited longer, so that a cron job
-can alert; with `--retry` everything is tried at once, due or not, and what still waits is shown.
+It shows no token. With `--older-than` the exit code is 1 if an entry has waited longer, so that a
+cron job can alert. `--retry` tries every entry at once, due or not, and shows what still waits.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from bff.cli.exit_codes import OK, REVOCATION_OVERDUE
+
 if TYPE_CHECKING:
     from bff.services import Services
     from bff.store import Entry
 
-OVERDUE = 1
 HASH_PREFIX_CHARACTERS = 12
-"""As in the audit log, so that the two can be held together."""
+"""As in the audit log, so that its lines can be found by this output."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,17 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, services: Services) -> int:
-    """Print what waits.
+    """Print the entries of the outbox.
 
     Returns:
-        The exit code: 0, or 1 if something is older than the limit.
+        The exit code: 0, or 1 if an entry is older than the limit.
 
     Raises:
-        StoreUnavailable: Redis can't be asked.
+        StoreUnavailable: Redis can't be reached.
     """
     confirmed = services.revocation.retry_all() if options.retry else 0
     now = services.database.now()
-    # The oldest first.
     entries = sorted(services.outbox.waiting(), key=lambda entry: entry.created_at)
     rows = [_row(entry, now) for entry in entries]
     if options.json:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, services: Services) -> int:
         _print(rows, confirmed, retried=options.retry)
     limit = options.older_than
     overdue = limit is not None and any(now - entry.created_at > limit for entry in entries)
-    return OVERDUE if overdue else 0
+    return REVOCATION_OVERDUE if overdue else OK
 
 
 def _row(entry: Entry, now: float) -> dict[str, Any]:

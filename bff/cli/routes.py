@@ -1,7 +1,7 @@
 """Which routes are there, and what would happen to a request? `python -m bff routes`.
 
-It reads the settings and asks nobody: neither Redis nor the provider nor an upstream. What a
-request meets is decided by the code that decides when serving.
+It reads the settings only: no Redis, no provider, no upstream. A request is looked up and checked
+by the code that serves it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from bff.cli.exit_codes import OK, REQUEST_REFUSED, WRONG_USAGE
 from bff.config import Config
 from bff.config.route import Route
 from bff.config.route_validators import RESERVED_SEGMENTS
@@ -27,8 +28,6 @@ from bff.core.errors import (
 from bff.gateway.request_target import upstream_target
 from bff.gateway.route_table import RouteTable
 
-REFUSED = 1
-WRONG_ARGUMENTS = 2
 COLUMNS = ("prefix", "upstream", "methods", "token", "limits")
 
 
@@ -43,20 +42,20 @@ def run(options: argparse.Namespace, config: Config) -> int:
     """Print the table, or what would happen to one request.
 
     Returns:
-        The exit code: 0, 1 for a request that would not be forwarded, 2 for half a request.
+        The exit code: 0, 1 for a request that would not be forwarded, 2 for METHOD without TARGET.
     """
     table = RouteTable(config.routes)
     if options.method is None:
         return _print_table(table, as_json=options.json)
     if options.target is None:
         print("After METHOD comes TARGET, such as: GET /api/orders/7", file=sys.stderr)
-        return WRONG_ARGUMENTS
-    told, code = _fate(options.method, options.target, table)
+        return WRONG_USAGE
+    outcome, code = _outcome(options.method, options.target, table)
     if options.json:
-        print(json.dumps(told))
+        print(json.dumps(outcome))
     else:
-        width = max(map(len, told))
-        for name, value in told.items():
+        width = max(map(len, outcome))
+        for name, value in outcome.items():
             for line in value if isinstance(value, list) else [value]:
                 print(f"{name:<{width}}  {line}")
     return code
@@ -66,13 +65,13 @@ def run(options: argparse.Namespace, config: Config) -> int:
 def _print_table(table: RouteTable, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"routes": [_row(route) for route in table]}))
-        return 0
+        return OK
     rows = [[_cell(one) for one in _row(route).values()] for route in table]
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
     for row in (COLUMNS, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
-    return 0
+    return OK
 
 
 def _row(route: Route) -> dict[str, Any]:
@@ -96,29 +95,29 @@ def _token(route: Route) -> str:
     words += [f"for {rule.audience}"] if rule.audience else []
     words += [f"scope {rule.scope}"] if rule.scope else []
     words += [f"as {rule.client_id}"] if rule.client_id else []
-    demands = _step_up(route)
-    return " ".join(words) + (f"; {demands}" if demands else "")
+    required = _step_up(route)
+    return " ".join(words) + (f"; {required}" if required else "")
 
 
 def _step_up(route: Route) -> str:
-    """What the route demands of the sign-in."""
-    demands = []
+    """What the route requires of the sign-in."""
+    required = []
     if route.step_up and route.step_up.acr_values:
-        demands.append(f"acr {' or '.join(route.step_up.acr_values)}")
+        required.append(f"acr {' or '.join(route.step_up.acr_values)}")
     if route.step_up and route.step_up.max_age_seconds is not None:
-        demands.append(f"sign-in at most {route.step_up.max_age_seconds} s old")
-    return ", ".join(demands)
+        required.append(f"sign-in at most {route.step_up.max_age_seconds} s old")
+    return ", ".join(required)
 
 
 def _limits(route: Route) -> str:
     body = f"body {route.request_max_bytes} bytes" if route.request_max_bytes else "any body"
-    connect, answer = route.connect_timeout_seconds, route.answer_timeout_seconds
-    return f"connect {connect:g} s, answer {answer:g} s, {body}"
+    connect, response = route.connect_timeout_seconds, route.answer_timeout_seconds
+    return f"connect {connect:g} s, answer {response:g} s, {body}"
 
 
 # ---------------------------------------------------------------- one request
-def _fate(method: str, target: str, table: RouteTable) -> tuple[dict[str, Any], int]:
-    """What would happen, by name, and the exit code."""
+def _outcome(method: str, target: str, table: RouteTable) -> tuple[dict[str, Any], int]:
+    """What would happen to the request, by name, and the exit code."""
     path, _, query = target.partition("?")
     decoded = unquote_to_bytes(path).decode("latin-1")
     environ = {
@@ -128,27 +127,27 @@ def _fate(method: str, target: str, table: RouteTable) -> tuple[dict[str, Any], 
     try:
         route = table.find(decoded)
         if route is None:
-            return _elsewhere(decoded), REFUSED
-        asked = upstream_target(environ, route)
+            return _without_route(decoded), REQUEST_REFUSED
+        upstream_path = upstream_target(environ, route)
     except BFFError as error:
-        return _refused(error, route), REFUSED
+        return _refused(error, route), REQUEST_REFUSED
     return {
         "route": route.prefix,
-        "upstream": [f"{method} {_origin(url)}{asked}" for url in route.upstream_urls],
+        "upstream": [f"{method} {_origin(url)}{upstream_path}" for url in route.upstream_urls],
         "token": _token(route),
-        "header fields": _fields(route),
+        "header fields": _headers(route),
         "limits": _limits(route),
         "sent again": "if a kept connection breaks" if method in route.repeatable_methods
                       else "never, once it may have been sent",
         "refused if": _refusals(route),
-    }, 0  # fmt: skip
+    }, OK  # fmt: skip
 
 
 def _origin(url: str) -> str:
     return "/".join(url.split("/", 3)[:3])
 
 
-def _elsewhere(path: str) -> dict[str, Any]:
+def _without_route(path: str) -> dict[str, Any]:
     if path[1:].partition("/")[0] in RESERVED_SEGMENTS:
         return {"route": "none; the BFF answers this itself"}
     return {"route": "none; the single-page app's files, else a 404"}
@@ -159,40 +158,41 @@ def _named(error: type[BFFError]) -> str:
 
 
 def _refused(error: BFFError, route: Route | None) -> dict[str, Any]:
-    told = {
+    outcome = {
         "route": route.prefix if route else "none",
         "answer": f"{error.status} {error.code}",
         "why": error.detail,
     }
     if isinstance(error, MethodNotAllowed):
-        told["allow"] = error.allow
-    return told
+        outcome["allow"] = error.allow
+    return outcome
 
 
-def _fields(route: Route) -> str:
-    headers = route.request_headers
-    said = "all that are safe" if headers is None else ", ".join(sorted(headers)) or "none"
-    said += f"; cookies {', '.join(sorted(route.request_cookies))}" if route.request_cookies else ""
+def _headers(route: Route) -> str:
+    headers, cookies = route.request_headers, route.request_cookies
+    text = "all that are safe" if headers is None else ", ".join(sorted(headers)) or "none"
+    if cookies:
+        text += f"; cookies {', '.join(sorted(cookies))}"
     if route.answer_cookies:
-        said += f"; the answer may set {', '.join(sorted(route.answer_cookies))}"
-    return said
+        text += f"; the answer may set {', '.join(sorted(route.answer_cookies))}"
+    return text
 
 
 def _refusals(route: Route) -> list[str]:
-    """Which callers and requests would be refused, and with which status and code."""
+    """Which requests would be refused, and with which status and code."""
     mode = route.token.mode
-    said = []
+    refusals = []
     if mode == "optional":
-        said.append(f"{_named(CrossSite)}: another site sends it with the session cookie")
+        refusals.append(f"{_named(CrossSite)}: another site sends it with the session cookie")
     elif mode != "none":
-        said.append(f"{_named(CrossSite)}: another site sends it")
-        said.append(f"{_named(SessionMissing)}: there is no session")
+        refusals.append(f"{_named(CrossSite)}: another site sends it")
+        refusals.append(f"{_named(SessionMissing)}: there is no session")
     if route.step_up:
-        said.append(f"{_named(StepUpRequired)}: the session has not {_step_up(route)}")
+        refusals.append(f"{_named(StepUpRequired)}: the session has not {_step_up(route)}")
     if mode in ("audience", "exchange"):
-        said.append(f"{_named(RouteTokenRefused)}: the provider gives no such token")
+        refusals.append(f"{_named(RouteTokenRefused)}: the provider gives no such token")
     if route.request_max_bytes:
-        said.append(
+        refusals.append(
             f"{_named(BodyTooLarge)}: the body has more than {route.request_max_bytes} bytes"
         )
-    return said
+    return refusals

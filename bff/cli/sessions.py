@@ -7,9 +7,11 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bff.cli.exit_codes import OK
 from bff.core import audit
 from bff.core.errors import BFFError
 from bff.core.model import Group
+from bff.sessions.summary import session_summary
 
 if TYPE_CHECKING:
     from bff.services import Services
@@ -35,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, services: Services) -> int:
-    """List or end; every call is audited.
+    """List or end sessions; each call writes an audit line.
 
     Returns:
         The exit code, 0.
 
     Raises:
-        SessionUnknown: `--id` names none of that user's.
-        StoreUnavailable: Redis can't be reached; nothing is promised then.
+        SessionUnknown: The user has no session with that `--id`.
+        StoreUnavailable: Redis can't be reached; some sessions may not have ended.
     """
     group = _group(options, services.config.issuer)
     try:
@@ -52,12 +54,10 @@ def run(options: argparse.Namespace, services: Services) -> int:
         _record(options, group, outcome, error.code)
         raise
     _record(options, group, "ok", result)
-    return 0
+    return OK
 
 
 def _list(options: argparse.Namespace, services: Services, group: Group) -> str:
-    from bff.sessions.summary import session_summary
-
     sessions = services.sessions
     found = [session_summary(s, sessions.public_id(s)) for s in sessions.of_group(group)]
     if options.json:
@@ -66,10 +66,10 @@ def _list(options: argparse.Namespace, services: Services, group: Group) -> str:
     if not found:
         print("No sessions.")
     for one in found:
-        # What came from outside is escaped, so that it can't steer the terminal.
+        # Values from outside are escaped: they could hold control characters for the terminal.
         print(
             f"{one['id']}  {_time(one['created_at'])}  {_time(one['last_seen_at'])}  "
-            f"{_shown(one['browser']) or '-'}  {_shown(one['sub'])}"
+            f"{_escaped(one['browser']) or '-'}  {_escaped(one['sub'])}"
         )
     return f"found {len(found)}"
 
@@ -96,8 +96,8 @@ def _group(options: argparse.Namespace, issuer: str) -> Group:
 
 
 def _record(options: argparse.Namespace, group: Group, outcome: audit.Outcome, result: str) -> None:
-    said = f' "{options.reason}"' if options.action == "end" and options.reason else ""
-    reason = f"{options.action} {group.kind}: {result}{said}"
+    given = f' "{options.reason}"' if options.action == "end" and options.reason else ""
+    reason = f"{options.action} {group.kind}: {result}{given}"
     audit.record("admin_called", outcome, reason=reason, user=group.user, caller=CALLER)
 
 
@@ -105,13 +105,13 @@ def _time(epoch_seconds: int) -> str:
     return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return json.dumps(text)[1:-1].replace("\x7f", "\\u007f")
 
 
 def _text(text: str) -> str:
-    """An argument that can be a name; a byte that is no UTF-8 can't."""
-    text.encode()  # UnicodeEncodeError is a ValueError, which argparse reports.
+    """An argument that isn't empty and is valid UTF-8."""
+    text.encode()  # Raises UnicodeEncodeError, a ValueError, which argparse reports.
     if not text:
         raise ValueError
     return text

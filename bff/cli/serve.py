@@ -1,0 +1,118 @@
+"""How does the server run in production? `python -m bff serve`, with Granian."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from bff import config
+from bff.cli.exit_codes import COMMAND_FAILED, OK
+from bff.cli.logging_config import logging_config
+from bff.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+    add("--workers", type=_positive, default=1, help="processes, one per core (%(default)s)")
+    add("--threads", type=_positive, default=64, help="requests at once per process (%(default)s)")
+    add(
+        "--grace-seconds",
+        type=_positive,
+        default=35,
+        help="how long a stop waits for requests in flight (%(default)s)",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C; requests in flight are finished.
+
+    The settings are checked here, once, before any process is started.
+
+    Returns:
+        The exit code: 0, or 1 if the address can't be listened on.
+
+    Raises:
+        ConfigError: A setting is wrong, or a route leads back to this server.
+    """
+    routes_to_itself = config.routes_to(config.load(), options.host, options.port)
+    if routes_to_itself:
+        raise ConfigError(
+            [f"route {one}: upstream: is this server itself" for one in routes_to_itself]
+        )
+    problem = _address_problem(options.host, options.port)
+    if problem:
+        print(f"Can't listen on {options.host}:{options.port}: {problem}.", file=sys.stderr)
+        return COMMAND_FAILED
+    _serve(options)
+    return OK
+
+
+def _serve(options: argparse.Namespace) -> None:
+    # Imported here, so that the other commands don't load it.
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+
+    server = Granian(
+        "bff.app:create_app",
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.WSGI,
+        workers=options.workers,
+        blocking_threads=options.threads,
+        # A killed worker is replaced; one that fails at its start ends the server.
+        respawn_failed_workers=True,
+        workers_kill_timeout=options.grace_seconds,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_dictconfig=logging_config(),
+        # Its access log would show query strings, which hold the codes of sign-ins.
+        log_access=False,
+    )
+    server.serve(target_loader=_application, wrap_loader=False)
+
+
+def _application() -> Flask:
+    """Make the application in a worker, and remove the secrets from the worker's environment.
+
+    Granian copies the environment into every request's `environ`, where an error page or a
+    debugging tool may show it.
+    """
+    # Imported here, so that only the workers load it.
+    from bff.app import create_app
+
+    app = create_app()
+    for name in app.extensions["bff"].config.secret_variables:
+        os.environ.pop(name, None)
+    return app
+
+
+def _address_problem(host: str, port: int) -> str | None:
+    """Why the address can't be listened on, or None.
+
+    Granian sets SO_REUSEPORT, so a second server on the same port would start, too, and get half of
+    the requests.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return None
