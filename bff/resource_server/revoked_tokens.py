@@ -21,7 +21,7 @@ class SendCommands(Protocol):
     """Sends commands to Redis in one round trip; raises StoreUnavailable."""
 
     def __call__(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
-        """The results, in the order of the commands."""
+        """The replies, in the order of the commands."""
 
 
 class RevokedTokenKeys:
@@ -97,22 +97,22 @@ class RevokedTokens:
             *self._keys.watermark_keys(USER, claims["iss"], claims["sub"]),
             *self._keys.watermark_keys(EVERYONE),
         ]
-        results = self._send(
+        replies = self._send(
             *(("EXISTS", key) for key in deny),
             *(("GET", key) for key in (*watermarks, *self._keys.history_start_keys())),
         )
         after_deny, after_watermarks = len(deny), len(deny) + len(watermarks)
-        if any(results[:after_deny]):
+        if any(replies[:after_deny]):
             return "denied"
-        watermark_at = max(_instants(results[after_deny:after_watermarks]), default=0)
+        watermark_at = max(_instants(replies[after_deny:after_watermarks]), default=0)
         if claims["iat"] < watermark_at:
             return "older_than_watermark"
-        if claims["iat"] < self._history_start_at(results[after_watermarks:]):
+        if claims["iat"] < self._history_start_at(replies[after_watermarks:]):
             return "older_than_store"
         return None
 
-    def _history_start_at(self, results: list[Any]) -> int:
-        found = _instants(results)
+    def _history_start_at(self, replies: list[Any]) -> int:
+        found = _instants(replies)
         if found:
             return min(found)
         if self._begin_history is not None:
@@ -123,5 +123,5 @@ class RevokedTokens:
         )
 
 
-def _instants(results: list[Any]) -> list[int]:
-    return [int(result) for result in results if result is not None]
+def _instants(replies: list[Any]) -> list[int]:
+    return [int(reply) for reply in replies if reply is not None]

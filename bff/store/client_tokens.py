@@ -1,8 +1,8 @@
-"""Where is an access token of the BFF itself, which all sessions and all replicas share?
+"""Where is an access token of the BFF itself stored, which all sessions and replicas share?
 
-Sealed, under a keyed hash of what it is for, as long as it lives. Beside it are the lock of whoever
-asks for a new one and the failure that somebody met a moment ago; the three share a hash slot. How
-long it still lives is Redis's to say, so that no two processes compare their clocks.
+Sealed, under a keyed hash of issuer, client id and token rule, until it expires. Beside it are the
+lock for requesting a new one and the error of the last request, in the same hash slot. Redis counts
+the remaining lifetime, so that no two processes compare their clocks.
 """
 
 from __future__ import annotations
@@ -23,17 +23,24 @@ _decoder = msgspec.json.Decoder(RouteToken)
 
 @dataclass(frozen=True, slots=True)
 class SharedClientToken:
-    """A token as it was found."""
+    """A token as it was read."""
 
     token: RouteToken
     attempt: str
-    """Names the write, so that a newer one is told from it."""
+    """Id of the write, so that a newer one can be recognised."""
     left_seconds: float
+    """Remaining lifetime."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClientTurn:
-    """Whose turn is it to ask for a new one? The answer of `begin`."""
+class ClientLockAttempt:
+    """The outcome of `begin`: one of these kinds.
+
+    - yours: The lock is acquired.
+    - locked: Another request has it.
+    - newer: There is a newer token, `shared`.
+    - failed: The last request failed a moment ago, with the error code `failure`.
+    """
 
     kind: Literal["yours", "locked", "newer", "failed"]
     shared: SharedClientToken | None = None
@@ -41,12 +48,12 @@ class ClientTurn:
 
 
 class SharedClientTokens:
-    """Reads and writes them.
+    """Reads and writes these tokens. Every method raises StoreUnavailable.
 
     Args:
-        database: Where they are.
-        sealer: Seals them, and names them.
-        client: Issuer and client id: what belongs to another client is not found.
+        database: Holds the tokens.
+        sealer: Seals the tokens, and hashes their names.
+        client: Issuer and client id: a token of another client isn't found.
     """
 
     def __init__(self, database: Database, sealer: Sealer, client: tuple[str, str]) -> None:
@@ -56,36 +63,41 @@ class SharedClientTokens:
         self._client = client
 
     def read(self, rule_name: str) -> SharedClientToken | None:
-        """The token that there is for this rule, in one round trip.
-
-        Raises:
-            StoreUnavailable: Redis is away.
-        """
+        """The current token for this rule, in one round trip; None if there is none."""
         key = self._keys.client_token(self._named(rule_name))
         row, left = self._database.commands(("HMGET", key, "token", "attempt"), ("PTTL", key))
         return self._opened(rule_name, row[0], row[1], left) if row[0] else None
 
-    def begin(self, rule_name: str, seen: str, owner: str, lease_seconds: float) -> ClientTurn:
-        """Ask for the lock, for who has seen the write *seen* (or none: empty)."""
+    def begin(
+        self, rule_name: str, seen: str, owner: str, lock_seconds: float
+    ) -> ClientLockAttempt:
+        """Try to acquire the lock for requesting a new token.
+
+        Args:
+            rule_name: The token's rule.
+            seen: `attempt` of the token that was read; empty if there was none.
+            owner: A random id of this attempt.
+            lock_seconds: The lock is released after this, if not before.
+        """
         name = self._named(rule_name)
         keys = [
             self._keys.client_token(name),
             self._keys.client_lock(name),
             self._keys.client_failure(name),
         ]
-        lease_ms = int(lease_seconds * 1000)
-        answer = self._database.run(scripts.BEGIN_CLIENT_TOKEN, keys, owner, lease_ms, seen)
-        kind: Any = answer[0].decode()
+        lock_ms = int(lock_seconds * 1000)
+        reply = self._database.run(scripts.BEGIN_CLIENT_TOKEN, keys, owner, lock_ms, seen)
+        kind: Any = reply[0].decode()
         if kind == "failed":
-            return ClientTurn(kind, failure=answer[1].decode())
+            return ClientLockAttempt(kind, failure=reply[1].decode())
         if kind == "newer":
-            return ClientTurn(kind, shared=self._opened(rule_name, *answer[1:]))
-        return ClientTurn(kind)
+            return ClientLockAttempt(kind, shared=self._opened(rule_name, *reply[1:]))
+        return ClientLockAttempt(kind)
 
     def keep(
         self, rule_name: str, owner: str, token: RouteToken, left_seconds: float
     ) -> SharedClientToken:
-        """Write a new token for all, and give the lock back."""
+        """Store a new token for all processes, and release the lock."""
         name = self._named(rule_name)
         sealed = self._sealer.seal(msgspec.json.encode(token), _context(rule_name))
         left_ms = max(1, int(left_seconds * 1000))
@@ -94,7 +106,7 @@ class SharedClientTokens:
         return SharedClientToken(token, owner, left_seconds)
 
     def fail(self, rule_name: str, owner: str, failure: str, seconds: float) -> None:
-        """Give the lock back; the failure is remembered for *seconds*."""
+        """Release the lock; store the *failure* for *seconds*."""
         name = self._named(rule_name)
         keys = [self._keys.client_lock(name), self._keys.client_failure(name)]
         self._database.run(scripts.END_REFRESH, keys, owner, failure, max(1, int(seconds * 1000)))
@@ -105,7 +117,7 @@ class SharedClientTokens:
         try:
             token = _decoder.decode(self._sealer.open(sealed, _context(rule_name)))
         except SealInvalid:
-            # Whatever it is, it is of no use, and a new one takes its place.
+            # An expired token in its place makes the caller request a new one.
             nothing = RouteToken(name=rule_name, access_token="", expires_at=0, issued_at=0)
             return SharedClientToken(nothing, attempt.decode(), 0)
         return SharedClientToken(token, attempt.decode(), left_milliseconds / 1000)

@@ -1,7 +1,7 @@
-"""How do we reach Redis, how long do we wait for it, and what happens when it is away?
+"""How is a command sent to Redis, how long may it take, and what happens when Redis is away?
 
-Every command goes through `Database`. Whatever Redis or the network does wrong becomes
-`StoreUnavailable`, which is answered with 503 and never with a sign-out (promise 5).
+Every command goes through `Database`. Every failure of Redis or the network becomes
+`StoreUnavailable`: the response is 503, and the user stays signed in (promise 5).
 """
 
 from __future__ import annotations
@@ -17,53 +17,53 @@ from bff.config import Config
 from bff.core.errors import StoreUnavailable
 from bff.store.keys import Keys
 from bff.store.redis_clients import Client, make_client
-from bff.store.redis_cluster import ClusterClient, Words
+from bff.store.redis_cluster import ClusterClient, Command
 
 log = logging.getLogger(__name__)
 
 ScriptCall = tuple[list[str], list[str | bytes | float]]
-"""Keys and arguments of one run of a script."""
+"""Keys and arguments for one run of a script."""
 
 FAILURES = (RedisError, RedisClusterException)
 _NOW = "return redis.call('TIME')"
 
 
 class Script:
-    """A Lua script, sent by its hash once Redis knows it."""
+    """A Lua script; sent by its hash, which Redis knows after the first run."""
 
     def __init__(self, source: str) -> None:
         self.source = source
-        # Redis names scripts by SHA-1; nothing secret depends on it.
+        # Redis identifies scripts by SHA-1; security doesn't depend on it.
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 class Database:
-    """One Redis and our part of its key space.
+    """One Redis, and the BFF's keys in it.
 
     Args:
-        client: A client that answers bytes; it connects at the first command.
-        prefix: What all our keys begin with.
-        wait_replicas: By how many replicas an end or a watermark must have been taken over.
-        timeout_seconds: How long one command may take.
+        client: A client that returns bytes; it connects at the first command.
+        prefix: `BFF_REDIS_PREFIX`; all keys begin with it.
+        wait_replicas: How many replicas must confirm an end or a watermark.
+        timeout_seconds: Upper bound for one command.
     """
 
     def __init__(
         self, client: Client, prefix: str, *, wait_replicas: int = 0, timeout_seconds: float = 1.0
     ) -> None:
-        # Not typed: redis-py types its commands for the blocking and the async client at once.
+        # Untyped: redis-py's types cover the blocking and the async client at once.
         self.client: Any = client
         self.prefix = prefix
         self.keys = Keys(prefix)
         self._wait_replicas = wait_replicas
-        # Shorter than the socket's, or an end that stands would be taken for one that failed.
+        # Shorter than the socket's time-out, or an end that was written would count as failed.
         self._wait_milliseconds = int(timeout_seconds * 500)
         self._now = Script(_NOW)
 
     def run(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
-        """Run *script* in Redis: one round trip, and one more the first time ever.
+        """Run *script* in one round trip, or two if Redis doesn't know it yet.
 
         Raises:
-            StoreUnavailable: Redis refused, hung or failed. The script may have run.
+            StoreUnavailable: Redis failed, refused or timed out. The script may have run.
         """
         try:
             try:
@@ -71,18 +71,18 @@ class Database:
             except NoScriptError:
                 return self._send(("EVAL", script.source, len(keys), *keys, *args))
         except FAILURES as error:
-            raise StoreUnavailable(_described(error)) from error
+            raise StoreUnavailable(_error_text(error)) from error
 
     def run_safely(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
-        """`run`, for what must outlast a failover: an end, a watermark.
+        """`run` for ends and watermarks, which must survive a failover.
 
-        Where replicas are configured, it waits until so many have it; too few are logged, since the
-        end itself stands. `WAIT` lessens what a failover can lose and doesn't rule it out.
+        Waits for the configured number of replicas. If fewer confirm, that is logged: the write
+        itself has succeeded. `WAIT` reduces what a failover can lose, but can't rule it out.
         """
         return self.run_many(script, [(keys, list(args))], safely=True)[0]
 
     def command(self, *words: str | bytes | float) -> Any:
-        """Send one plain command; the answer is as redis-py parses it.
+        """Send one command; the result is as redis-py parses it.
 
         Raises:
             StoreUnavailable: As in `run`.
@@ -90,14 +90,14 @@ class Database:
         try:
             return self._send(words)
         except FAILURES as error:
-            raise StoreUnavailable(_described(error)) from error
+            raise StoreUnavailable(_error_text(error)) from error
 
-    def commands(self, *commands: Words) -> list[Any]:
-        """Send several commands in one round trip; they are not one transaction."""
+    def commands(self, *commands: Command) -> list[Any]:
+        """Send several commands in one round trip, without a transaction."""
         try:
             return _raise_first(self._pipelined(commands)[0])
         except FAILURES as error:
-            raise StoreUnavailable(_described(error)) from error
+            raise StoreUnavailable(_error_text(error)) from error
 
     def run_many(
         self,
@@ -106,44 +106,44 @@ class Database:
         *,
         safely: bool = False,
     ) -> list[Any]:
-        """Run *script* once for each `(keys, arguments)`, in one round trip; not one transaction.
+        """Run *script* once for each of *calls*, in one round trip, without a transaction.
 
         Args:
-            script: What to run.
+            script: The script.
             calls: Keys and arguments of each run.
             safely: Wait for replicas, as `run_safely` does.
 
         Raises:
-            StoreUnavailable: As in `run`; some of them may have run.
+            StoreUnavailable: As in `run`; some of the runs may have succeeded.
         """
-        batch: list[Words] = [
+        batch: list[Command] = [
             ("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls
         ]
         replicas = self._wait_replicas if safely else 0
         try:
-            answers, acknowledged = self._pipelined(batch, replicas)
-            # It is new to a replica that was promoted; other nodes have run theirs.
-            unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            replies, acknowledged = self._pipelined(batch, replicas)
+            # A replica that was promoted doesn't know the script; other nodes have run theirs.
+            unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
                 sources = [("EVAL", script.source, *batch[i][2:]) for i in unknown]
                 late, late_acknowledged = self._pipelined(sources, replicas)
                 acknowledged = min(acknowledged, late_acknowledged)
-                for i, answer in zip(unknown, late, strict=True):
-                    answers[i] = answer
-            _raise_first(answers)
+                for i, reply in zip(unknown, late, strict=True):
+                    replies[i] = reply
+            _raise_first(replies)
         except FAILURES as error:
-            raise StoreUnavailable(_described(error)) from error
+            raise StoreUnavailable(_error_text(error)) from error
         if acknowledged < replicas:
             log.error("only %d of %d replicas have it", acknowledged, replicas)
-        return answers
+        return replies
 
-    def _send(self, words: Words) -> Any:
+    def _send(self, words: Command) -> Any:
         if isinstance(self.client, ClusterClient):
             return _raise_first(self.client.send([words])[0])[0]
         return self.client.execute_command(*words)
 
-    def _pipelined(self, commands: Sequence[Words], replicas: int = 0) -> tuple[list[Any], int]:
-        """The answers, errors among them; and how many replicas have them, if *replicas* asks."""
+    def _pipelined(self, commands: Sequence[Command], replicas: int = 0) -> tuple[list[Any], int]:
+        """The replies, errors included; and how many replicas confirmed, if *replicas* isn't 0."""
         wait = self._wait_milliseconds
         if isinstance(self.client, ClusterClient):
             return self.client.send(commands, replicas=replicas, wait_milliseconds=wait)
@@ -153,19 +153,19 @@ class Database:
             if replicas:
                 # `WAIT` speaks of its own connection's writes, so it goes with them.
                 pipeline.execute_command("WAIT", replicas, wait)
-            answers = list(pipeline.execute(raise_on_error=False))
-        acknowledged = answers.pop() if replicas else 0
-        return answers, acknowledged if isinstance(acknowledged, int) else 0
+            replies = list(pipeline.execute(raise_on_error=False))
+        acknowledged = replies.pop() if replicas else 0
+        return replies, acknowledged if isinstance(acknowledged, int) else 0
 
     def now(self) -> float:
-        """Redis's clock, in UTC epoch seconds: the one that decides."""
-        # By a script on a key of ours, so that it is one clock also where there are several nodes.
+        """Redis's clock, in UTC epoch seconds; it decides."""
+        # By a script on one key, so that on a cluster it is always the same node's clock.
         seconds, microseconds = self.run(self._now, [self.keys.deadlines()])
         return int(seconds) + int(microseconds) / 1_000_000
 
 
 def connect(config: Config) -> Database:
-    """Make the client for the configured Redis; nothing is sent before the first command."""
+    """Make a client of the configured Redis; nothing is sent before the first command."""
     client = make_client(
         config.redis_url.get_secret_value(), config.redis_timeout_seconds, config.trusted_cas
     )
@@ -177,13 +177,13 @@ def connect(config: Config) -> Database:
     )
 
 
-def _raise_first(answers: list[Any]) -> list[Any]:
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    return answers
+def _raise_first(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
-def _described(error: Exception) -> str:
-    """Class and first words only: a message may quote a command's arguments."""
+def _error_text(error: Exception) -> str:
+    """Class and beginning only: a message may quote a command's arguments."""
     return f"{type(error).__name__}: {str(error)[:60]}"

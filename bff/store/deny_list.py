@@ -1,7 +1,7 @@
-"""Which access tokens died before their time?
+"""Which access tokens are revoked before they expire?
 
-Each under a keyed hash, until the token's own end. The list says nothing about tokens it doesn't
-name, and nothing in it can be turned back into a token.
+Each is stored under a keyed hash until it expires; no token can be recovered from it. A token that
+isn't on the list may still be invalid for another reason.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from bff.core.model import RevokedAccessToken, RouteToken, Tokens
 from bff.core.sealing import Sealer
 from bff.core.unverified_claims import unverified_claims
 from bff.store.connection import Database
+from bff.store.redis_cluster import Command
 
+# Auth0: an access token lives 30 days at most.
 LIFETIME_MAX_SECONDS = 31 * 86_400
-"""More than any provider gives an access token (Auth0: 30 days)."""
+"""Upper bound for the lifetime of an access token."""
 
 
 class DenyList:
-    """Access tokens that must be refused although they haven't expired.
+    """Access tokens that must be rejected although they haven't expired.
 
     Args:
-        skew_seconds: How long after its end a token is still listed, for APIs with a slow clock.
+        skew_seconds: How long a token stays listed after it expires, for APIs with a slow clock.
     """
 
     def __init__(self, database: Database, sealer: Sealer, skew_seconds: int) -> None:
@@ -31,38 +33,39 @@ class DenyList:
         self._skew_seconds = skew_seconds
 
     def all_of(self, tokens: Tokens) -> list[RevokedAccessToken]:
-        """Every access token that must be refused when the session of *tokens* has ended."""
+        """Every access token to revoke when the session of *tokens* ends."""
         own = [self.entry(tokens)] if tokens.access_token else []
         return [*tokens.replaced, *own, *(self.entry(token) for token in tokens.route_tokens)]
 
     def entry(self, tokens: Tokens | RouteToken) -> RevokedAccessToken:
-        """How the list would name the access token in *tokens*, and until when.
+        """The entry for the access token in *tokens*, and its end.
 
-        `expires_in` may be missing or smaller than the truth; APIs go by the token's own `exp`.
+        APIs read the token's `exp`, so it counts if it is later: `expires_in` may be missing or too
+        small.
         """
-        expires_at = max(tokens.expires_at, _own_end(tokens))
+        expires_at = max(tokens.expires_at, _jwt_expires_at(tokens))
         deny_id = self._keys.deny_id(tokens.access_token)
         return RevokedAccessToken(deny_id=deny_id, expires_at=expires_at)
 
-    def add(self, dead: Iterable[RevokedAccessToken]) -> None:
-        """Refuse these tokens until they expire."""
-        commands: list[tuple[str | bytes | float, ...]] = [
-            ("SET", self._keys.deny_key(d.deny_id), "1", "EXAT", self._until(d)) for d in dead
+    def add(self, revoked: Iterable[RevokedAccessToken]) -> None:
+        """Revoke these tokens until they expire."""
+        commands: list[Command] = [
+            ("SET", self._keys.deny_key(r.deny_id), "1", "EXAT", self._until(r)) for r in revoked
         ]
         if commands:
             self._database.commands(*commands)
 
     def contains(self, access_token: str) -> bool:
-        """Whether *access_token* was listed and hasn't expired."""
+        """Whether *access_token* is on the list."""
         names = self._keys.deny_keys(access_token)
         return any(self._database.commands(*(("EXISTS", name) for name in names)))
 
-    def _until(self, dead: RevokedAccessToken) -> int:
-        return math.ceil(dead.expires_at) + self._skew_seconds
+    def _until(self, revoked: RevokedAccessToken) -> int:
+        return math.ceil(revoked.expires_at) + self._skew_seconds
 
 
-def _own_end(tokens: Tokens | RouteToken) -> int:
-    """The `exp` of a JWT, unverified: it came from the provider itself; 0 if there is none."""
+def _jwt_expires_at(tokens: Tokens | RouteToken) -> int:
+    """The `exp` of a JWT, unverified: it comes from the token endpoint; 0 if there is none."""
     try:
         own_end = int(unverified_claims(tokens.access_token)["exp"])
         return min(own_end, tokens.issued_at + LIFETIME_MAX_SECONDS)

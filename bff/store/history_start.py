@@ -1,9 +1,8 @@
-"""Since when does this Redis remember?
+"""Since when does this Redis have a complete history?
 
-A Redis that comes back empty has forgotten the deny-list and every watermark. So the instant of its
-beginning is written where it would be forgotten with them, and a token from before it is dead: what
-is not remembered can't be vouched for. On the very first start this holds for all tokens issued
-until then, too; how long that is felt is bounded by their lifetime.
+A Redis that comes back empty has lost the deny-list and every watermark. So the start of its
+history is stored beside them, to be lost with them, and an older token counts as revoked: it might
+be. At the very first start this applies to all tokens issued before; it ends when they expire.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from bff.store.connection import Database
 
 
 class HistoryStart:
-    """The first instant of this Redis: the next whole second when somebody first looked."""
+    """The history start of this Redis: the next whole second after the first `begin`."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._keys = database.keys.revoked_tokens(sealer.revoked_token_names).history_start_keys()
 
     def begin(self) -> int:
-        """The first instant; it is now, if none is written.
+        """Return the history start; if there is none, write one: now.
 
-        Found under an older key's name, it is moved to the newest one's: an API that doesn't know
-        the newest key can't read the deny-list any more, and should notice.
+        One that is found under the name of an older key is moved to that of the newest: an API
+        without the newest key can't read the deny-list any more, and must notice.
 
         Raises:
             StoreUnavailable: Redis is away.
         """
-        return int(self._database.run(scripts.BEGIN_EPOCH, self._keys))
+        return int(self._database.run(scripts.BEGIN_HISTORY, self._keys))
 
     def has_begun(self) -> bool:
-        """Whether tokens that are issued from now on will count as alive; raises as `begin`."""
+        """Whether tokens issued from now on will be valid; raises as `begin`."""
         return self._database.now() >= self.begin()

@@ -1,8 +1,8 @@
-"""Which sessions does a user have, which belong to a session at the provider, which run out next?
+"""Which sessions does a user have, which belong to a provider session, and which expire next?
 
-Users and provider sessions are named by keyed hashes. The indexes live in other slots than the
-records, so they may name sessions that are gone; readers check the record. The deadline index holds
-a lower bound: a slide doesn't touch it, the sweep moves it on.
+Users, addresses and provider sessions are named by keyed hashes. The indexes are in other slots
+than the records, so they may name sessions that are gone; readers check the record. The deadline
+index holds a lower bound: a slide doesn't touch it, the sweep updates it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from bff.core.model import Group, Identity, Session, groups_of
 from bff.core.sealing import Sealer
 from bff.store import scripts
 from bff.store.connection import Database
+from bff.store.redis_cluster import Command
 
 
 class Indexes:
@@ -22,15 +23,15 @@ class Indexes:
         self._deadlines = database.keys.deadlines()
 
     def add(self, session: Session) -> None:
-        """Write a session into its indexes; before its record, so that an end can't miss it."""
+        """Add a session to its indexes; before its record, so that an end can't miss it."""
         self.set_deadline(session.key, session.idle_ends_at)
         for group in groups_of(session.identity):
             name = self._names(group)[0]
             self._database.run(scripts.INDEX_ADD, [name], session.absolute_ends_at, session.key)
 
     def remove(self, key: str, identity: Identity | None) -> None:
-        """Take a session out of its indexes."""
-        commands: list[tuple[str | bytes | float, ...]] = [("ZREM", self._deadlines, key)]
+        """Remove a session from its indexes."""
+        commands: list[Command] = [("ZREM", self._deadlines, key)]
         if identity is not None:
             names = [name for group in groups_of(identity) for name in self._names(group)]
             commands += [("ZREM", name, key) for name in names]
@@ -39,19 +40,19 @@ class Indexes:
     def members(self, group: Group) -> list[str]:
         """The hashes of the group's sessions; some may have ended."""
         names = [self._deadlines] if group.kind == "everyone" else self._names(group)
-        answers = self._database.commands(*(("ZRANGE", name, 0, -1) for name in names))
-        return list(dict.fromkeys(m.decode() for members in answers for m in members))
+        replies = self._database.commands(*(("ZRANGE", name, 0, -1) for name in names))
+        return list(dict.fromkeys(m.decode() for members in replies for m in members))
 
-    def claim_due(self, lease_seconds: float, count: int) -> list[str]:
-        """Sessions whose deadline may have passed; claimed by this caller for the lease."""
-        due = self._database.run(scripts.CLAIM_DUE, [self._deadlines], lease_seconds, count)
+    def claim_due(self, claim_seconds: float, count: int) -> list[str]:
+        """Claim sessions whose deadline may have passed; no other caller gets them meanwhile."""
+        due = self._database.run(scripts.CLAIM_DUE, [self._deadlines], claim_seconds, count)
         return [member.decode() for member in due]
 
     def set_deadline(self, key: str, deadline_at: float) -> None:
-        """Move a session's place in the deadline index."""
+        """Update a session in the deadline index."""
         self._database.command("ZADD", self._deadlines, deadline_at, key)
 
     def _names(self, group: Group) -> list[str]:
-        """The keys that the group may stand under, the newest sealing key's first."""
+        """Every key that the group's index may have, the newest first."""
         hashes = self._sealer.keyed_hashes(group.kind, *group.values)
         return [self._database.keys.index(group.kind, name) for name in hashes]

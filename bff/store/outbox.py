@@ -1,7 +1,8 @@
-"""What must still be revoked at the provider, by whom it may be done, and when it is tried next?
+"""What must still be revoked at the provider, and when is it tried next?
 
-An entry is written before its effect (the intent) and deleted after the provider confirmed. Between
-the two it is due again and again; whoever claims it does it. All keys share one slot.
+An entry is written before its effect (the intent) and deleted after the provider has confirmed.
+Until then it becomes due again and again; the process that claims it does the work. All keys share
+one slot.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from bff.store.connection import Database
 Kind = Literal["session", "tokens"]
 
 BATCH = 500
-"""So many entries are read in one round trip."""
+"""Entries read in one round trip."""
 
 _tokens_decoder = msgspec.json.Decoder(Tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing to revoke.
+    """One session to end (kind `session`), or tokens without a session to revoke (`tokens`).
 
-    `session` names a session that is to end, `generation` if only with that generation, `into` the
-    session that takes over its refresh tokens. `tokens` holds tokens that belong to no session.
+    The session ends only with this `generation`, if there is one; the session `into`, if any, takes
+    over its refresh tokens.
     """
 
     id: str
@@ -45,7 +46,7 @@ class Entry:
 
 
 class Outbox:
-    """Keeps entries until their work is confirmed."""
+    """Stores entries until they are confirmed. Every method raises StoreUnavailable."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -54,7 +55,7 @@ class Outbox:
         self._due = self._keys.outbox_due()
 
     def add(self, entry: Entry, *, due_in_seconds: float) -> None:
-        """Write an intent. One that stands already under this id stays as it is."""
+        """Write an intent. An entry that already has this id stays as it is."""
         self.add_all([entry], due_in_seconds=due_in_seconds)
 
     def add_all(self, entries: list[Entry], *, due_in_seconds: float) -> None:
@@ -75,13 +76,13 @@ class Outbox:
         self._database.run_many(scripts.OUTBOX_ADD, calls)
 
     def read(self, entry_id: str) -> Entry | None:
-        """One entry; None if it is done."""
+        """Read one entry; None if it is done."""
         raw = self._database.command("HGETALL", self._keys.outbox_entry(entry_id))
         return _from_redis(entry_id, raw) if raw else None
 
-    def claim_due(self, lease_seconds: float, count: int) -> list[Entry]:
-        """Entries that are due; nobody else gets them before the lease is over."""
-        due = self._database.run(scripts.CLAIM_DUE, [self._due], lease_seconds, count)
+    def claim_due(self, claim_seconds: float, count: int) -> list[Entry]:
+        """Claim entries that are due; no other caller gets them for *claim_seconds*."""
+        due = self._database.run(scripts.CLAIM_DUE, [self._due], claim_seconds, count)
         entries = []
         for raw_id in due:
             entry = self.read(raw_id.decode())
@@ -92,41 +93,41 @@ class Outbox:
         return entries
 
     def waiting(self) -> list[Entry]:
-        """All that waits, the next due first; for people and tests."""
+        """All entries, the next due first; for the command line and tests."""
         ids = [raw_id.decode() for raw_id in self._database.command("ZRANGE", self._due, 0, -1)]
         return [e for i in range(0, len(ids), BATCH) for e in self._read_all(ids[i : i + BATCH])]
 
     def _read_all(self, ids: list[str]) -> list[Entry]:
-        answers = self._database.commands(*(("HGETALL", self._keys.outbox_entry(i)) for i in ids))
-        return [_from_redis(i, raw) for i, raw in zip(ids, answers, strict=True) if raw]
+        replies = self._database.commands(*(("HGETALL", self._keys.outbox_entry(i)) for i in ids))
+        return [_from_redis(i, raw) for i, raw in zip(ids, replies, strict=True) if raw]
 
     def reschedule(self, entry: Entry, seconds: float, error: str) -> None:
-        """Try again in *seconds*; *error* is a short code for people."""
+        """Count a failed attempt, with a short code of its *error*; try again in *seconds*."""
         keys = [self._due, self._keys.outbox_entry(entry.id)]
         self._database.run(scripts.OUTBOX_RESCHEDULE, keys, entry.id, seconds, error)
 
     def age_seconds(self, entry: Entry) -> float:
-        """How long ago the intent was written; 0 for one that comes from no reading."""
+        """How long ago the intent was written; 0 for an entry that wasn't read from Redis."""
         return self._database.now() - entry.created_at if entry.created_at else 0
 
     def make_due(self, entry_ids: list[str]) -> None:
-        """Let entries be tried by the next drain, wherever it runs."""
+        """Make entries due for the next drain of any process."""
         members: list[str | float] = [word for entry_id in entry_ids for word in (0, entry_id)]
         if members:
             self._database.command("ZADD", self._due, "XX", *members)
 
     def put_off(self, entry: Entry, seconds: float) -> None:
-        """Let a claimed entry wait, without an attempt of its own having failed."""
+        """Postpone a claimed entry without counting a failed attempt."""
         self._database.command("ZADD", self._due, "XX", self._database.now() + seconds, entry.id)
 
     def done(self, entry_id: str) -> None:
-        """Forget a confirmed entry."""
+        """Delete a confirmed entry."""
         self._database.commands(
             ("DEL", self._keys.outbox_entry(entry_id)), ("ZREM", self._due, entry_id)
         )
 
     def seal_tokens(self, entry_id: str, tokens: Tokens) -> bytes:
-        """Tokens as an entry of its own carries them."""
+        """Seal tokens for an entry of kind `tokens`."""
         return self._sealer.seal(msgspec.json.encode(tokens), f"outbox {entry_id}")
 
     def open_tokens(self, entry: Entry) -> Tokens:

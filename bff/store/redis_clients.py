@@ -1,15 +1,15 @@
-"""Which kind of Redis is it, and how long do we wait for it?
+"""How is a client made for each kind of Redis: one server, Sentinel, Cluster?
 
-One server, a master that sentinels know, or a cluster; the scheme of `REDIS_URL` says which:
+The scheme of `REDIS_URL` selects the kind:
 
     redis://…, rediss://…, unix://…                         one server
-    redis+sentinel://host:26379,host:26379/mymaster/0       a master that sentinels know
+    redis+sentinel://host:26379,host:26379/mymaster/0       a master, found through Sentinels
     redis+cluster://host:6379,host:6379                     a cluster
 
-User and password may stand in front of the hosts; they are those of the servers that keep the data,
-those of the sentinels go into the query (`?sentinel_username=…&sentinel_password=…`).
-`rediss+sentinel://` and `rediss+cluster://` are the same over TLS. What redis-py knows of TLS, all
-of them take in the query (`?ssl_certfile=…&ssl_keyfile=…`). Nothing is ever read from a replica.
+User and password before the hosts are those of the data servers; those of the Sentinels are in the
+query (`?sentinel_username=…&sentinel_password=…`). `rediss+sentinel://` and `rediss+cluster://` use
+TLS. All of them take redis-py's TLS options in the query (`?ssl_certfile=…&ssl_keyfile=…`). Nothing
+is ever read from a replica.
 """
 
 from __future__ import annotations
@@ -34,23 +34,22 @@ Client = redis.Redis | ClusterClient
 
 
 def make_client(url: str, timeout_seconds: float, ca_file: str | None = None) -> Client:
-    """Make the client that *url* asks for; nothing is sent before a command.
+    """Make a client for *url*; nothing is sent before the first command.
 
     Args:
         url: As in `REDIS_URL`.
-        timeout_seconds: How long one command may take, and how long a connection.
-        ca_file: PEM certificates of CAs that are trusted besides those of the system; of no
-            meaning without TLS.
+        timeout_seconds: Upper bound for one command, and for connecting.
+        ca_file: PEM certificates of CAs to trust besides the system's; ignored without TLS.
 
-    redis-py's defaults are ten retries and five seconds each (LIBRARIES: 3.8 to 7.5 s before an
-    answer). Here a dead pooled connection is replaced once and at once, and a time-out is final.
-    A retried script can run twice; every script in `scripts` is written for that.
+    redis-py's defaults are ten retries and five seconds each: 3.8 to 7.5 s before an error. Here a
+    broken pooled connection is replaced once, at once, and a time-out is final. A retried script
+    can run twice; every script in `scripts` allows for that.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         "decode_responses": False,
-        # redis-py stops at a hundred; here the server's threads are the bound.
+        # redis-py's default is 100; here the server's threads are the limit.
         "max_connections": MAX_CONNECTIONS,
     }
     parts = urlsplit(url)
@@ -64,8 +63,8 @@ def make_client(url: str, timeout_seconds: float, ca_file: str | None = None) ->
         options |= _tls(parts)
         service, _, database = parts.path.strip("/").partition("/")
         hosts = _hosts(parts.netloc, SENTINEL_PORT)
-        asking = options | _sentinel_login(parts)
-        sentinel = Sentinel(hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        sentinel_options = options | _sentinel_login(parts)
+        sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
         more = _login(parts.netloc) | options | {"db": int(database or 0)}
         master: redis.Redis = sentinel.master_for(service, **more)  # type: ignore[no-untyped-call]
         return master
@@ -73,10 +72,10 @@ def make_client(url: str, timeout_seconds: float, ca_file: str | None = None) ->
 
 
 def make_cluster(url: str, options: dict[str, Any]) -> RedisCluster:
-    """Make redis-py's own client of the cluster at *url*, by asking its nodes in turn.
+    """Make redis-py's client of the cluster at *url*; it asks the nodes for the slots in turn.
 
     Raises:
-        RedisClusterException: None of them answers.
+        RedisClusterException: No node responds.
     """
     parts = urlsplit(url)
     nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, REDIS_PORT)]  # type: ignore[no-untyped-call]
@@ -85,9 +84,9 @@ def make_cluster(url: str, options: dict[str, Any]) -> RedisCluster:
 
 
 def _tls(parts: SplitResult) -> dict[str, Any]:
-    """Whether to speak TLS, and what the query says of how."""
-    said = {name: value for name, value in _query(parts).items() if name.startswith("ssl_")}
-    return said | {"ssl": True} if parts.scheme.startswith("rediss+") else {}
+    """redis-py's TLS options: whether to use it, and those of the query."""
+    given = {name: value for name, value in _query(parts).items() if name.startswith("ssl_")}
+    return given | {"ssl": True} if parts.scheme.startswith("rediss+") else {}
 
 
 def _query(parts: SplitResult) -> dict[str, Any]:

@@ -58,18 +58,18 @@ class RefreshLock:
             lock_seconds: The lock is released after this, if not before.
             name: Of the token to renew; failures are stored under it.
         """
-        answer = self._database.run(
+        reply = self._database.run(
             scripts.BEGIN_REFRESH,
             [self._keys.session(key), self._keys.lock(key), self._keys.failure(key, name)],
             owner,
             int(lock_seconds * 1000),
             str(generation),
         )
-        kind = answer[0].decode()
+        kind = reply[0].decode()
         if kind == "newer":
-            tokens = self._records.open_tokens(key, answer[2])
-            return LockAttempt("newer", tokens, int(answer[1]))
-        return LockAttempt(kind, failure=answer[1].decode() if kind == "failed" else "")
+            tokens = self._records.open_tokens(key, reply[2])
+            return LockAttempt("newer", tokens, int(reply[1]))
+        return LockAttempt(kind, failure=reply[1].decode() if kind == "failed" else "")
 
     def renew_lock(self, key: str, owner: str, lock_seconds: float) -> bool:
         """Extend the lock; false if *owner* has lost it."""

@@ -1,8 +1,8 @@
 """What must happen in Redis in one step?
 
-Each script touches keys of one hash slot only. Each can run twice with the same arguments (redis-py
-repeats a command when a connection breaks) and then answers what it answered the first time, or
-something that leads to the same end. `TIME` is the deciding clock.
+Each script uses keys of one hash slot only. Each can run twice with the same arguments (redis-py
+repeats a command when a connection breaks) and then returns the first result again, or one with the
+same effect. `TIME` is the deciding clock.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RecordRow(NamedTuple):
     absolute_ends_at: bytes
     data: bytes | None
     read_at: bytes | float
-    """Redis's clock when it was read; no field of the record."""
+    """Redis's clock when it was read; not a field of the record."""
 
 
 RECORD_FIELDS = RecordRow._fields[:-1]
@@ -60,7 +60,7 @@ return r
 )
 
 # KEYS: session, tombstone. ARGV: expire_at, then field, value, field, value, …
-# A retry finds its own record (the id is random, nobody else can have made it).
+# A retry finds its own record: the id is random.
 CREATE = Script("""
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
@@ -68,7 +68,7 @@ redis.call('EXPIREAT', KEYS[1], ARGV[1])
 return 1
 """)
 
-# KEYS: session, lock, remembered failure. ARGV: owner, lease in ms, generation seen.
+# KEYS: session, lock, failure. ARGV: owner, lock lifetime in ms, generation that was read.
 BEGIN_REFRESH = Script(
     _LIVE
     + """
@@ -82,20 +82,20 @@ return {'locked'}
 """
 )
 
-# KEYS: lock. ARGV: owner, lease in ms.
+# KEYS: lock. ARGV: owner, lock lifetime in ms.
 RENEW_LOCK = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """)
 
-# KEYS: lock, remembered failure. ARGV: owner, the failure's code or '', how long in ms.
+# KEYS: lock, failure. ARGV: owner, error code or '', lifetime of the failure in ms.
 END_REFRESH = Script("""
 if ARGV[2] ~= '' then redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]) end
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """)
 
-# KEYS: client token, lock, remembered failure. ARGV: owner, lease in ms, the write that was seen.
+# KEYS: client token, lock, failure. ARGV: owner, lock lifetime in ms, attempt that was read.
 BEGIN_CLIENT_TOKEN = Script("""
 local r = redis.call('HMGET', KEYS[1], 'token', 'attempt')
 if r[1] and r[2] ~= ARGV[3] then return {'newer', r[1], r[2], redis.call('PTTL', KEYS[1])} end
@@ -106,7 +106,7 @@ if redis.call('GET', KEYS[2]) == ARGV[1] then return {'yours'} end
 return {'locked'}
 """)
 
-# KEYS: client token, lock. ARGV: owner, sealed token, how long it lives in ms.
+# KEYS: client token, lock. ARGV: owner, sealed token, lifetime of the token in ms.
 KEEP_CLIENT_TOKEN = Script("""
 redis.call('HSET', KEYS[1], 'token', ARGV[2], 'attempt', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -114,9 +114,9 @@ if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 return 1
 """)
 
-# KEYS: session. ARGV: generation read, attempt id, sealed tokens.
-# A session past its end is still a record here: its tokens must stay the newest ones, so that
-# the sweep revokes what is really alive.
+# KEYS: session. ARGV: generation that was read, attempt id, sealed tokens.
+# An expired session counts, too: its record must have the newest tokens, so that the sweep revokes
+# those that are valid.
 REPLACE_TOKENS = Script("""
 local r = redis.call('HMGET', KEYS[1], 'generation', 'attempt')
 if not r[1] then return 'gone' end
@@ -134,11 +134,11 @@ redis.call('HSET', KEYS[1], 'data', ARGV[1])
 return 1
 """)
 
-# KEYS: session, tombstone, lock, failure, trace. ARGV: reason, seconds the tombstone lives,
-# generation that it must have or '', seconds for which an id without a record is barred or ''.
-# Answers {'ended'|'tomb', tokens, identity}, {'other'} for another generation, {'over'} for a
-# session that is gone since a moment (see FORGET), or {'gone'}.
-# A barred id belongs to a sign-in that is in the index and hasn't written its record yet.
+# KEYS: session, tombstone, lock, failure, recently ended. ARGV: reason, lifetime of the tombstone
+# in seconds, required generation or '', seconds for which an id without a record is blocked or ''.
+# Returns {'ended'|'tomb', tokens, identity}, {'other'} for another generation, {'over'} for a
+# session that has recently ended (see FORGET), or {'gone'}.
+# A blocked id belongs to a sign-in that is in the index, but hasn't written its record yet.
 END_RECORD = Script(
     _NOW
     + """
@@ -163,14 +163,14 @@ return {'ended', s[2], s[3]}
 """
 )
 
-# KEYS: tombstone, trace. ARGV: for how many ms it is still told that a session was here.
-# As long as some process may remember the session, another end of it has to know.
+# KEYS: tombstone, recently ended. ARGV: lifetime of the latter in ms, or 0.
+# While a process may still cache the session, a second end of it must wait for that, too.
 FORGET = Script("""
 if ARGV[1] ~= '0' then redis.call('SET', KEYS[2], '1', 'PX', ARGV[1]) end
 return redis.call('DEL', KEYS[1])
 """)
 
-# KEYS: session. Answers false (no record), or {'live'|'due', next deadline}.
+# KEYS: session. Returns false (no record), or {'live'|'due', next deadline}.
 DEADLINE = Script(
     _LIVE
     + """
@@ -179,8 +179,8 @@ return {live and 'live' or 'due', tostring(math.min(tonumber(r[6]), tonumber(r[7
 """
 )
 
-# KEYS: a sorted set by due instant. ARGV: lease in seconds, how many.
-# What is claimed is due again after the lease, so a claimer's death loses nothing.
+# KEYS: a sorted set by due instant. ARGV: seconds of the claim, upper bound of members.
+# A claimed member becomes due again after that time, so nothing is lost if the process dies.
 CLAIM_DUE = Script(
     _NOW
     + """
@@ -191,7 +191,7 @@ return due
 )
 
 # KEYS: due set, entry. ARGV: id, seconds until it is due, then field, value, …
-# An intent that stands already is not overwritten: the first one knows best.
+# An existing intent is not overwritten: the first one has the data.
 OUTBOX_ADD = Script(
     _NOW
     + """
@@ -214,8 +214,8 @@ return 1
 """
 )
 
-# KEYS: index of a user or provider session. ARGV: when the session ends, its hash.
-# The index lives as long as its longest session.
+# KEYS: index of a group. ARGV: absolute end of the session, its hash.
+# The index expires with its longest session.
 INDEX_ADD = Script(
     _NOW
     + """
@@ -227,7 +227,7 @@ return 1
 """
 )
 
-# KEYS: watermark. ARGV: seconds it is kept, an instant before now or ''.
+# KEYS: watermark. ARGV: lifetime in seconds, an instant before now or ''.
 WATERMARK_RISE = Script(
     _NOW
     + """
@@ -239,9 +239,9 @@ return risen
 """
 )
 
-# KEYS: the first instant, under each key's name, the newest first; all in one slot.
-# It has no lifetime: it must be gone only when everything else is.
-BEGIN_EPOCH = Script(
+# KEYS: every key that the history start may have, the newest first; all in one slot.
+# It doesn't expire: it must be lost only with everything else.
+BEGIN_HISTORY = Script(
     _NOW
     + """
 local newest = redis.call('GET', KEYS[1])

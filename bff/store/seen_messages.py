@@ -1,7 +1,7 @@
-"""Which one-time messages (by their `jti`) were acted upon already?
+"""Which one-time messages of the provider have been processed already?
 
-A message is written here after it has had its effect, not when it comes: a sender that tries again
-after our failure is then served, and a replay after our success is not.
+A message is added after it has had its effect, not on arrival: a retry after our failure is then
+processed, and a replay after our success is not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bff.store.connection import Database
 
 
 class SeenMessages:
-    """Remembers messages under keyed hashes until they are refused for their age."""
+    """Stores the ids of messages as keyed hashes, until the messages are too old to be accepted."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -19,20 +19,20 @@ class SeenMessages:
         self._sealer = sealer
 
     def contains(self, kind: str, issuer: str, message_id: str) -> bool:
-        """Whether this message was remembered.
+        """Whether this message was added.
 
         Args:
-            kind: What sort of message; ids are unique within one kind of one issuer only.
-            issuer: Who made it.
-            message_id: Its `jti` or whatever plays that part.
+            kind: The kind of message; ids are unique within one kind of one issuer only.
+            issuer: The issuer of the message.
+            message_id: Its `jti` or equivalent.
 
         Raises:
-            StoreUnavailable: Redis is away, so nobody knows.
+            StoreUnavailable: Redis is away, so it is unknown.
         """
         names = self._sealer.keyed_hashes(f"seen {kind}", issuer, message_id)
         return any(self._database.commands(*(("EXISTS", self._keys.seen(name)) for name in names)))
 
     def add(self, kind: str, issuer: str, message_id: str, *, until: int) -> None:
-        """Remember a message until that instant; raises StoreUnavailable."""
+        """Add a message until that instant; raises StoreUnavailable."""
         name = self._sealer.keyed_hash(f"seen {kind}", issuer, message_id)
         self._database.command("SET", self._keys.seen(name), "1", "EXAT", until)

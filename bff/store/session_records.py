@@ -86,16 +86,16 @@ class SessionRecords:
         Raises:
             SealInvalid: The record was sealed with a key that is gone, or was tampered with.
         """
-        answer = self._database.run(
+        reply = self._database.run(
             scripts.LOAD,
             [self.keys.session(session_key)],
             "1" if slide else "0",
             self._idle_seconds,
             self._slide_seconds,
         )
-        if not answer:
+        if not reply:
             return None
-        row = RecordRow._make(answer)
+        row = RecordRow._make(reply)
         return LoadedSession(self.open_row(session_key, row), row.data)
 
     def open_row(self, session_key: str, row: RecordRow) -> Session:
@@ -142,10 +142,10 @@ class SessionRecords:
     ) -> Replaced:
         """Write *sealed_tokens* if the record exists and still has *generation*."""
         keys = [self.keys.session(session_key)]
-        answer = self._database.run(
+        reply = self._database.run(
             scripts.REPLACE_TOKENS, keys, str(generation), attempt, sealed_tokens
         )
-        replaced: Replaced = answer.decode()
+        replaced: Replaced = reply.decode()
         return replaced
 
     def keep_refresh_tokens(self, session_key: str, refresh_tokens: tuple[str, ...]) -> bool:
@@ -195,8 +195,8 @@ class SessionRecords:
         Such a session belongs to a sign-in that has written its index, but not yet its record.
         """
         calls = [self._end_call(key, reason, block_seconds=BLOCKED_SECONDS) for key in session_keys]
-        answers = self._database.run_many(scripts.END_RECORD, calls, safely=True)
-        return [_ended_record(answer) for answer in answers]
+        replies = self._database.run_many(scripts.END_RECORD, calls, safely=True)
+        return [_ended_record(reply) for reply in replies]
 
     def _end_call(
         self,
@@ -225,15 +225,15 @@ class SessionRecords:
 
         Args:
             session_key: The session.
-            recently_ended_milliseconds: How long `end_record` still answers *over*.
+            recently_ended_milliseconds: How long `end_record` still returns *over*.
         """
         keys = [self.keys.tombstone(session_key), self.keys.recently_ended(session_key)]
         self._database.run(scripts.FORGET, keys, recently_ended_milliseconds)
 
     def deadline(self, session_key: str) -> Deadline | None:
         """Whether the session has expired, and its next deadline; None without a record."""
-        answer = self._database.run(scripts.DEADLINE, [self.keys.session(session_key)])
-        return Deadline(answer[0].decode(), float(answer[1])) if answer else None
+        reply = self._database.run(scripts.DEADLINE, [self.keys.session(session_key)])
+        return Deadline(reply[0].decode(), float(reply[1])) if reply else None
 
     def seal_tokens(self, session_key: str, tokens: Tokens) -> bytes:
         """Tokens as the record has them."""
@@ -256,9 +256,9 @@ class SessionRecords:
             return None
 
 
-def _ended_record(answer: list[bytes]) -> EndedRecord:
-    kind: Any = answer[0].decode()
-    return EndedRecord(kind, answer[1], answer[2]) if len(answer) == 3 else EndedRecord(kind)
+def _ended_record(reply: list[bytes]) -> EndedRecord:
+    kind: Any = reply[0].decode()
+    return EndedRecord(kind, reply[1], reply[2]) if len(reply) == 3 else EndedRecord(kind)
 
 
 def _context(session_key: str, field: str) -> str:

@@ -38,13 +38,13 @@ class TrackedSessionRecords:
 
     def ping(self) -> None:
         """Wait for a response: changes made before the call are in `changed` then."""
-        self._tracking.ask(("PING",))
+        self._tracking.send(("PING",))
 
     def read(self, session_keys: list[str]) -> list[RecordRow | None]:
         """Read records, and Redis's clock just before; nothing is opened yet. None without one."""
         names = (self._records.keys.session(key) for key in session_keys)
         readings = (("HMGET", name, *RECORD_FIELDS) for name in names)
-        now, *rows = self._tracking.ask(("TIME",), *readings)
+        now, *rows = self._tracking.send(("TIME",), *readings)
         read_at = int(now[0]) + int(now[1]) / 1_000_000
         return [RecordRow._make([*row, read_at]) if row[0] is not None else None for row in rows]
 

@@ -46,7 +46,7 @@ def no_deny_list() -> None:
     """Access tokens live until they expire."""
     from bff.store import DenyList
 
-    _replace(DenyList, "add", lambda self, dead: None)
+    _replace(DenyList, "add", lambda self, revoked: None)
 
 
 def _replace(kind: type, name: str, function: Any) -> None:

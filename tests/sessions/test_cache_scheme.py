@@ -129,11 +129,11 @@ def told_before_the_answer(server: EmbeddedRedis, *mode: str) -> list[bool]:
             tracking = ChangeTracking(server.url, 5)
             tracking.open()
             if mode:
-                tracking.ask(("CLIENT", "TRACKING", "OFF"))
-                tracking.ask(("CLIENT", "TRACKING", "ON", *mode))
+                tracking.send(("CLIENT", "TRACKING", "OFF"))
+                tracking.send(("CLIENT", "TRACKING", "ON", *mode))
             name = f"record-{number}"
             client.hset(name, "field", "value")
-            tracking.ask(("HMGET", name, "field"))
+            tracking.send(("HMGET", name, "field"))
             tracking.changed()
             connection = other.connection_pool.get_connection()
             server.child.pause()
@@ -167,7 +167,7 @@ def test_a_redirected_reader_that_closes_would_take_its_keys_with_it(
     """Why sessions are read over the very connection that is told of their changes."""
     listening = ChangeTracking(server.url, 5)
     listening.open()
-    [listener] = listening.ask(("CLIENT", "ID"))
+    [listener] = listening.send(("CLIENT", "ID"))
     reader = redis.Redis.from_url(server.url, single_connection_client=True)
     with redis.Redis.from_url(server.url) as client:
         client.hset("record", "field", "value")
@@ -177,7 +177,7 @@ def test_a_redirected_reader_that_closes_would_take_its_keys_with_it(
         reader.close()
         wait_for(lambda: str(reader_id) not in [c["id"] for c in client.client_list()], "its close")
         client.delete("record")
-    listening.ask(("PING",))
+    listening.send(("PING",))
     assert listening.changed() == [], "Redis tells more than it used to"
     listening.close()
 
