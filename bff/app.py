@@ -56,7 +56,7 @@ def create_app(config: Config | None = None) -> Flask:
         token_check,
     )
     from bff.machine_api.audiences import AudienceVerifiers
-    from bff.machine_api.authentication import Admins
+    from bff.machine_api.authentication import AdminAuth
     from bff.services import build_services
     from bff.web import devices, error_responses, login, logout, profile, security_headers, spa
 
@@ -76,7 +76,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.session_interface = interface
     guard = SessionGuard(config, interface)
     route_access = RouteAccess(guard, sessions, services.client_tokens)
-    admins = Admins(config, services.verifier(config.admin_audience))
+    admin_auth = AdminAuth(config, services.verifier(config.admin_audience))
     audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
 
     error_responses.register(app, config)
@@ -88,14 +88,14 @@ def create_app(config: Config | None = None) -> Flask:
         backchannel_logout.create_blueprint(
             config, provider.discovery, sessions, services.seen_messages
         ),
-        introspection.create_blueprint(config.introspection_clients, audiences.asked),
-        token_check.create_blueprint(audiences.asked),
-        admin.create_blueprint(config, admins, sessions),
-        global_token_revocation.create_blueprint(config, admins, sessions),
+        introspection.create_blueprint(config.introspection_clients, audiences),
+        token_check.create_blueprint(audiences),
+        admin.create_blueprint(config, admin_auth, sessions),
+        global_token_revocation.create_blueprint(config, admin_auth, sessions),
         auth0_log_stream.create_blueprint(
             config, sessions, services.seen_messages, services.sent_revocations
         ),
-        shared_signals.create_blueprint(config, sessions.end_group, services.seen_messages),
+        shared_signals.create_blueprint(config, sessions, services.seen_messages),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
         forward_auth.create_blueprint(),

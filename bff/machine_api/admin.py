@@ -1,14 +1,14 @@
-"""What may an administrator see and end? `/admin/sessions`.
+"""Which sessions can an administrator list and end? `/admin/sessions`.
 
     GET  /admin/sessions?sub=auth0|123             the sessions of a user
     GET  /admin/sessions?email=dana@example.com    the same, by the ID token's e-mail address
     POST /admin/sessions/end  {"sub": …}           all sessions of a user
                               {"email": …}
                               {"sub": …, "id": …}  one of them
-                              {"everyone": true}   everyone's
+                              {"everyone": true}   all sessions of all users
 
-Each end takes a `"reason"`, for the audit log. Subjects travel in a query or a body, never in a
-path, since they may contain anything. Off unless `BFF_ADMIN_KEY` or `BFF_ADMIN_AUDIENCE` is set.
+An end can have a `"reason"`, for the audit log. A subject may contain any character, so it is in a
+query or a body, never in a path. Off unless `BFF_ADMIN_KEY` or `BFF_ADMIN_AUDIENCE` is set.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from flask import Blueprint, Response, jsonify, request
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, NotFound, RequestRefused
+from bff.core.errors import BFFError, RequestRefused
 from bff.core.model import Group
 from bff.machine_api import authentication
-from bff.machine_api.authentication import Admins
+from bff.machine_api.authentication import AdminAuth
+from bff.machine_api.messages import json_object, not_configured, text_of
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.summary import session_summary
 
@@ -33,46 +34,76 @@ ID_CHARACTERS = 32
 NAMES = frozenset({"sub", "email", "everyone", "id", "reason"})
 
 
-def create_blueprint(config: Config, admins: Admins, sessions: Sessions) -> Blueprint:
-    """The routes, or what says 404 in their place if nobody is to use them."""
+def create_blueprint(config: Config, auth: AdminAuth, sessions: Sessions) -> Blueprint:
+    """The routes, or 404 in their place if no caller is configured."""
     blueprint = Blueprint("admin", __name__)
-    if not admins.configured:
-        # A GET may be a page of the SPA's own; its files are asked for it.
-        blueprint.add_url_rule("/admin/sessions/end", "off", _off, methods=["POST"])
+    if not auth.configured:
+        # Only the POST: a GET may be for a page of the SPA.
+        blueprint.add_url_rule("/admin/sessions/end", "off", not_configured, methods=["POST"])
         return blueprint
-    authentication.protect(blueprint, admins.admit)
+    authentication.protect(blueprint, auth)
+    admin = SessionAdmin(config, sessions)
 
     @blueprint.get("/admin/sessions")
     def list_sessions() -> Response:
-        with Call("list") as call:
-            if len(list(request.args.items(multi=True))) != 1:
-                raise RequestRefused("one of sub and email is needed")
-            call.group = _group(config.issuer, dict(request.args))
-            found = [
-                session_summary(s, sessions.public_id(s)) for s in sessions.of_group(call.group)
-            ]
-            call.result = f"found {len(found)}"
-        return jsonify(sessions=found)
+        return jsonify(sessions=admin.find(list(request.args.items(multi=True))))
 
     @blueprint.post("/admin/sessions/end")
     def end_sessions() -> Response:
-        with Call("end") as call:
-            asked = authentication.json_object()
-            call.reason = _reason(asked)
-            call.group = _group(config.issuer, asked)
-            if "id" in asked:
-                public_id = authentication.text_of(asked["id"], ID_CHARACTERS)
-                ended = sessions.end_named(call.group, public_id, REASON)
-            else:
-                ended = sessions.end_group(call.group, REASON)
-            call.result = f"ended {ended}"
-        return jsonify(ended=ended)
+        return jsonify(ended=admin.end())
 
     return blueprint
 
 
-class Call:
-    """One call, audited when it is over, however it went."""
+class SessionAdmin:
+    """Lists and ends sessions, with a line in the audit log for each call."""
+
+    def __init__(self, config: Config, sessions: Sessions) -> None:
+        self._issuer = config.issuer
+        self._sessions = sessions
+
+    def find(self, parameters: list[tuple[str, str]]) -> list[dict[str, Any]]:
+        """The sessions of the user that the one parameter names.
+
+        Raises:
+            RequestRefused: There is not exactly one parameter, or it names no user.
+            StoreUnavailable: Redis is away.
+        """
+        with AuditedCall("list") as call:
+            if len(parameters) != 1:
+                raise RequestRefused("one of sub and email is needed")
+            call.group = _group(self._issuer, dict(parameters))
+            found = [
+                session_summary(session, self._sessions.public_id(session))
+                for session in self._sessions.of_group(call.group)
+            ]
+            call.result = f"found {len(found)}"
+        return found
+
+    def end(self) -> int:
+        """End the sessions that the request's body names; returns how many were ended.
+
+        Raises:
+            RequestRefused: The body doesn't name sessions.
+            BodyTooLarge: It is too large.
+            SessionUnknown: It names one session by its id, and the user has none of this id.
+            StoreUnavailable: Redis is away.
+        """
+        with AuditedCall("end") as call:
+            asked = json_object()
+            call.reason = _reason(asked)
+            call.group = _group(self._issuer, asked)
+            if "id" in asked:
+                public_id = text_of(asked["id"], ID_CHARACTERS)
+                ended = self._sessions.end_named(call.group, public_id, REASON)
+            else:
+                ended = self._sessions.end_group(call.group, REASON)
+            call.result = f"ended {ended}"
+        return ended
+
+
+class AuditedCall:
+    """One call of the admin API; its outcome is in the audit log, whether it failed or not."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -80,7 +111,7 @@ class Call:
         self.reason = ""
         self.result = ""
 
-    def __enter__(self) -> Call:
+    def __enter__(self) -> AuditedCall:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -101,12 +132,8 @@ class Call:
         )
 
 
-def _off() -> Response:
-    raise NotFound
-
-
 def _group(issuer: str, asked: dict[str, Any]) -> Group:
-    """Whose sessions are meant: exactly one of `sub`, `email`, `everyone`, and nothing unknown."""
+    """The sessions that a request names: by exactly one of `sub`, `email` and `everyone`."""
     if not asked.keys() <= NAMES:
         raise RequestRefused("a name is unknown")
     named = asked.keys() & {"sub", "email", "everyone"}
@@ -115,13 +142,13 @@ def _group(issuer: str, asked: dict[str, Any]) -> Group:
     ):
         raise RequestRefused("one of sub, email and everyone is needed")
     if "sub" in named:
-        return Group.of_user(issuer, authentication.text_of(asked["sub"], SUBJECT_MAX_CHARACTERS))
+        return Group.of_user(issuer, text_of(asked["sub"], SUBJECT_MAX_CHARACTERS))
     if "email" in named:
-        return Group.of_email(issuer, authentication.text_of(asked["email"], EMAIL_MAX_CHARACTERS))
+        return Group.of_email(issuer, text_of(asked["email"], EMAIL_MAX_CHARACTERS))
     return Group.everyone()
 
 
 def _reason(asked: dict[str, Any]) -> str:
     if "reason" not in asked:
         return ""
-    return authentication.text_of(asked["reason"], audit.REASON_MAX_CHARACTERS)
+    return text_of(asked["reason"], audit.REASON_MAX_CHARACTERS)

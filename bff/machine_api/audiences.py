@@ -1,8 +1,8 @@
-"""For which API is an access token judged? The one that asks names itself: `?audience=…`.
+"""For which API is an access token checked? The API that asks names itself: `?audience=…`.
 
-A token for one API is none for another, so an API is told only of its own: `AUTH0_AUDIENCE`, and
-those for which a route hands tokens out. The name stands in the address, since frameworks let one
-set that, and no more form fields.
+A token for one API must not be accepted by another, so an API learns only about tokens of its own
+audience: `AUTH0_AUDIENCE`, and the audiences of the routes. The name is part of the address, since
+a framework's introspection client lets one set the address, but no further form parameters.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from bff.resource_server.verification import AccessTokenVerifier
 
 
 class AudienceVerifiers:
-    """The APIs that may ask.
+    """One verifier of access tokens for each API that may ask.
 
     Args:
-        own: `AUTH0_AUDIENCE`, which is meant where none is named.
-        routes: Their audiences may be named, too.
-        verifier: Makes what judges tokens for an audience.
+        own: `AUTH0_AUDIENCE`, the default.
+        routes: Their audiences can be named, too.
+        verifier: Makes the verifier for an audience.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class AudienceVerifiers:
         self._own = verifier(own)
         self._by_name = {name: verifier(name) for name in named if name is not None}
 
-    def asked(self) -> AccessTokenVerifier:
-        """What judges tokens for the API that the current request names.
+    def for_request(self) -> AccessTokenVerifier:
+        """The verifier for the audience that the current request names.
 
         Raises:
-            RequestRefused: It names several, or one that gets no tokens by us.
+            RequestRefused: It names several, or one for which we get no tokens.
         """
         names = request.args.getlist("audience")
         if not names:

@@ -1,9 +1,9 @@
-"""What does the tenant's log say that must end sessions? `/webhooks/auth0-logs`.
+"""Which events of an Auth0 tenant's log end sessions? `/webhooks/auth0-logs`.
 
-Auth0 posts its log to a custom webhook: with a fixed authorization value, at least once, and in no
-order. So an event ends only sessions from before its own instant, one that was acted upon is known
-by its `log_id`, and the echo of a revocation of our own ends nothing. This is the second line,
-where back-channel logout is not in the tenant's plan. Source: FACTS, section C; Auth0's docs,
+Auth0 posts its log to a custom webhook: with a fixed `Authorization` value, at least once, and in
+no order. So an event ends only sessions that are older than itself, its `log_id` shows whether it
+was handled before, and the echo of one of our own revocations ends nothing. The log stream is the
+fallback for tenants whose plan lacks back-channel logout. Source: Auth0's docs,
 customize/log-streams.
 """
 
@@ -18,10 +18,17 @@ from flask import Blueprint, Response, request
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, NotFound, RequestRefused, TokenInvalid, TokenMissing
+from bff.core.errors import BFFError, RequestRefused
 from bff.core.model import Group
 from bff.machine_api import authentication
-from bff.machine_api.messages import json_response, read_body
+from bff.machine_api.authentication import SharedSecretAuth
+from bff.machine_api.messages import (
+    json_response,
+    not_configured,
+    parsed_json,
+    read_body,
+    text_of,
+)
 from bff.sessions.lifecycle import Sessions
 from bff.store.seen_messages import SeenMessages
 from bff.store.sent_revocations import SentRevocations
@@ -30,7 +37,7 @@ PATH = "/webhooks/auth0-logs"
 BODY_MAX_BYTES = 4 * 1024 * 1024
 TEXT_MAX_CHARACTERS = 255
 SEEN_SECONDS = 8 * 86_400
-"""Auth0 goes on for seven days with what it could not deliver."""
+"""Auth0 repeats a failed delivery for seven days."""
 
 Effect = Literal["session", "user", "record"]
 
@@ -54,22 +61,22 @@ EFFECTS: dict[str, Effect] = {
     "sslo": "record",
     "universal_logout_failed": "record",
 }
-"""What each type ends; every other type of the log is passed over."""
+"""What each type of event ends; every other type is ignored."""
 
 OF_ONE_CLIENT = frozenset({"srrt", "ferrt", "oidc_backchannel_logout_failed", "fslo"})
-"""They concern one application's tokens. A session at the provider, and a user, are everybody's."""
+"""They concern one application's tokens; the others a session at the provider, or a user."""
 THEFT = "ferrt"
-"""A refresh token was used twice. If nobody says in which session, all of the user's end."""
+"""A refresh token was used twice. If the event has no session, all sessions of the user end."""
 ECHO = "srrt"
-"""It also follows on our own revocations."""
+"""Our own revocations cause it, too."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the log, as far as it matters here."""
+    """One event of the log: the fields that are used here."""
 
     type: str
     at: float
-    """When it happened, by the provider's clock."""
+    """The instant of the event, by the provider's clock."""
     log_id: str
     user_id: str
     session_id: str
@@ -77,7 +84,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unreadable(Exception):
-    """An event lacks what would be needed to act on it."""
+    """An event lacks a field that is needed to act on it."""
 
 
 def create_blueprint(
@@ -86,54 +93,44 @@ def create_blueprint(
     seen_messages: SeenMessages,
     sent_revocations: SentRevocations,
 ) -> Blueprint:
-    """The webhook, or what says 404 in its place if it isn't configured."""
+    """The route, or 404 in its place if it isn't configured."""
     blueprint = Blueprint("log_streams", __name__)
     if config.log_stream_key is None:
-        blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
+        blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
         return blueprint
     secret = config.log_stream_key.get_secret_value()
+    authentication.protect(blueprint, SharedSecretAuth(secret, "the key of the log stream"))
     receiver = LogStreamReceiver(config, sessions, seen_messages, sent_revocations)
-    authentication.protect(blueprint, lambda: _admit(secret))
 
     @blueprint.post(PATH)
     def receive() -> Response:
-        items = read()
+        items = _read()
         with sessions.ending_together():
             ended = sum(receiver.receive(item) for item in items)
         return json_response(200, {"received": len(items), "ended": ended})
 
-    def read() -> list[dict[str, Any]]:
-        try:
-            return _items(read_body(BODY_MAX_BYTES, request.mimetype))
-        except BFFError as error:
-            audit.record("event_received", "refused", reason=error.code, status=error.status)
-            raise
-
     return blueprint
 
 
-def _off() -> Response:
-    raise NotFound
-
-
-def _admit(secret: str) -> None:
-    authorization = request.headers.get("Authorization")
-    if authorization is None:
-        raise TokenMissing
-    if not authentication.is_secret(authorization, secret):
-        raise TokenInvalid("not the key of the log stream")
+def _read() -> list[dict[str, Any]]:
+    """The events in the body, of whatever media type; a refusal is audited."""
+    try:
+        return _items(read_body(request.mimetype, max_bytes=BODY_MAX_BYTES))
+    except BFFError as error:
+        audit.record("event_received", "refused", reason=error.code, status=error.status)
+        raise
 
 
 def _items(body: bytes) -> list[dict[str, Any]]:
-    """The events in an array, in an object alone, or one on each line.
+    """The events: in an array, as a single object, or one on each line.
 
     Raises:
-        RequestRefused: Anything in it is none of that; nothing has been acted upon.
+        RequestRefused: A part of the body is none of these; no event was handled.
     """
     try:
-        found = authentication.parsed_json(body)
+        found = parsed_json(body)
     except RequestRefused:
-        found = [authentication.parsed_json(line) for line in body.splitlines() if line.strip()]
+        found = [parsed_json(line) for line in body.splitlines() if line.strip()]
     items = found if isinstance(found, list) else [found]
     if not items or not all(isinstance(item, dict) for item in items):
         raise RequestRefused("neither an array of events, nor an event, nor one on each line")
@@ -141,7 +138,7 @@ def _items(body: bytes) -> list[dict[str, Any]]:
 
 
 class LogStreamReceiver:
-    """Acts on single events."""
+    """Ends the sessions that an event concerns."""
 
     def __init__(
         self,
@@ -157,10 +154,10 @@ class LogStreamReceiver:
         self._sent_revocations = sent_revocations
 
     def receive(self, item: dict[str, Any]) -> int:
-        """Do what the event calls for, once; returns how many sessions it ended.
+        """Handle one event; returns how many sessions it ended.
 
         Raises:
-            StoreUnavailable: It couldn't be done; the event must come again.
+            StoreUnavailable: It wasn't handled; the event must be delivered again.
         """
         kind = _data(item).get("type")
         if not isinstance(kind, str) or kind not in EFFECTS:
@@ -185,13 +182,13 @@ class LogStreamReceiver:
             return self._done(event, "our own revocation")
         ended = self._sessions.end_group(group, f"log_stream: {event.type}", before_at=event.at)
         if event.log_id:
-            # After the effect: what failed half way is done again when it is delivered again.
+            # After the end: if that fails half-way, the next delivery must do it again.
             until = int(time.time()) + SEEN_SECONDS
             self._seen_messages.add("log", self._issuer, event.log_id, until=until)
         return self._done(event, f"ended {ended}", ended)
 
     def _group(self, event: Event) -> Group | None:
-        """Whose sessions the event ends; None if nobody's."""
+        """The sessions that the event ends; None if it ends none."""
         effect = EFFECTS[event.type]
         foreign = event.client_id not in ("", self._client_id)
         if effect == "record" or (foreign and event.type in OF_ONE_CLIENT):
@@ -199,7 +196,7 @@ class LogStreamReceiver:
         if effect == "session" and event.session_id:
             return Group.of_sid(self._issuer, event.session_id)
         if effect == "session" and event.type != THEFT:
-            return None  # A logout somewhere, nobody says where: no reason to end them all.
+            return None  # A logout of an unknown session is no reason to end all of them.
         if not event.user_id:
             raise Unreadable("no user_id")
         return Group.of_user(self._issuer, event.user_id)
@@ -211,7 +208,7 @@ class LogStreamReceiver:
 
 
 def _data(item: dict[str, Any]) -> dict[str, Any]:
-    """The event itself; the envelope with the `log_id` is around it, or left out."""
+    """The event itself, with or without an envelope that has the `log_id`."""
     data = item.get("data", item)
     return data if isinstance(data, dict) else {}
 
@@ -231,17 +228,17 @@ def _parsed(kind: str, item: dict[str, Any]) -> Event:
 
 
 def _text(value: object) -> str:
-    """A name in an event; empty if there is none."""
+    """A text of an event; empty if there is none."""
     if value is None or value == "":
         return ""
     try:
-        return authentication.text_of(value, TEXT_MAX_CHARACTERS)
+        return text_of(value, TEXT_MAX_CHARACTERS)
     except RequestRefused as error:
         raise Unreadable(error.detail) from error
 
 
 def _instant(value: object) -> float:
-    """ISO 8601, in UTC where no zone is named."""
+    """An ISO 8601 date; UTC if it has no zone."""
     try:
         at = datetime.fromisoformat(value if isinstance(value, str) else "")
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

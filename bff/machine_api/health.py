@@ -1,25 +1,16 @@
-"""Is this process alive, and can it serve? `/healthz` and `/readyz`, for machines."""
+"""Does this process run, and can it serve? `/healthz` and `/readyz`, for an orchestrator."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from flask import Blueprint, Response, jsonify
 
 from bff.core.errors import StoreUnavailable
+from bff.provider.oidc import Provider
 from bff.store import HistoryStart
 
 
-class Readiness(Protocol):
-    """What is needed of the provider."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether metadata and keys were loaded once."""
-
-
-def create_blueprint(history_start: HistoryStart, provider: Readiness) -> Blueprint:
-    """Routes without a cookie and without a session."""
+def create_blueprint(history_start: HistoryStart, provider: Provider) -> Blueprint:
+    """The routes; they need neither cookie nor session."""
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
@@ -28,15 +19,15 @@ def create_blueprint(history_start: HistoryStart, provider: Readiness) -> Bluepr
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        checks = {"redis": _answers(history_start), "provider": provider.ready}
+        checks = {"redis": _is_ready(history_start), "provider": provider.ready}
         ready = all(checks.values())
         return jsonify(status="ok" if ready else "not ready", checks=checks), 200 if ready else 503
 
     return blueprint
 
 
-def _answers(history_start: HistoryStart) -> bool:
-    """Whether Redis answers, and what is issued from now on will count as newer than it is."""
+def _is_ready(history_start: HistoryStart) -> bool:
+    """Whether Redis responds and has a history start that is older than any token from now on."""
     try:
         return history_start.has_begun()
     except StoreUnavailable:

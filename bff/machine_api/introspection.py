@@ -1,9 +1,9 @@
-"""How does an API ask the BFF whether an access token is alive? `POST /auth/introspect`.
+"""How does an API ask whether an access token is valid? `POST /auth/introspect`.
 
-For APIs in other languages, with the introspection settings that their frameworks have. Who asks
-must be one of `BFF_INTROSPECTION_CLIENTS`; the route is off without any. A token that isn't alive,
-whatever the reason, is `{"active": false}` and nothing else. `?audience=…` names the API that
-asks, unless it is that of `AUTH0_AUDIENCE`. Source: RFC 7662; RFC 6749, 2.3.1.
+For APIs in other languages, whose frameworks have settings for introspection. The API must be one
+of `BFF_INTROSPECTION_CLIENTS`; without any the route is off. For a token that is not valid, for
+whatever reason, the response is `{"active": false}` and nothing else. `?audience=…` names the API,
+unless its audience is `AUTH0_AUDIENCE`. Source: RFC 7662; RFC 6749, 2.3.1.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -22,16 +21,20 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bff.core import audit
-from bff.core.errors import BodyTooLarge, NotFound, RequestRefused, TokenInvalid
+from bff.core.errors import BodyTooLarge, RequestRefused, TokenInvalid
+from bff.machine_api.audiences import AudienceVerifiers
+from bff.machine_api.messages import json_response, not_configured
 from bff.resource_server.verification import AccessTokenVerifier
 
-BODY_MAX_BYTES = 256 * 1024
+PATH = "/auth/introspect"
+FORM_MAX_BYTES = 256 * 1024
+"""More than elsewhere: an API passes on whatever it was sent as a token."""
 FORM = "application/x-www-form-urlencoded"
 SHOWN = ("iss", "sub", "aud", "exp", "iat")
 
 
 class IntrospectionClients:
-    """Those who may ask.
+    """The APIs that may ask.
 
     Args:
         pairs: `id:secret` each.
@@ -44,28 +47,22 @@ class IntrospectionClients:
         return bool(self._digests)
 
     def know(self, client_id: str, secret: str) -> bool:
-        """Whether this is one of them; takes the same time whichever it is, and if it is none."""
+        """Whether this is one of them; it takes the same time for each and for none."""
         given = _digest(f"{client_id}:{secret}")
-        # Not any(), which stops at the first: all are compared.
+        # Not any(), which stops at the first match: every one is compared.
         return sum(hmac.compare_digest(given, known) for known in self._digests) > 0
 
 
-def create_blueprint(
-    pairs: Sequence[SecretStr], verifier: Callable[[], AccessTokenVerifier]
-) -> Blueprint:
-    """The route, or 404 in its place if nobody may ask.
-
-    Args:
-        pairs: Who may ask, as `id:secret`.
-        verifier: Gives what judges tokens for the API that asks.
-    """
+def create_blueprint(pairs: Sequence[SecretStr], audiences: AudienceVerifiers) -> Blueprint:
+    """The route for the clients in *pairs* (`id:secret`), or 404 in its place if there are none."""
     blueprint = Blueprint("introspection", __name__)
     clients = IntrospectionClients(pairs)
+    if not clients:
+        blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
+        return blueprint
 
-    @blueprint.post("/auth/introspect")
+    @blueprint.post(PATH)
     def introspect() -> Response:
-        if not clients:
-            raise NotFound("no introspection clients are configured")
         form = _form()
         if form is None:
             return _refused(400, "invalid_request")
@@ -76,50 +73,50 @@ def create_blueprint(
         if len(form.getlist("token")) != 1:
             return _refused(400, "invalid_request")
         try:
-            judge = verifier()
+            verifier = audiences.for_request()
         except RequestRefused:
             return _refused(400, "invalid_request")
-        return _answer(200, described(judge, form["token"]))
+        return json_response(200, introspected(verifier, form["token"]))
 
     return blueprint
 
 
-def described(verifier: AccessTokenVerifier, access_token: str) -> dict[str, Any]:
-    """The answer of RFC 7662, section 2.2.
+def introspected(verifier: AccessTokenVerifier, access_token: str) -> dict[str, Any]:
+    """The members of the response (RFC 7662, section 2.2).
 
     Raises:
-        StoreUnavailable: Redis is away, so that nothing can be said.
-        ProviderError: The provider's keys can't be had, likewise.
+        StoreUnavailable: Redis can't say whether the token was revoked.
+        ProviderError: The provider's keys can't be loaded.
     """
     try:
         claims = verifier.verify(access_token)
     except TokenInvalid:
         return {"active": False}
-    answer: dict[str, Any] = {"active": True, "token_type": "Bearer"}
-    answer |= {name: claims[name] for name in SHOWN if name in claims}
+    members: dict[str, Any] = {"active": True, "token_type": "Bearer"}
+    members |= {name: claims[name] for name in SHOWN if name in claims}
     if isinstance(scope := claims.get("scope"), str):
-        answer["scope"] = scope
-    # Auth0's own dialect has `azp` where RFC 9068 has `client_id`.
+        members["scope"] = scope
+    # Auth0: its own dialect of access tokens has `azp` where RFC 9068 has `client_id`.
     client_id = claims.get("client_id", claims.get("azp"))
-    return answer | ({"client_id": client_id} if isinstance(client_id, str) else {})
+    return members | ({"client_id": client_id} if isinstance(client_id, str) else {})
 
 
 def _form() -> MultiDict[str, str] | None:
-    """The form, None if the body is none; raises BodyTooLarge."""
+    """The form in the body, or None for another media type; raises BodyTooLarge."""
     if request.mimetype != FORM:
         return None
-    request.max_content_length = BODY_MAX_BYTES
+    request.max_content_length = FORM_MAX_BYTES
     try:
         return request.form
     except RequestEntityTooLarge as error:
-        raise BodyTooLarge(f"more than {BODY_MAX_BYTES} bytes") from error
+        raise BodyTooLarge(f"more than {FORM_MAX_BYTES} bytes") from error
 
 
 def _credentials(header: str | None, form: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Client id and secret as they may be meant; none if there are none, or two kinds at once.
+    """The readings of client id and secret; none if they are missing, or in header and form.
 
-    In a header they should be form-encoded before they are joined (RFC 6749, 2.3.1), which many
-    clients don't do; so both readings are tried.
+    In a header they should be form-encoded before they are joined (RFC 6749, 2.3.1). Many clients
+    don't do that, so both readings are tried.
     """
     in_form = "client_secret" in form
     if header is None:
@@ -136,19 +133,16 @@ def _credentials(header: str | None, form: Mapping[str, str]) -> list[tuple[str,
 
 
 def _digest(text: str) -> bytes:
-    """Of one length, so that the comparison doesn't tell the length either."""
+    """A hash has a fixed length, so that the comparison doesn't show the length of *text*."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _refused(status: int, error: str) -> Response:
-    """RFC 6749, section 5.2; RFC 7662, section 2.3."""
-    response = _answer(status, {"error": error})
+    """An error as a client of RFC 7662 expects it.
+
+    Section 2.3 there prescribes the body of RFC 6749, section 5.2, instead of problem+json.
+    """
+    response = json_response(status, {"error": error})
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="introspection"'
-    return response
-
-
-def _answer(status: int, body: dict[str, Any]) -> Response:
-    response = Response(json.dumps(body), status, content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
     return response

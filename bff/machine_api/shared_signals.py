@@ -1,8 +1,8 @@
-"""How does an identity team's other software tell us that a session is over? `/webhooks/ssf`.
+"""How does an identity team's software tell us that a session is over? `/webhooks/ssf`.
 
 A Shared Signals transmitter pushes security event tokens (RFC 8935). `session-revoked` and
-`credential-change` end the sessions of whom they name, as far as those are from before the event,
-since a delivery may be late; every other event, the verification of the stream too, is
+`credential-change` end the sessions of the user or session they name, but only those older than
+the event, since a delivery may be late. Any other event, with the verification of the stream, is
 acknowledged and ends nothing. Off unless `BFF_SSF_ISSUER` is set.
 """
 
@@ -10,35 +10,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from flask import Blueprint, Response
 
 from bff.config import Config
 from bff.core import audit
-from bff.core.errors import BFFError, NotFound, RequestRefused, TokenRefused
-from bff.core.model import Group
-from bff.machine_api.messages import json_response, read_body
+from bff.core.errors import BFFError, RequestRefused, TokenRefused
+from bff.machine_api.messages import json_response, not_configured, read_body
 from bff.provider.http_transport import Transport
 from bff.provider.jws import FindKey
 from bff.provider.security_event import Signal, expected_of, validated_signal
 from bff.provider.transmitter_keys import TransmitterKeys
+from bff.sessions.lifecycle import Sessions
 from bff.store.seen_messages import SeenMessages
 
 PATH = "/webhooks/ssf"
-BODY_MAX_BYTES = 64 * 1024
 MEDIA_TYPE = "application/secevent+jwt"
 
 
-class EndGroup(Protocol):
-    """Ends sessions."""
-
-    def __call__(self, group: Group, reason: str, *, before_at: float) -> int:
-        """End a group's sessions from before an instant, and refuse sign-ins from before it."""
-
-
 class SignalReceiver:
-    """Does what security event tokens say.
+    """Verifies security event tokens and ends the sessions that they name.
 
     Args:
         issuer: The transmitter.
@@ -51,35 +42,35 @@ class SignalReceiver:
         config: Config,
         issuer: str,
         find_key: FindKey,
-        end_group: EndGroup,
+        sessions: Sessions,
         seen_messages: SeenMessages,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._issuer = issuer
         self._find_key = find_key
-        self._end_group = end_group
+        self._sessions = sessions
         self._seen_messages = seen_messages
         self._clock = clock
 
     def receive(self, token: str) -> str:
-        """Check the token and end what it names; in a few words, what came of it.
+        """Verify the token and end the sessions; returns the result in a few words.
 
         Raises:
-            TokenRefused: It failed a check; nothing was ended.
-            ProviderError: The transmitter's keys can't be had.
-            StoreUnavailable: Some sessions may live yet; the same token may come again.
+            TokenRefused: The token failed a check; nothing was ended.
+            ProviderError: The transmitter's keys can't be loaded.
+            StoreUnavailable: Some sessions may not have ended; the same token can be sent again.
         """
         expected = expected_of(self._config, self._issuer, self._clock())
         signal = validated_signal(token, expected, self._find_key, self._config.issuer)
         if self._seen_messages.contains("security event", signal.issuer, signal.jti):
-            # A delivery may come twice, and the second is no mistake (RFC 8935, 2).
+            # A second delivery is no error (RFC 8935, section 2).
             return "delivered before"
-        ended = self._act(signal)
+        result = self._act(signal)
         self._seen_messages.add(
             "security event", signal.issuer, signal.jti, until=signal.refused_from
         )
-        return ended
+        return result
 
     def _act(self, signal: Signal) -> str:
         group = signal.group
@@ -89,17 +80,17 @@ class SignalReceiver:
         if group is None:
             return f"{names}: nobody of ours"
         ended = sum(
-            self._end_group(group, f"shared_signal: {_short(name)}", before_at=happened_at)
+            self._sessions.end_group(group, f"shared_signal: {_short(name)}", before_at=happened_at)
             for name, happened_at in signal.ends.items()
         )
         return f"{names}: {ended} ended"
 
 
-def create_blueprint(config: Config, end_group: EndGroup, seen_messages: SeenMessages) -> Blueprint:
-    """The route; it takes no cookie, since the token is what authenticates the caller."""
+def create_blueprint(config: Config, sessions: Sessions, seen_messages: SeenMessages) -> Blueprint:
+    """The route, or 404 in its place; it reads no cookie, since the token is the credential."""
     blueprint = Blueprint("signals", __name__)
     if config.ssf_issuer is None:
-        blueprint.add_url_rule(PATH, "off", _off, methods=["POST"])
+        blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
         return blueprint
     keys = TransmitterKeys(
         config.ssf_issuer,
@@ -107,7 +98,7 @@ def create_blueprint(config: Config, end_group: EndGroup, seen_messages: SeenMes
         config.provider_timeout_seconds,
         Transport(config.trusted_cas, config.provider_proxy_url),
     )
-    receiver = SignalReceiver(config, config.ssf_issuer, keys.find_key, end_group, seen_messages)
+    receiver = SignalReceiver(config, config.ssf_issuer, keys.find_key, sessions, seen_messages)
 
     @blueprint.post(PATH)
     def receive() -> Response:
@@ -119,12 +110,8 @@ def create_blueprint(config: Config, end_group: EndGroup, seen_messages: SeenMes
     return blueprint
 
 
-def _off() -> Response:
-    raise NotFound
-
-
 def _token() -> str:
-    body = read_body(BODY_MAX_BYTES, MEDIA_TYPE)
+    body = read_body(MEDIA_TYPE)
     try:
         return body.decode("ascii").strip()
     except ValueError as error:
@@ -132,7 +119,10 @@ def _token() -> str:
 
 
 def _refuse(error: BFFError) -> Response:
-    """400 with `err` and `description` (RFC 8935, 2.3); 503 for what isn't the token's fault."""
+    """400 for a bad token, 503 for anything else that failed.
+
+    RFC 8935, section 2.3, prescribes `err` and `description`, so the body is not problem+json.
+    """
     failed = error.status >= 500
     problem = error.problem if isinstance(error, TokenRefused) else "invalid_request"
     outcome: audit.Outcome = "failed" if failed else "refused"
@@ -147,5 +137,5 @@ def _refuse(error: BFFError) -> Response:
 
 
 def _short(event: str) -> str:
-    """The last part of an event's URI: enough for a log, and not long."""
+    """The last part of an event's URI, cut to a length that suits a log line."""
     return event.rstrip("/").rpartition("/")[2][:40]

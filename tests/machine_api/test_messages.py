@@ -19,7 +19,7 @@ CHUNKED: dict[str, Any] = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODIN
 def read(body: bytes, content_type: str = "application/jwt", **environ: Any) -> bytes:
     environ = {"wsgi.input": io.BytesIO(body), "CONTENT_TYPE": content_type} | environ
     with Flask(__name__).test_request_context(method="POST", environ_overrides=environ):
-        return read_body(LIMIT_BYTES, "application/jwt", "text/plain")
+        return read_body("application/jwt", "text/plain", max_bytes=LIMIT_BYTES)
 
 
 def announced(length: int, **more: Any) -> dict[str, Any]:
