@@ -1,4 +1,4 @@
-"""What holds for the whole test run: the shared Redis and browser, and who remembers sessions."""
+"""What do all tests share? Redis, the browser, and the setting of the session cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.bench import bench, make_bench
 from tests.support.chromium import browser
 from tests.support.fixtures import audit_lines, bff, fake, receiver_for, world, world_for
 from tests.support.redis_server import redis_prefix, redis_server
-from tests.support.scale import MEMORY, MEMORY_VARIABLE, memory_settings
+from tests.support.scale import CACHE, CACHE_VARIABLE, cache_settings
 
 __all__ = [
     "audit_lines",
@@ -29,17 +29,17 @@ __all__ = [
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let each module run in the settings of the session memory that are its share."""
+    """Run each marked module with the settings of the session cache that `scale` gives it."""
     if metafunc.definition.get_closest_marker("memory"):
-        settings = memory_settings(metafunc.module.__name__, about_logout=True)
-        metafunc.parametrize("session_memory", settings, indirect=True, scope="module")
+        settings = cache_settings(metafunc.module.__name__, about_logout=True)
+        metafunc.parametrize("session_cache", settings, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def session_memory(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Whether BFFs that are started remember sessions: `memory on` or `memory off`."""
+def session_cache(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The setting of the BFFs that a module starts: `cache on` or `cache off`."""
     module = request.module.__name__
-    setting: str = getattr(request, "param", None) or memory_settings(module, False)[0]
-    os.environ[MEMORY_VARIABLE] = MEMORY[setting]
+    setting: str = getattr(request, "param", None) or cache_settings(module, False)[0]
+    os.environ[CACHE_VARIABLE] = CACHE[setting]
     yield setting
-    del os.environ[MEMORY_VARIABLE]
+    del os.environ[CACHE_VARIABLE]

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from tests.browser.stub import Stub, serve
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 WATCH = """
     window.violations = [];

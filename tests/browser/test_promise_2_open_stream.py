@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.installation import DEMO_SPA
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 WAIT_MS = 15_000
 ENDS_WITHIN_SECONDS = 8.0

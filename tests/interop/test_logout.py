@@ -14,7 +14,7 @@ from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 PROVIDER_TIMEOUT_SECONDS = 3
 

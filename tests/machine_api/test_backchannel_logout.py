@@ -19,7 +19,7 @@ from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 
 # ---------------------------------------------------------------- what it ends

@@ -21,7 +21,7 @@ from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 PATH = "/auth/global-token-revocation"
 

@@ -18,7 +18,7 @@ from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 REVOKED, CHANGED = f"{CAEP}session-revoked", f"{CAEP}credential-change"

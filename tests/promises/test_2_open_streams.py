@@ -15,14 +15,14 @@ from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.waiting import once_below, wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 2
 ENDS_WITHIN_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
-def cluster(session_memory: str) -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
     with Cluster(REPLICAS) as started:
         yield started
 

@@ -8,7 +8,7 @@ from tests.support.cluster import Cluster
 from tests.support.logout_race import REPLICAS, race_rounds
 from tests.support.scale import rounds
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 
 def test_promise_2_a_logout_beats_requests_and_refreshes_in_flight() -> None:

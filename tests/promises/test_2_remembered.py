@@ -16,7 +16,7 @@ from tests.support.cluster import Cluster
 from tests.support.logout_race import REPLICAS, race_rounds
 from tests.support.processes import free_port
 from tests.support.redis_front import RedisFront
-from tests.support.scale import MEMORY, memory_environment, rounds
+from tests.support.scale import CACHE, cache_environment, rounds
 from tests.support.storm import Shot, fire
 from tests.support.waiting import wait_for
 
@@ -27,7 +27,7 @@ CUT_EVERY_SECONDS = (0.05, 0.4)
 
 
 def test_promise_2_holds_while_the_connections_that_tell_of_changes_are_cut() -> None:
-    env = memory_environment(MEMORY["memory on"])
+    env = cache_environment(CACHE["cache on"])
     settings = {"overlap_seconds": 5}
     with Cluster(REPLICAS, provider=settings, env=env, api_asks=False) as cluster:
         with cutting(cluster) as cuts:
@@ -58,7 +58,7 @@ def cutting(cluster: Cluster) -> Iterator[list[str]]:
 
 def test_promise_2_holds_at_a_replica_that_hears_nothing() -> None:
     with (
-        Cluster(env=memory_environment(LONG_LEASE), api_asks=False) as cluster,
+        Cluster(env=cache_environment(LONG_LEASE), api_asks=False) as cluster,
         RedisFront(cluster.redis.port) as front,
     ):
         deaf = free_port()

@@ -22,7 +22,7 @@ from tests.support.scale import rounds
 from tests.support.start_with import start_with
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 3
 ENVIRONMENT = {"BFF_PROVIDER_TIMEOUT_SECONDS": "2"}

@@ -12,7 +12,7 @@ from tests.support.ageing import age_access_token, run_out
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 3
 PROVIDER_TIMEOUT_SECONDS = 4.0

@@ -14,7 +14,7 @@ import pytest
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDER_TIMEOUT_SECONDS = 4.0

@@ -10,10 +10,10 @@ import pytest
 from tests.support.ageing import age_access_token
 from tests.support.cluster import Cluster
 from tests.support.gateway import POLICIES, ROUTES, STOCK, Gateway
-from tests.support.scale import MEMORY, memory_environment, rounds
+from tests.support.scale import CACHE, cache_environment, rounds
 from tests.support.storm import Shot, fire
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 3
 REQUESTS = 200
@@ -63,7 +63,7 @@ def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> N
 
 
 def test_promise_4_one_refresh_for_500_requests_at_8_processes_that_remember_the_session() -> None:
-    on = memory_environment(MEMORY["memory on"])
+    on = cache_environment(CACHE["cache on"])
     storm_rounds(0, replicas=8, requests=500, env=on, count=rounds(full=20, reduced=2))
 
 

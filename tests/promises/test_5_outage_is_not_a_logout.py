@@ -16,7 +16,7 @@ from tests.support.cluster import Cluster
 from tests.support.scale import rounds
 from tests.support.waiting import once_below, wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 2
 REDIS_TIMEOUT_SECONDS = 1.0
@@ -25,7 +25,7 @@ PAUSE_SECONDS = rounds(full=10, reduced=4)
 
 
 @pytest.fixture(scope="module")
-def cluster(session_memory: str) -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
     env = {
         "BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
         "BFF_REDIS_TIMEOUT_SECONDS": str(REDIS_TIMEOUT_SECONDS),

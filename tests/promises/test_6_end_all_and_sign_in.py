@@ -17,7 +17,7 @@ from tests.support.provider_form import sign_in_at_provider
 from tests.support.scale import rounds
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 3
 ADMIN_KEY = "an-admin-key-for-the-tests-0123456789"
@@ -25,7 +25,7 @@ SUBJECT = "auth0|demo"
 
 
 @pytest.fixture(scope="module")
-def cluster(session_memory: str) -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
     with Cluster(REPLICAS, env={"BFF_ADMIN_KEY": ADMIN_KEY}) as started:
         yield started
 

@@ -26,7 +26,7 @@ from tests.support.fake_provider import CLIENT_ID, FakeProvider
 from tests.support.redis_server import RedisServer
 from tests.support.scale import rounds
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 ADMIN_KEY = "the-static-key-of-the-administrators"
 USER = "auth0|many"

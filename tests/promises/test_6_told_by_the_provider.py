@@ -20,7 +20,7 @@ from tests.support.provider_form import sign_in_at_provider
 from tests.support.scale import rounds
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 3
 SUBJECT = "auth0|demo"

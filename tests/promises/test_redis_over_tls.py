@@ -16,7 +16,7 @@ from tests.support.cluster import Cluster
 from tests.support.redis_topology import RedisCluster, Sentinels, Topology
 from tests.support.waiting import answered, wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 2
 TIMEOUT = 5.0
@@ -29,14 +29,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(scope="module", params=[Sentinels, RedisCluster], ids=["sentinel", "cluster"])
 def topology(
-    request: pytest.FixtureRequest, certificate: Certificate, session_memory: str
+    request: pytest.FixtureRequest, certificate: Certificate, session_cache: str
 ) -> Iterator[Topology]:
     with request.param(certificate) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def cluster(topology: Topology, certificate: Certificate, session_memory: str) -> Iterator[Cluster]:
+def cluster(topology: Topology, certificate: Certificate, session_cache: str) -> Iterator[Cluster]:
     env = {"BFF_REDIS_WAIT_REPLICAS": "1", "BFF_CA_FILE": str(certificate.ca_file)}
     with Cluster(REPLICAS, redis=topology, env=env) as started:  # type: ignore[arg-type]
         yield started
@@ -55,9 +55,9 @@ def test_sign_in_refresh_and_logout(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("topology", [Sentinels], ids=["sentinel"], indirect=True, scope="module")
 def test_the_master_tells_each_replica_what_has_changed(
-    cluster: Cluster, session_memory: str
+    cluster: Cluster, session_cache: str
 ) -> None:
-    expected = REPLICAS if session_memory == "memory on" else 0
+    expected = REPLICAS if session_cache == "cache on" else 0
     wait_for(lambda: cluster.told_of_changes() == expected, f"{expected} such connections")
 
 

@@ -25,7 +25,7 @@ from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
 from tests.support.waiting import answered, wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 2
 TIMEOUT = 1.5
@@ -39,14 +39,14 @@ REQUESTS = rounds(full=200, reduced=60)
 
 
 @pytest.fixture(scope="module", params=[Sentinels, RedisCluster], ids=["sentinel", "cluster"])
-def topology(request: pytest.FixtureRequest, session_memory: str) -> Iterator[Topology]:
+def topology(request: pytest.FixtureRequest, session_cache: str) -> Iterator[Topology]:
     """New for each setting of the memory, since the failover leaves a dead server behind."""
     with request.param() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def cluster(topology: Topology, session_memory: str) -> Iterator[Cluster]:
+def cluster(topology: Topology, session_cache: str) -> Iterator[Cluster]:
     env = {"BFF_REDIS_WAIT_REPLICAS": "1"}
     with Cluster(REPLICAS, redis=topology, env=env) as started:  # type: ignore[arg-type]
         yield started
@@ -89,9 +89,9 @@ def test_promise_2_all_others_end_in_one_call(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("topology", [Sentinels], ids=["sentinel"], indirect=True, scope="module")
 def test_the_master_tells_each_replica_what_has_changed(
-    cluster: Cluster, session_memory: str
+    cluster: Cluster, session_cache: str
 ) -> None:
-    expected = REPLICAS if session_memory == "memory on" else 0
+    expected = REPLICAS if session_cache == "cache on" else 0
     wait_for(lambda: cluster.told_of_changes() == expected, f"{expected} such connections")
 
 

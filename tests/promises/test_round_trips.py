@@ -10,7 +10,7 @@ import pytest
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.gateway import Gateway
-from tests.support.scale import MEMORY, memory_environment
+from tests.support.scale import CACHE, cache_environment
 
 REPEATS = 20
 TRIES = 3
@@ -22,13 +22,13 @@ NOT_OURS = ("{outbox}:due", ":deadlines", "{born_at}", "HELLO", "CLIENT ", "PING
 """What the background threads ask, and what sets up a connection."""
 
 
-@pytest.fixture(scope="module", params=MEMORY.values(), ids=list(MEMORY))
+@pytest.fixture(scope="module", params=CACHE.values(), ids=list(CACHE))
 def signed_in(request: pytest.FixtureRequest) -> object:
-    env = {"BFF_SPA_DIR": "demo/spa"} | memory_environment(request.param)
+    env = {"BFF_SPA_DIR": "demo/spa"} | cache_environment(request.param)
     with Gateway(env=env, api_asks=False) as cluster:
         browser = cluster.browser()
         browser.log_in()
-        yield cluster, browser, request.param == MEMORY["memory on"]
+        yield cluster, browser, request.param == CACHE["cache on"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.tls_front import Front
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 REPLICAS = 2
 HOST = "localhost"
@@ -93,7 +93,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture(scope="module")
-def cluster(certificate: Certificate, session_memory: str) -> Iterator[Company]:
+def cluster(certificate: Certificate, session_cache: str) -> Iterator[Company]:
     with Company(certificate) as started:
         yield started
 
@@ -122,8 +122,8 @@ def test_the_proxy_carries_what_goes_to_the_provider_and_for_keys(cluster: Compa
     assert cluster.proxy.targets() == {urlsplit(cluster.issuer).netloc, cluster.transmitter}
 
 
-def test_redis_tells_each_replica_what_has_changed(cluster: Company, session_memory: str) -> None:
-    expected = REPLICAS if session_memory == "memory on" else 0
+def test_redis_tells_each_replica_what_has_changed(cluster: Company, session_cache: str) -> None:
+    expected = REPLICAS if session_cache == "cache on" else 0
     wait_for(lambda: cluster.told_of_changes() == expected, f"{expected} such connections")
 
 

@@ -27,7 +27,7 @@ from demo.together import Together
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
-from tests.support.scale import LEASE, memory_environment
+from tests.support.scale import LEASE, cache_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIENCE = "https://demo-api"
@@ -63,7 +63,7 @@ class Cluster(Together):
         super().__init__()
         self._given_redis = redis
         self._provider_settings = dict(provider or {})
-        self._env = memory_environment() | dict(env or {})
+        self._env = cache_environment() | dict(env or {})
         self._api_url = api_url
         self._api_asks = api_asks
         self.ports = [free_port() for _ in range(replicas)]

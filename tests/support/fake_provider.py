@@ -23,7 +23,7 @@ from joserfc.jws import JWSRegistry
 
 from bff.config import Config, load
 from bff.core.model import LoginTransaction
-from tests.support.scale import memory_environment
+from tests.support.scale import cache_environment
 
 CLIENT_ID = "client-one"
 CLIENT_SECRET = "s3cret/with+odd chars:%é"
@@ -170,7 +170,7 @@ class FakeProvider:
                 # A machine that stalls for a moment is no outage.
                 "BFF_REDIS_TIMEOUT_SECONDS": "10",
             }
-            | memory_environment()
+            | cache_environment()
             | changes
         )
 

@@ -1,7 +1,7 @@
 """How much does a test run: everything (`make stress`) or a part of it (`make test`)?
 
-Tests about logout (`pytestmark = pytest.mark.memory`) run with the session memory and without it;
-in a reduced run each of their modules takes one of the two.
+At full scale a module with `pytestmark = pytest.mark.session_cache` runs with the session cache and
+without it; in a reduced run it takes one of the two.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 import zlib
 
 VARIABLE = "BFF_TEST_SCALE"
-MEMORY_VARIABLE = "TEST_SESSION_MEMORY"
-"""What the test under way runs in; not a `BFF_` name, since those are settings."""
+CACHE_VARIABLE = "TEST_SESSION_CACHE"
+"""The setting of the current test; not called `BFF_…`, since those are settings."""
 LEASE = "BFF_SESSION_LEASE_MILLISECONDS"
-MEMORY = {"memory on": "250", "memory off": "0"}
+CACHE = {"cache on": "250", "cache off": "0"}
 """In milliseconds."""
 
 
@@ -23,17 +23,17 @@ def is_full() -> bool:
 
 
 def rounds(full: int, reduced: int) -> int:
-    """*full* where `BFF_TEST_SCALE=full`, else *reduced*."""
+    """Return *full* if `BFF_TEST_SCALE=full`, else *reduced*."""
     return full if is_full() else reduced
 
 
-def memory_settings(module: str, about_logout: bool) -> list[str]:
-    """Which of `MEMORY` the tests of *module* are run in."""
+def cache_settings(module: str, about_logout: bool) -> list[str]:
+    """Return the names in `CACHE` with which the tests of *module* are run."""
     if about_logout and is_full():
-        return list(MEMORY)
-    return [list(MEMORY)[zlib.crc32(module.encode()) % len(MEMORY)]]
+        return list(CACHE)
+    return [list(CACHE)[zlib.crc32(module.encode()) % len(CACHE)]]
 
 
-def memory_environment(milliseconds: str | None = None) -> dict[str, str]:
-    """The settings of a BFF's session memory; that of the test under way if None is given."""
-    return {LEASE: milliseconds or os.environ.get(MEMORY_VARIABLE, MEMORY["memory off"])}
+def cache_environment(milliseconds: str | None = None) -> dict[str, str]:
+    """Return the settings of a BFF's session cache; None stands for those of the current test."""
+    return {LEASE: milliseconds or os.environ.get(CACHE_VARIABLE, CACHE["cache off"])}

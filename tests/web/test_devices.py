@@ -14,7 +14,7 @@ from tests.support.cluster import EMAIL, PASSWORD, Cluster
 from tests.support.provider_form import sign_in_at_provider
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 OTHER_EMAIL = "other@example.com"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

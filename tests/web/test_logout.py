@@ -13,7 +13,7 @@ from tests.support.ageing import record_name
 from tests.support.browser_client import NAVIGATION, BrowserClient
 from tests.support.cluster import Cluster
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
 

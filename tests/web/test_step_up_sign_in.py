@@ -20,7 +20,7 @@ CODE = "insufficient_user_authentication"
 LOGIN_URL = "/auth/login?acr_values=urn%3Ademo%3Astrong&max_age=300"
 MAX_AGE_SECONDS = 300
 
-pytestmark = pytest.mark.memory
+pytestmark = pytest.mark.session_cache
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from tests.support.cluster import PASSWORD, TIMEOUT_SECONDS
 from tests.support.gateway import ROUTES, Gateway
 from tests.support.processes import Process
 from tests.support.provider_form import sign_in_at_provider
-from tests.support.scale import memory_environment
+from tests.support.scale import cache_environment
 from tests.support.waiting import wait_for
 
 ADMIN_KEY = "an-admin-key-for-the-tests-0123456789"
@@ -66,7 +66,7 @@ class TwoVersions(Gateway):
                     for u in USERS
                 ],
             },
-            env={"BFF_ADMIN_KEY": ADMIN_KEY} | ASKING | memory_environment(lease_milliseconds),
+            env={"BFF_ADMIN_KEY": ADMIN_KEY} | ASKING | cache_environment(lease_milliseconds),
         )
         self._trees = dict(zip(self.ports, trees, strict=True))
 

@@ -59,7 +59,7 @@ class Left:
 
 
 @pytest.fixture(scope="module", params=["upgrade", "back again"])
-def left(request: pytest.FixtureRequest, earlier: Path, session_memory: str) -> Iterator[Left]:
+def left(request: pytest.FixtureRequest, earlier: Path, session_cache: str) -> Iterator[Left]:
     """The version that is tested runs, over what the other left."""
     with TwoVersions([earlier]) as installation:
         left_behind = leave(installation, earlier)

@@ -16,7 +16,7 @@ from tests.support.ageing import age_access_token, held_tokens
 from tests.support.api_callers import WAYS, at_the_api
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import ROOT
-from tests.support.scale import MEMORY
+from tests.support.scale import CACHE
 from tests.support.storm import Shot, fire
 from tests.upgrade.in_place.installation import (
     PATHS,
@@ -32,12 +32,12 @@ one_then_other = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module", params=list(MEMORY))
+@pytest.fixture(scope="module", params=list(CACHE))
 def installation(
-    request: pytest.FixtureRequest, earlier: Path, session_memory: str
+    request: pytest.FixtureRequest, earlier: Path, session_cache: str
 ) -> Iterator[TwoVersions]:
     """A replica of the earlier version and one of this, with the session cache and without."""
-    lease = MEMORY[request.param]
+    lease = CACHE[request.param]
     with TwoVersions([earlier, ROOT], lease_milliseconds=lease) as running:
         yield running
 
