@@ -12,7 +12,7 @@ import pytest
 from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream_pool import UpstreamAddress
-from tests.gateway.asking import ask, upstream_at, whole
+from tests.gateway.upstream_requests import ask, upstream_at, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
 

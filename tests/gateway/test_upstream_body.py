@@ -10,7 +10,7 @@ import pytest
 
 from bff.core.errors import BFFError, BodyTooLarge, RequestRefused
 from bff.gateway.request_body import RequestBody
-from tests.gateway.asking import ask, upstream_at, whole
+from tests.gateway.upstream_requests import ask, upstream_at, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import RawUpstream, Wire
 

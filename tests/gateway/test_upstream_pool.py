@@ -13,7 +13,7 @@ from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.gateway import upstream_pool
 from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream import Upstream
-from tests.gateway.asking import ask, whole
+from tests.gateway.upstream_requests import ask, whole
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire
 

@@ -10,7 +10,7 @@ import pytest
 from bff.config.route import Route
 from bff.core.errors import UpstreamUnreachable
 from bff.gateway.upstream import Upstream
-from tests.gateway.asking import ask, whole
+from tests.gateway.upstream_requests import ask, whole
 from tests.support.certificate import Certificate
 from tests.support.raw_upstream import RawUpstream
 from tests.support.tls_front import Front
