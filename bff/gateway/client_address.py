@@ -1,4 +1,4 @@
-"""Which address is the client's, and is it still there?"""
+"""What is the client's IP address, and is the client still connected?"""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+_DISCONNECTED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 class ClientAddresses:
-    """Tells who asks, believing only the proxies that are trusted.
+    """Determines the client's address; only trusted proxies may report another than their own.
 
     Args:
-        trusted_proxies: Addresses or networks whose `X-Forwarded-For` is believed.
+        trusted_proxies: Addresses or networks whose `X-Forwarded-For` is trusted.
     """
 
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
@@ -26,28 +26,28 @@ class ClientAddresses:
         ]
 
     def from_trusted_proxy(self, environ: Mapping[str, Any]) -> bool:
-        """Whether the peer is a proxy whose fields are believed."""
-        return bool(self._trusted) and self._trusts(_address(environ.get("REMOTE_ADDR", "")))
+        """Whether the peer is a trusted proxy."""
+        return bool(self._trusted) and self._is_trusted(_address(environ.get("REMOTE_ADDR", "")))
 
     def address(self, environ: Mapping[str, Any]) -> str:
-        """The client's IP address, or an empty string if it can't be told.
+        """The client's IP address; empty if it is unknown.
 
-        It is the peer, or, behind trusted proxies, the right-most address of `X-Forwarded-For`
-        that is none of theirs; what stands to the left of it anybody may have written.
+        It is the peer's, or, behind trusted proxies, the right-most address in `X-Forwarded-For`
+        that isn't one of theirs. The client may have written everything to the left of it.
         """
         peer: str = environ.get("REMOTE_ADDR", "")
-        if not self._trusted or not self._trusts(_address(peer)):
+        if not self._trusted or not self._is_trusted(_address(peer)):
             return peer
         for item in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
             address = _address(item.strip())
             if address is None:
                 return peer
             peer = str(address)
-            if not self._trusts(address):
+            if not self._is_trusted(address):
                 return peer
         return peer
 
-    def _trusts(self, address: Address | None) -> bool:
+    def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
 
 
@@ -60,15 +60,18 @@ def _address(text: str) -> Address | None:
     return mapped if mapped is not None else address
 
 
-def gone_check(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
-    """How to ask whether the client hung up, where the server shows its socket (gunicorn)."""
+def disconnect_check(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
+    """A function that says whether the client has disconnected; None unless under gunicorn.
+
+    Only gunicorn gives an application access to the client's socket.
+    """
     sock = environ.get("gunicorn.socket")
     if sock is None or not hasattr(select, "POLLRDHUP"):
         return None
 
-    def gone() -> bool:
+    def has_disconnected() -> bool:
         poll = select.poll()
-        poll.register(sock, _HUNG_UP)
+        poll.register(sock, _DISCONNECTED)
         return bool(poll.poll(0))
 
-    return gone
+    return has_disconnected

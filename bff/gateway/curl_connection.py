@@ -1,8 +1,8 @@
-"""How is one request put to an upstream and its answer read, piece by piece, with libcurl?
+"""How is one request sent to an upstream with libcurl, and its response read piece by piece?
 
-The calling thread drives everything; nothing is read from the upstream while nobody asks for
-more, which is the backpressure. libcurl collects into plain lists, so that no Python code runs
-for a field or a piece of the body.
+The calling thread drives everything. Nothing is read from the upstream until the caller asks for
+more: that is the backpressure. libcurl appends to plain lists, so no Python code runs for a single
+header or piece of the body.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _NOTHING_OPENED = frozenset(
 
 
 class CurlConnection:
-    """One libcurl handle with the connection it keeps; carries one request at a time.
+    """One libcurl handle and its connection; for one request at a time.
 
     Args:
-        origin: The address it belongs to for good: scheme, host and port.
+        origin: The address that it connects to: scheme, host and port.
         connect_timeout_seconds: For opening the connection.
-        ca_file: PEM certificates of the CAs that may vouch for an https upstream.
+        ca_file: PEM certificates of the CAs trusted for an https upstream.
     """
 
     __slots__ = (
-        "_body", "_easy", "_fd", "_mode", "_multi", "_poll", "_send_limit", "chunks", "failure",
-        "finished", "lines", "problem", "progress_at", "sends", "used_at",
+        "_body", "_easy", "_fd", "_mode", "_multi", "_poll", "_send_limit", "body_error", "chunks",
+        "failure", "finished", "header_lines", "progress_at", "sends", "used_at",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
         self._multi: Any = pycurl.CurlMulti()
-        # One connection is all that one request at a time can use.
+        # One request at a time needs no more than one connection.
         self._multi.setopt(pycurl.M_MAXCONNECTS, 1)
         self._easy: Any = pycurl.Curl()
         self._poll = select.poll()
@@ -54,32 +54,30 @@ class CurlConnection:
         self._mode: tuple[str, bool] | None = None
         self._body: RequestBody | None = None
         self._send_limit = SEND_ONCE
-        self.lines: list[bytes] = []
-        """The answer's field lines, status line first, as they came."""
+        self.header_lines: list[bytes] = []
+        """The header lines of the response, status line first, as they came."""
         self.chunks: list[bytes] = []
-        """What has come of the answer's body since it was last emptied."""
+        """The part of the response's body that came since this was last emptied."""
         self.sends = 0
-        """How often the request was put on a connection."""
+        """How often the request was sent."""
         self.finished = False
         self.failure: tuple[int, str] | None = None
-        """libcurl's code and words if the exchange broke."""
-        self.problem: Exception | None = None
-        """Why the client's body could not be read on."""
+        """libcurl's error code and message, if the exchange failed."""
+        self.body_error: Exception | None = None
+        """Why the client's body couldn't be read."""
         self.progress_at = 0.0
         self.used_at = 0.0
         self._set_up(origin, connect_timeout_seconds, ca_file)
 
     def _set_up(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
         easy = self._easy
-        scheme, host, port = origin
-        host = f"[{host}]" if ":" in host else host
         for option, value in {
-            pycurl.URL: f"{scheme}://{host}:{port}/",
+            pycurl.URL: _url(origin),
             pycurl.PATH_AS_IS: 1,
             pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
             pycurl.FOLLOWLOCATION: 0,
-            # An empty proxy overrules http_proxy and its like of the process.
+            # Else libcurl would use http_proxy and its like from the process's environment.
             pycurl.PROXY: "",
             pycurl.NOPROXY: "*",
             pycurl.NETRC: pycurl.NETRC_IGNORED,
@@ -94,13 +92,13 @@ class CurlConnection:
             pycurl.CONNECTTIMEOUT_MS: int(connect_timeout_seconds * 1000),
             pycurl.BUFFERSIZE: BUFFER_BYTES,
             pycurl.UPLOAD_BUFFERSIZE: BUFFER_BYTES,
-            pycurl.HEADERFUNCTION: self.lines.append,
+            pycurl.HEADERFUNCTION: self.header_lines.append,
             pycurl.WRITEFUNCTION: self.chunks.append,
             pycurl.READFUNCTION: self._read_body,
             pycurl.PREREQFUNCTION: self._before_sending,
         }.items():
             easy.setopt(option, value)
-        # Else pycurl names itself; the client's own name goes on.
+        # Else pycurl sends its own; the client's User-Agent passes as a header.
         easy.setopt(pycurl.USERAGENT, "")
 
     # ------------------------------------------------------------ one request
@@ -108,7 +106,7 @@ class CurlConnection:
         self,
         method: str,
         target: str,
-        fields: Sequence[str | bytes],
+        header_lines: Sequence[str | bytes],
         body: RequestBody | None,
         send_limit: int,
     ) -> None:
@@ -117,15 +115,15 @@ class CurlConnection:
         Args:
             method: Any token but TRACE and CONNECT.
             target: Path and query, sent byte for byte.
-            fields: Lines as libcurl takes them; `name;` is an empty field, `name:` none at all.
-            body: Read as the upstream takes it in.
-            send_limit: How often the request may be put on a connection.
+            header_lines: In libcurl's form; `name;` is an empty header, `name:` suppresses one.
+            body: Read at the pace of the upstream.
+            send_limit: How often the request may be sent.
         """
-        self.lines.clear()
+        self.header_lines.clear()
         self.chunks.clear()
         self.sends = 0
         self.finished = False
-        self.failure = self.problem = None
+        self.failure = self.body_error = None
         self._send_limit = send_limit
         self._body = body
         easy = self._easy
@@ -134,10 +132,10 @@ class CurlConnection:
         if body is not None:
             length = body.length_bytes
             easy.setopt(pycurl.INFILESIZE_LARGE, -1 if length is None else length)
-            # Else libcurl asks before it sends a large body, and waits a second for the answer.
-            fields = [*fields, "expect:"]
+            # Else libcurl sends `Expect: 100-continue` before a large body, and waits a second.
+            header_lines = [*header_lines, "expect:"]
         easy.setopt(pycurl.REQUEST_TARGET, target)
-        easy.setopt(pycurl.HTTPHEADER, fields)
+        easy.setopt(pycurl.HTTPHEADER, header_lines)
         self.progress_at = time.monotonic()
         self._multi.add_handle(easy)
         self._perform()
@@ -168,8 +166,8 @@ class CurlConnection:
         _, _, failed = self._multi.info_read()
         self.finished = True
         if failed:
-            _, code, words = failed[0]
-            self.failure = (code, words)
+            _, code, message = failed[0]
+            self.failure = (code, message)
 
     def _wait(self, seconds: float) -> None:
         due_ms = self._multi.timeout()
@@ -195,17 +193,17 @@ class CurlConnection:
         self._fd = fd
 
     def _wait_for_connection(self, seconds: float) -> None:
-        # pycurl's select() sees descriptors below 1024 only, so it must not be waited on for long.
+        # pycurl's select() sees only descriptors below 1024, so the wait must be short.
         seconds = min(seconds, CONNECT_POLL_SECONDS)
         if self._multi.select(seconds) <= 0 and not any(map(len, self._multi.fdset())):
             time.sleep(min(seconds, 0.002))
 
     # ------------------------------------------------------------ called by libcurl
     def _before_sending(self, *_: object) -> int:
-        """Say whether the request may go out on the connection that was just picked.
+        """Whether the request may be sent on the connection that libcurl has picked.
 
-        libcurl sends a request again by itself if a reused connection closes without an answer.
-        By then an upstream may have acted on it (RFC 9110, 9.2.2).
+        libcurl repeats a request by itself if a reused connection closes without a response. By
+        then the upstream may have acted on it (RFC 9110, 9.2.2).
         """
         if self.sends >= self._send_limit:
             return int(pycurl.PREREQFUNC_ABORT)
@@ -218,29 +216,29 @@ class CurlConnection:
             return b""
         try:
             data = body.read(size_bytes)
-        except Exception as problem:  # noqa: BLE001 - It would only be printed by pycurl.
-            self.problem = problem
+        except Exception as error:  # noqa: BLE001 - pycurl would only print it.
+            self.body_error = error
             return int(pycurl.READFUNC_ABORT)
         self.progress_at = time.monotonic()
         return data
 
-    # ------------------------------------------------------------ before and afterwards
+    # ------------------------------------------------------------ between requests
     @property
     def stale(self) -> bool:
-        """Whether the kept connection was closed, or said something unasked, while it was idle.
+        """Whether the idle connection was closed, or received data without a request.
 
-        libcurl doesn't look at a connection that was used a moment ago, and a write that is put on
-        a dead one can't be repeated. A descriptor that libcurl has closed counts as stale too.
+        libcurl doesn't check a connection that was used a moment ago, and a write that is sent on a
+        closed one can't be repeated. A descriptor that libcurl has closed counts as stale, too.
         """
         return self._fd >= 0 and bool(self._poll.poll(0))
 
     @property
     def never_sent(self) -> bool:
-        """Whether the exchange failed before anything was put on a connection."""
+        """Whether the exchange failed before anything was sent."""
         return self.failure is not None and not self.sends and self.failure[0] in _NOTHING_OPENED
 
     def stop(self) -> None:
-        """End the exchange; an unfinished one closes its connection."""
+        """End the exchange; if it is incomplete, its connection is closed."""
         fd = self._easy.getinfo(pycurl.ACTIVESOCKET)
         with contextlib.suppress(pycurl.error):
             self._multi.remove_handle(self._easy)
@@ -253,3 +251,8 @@ class CurlConnection:
         """Close the connection for good."""
         self._easy.close()
         self._multi.close()
+
+
+def _url(origin: Origin) -> str:
+    scheme, host, port = origin
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

@@ -48,7 +48,7 @@ class OpenResponses:
         with self._lock:
             self._forget_complete()
             if may_refuse and sum(map(len, self._by_session.values())) >= self._open_max:
-                raise Overloaded(f"{self._open_max} answers are open")
+                raise Overloaded(f"{self._open_max} responses are open")
             self._by_session.setdefault(session_key, []).append(exchange)
 
     def break_ended(self) -> int:

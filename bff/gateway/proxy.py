@@ -34,7 +34,7 @@ from bff.config import Config
 from bff.config.route import Route
 from bff.core.errors import BFFError, PathRefused
 from bff.gateway import granian
-from bff.gateway.client_address import ClientAddresses, gone_check
+from bff.gateway.client_address import ClientAddresses, disconnect_check
 from bff.gateway.loop_detection import Via
 from bff.gateway.open_responses import OpenResponses
 from bff.gateway.request_body import request_body
@@ -45,7 +45,7 @@ from bff.gateway.route_access import RouteAccess
 from bff.gateway.route_table import RouteTable
 from bff.gateway.step_up_challenge import refuse_weak_sign_in
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
-from bff.gateway.upstream import ClientLeft, Upstream
+from bff.gateway.upstream import ClientDisconnected, Upstream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -187,13 +187,13 @@ class RouteForwarder:
         request_id = self._request_id(environ)
         access_token = self._access.access_token(route)
         header_lines = self._headers.lines(environ, access_token, request_id)
-        method, gone = environ["REQUEST_METHOD"], gone_check(environ)
+        method, client_gone = environ["REQUEST_METHOD"], disconnect_check(environ)
         try:
-            exchange = self._upstream.ask(method, target, header_lines, body, gone)
-        except ClientLeft:
+            exchange = self._upstream.send(method, target, header_lines, body, client_gone)
+        except ClientDisconnected:
             return Response(status=CLIENT_CLOSED_REQUEST)
         if granian.serves(environ):
-            exchange.on_break = partial(granian.hang_up, environ)
+            exchange.on_break = partial(granian.break_connection, environ)
         try:
             refuse_weak_sign_in(exchange.head, route)
             if exchange.open:

@@ -1,7 +1,7 @@
 """How long is a request's body, may it be forwarded, and how is it read?
 
-One framing goes on: a Content-Length if the client gave one, else chunks. What disagrees with
-itself is refused, and a body that ends early breaks the upstream's request off.
+The upstream gets one framing: a Content-Length if the client sent one, else chunks. Contradictory
+framing is refused, and a body that ends early breaks off the request to the upstream.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from bff.gateway import granian
 
 LENGTH_MAX_DIGITS = 18
 EXPECTS_LENGTH = frozenset({"POST", "PUT", "PATCH"})
-"""An empty one says `Content-Length: 0` (RFC 9110, 8.6)."""
+"""Without a body they carry `Content-Length: 0` (RFC 9110, 8.6)."""
 
 
 class Readable(Protocol):
-    """As much of `wsgi.input` as is used."""
+    """The part of `wsgi.input` that is used."""
 
     def read(self, size_bytes: int, /) -> bytes:
-        """Up to that many bytes, fewer only at the end."""
+        """That many bytes; fewer only at the end."""
 
 
 class RequestBody:
@@ -30,8 +30,8 @@ class RequestBody:
 
     Args:
         stream: `wsgi.input`.
-        length_bytes: As announced; None if it comes in chunks.
-        max_bytes: The most that is read; 0 for no limit.
+        length_bytes: Its Content-Length; None if it comes in chunks.
+        max_bytes: The limit for a body in chunks; 0 for none.
     """
 
     __slots__ = ("_max_bytes", "_read_bytes", "_stream", "finished", "length_bytes")
@@ -47,8 +47,8 @@ class RequestBody:
         """The next piece, empty at the end.
 
         Raises:
-            RequestRefused: The client left before it had sent what it announced, or broke HTTP.
-            BodyTooLarge: More came than is allowed.
+            RequestRefused: The body ended before its announced length, or violates HTTP.
+            BodyTooLarge: It exceeds the limit.
         """
         if self.finished:
             return b""
@@ -58,9 +58,9 @@ class RequestBody:
             data = self._stream.read(size_bytes)
         except BFFError:
             raise
-        except Exception as problem:
-            # Every server has exceptions of its own for a client that left or broke HTTP.
-            raise RequestRefused(f"body unreadable: {type(problem).__name__}") from problem
+        except Exception as error:
+            # Each server has its own exceptions for a disconnected client and for invalid HTTP.
+            raise RequestRefused(f"body unreadable: {type(error).__name__}") from error
         self._read_bytes += len(data)
         if self.length_bytes is not None:
             if not data:
@@ -77,9 +77,9 @@ def request_body(environ: Mapping[str, Any], route: Route) -> RequestBody | None
     """The body to forward, or None if there is none.
 
     Raises:
-        RequestRefused: The framing can be read in two ways.
-        LengthRequired: It comes in chunks, and the server can't tell whether they are whole.
-        BodyTooLarge: It announces more than the route takes.
+        RequestRefused: The framing is ambiguous.
+        LengthRequired: It comes in chunks, and the server can't tell whether they are complete.
+        BodyTooLarge: Its Content-Length exceeds the route's limit.
 
     Source: RFC 9112, 6.1 to 6.3.
     """
@@ -109,8 +109,8 @@ def _chunked(
     if not environ.get("wsgi.input_terminated"):
         raise RequestRefused("the server can't read chunks")
     if granian.serves(environ):
-        # Granian (2.8) gives a body in chunks that broke off the same end as a whole one, so that
-        # half a file would be stored as the file.
+        # Granian (2.8) doesn't tell a chunked body that broke off from a complete one: half a file
+        # would be stored as the whole.
         raise LengthRequired("a body in chunks under Granian")
     return RequestBody(stream, None, route.request_max_bytes)
 

@@ -1,4 +1,4 @@
-"""Which of the client's header fields reach the upstream, and which do we write ourselves?"""
+"""Which of the client's headers reach the upstream, and which do we write ourselves?"""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ WITH_EVERY_LIST = frozenset(
     {"content-encoding", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
      "if-range", "traceparent", "tracestate"}
 )  # fmt: skip
-"""What a route's list of fields needn't name: how the body is encoded, and conditions, without
-which a request would mean something else; and the trace."""
+"""These pass without being in a route's `request_headers`: the body's encoding and conditions,
+without which a request would mean something else, and the trace."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-"""An id that a trusted proxy may give a request."""
+"""A request id that is accepted from a trusted proxy."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAMES_MAX = 1_024
 
 _inherited = frozenset(name for name in os.environ if name.startswith("HTTP_"))
-"""Granian mixes the process's environment into every request's, so that `HTTP_PROXY` would reach
-the upstream as a field `Proxy`, credentials and all."""
+"""Granian adds the process's environment to that of each request: `HTTP_PROXY` would reach the
+upstream as a header `Proxy`, with its credentials."""
 
 
 class RequestHeaders:
-    """Writes the fields of a request to an upstream.
+    """Writes the headers of requests to an upstream.
 
     Args:
-        app_base_url: Where browsers find us; for `Forwarded` and `X-Forwarded-*`.
-        clients: Tells the client's address.
-        route: Says which of the client's fields and cookies may pass; None for the usual.
+        app_base_url: Our own origin; for `Forwarded` and `X-Forwarded-*`.
+        clients: Determines the client's address.
+        route: Which of the client's headers and cookies may pass; None for the default.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RequestHeaders:
             self._allowed = route.request_headers | WITH_EVERY_LIST
         self._passes_accept = self._allowed is None or "accept" in self._allowed
         self._names: dict[str, str] = {}
-        """Known WSGI keys and the names they stand for; empty for what is dropped."""
+        """Header name by WSGI key; empty for a header that is dropped."""
         self._forwarded = f'host="{parts.netloc}";proto={parts.scheme}'
         self._fixed = [
             f"x-forwarded-host: {parts.netloc}",
@@ -63,17 +63,17 @@ class RequestHeaders:
         ]
 
     def lines(
-        self, environ: Mapping[str, Any], bearer: str | None, request_id: str
+        self, environ: Mapping[str, Any], access_token: str | None, request_id: str
     ) -> list[str] | list[bytes]:
-        """All field lines, as libcurl takes them.
+        """All header lines, in libcurl's form.
 
         Args:
             environ: The client's request.
-            bearer: The access token, if the upstream gets one.
-            request_id: Goes into `X-Request-ID`.
+            access_token: For `Authorization`; None if the upstream gets none.
+            request_id: For `X-Request-ID`.
 
         Raises:
-            RequestRefused: A value has a control character in it.
+            RequestRefused: A value contains a control character.
 
         Source: RFC 9110, 7.6.1 and 7.6.3; RFC 7239.
         """
@@ -88,27 +88,29 @@ class RequestHeaders:
                 name = self._name_of(key)
             if name and name not in nominated:
                 lines.append(f"{name}: {value}" if value else f"{name};")
-        # All that was nominated for dropping is gone by now; this can't be.
-        lines += self._own(environ, bearer, request_id)
+        # After the client's headers: its `Connection` can't remove ours.
+        lines += self._own(environ, access_token, request_id)
         joined = "".join(lines)
         if _CONTROL.search(joined):
             raise RequestRefused("control character in a field")
         if not joined.isascii():
-            # A WSGI server hands every byte on as the character of that number (PEP 3333).
+            # In WSGI, each character stands for the byte of that number (PEP 3333).
             return [line.encode("latin-1") for line in lines]
         return lines
 
-    def _own(self, environ: Mapping[str, Any], bearer: str | None, request_id: str) -> list[str]:
+    def _own(
+        self, environ: Mapping[str, Any], access_token: str | None, request_id: str
+    ) -> list[str]:
         address = self._clients.address(environ)
         node = f'"[{address}]"' if ":" in address else address or "unknown"
         lines = [
             f"forwarded: for={node};{self._forwarded}",
-            f"via: {self._via.line(environ, trusted=self._clients.from_trusted_proxy(environ))}",
+            f"via: {self._via.value(environ, trusted=self._clients.from_trusted_proxy(environ))}",
             f"x-request-id: {request_id}",
             *self._fixed,
         ]
-        if bearer is not None:
-            lines.append(f"authorization: Bearer {bearer}")
+        if access_token is not None:
+            lines.append(f"authorization: Bearer {access_token}")
         if address:
             lines.append(f"x-forwarded-for: {address}")
         content_type = environ.get("CONTENT_TYPE")
@@ -117,12 +119,12 @@ class RequestHeaders:
         if self._cookies and (cookies := _passing(environ, self._cookies)):
             lines.append(f"cookie: {cookies}")
         if "HTTP_ACCEPT" not in environ or not self._passes_accept:
-            # Else libcurl says `*/*`.
+            # Else libcurl sends `*/*`.
             lines.append("accept:")
         return lines
 
     def _name_of(self, key: str) -> str:
-        """The field name that a WSGI key stands for, or nothing if it is not forwarded."""
+        """The header name of a WSGI key; empty if the header is dropped."""
         name = key[5:].replace("_", "-").lower()
         if (
             name in NEVER_PASSED
@@ -137,16 +139,16 @@ class RequestHeaders:
         return name
 
     def request_id(self, environ: Mapping[str, Any]) -> str:
-        """The id that a trusted proxy gave the request, else a new one."""
+        """The id from a trusted proxy, else a new one."""
         given = environ.get("HTTP_X_REQUEST_ID", "")
         if given and self._clients.from_trusted_proxy(environ) and REQUEST_ID.fullmatch(given):
             return str(given)
-        # No secret, and asking the kernel for each would let another thread in between.
+        # It isn't secret, and a call to the kernel for each would let another thread run first.
         return f"{random.getrandbits(128):032x}"  # noqa: S311
 
 
 def check_protocol(environ: Mapping[str, Any]) -> None:
-    """Refuse what asks for another protocol, or for more than we can promise.
+    """Refuse a request for another protocol, or with an unknown expectation.
 
     Raises:
         UpgradeRefused: A WebSocket handshake (RFC 6455, 4.1). Other upgrades may be ignored.
@@ -160,7 +162,7 @@ def check_protocol(environ: Mapping[str, Any]) -> None:
 
 
 def _nominated(environ: Mapping[str, Any]) -> frozenset[str]:
-    """The names in `Connection`; an underscore in one is as good as a dash, as WSGI has it."""
+    """The names in `Connection`; WSGI doesn't distinguish underscores from dashes."""
     connection = environ.get("HTTP_CONNECTION")
     if not connection or connection in ("keep-alive", "close"):
         return frozenset()
@@ -168,10 +170,10 @@ def _nominated(environ: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _passing(environ: Mapping[str, Any], names: frozenset[str]) -> str:
-    """The client's cookies of these names, as they came.
+    """The client's cookies of these names, unchanged.
 
-    A value that isn't one (RFC 6265, 4.1.1) doesn't pass: two `Cookie` fields that a server joined
-    with a comma would carry another cookie along in it.
+    An invalid value (RFC 6265, 4.1.1) doesn't pass: where a server has joined two `Cookie` headers
+    with a comma, it would contain another cookie.
     """
     passing = []
     for pair in environ.get("HTTP_COOKIE", "").split(";"):

@@ -1,7 +1,7 @@
-"""Which upstream target does a request's target stand for, and which targets are refused?
+"""Which request target does the upstream get, and which targets are refused?
 
-Nothing is repaired: a path that two hops could read in two ways is refused, everything else goes
-on byte for byte. `docs/paths.md` says what each server makes of a path before it comes here.
+Nothing is repaired: a path that two servers could read differently is refused, every other passes
+byte for byte. `docs/paths.md` says what each server makes of a path before it comes here.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from bff.core.errors import MethodNotAllowed, PathRefused
 
 TARGET_MAX_CHARACTERS = 8_192
 DECODING_ROUNDS = 8
-"""More nested percent-encoding than this is no honest path."""
+"""No legitimate path is encoded more often."""
 
 RAW_TARGET_KEYS = ("RAW_URI", "REQUEST_URI")
-"""Where gunicorn and Werkzeug, and where uWSGI and waitress, keep the target as it was sent."""
+"""The target as it was sent: under gunicorn and Werkzeug; under uWSGI and waitress."""
 
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 USUAL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-"""What a 405 names where the route allows any method but those that are never forwarded."""
+"""For the `Allow` of a 405, where the route has no list of methods."""
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)+/?")
-"""Nothing encoded, no empty segment, none that begins with a dot: no further look is needed."""
+"""Nothing encoded, no empty segment, none that begins with a dot: needs no further check."""
 _PATH_CHARACTERS = re.compile(r"/[\x21\x22\x24-\x5b\x5d-\x7e]*")
 _QUERY_CHARACTERS = re.compile(r"[\x21\x22\x24-\x7e]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -38,12 +38,12 @@ def upstream_target(environ: Mapping[str, Any], route: Route) -> str:
     """The request target for the upstream: its own path, the rest of ours, the query.
 
     Args:
-        environ: Of a request whose decoded path is the route's prefix or lies below it.
-        route: Gives the prefix to cut off and the path to put in front.
+        environ: Of a request whose decoded path is on the route.
+        route: Has the prefix to remove and the path to put in front.
 
     Raises:
-        MethodNotAllowed: TRACE, CONNECT, no token, or not in the route's list.
-        PathRefused: The target is not one that every hop reads in the same way.
+        MethodNotAllowed: TRACE, CONNECT, an invalid method, or one not in the route's list.
+        PathRefused: The target is invalid, or ambiguous for another server.
 
     Source: RFC 9110, 7.7 and 9.3.8; RFC 3986, 3.3 and 6.2.2.
     """
@@ -70,7 +70,7 @@ def check_method(method: str, route: Route) -> None:
 
 
 def check_path(path: str) -> None:
-    """Raise PathRefused unless *path* (still encoded) can be read in one way only."""
+    """Raise PathRefused unless *path* (still encoded) is unambiguous."""
     if _PLAIN_PATH.fullmatch(path):
         return
     if not _PATH_CHARACTERS.fullmatch(path):
@@ -92,12 +92,12 @@ def _check_decoded(path: bytes) -> None:
     try:
         path.decode("utf-8")
     except UnicodeDecodeError:
-        # An overlong form such as %c0%ae is a dot to a careless decoder.
+        # A lax decoder takes an overlong form such as %c0%ae for a dot.
         raise PathRefused("not UTF-8") from None
     if b"//" in path:
         raise PathRefused("empty segment")
     for segment in path.split(b"/"):
-        # `/..;x=1/` is a dot segment to servers that cut path parameters off.
+        # `/..;x=1/` is a dot segment to servers that remove path parameters.
         if segment.split(b";", 1)[0].strip() in (b".", b".."):
             raise PathRefused("dot segment")
 
@@ -112,19 +112,19 @@ def _split(environ: Mapping[str, Any]) -> tuple[str, str]:
         return quote_from_bytes(decoded.encode("latin-1"), _PCHAR), environ.get("QUERY_STRING", "")
     path, mark, query = raw.partition("?")
     if "%" in path or not path.isascii():
-        agreed = unquote_to_bytes(path.encode("latin-1")) == decoded.encode("latin-1")
+        consistent = unquote_to_bytes(path.encode("latin-1")) == decoded.encode("latin-1")
     else:
-        agreed = path == decoded
-    if not agreed or query != environ.get("QUERY_STRING", ""):
+        consistent = path == decoded
+    if not consistent or query != environ.get("QUERY_STRING", ""):
         raise PathRefused("the server's two views of the target disagree")
     return path, mark and query
 
 
 def raw_target(environ: Mapping[str, Any]) -> str | None:
-    """The target as it was sent, where the server tells; else None.
+    """The target as it was sent; None if the server doesn't provide it.
 
-    Granian doesn't tell, and puts the process's environment into every environ, where a variable
-    of that name would pose as the target.
+    Granian doesn't, and adds the process's environment to each request's, where a variable of that
+    name would pass for the target.
     """
     if environ.get("SERVER_SOFTWARE") == "Granian":
         return None

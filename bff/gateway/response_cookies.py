@@ -1,7 +1,7 @@
 """Which cookies may an upstream set in the browser, and how?
 
 Only those that the route names, for the route's paths, and for our host alone. A `Set-Cookie` is
-written anew from what is understood of it; what tries to reach further is dropped as a whole.
+rebuilt from the attributes that are understood; one that asks for a wider scope is dropped.
 Source: RFC 6265, sections 4.1 and 5.3; draft-ietf-httpbis-rfc6265bis.
 """
 
@@ -14,22 +14,22 @@ from bff.config.route import Route
 COOKIE_MAX_CHARACTERS = 4_096
 COOKIE_VALUE = re.compile(r'"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"'
                           r"|[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # fmt: skip
-"""`cookie-value`: no comma either, behind which a server that joins fields may hide another one."""
+"""`cookie-value`; also without a comma, since servers join headers with one."""
 
 _MAX_AGE = re.compile(r"-?[0-9]{1,10}")
 _EXPIRES = re.compile(r"[A-Za-z0-9 ,:+-]{1,40}")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+@:/-]*")
 
 
-def passed_on(value: str, route: Route, *, secure: bool) -> str:
-    """The `Set-Cookie` that the browser gets; empty if it gets none.
+def browser_cookie(value: str, route: Route, *, secure: bool) -> str:
+    """The `Set-Cookie` for the browser; empty if it gets none.
 
-    `Path` becomes the route's prefix, or what stands for the upstream's path below it. `SameSite`
-    is `Strict` unless the upstream says `Lax`. Over https it is `Secure`.
+    `Path` becomes the route's prefix, or our path for the upstream's path. `SameSite` is `Strict`
+    unless the upstream's is `Lax`. Over https the cookie is `Secure`.
 
     Args:
-        value: The upstream's.
-        route: Says which names may pass, and where they are for.
+        value: The upstream's `Set-Cookie`.
+        route: Which names may pass, and for which paths.
         secure: Whether browsers reach us over https.
     """
     pair, *rest = value.split(";")
@@ -58,7 +58,7 @@ def passed_on(value: str, route: Route, *, secure: bool) -> str:
 
 
 def _attributes(parts: list[str]) -> dict[str, str]:
-    """The attributes by name in lower case; of two, browsers take the last one."""
+    """The attributes by name in lower case; of equal names, browsers use the last one."""
     pairs = (part.partition("=") for part in parts)
     return {name.strip(" \t").lower(): value.strip(" \t") for name, _, value in pairs}
 

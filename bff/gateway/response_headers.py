@@ -1,7 +1,7 @@
-"""Which of the upstream's fields reach the browser, and how is the answer handed to the server?
+"""Which of the upstream's headers reach the browser, and how does the server get the response?
 
-The answer comes from our own origin now, where a cookie is at stake: fields that would act on the
-whole origin are dropped, documents can't run in it, and shared caches stay out.
+The response comes from our own origin, which has a session cookie to protect: headers that act on a
+whole origin are dropped, documents can't run in it, and shared caches store nothing personal.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from flask import Response
 
 from bff.config.header_names import HOP_BY_HOP
 from bff.config.route import Route, origin_of
-from bff.gateway.response_cookies import passed_on
-from bff.gateway.upstream import Exchange, Field, Head
+from bff.gateway.response_cookies import browser_cookie
+from bff.gateway.upstream import Exchange, Head, Header
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -27,28 +27,28 @@ ORIGIN_WIDE = frozenset(
      "alt-svc", "nel", "report-to", "reporting-endpoints", "origin-agent-cluster", "accept-ch",
      "critical-ch"}
 )  # fmt: skip
-"""They speak for a whole origin, and it is not the upstream's."""
+"""They act on a whole origin, and it isn't the upstream's."""
 
 FOR_PROXIES = frozenset(
     {"surrogate-control", "cdn-cache-control", "x-sendfile", "x-lighttpd-send-file"}
 )
-"""Orders to a proxy or CDN in front of us, which obeys us, not the upstream."""
+"""Instructions to a proxy or CDN in front of us; those come from us, not from the upstream."""
 
 _DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | {"x-content-type-options"}
 _DROPPED_PREFIXES = ("access-control-", "x-accel-")
 _CHALLENGES = ("bearer", "dpop")
 _BODYLESS = frozenset({204, 205, 304})
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_OWN_FIELDS: list[Field] = [
+_OWN_HEADERS: list[Header] = [
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "sandbox"),
 ]
 
 
 class PassThroughResponse(Response):
-    """A Flask response that hands its body to the server as it is.
+    """A Flask response whose body goes to the server unchanged.
 
-    Werkzeug's own way reckons with relative URLs, implicit lengths and encodings; nothing of it
+    Werkzeug's own method handles relative URLs, implicit lengths and encodings. None of that
     applies here, and it costs more than the forwarding.
     """
 
@@ -74,29 +74,29 @@ def make_response(
     head = exchange.head
     headers = response_headers(head, route, app_base_url, target)
     response = PassThroughResponse(status=_status_line(head.status), headers=headers)
-    response.response = exchange if exchange.whole is None else [exchange.whole]
+    response.response = exchange if exchange.complete_body is None else [exchange.complete_body]
     return response
 
 
 def _status_line(status: int) -> str:
-    # The upstream's own phrase is free text and means nothing (RFC 9112, 4).
+    # The upstream's reason phrase is free text without meaning (RFC 9112, 4).
     return _STATUS_LINES.get(status) or f"{status} Unknown"
 
 
-def response_headers(head: Head, route: Route, app_base_url: str, target: str) -> list[Field]:
-    """The fields that go to the browser.
+def response_headers(head: Head, route: Route, app_base_url: str, target: str) -> list[Header]:
+    """The headers for the browser.
 
-    Source: RFC 9110, 7.6.1; RFC 9111, 3.5; DESIGN.md, section 7.
+    Source: RFC 9110, 7.6.1; RFC 9111, 3.5.
     """
-    nominated = _nominated(head.fields)
-    fields: list[Field] = list(_OWN_FIELDS)
+    nominated = _nominated(head.headers)
+    headers: list[Header] = list(_OWN_HEADERS)
     cache = vary = ""
     expires = False
-    for name, value in head.fields:
+    for name, value in head.headers:
         if name in _DROPPED or name in nominated or name.startswith(_DROPPED_PREFIXES):
             if name == "set-cookie" and route.answer_cookies:
-                cookie = passed_on(value, route, secure=app_base_url.startswith("https:"))
-                fields += [("set-cookie", cookie)] if cookie else []
+                cookie = browser_cookie(value, route, secure=app_base_url.startswith("https:"))
+                headers += [("set-cookie", cookie)] if cookie else []
             continue
         if name == "cache-control":
             cache = f"{cache}, {value}" if cache else value
@@ -114,27 +114,27 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
             expires = True
         if name == "content-length" and head.status in _BODYLESS - {304}:
             continue
-        fields.append((name, value))
-    fields += _caching(head.status, cache, vary, expires=expires)
-    return fields
+        headers.append((name, value))
+    headers += _caching(head.status, cache, vary, expires=expires)
+    return headers
 
 
-def _nominated(fields: list[Field]) -> frozenset[str]:
+def _nominated(headers: list[Header]) -> frozenset[str]:
     return frozenset(
         word.strip().lower()
-        for name, value in fields
+        for name, value in headers
         if name == "connection"
         for word in value.split(",")
     )
 
 
-def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Field]:
-    """`Cache-Control` and `Vary` for an answer that the browser got with a cookie.
+def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Header]:
+    """`Cache-Control` and `Vary` for a response to a request with a cookie.
 
-    The upstream saw `Authorization`, which keeps shared caches from storing what doesn't say
-    otherwise (RFC 9111, 3.5). In front of us there is none, so `private` says it instead. `public`
-    and `s-maxage` do say otherwise, unless the answer varies with `Authorization`. What a browser
-    may keep varies with the cookie, so that the next user of the browser doesn't get it.
+    The upstream got `Authorization`, which by itself keeps shared caches from storing a response
+    (RFC 9111, 3.5). The browser's request has none, so `private` is added instead. `public` and
+    `s-maxage` allow shared caches, unless the response varies with `Authorization`. What a browser
+    may store varies with the cookie, so that the next user of the browser doesn't get it.
     """
     words = {word.strip().lower().partition("=")[0] for word in cache.split(",")}
     varies = [word.strip() for word in vary.split(",") if word.strip()]
@@ -143,26 +143,28 @@ def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Field
     if not cache and not expires and status != 304:
         cache = "private, no-store"
     elif not shared and "no-store" not in words:
-        kept = [w.strip() for w in cache.split(",") if w.strip()]
-        kept = [w for w in kept if w.lower().partition("=")[0] not in ("public", "s-maxage")]
+        directives = [w.strip() for w in cache.split(",") if w.strip()]
+        directives = [
+            w for w in directives if w.lower().partition("=")[0] not in ("public", "s-maxage")
+        ]
         if "private" not in words and (cache or expires):
-            kept.append("private")
-        cache = ", ".join(kept)
+            directives.append("private")
+        cache = ", ".join(directives)
         if not any(word.lower() in ("cookie", "*") for word in varies):
             varies.append("Cookie")
-    result: list[Field] = [("cache-control", cache)] if cache else []
+    result: list[Header] = [("cache-control", cache)] if cache else []
     if varies:
         result.append(("vary", ", ".join(varies)))
     return result
 
 
 def our_reference(value: str, route: Route, app_base_url: str, target: str) -> str:
-    """Turn a reference to the upstream into one to us; empty if we have nothing there.
+    """Turn a reference to the upstream into one to us; empty if no path of ours leads there.
 
     Args:
         value: Of `Location` or `Content-Location`; may be relative.
-        route: Whose upstream it may name.
-        app_base_url: What stands for it.
+        route: The route whose upstream sent it.
+        app_base_url: Our own origin, in place of the upstream's.
         target: The upstream's request target, which the reference is relative to.
     """
     value = quote(value.encode("latin-1"), "%!#$&'()*+,/:;=?@[]~")

@@ -1,8 +1,8 @@
-"""Does the upstream's 401 ask for a stronger or a fresher sign-in?
+"""Does the upstream's 401 demand a stronger or a more recent sign-in?
 
-RFC 9470, section 3: a Bearer challenge with `error="insufficient_user_authentication"`, and what
-the next sign-in has to ask for. Read to the letter of RFC 9110; whatever doesn't fit is no such
-challenge, and its answer passes as any other.
+RFC 9470, section 3: a Bearer challenge with `error="insufficient_user_authentication"` and the
+parameters of the next sign-in. It is parsed strictly by RFC 9110; anything else isn't such a
+challenge, and the response passes like any other.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterable
 
 from bff.config.route import Route
 from bff.core.errors import StepUpRequired
-from bff.gateway.upstream import Field, Head
+from bff.gateway.upstream import Head, Header
 
-FIELDS_MAX_CHARACTERS = 4096
+HEADER_MAX_CHARACTERS = 4096
 CHALLENGES_MAX = 8
 PARAMETERS_MAX = 16
 ACR_VALUES_MAX_CHARACTERS = 512
-"""What `/auth/login` takes of one parameter."""
+"""The limit of `/auth/login` for one parameter."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110, 5.6.2.
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
@@ -32,56 +32,52 @@ _ACR_VALUES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
 
 Challenge = tuple[str, dict[str, str]]
-"""The scheme and the parameters, both with lower-case names."""
+"""Scheme and parameters; names in lower case."""
 
 
 class Malformed(ValueError):
-    """The field breaks a rule of RFC 9110, or one of our limits."""
+    """The header violates RFC 9110 or one of our limits."""
 
 
 def refuse_weak_sign_in(head: Head, route: Route) -> None:
-    """Raise if *head* says that the user's sign-in is not enough.
+    """Raise if *head* demands another sign-in of the user.
 
-    Not where the upstream's token is ours and not the user's: no sign-in would help.
+    Not on a route whose token isn't the user's: there no sign-in would help.
 
     Raises:
-        StepUpRequired: With what the next sign-in has to ask for.
+        StepUpRequired: With the parameters of the next sign-in.
     """
     if head.status != 401 or route.token.mode in ("client", "none"):
         return
-    demand = step_up_demanded(head.fields)
+    demand = demanded_step_up(head.headers)
     if demand is not None:
         raise demand
 
 
-def step_up_demanded(fields: Iterable[Field]) -> StepUpRequired | None:
-    """The demand in the `WWW-Authenticate` of *fields*, if it is there and well formed.
-
-    Args:
-        fields: Names in lower case, and values.
-    """
-    value = ", ".join(value for name, value in fields if name == "www-authenticate")
+def demanded_step_up(headers: Iterable[Header]) -> StepUpRequired | None:
+    """The demand in the `WWW-Authenticate` of *headers*, if there is a well-formed one."""
+    value = ", ".join(value for name, value in headers if name == "www-authenticate")
     try:
         demands = [
             parameters
             for scheme, parameters in challenges(value)
             if scheme == "bearer" and parameters.get("error") == StepUpRequired.code
         ]
-        # Two demands at once can't both be met by one sign-in that is told of one.
+        # One sign-in can't be sent with two demands.
         return _demand(demands[0]) if len(demands) == 1 else None
     except Malformed:
         return None
 
 
 def challenges(value: str) -> list[Challenge]:
-    """The challenges in a list of them.
+    """The challenges in the value of `WWW-Authenticate`.
 
     Raises:
-        Malformed: It can't be read in one way only, or is too much.
+        Malformed: It is ambiguous, or exceeds a limit.
 
     Source: RFC 9110, sections 5.6.1, 5.6.4, 11.3 and 11.6.1.
     """
-    if len(value) > FIELDS_MAX_CHARACTERS:
+    if len(value) > HEADER_MAX_CHARACTERS:
         raise Malformed("too long")
     found: list[Challenge] = []
     position = _END.match(value).end()  # type: ignore[union-attr] # It matches anything.
@@ -95,7 +91,7 @@ def challenges(value: str) -> list[Challenge]:
 
 
 def _element(value: str, position: int, found: list[Challenge]) -> int:
-    """Read one element: a parameter of the last challenge, or a scheme with what follows it."""
+    """Read one element: a parameter of the last challenge, or a scheme and what follows it."""
     parameter = _PARAMETER.match(value, position)
     if parameter is not None:
         return _add(parameter, found)

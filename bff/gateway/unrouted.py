@@ -1,11 +1,10 @@
-"""Which requests does Flask's router not see, and what of Flask do they get nonetheless?
+"""Which requests bypass Flask's router, and which parts of Flask do they still get?
 
-What is asked most, the routes of the proxy and `/auth/verify`, has a table of paths of its own.
-Flask's router and dispatch would find the same answer again at a fifth of the whole price
-(benchmarks/README.md). So these requests are answered before it, by a layer around the WSGI
-application. They get everything else: the request context with `g`, `request` and
-`flask.session`, the error handlers, the `after_request` and `teardown_request` functions. What they
-don't get is `before_request` functions.
+Most requests are for the routes of the proxy and for `/auth/verify`, and those are found in a table
+of their own. Flask's router and dispatch would find them again, at a fifth of the total cost
+(benchmarks/README.md). So a WSGI layer around the application serves them. They get everything else
+of Flask: the request context with `g`, `request` and `flask.session`, the error handlers, the
+`after_request` and `teardown_request` functions; but no `before_request` functions.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ _UNROUTED = "bff.unrouted"
 
 
 class FlaskWithUnroutedRequests(Flask):
-    """Flask, with requests that its router doesn't see."""
+    """Flask, with requests that bypass its router."""
 
     def unrouted_context(self, environ: WSGIEnvironment, rule: Rule) -> RequestContext:
-        """The context of a request that is answered without the router.
+        """The request context of a request that bypasses the router.
 
         Args:
             environ: The request.
-            rule: What the router would have found; names the request in logs and traces.
+            rule: What the router would have found; it names the request in logs and traces.
         """
         environ[_UNROUTED] = True
         context = self.request_context(environ)
@@ -38,15 +37,15 @@ class FlaskWithUnroutedRequests(Flask):
         return context
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Flask's hook between a request and the router: None keeps them apart."""
+        """Flask's hook between a request and the router; with None, the router isn't used."""
         if request is not None and _UNROUTED in request.environ:
             return None
         return super().create_url_adapter(request)
 
     def error_response(self, error: Exception) -> Response:
-        """What the error handlers make of *error*; `process_response` is still to come.
+        """The response of the error handler for *error*; `process_response` must follow.
 
         Raises:
-            Exception: *error* itself, if no handler is for it.
+            Exception: *error* itself, if it has no handler.
         """
         return self.make_response(self.handle_user_exception(error))

@@ -1,4 +1,4 @@
-"""How is an upstream asked: which connection, how often, how long, and what is an answer?"""
+"""How is a request sent to an upstream: to which address, how often, and with which timeouts?"""
 
 from __future__ import annotations
 
@@ -18,144 +18,153 @@ from bff.gateway.upstream_pool import UpstreamAddress, UpstreamPool
 
 HEAD_MAX_BYTES = 64 * 1024
 TICK_SECONDS = 1.0
-"""How often a silent exchange looks whether its client is still there."""
+"""How often a silent exchange checks that its client is still connected."""
 
-Field = tuple[str, str]
+Header = tuple[str, str]
+"""Name in lower case, and value."""
 ClientGone = Callable[[], bool]
+"""Whether the client has disconnected."""
 
-_FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-class ClientLeft(Exception):
-    """Nobody waits for the answer any more."""
+class ClientDisconnected(Exception):
+    """The client no longer waits for the response."""
 
 
 @dataclass(slots=True)
 class Head:
-    """Status and fields of an answer; names are lower-case."""
+    """Status and headers of a response."""
 
     status: int
-    fields: list[Field]
+    headers: list[Header]
 
 
 class Upstream:
-    """Asks one upstream, at any of its addresses; safe for threads.
+    """The upstream of one route, at all of its addresses; safe for threads.
 
     Args:
-        route: Where it is and what it may be asked.
+        route: Its addresses, timeouts and repeatable methods.
     """
 
     def __init__(self, route: Route) -> None:
         self.route = route
-        self._addresses = UpstreamPool(route)
+        self._pool = UpstreamPool(route)
 
-    def ask(
+    def send(
         self,
         method: str,
         target: str,
-        fields: Sequence[str | bytes],
+        header_lines: Sequence[str | bytes],
         body: RequestBody | None,
         client_gone: ClientGone | None = None,
     ) -> Exchange:
-        """Send one request and wait for the answer's fields.
+        """Send one request, and wait for status and headers of the response.
 
-        A connection that could not be opened is tried once more, at the next address if there are
-        several. What may have reached the upstream is repeated only if the route says so.
+        If no connection can be opened, there is a second attempt, or one at each other address. A
+        request that may have reached the upstream is repeated only if the route allows it.
 
         Raises:
-            UpstreamUnreachable: No connection, no answer, or one that breaks HTTP (502).
-            UpstreamTimeout: No connection or no answer in time (504).
-            BodyTooLarge, RequestRefused: The client's body was not as it should be.
-            ClientLeft: The client is gone.
+            UpstreamUnreachable: No connection, no response, or one that violates HTTP (502).
+            UpstreamTimeout: No connection or no response in time (504).
+            BodyTooLarge, RequestRefused: The client's body is too large, incomplete or invalid.
+            ClientDisconnected: The client has disconnected.
 
         Source: RFC 9110, 9.2.2, 15.6.3 and 15.6.5.
         """
         limit = SEND_TWICE if method in self.route.repeatable_methods else SEND_ONCE
-        addresses = self._addresses.in_turn()
+        addresses = self._pool.addresses_to_try()
         give_up_at = time.monotonic() + self.route.answer_timeout_seconds
         for attempts_left, address in enumerate(addresses, 1 - len(addresses)):
-            channel = address.take()
+            connection = address.take()
             try:
-                channel.start(method, target, fields, body, limit)
-                self._await_head(channel, client_gone)
-                if not channel.never_sent:
-                    address.up()
-                    return Exchange(address, channel, _head(channel), client_gone)
-                address.down()
+                connection.start(method, target, header_lines, body, limit)
+                self._await_head(connection, client_gone)
+                if not connection.never_sent:
+                    address.mark_reachable()
+                    return Exchange(address, connection, _head(connection), client_gone)
+                address.mark_unreachable()
                 if not attempts_left or time.monotonic() >= give_up_at:
-                    raise _meaning(channel)
+                    raise _error(connection)
             except BaseException:
-                address.give_back(channel)
+                address.give_back(connection)
                 raise
-            address.give_back(channel)
+            address.give_back(connection)
         raise AssertionError  # pragma: no cover - The last round returns or raises.
 
-    def _await_head(self, channel: CurlConnection, client_gone: ClientGone | None) -> None:
+    def _await_head(self, connection: CurlConnection, client_gone: ClientGone | None) -> None:
         allowed = self.route.answer_timeout_seconds
-        while not channel.finished and not channel.chunks and not _head_complete(channel.lines):
-            left = channel.progress_at + allowed - time.monotonic()
+        while (
+            not connection.finished
+            and not connection.chunks
+            and not _head_complete(connection.header_lines)
+        ):
+            left = connection.progress_at + allowed - time.monotonic()
             if left <= 0:
-                raise UpstreamTimeout("no answer in time")
-            channel.step(min(left, TICK_SECONDS))
-            if client_gone is not None and not channel.lines and client_gone():
-                raise ClientLeft
+                raise UpstreamTimeout("no response in time")
+            connection.step(min(left, TICK_SECONDS))
+            if client_gone is not None and not connection.header_lines and client_gone():
+                raise ClientDisconnected
 
 
 class Exchange:
-    """An answer: its head, and its body to iterate over.
+    """A response: its head, and its body to iterate over.
 
-    Iterating gives pieces as they come, and an empty piece every second while none comes, so that
-    a server notices that its client is gone. If the upstream breaks off, it raises
-    `UpstreamUnreachable`, upon which the server must break the client's connection.
+    Iterating yields pieces as they come, and an empty piece every second while none comes, so that
+    the server notices when its client has disconnected. If the upstream breaks off, it raises
+    `UpstreamUnreachable`; the server must then break the client's connection.
     """
 
     __slots__ = (
-        "_address", "_broken_off", "_channel", "_client_gone", "head", "on_break", "whole",
+        "_address", "_broken_off", "_client_gone", "_connection", "complete_body", "head",
+        "on_break",
     )  # fmt: skip
 
     def __init__(
         self,
         address: UpstreamAddress,
-        channel: CurlConnection,
+        connection: CurlConnection,
         head: Head,
         client_gone: ClientGone | None,
     ) -> None:
         self._address = address
-        self._channel: CurlConnection | None = channel
+        self._connection: CurlConnection | None = connection
         self._client_gone = client_gone
         self._broken_off = False
         self.head = head
         self.on_break: Callable[[], object] | None = None
-        """Called before the exception, for a server that doesn't break the connection itself."""
-        self.whole: bytes | None = None
-        """The whole body, if it came together with the head."""
-        if channel.finished and channel.failure is None:
-            self.whole = b"".join(channel.chunks)
+        """Called before the exception, for a server that wouldn't break the connection itself."""
+        self.complete_body: bytes | None = None
+        """The body, if all of it came together with the head."""
+        if connection.finished and connection.failure is None:
+            self.complete_body = b"".join(connection.chunks)
             self.close()
 
     def __iter__(self) -> Exchange:
         return self
 
     def __next__(self) -> bytes:
-        channel = self._channel
-        if channel is None:
+        connection = self._connection
+        if connection is None:
             raise StopIteration
-        if not channel.chunks and not channel.finished and not self._broken_off:
-            channel.step(TICK_SECONDS)
+        if not connection.chunks and not connection.finished and not self._broken_off:
+            connection.step(TICK_SECONDS)
         if self._broken_off:
             self._break("its session has ended")
-        if channel.chunks:
-            data = channel.chunks[0] if len(channel.chunks) == 1 else b"".join(channel.chunks)
-            channel.chunks.clear()
+        if connection.chunks:
+            data = (
+                connection.chunks[0] if len(connection.chunks) == 1 else b"".join(connection.chunks)
+            )
+            connection.chunks.clear()
             return data
-        if not channel.finished:
+        if not connection.finished:
             if self._client_gone is not None and self._client_gone():
                 self.close()
                 raise StopIteration
             return b""
-        failure = channel.failure
+        failure = connection.failure
         if failure is not None:
             self._break(failure[1])
         self.close()
@@ -169,27 +178,27 @@ class Exchange:
 
     @property
     def open(self) -> bool:
-        """Whether the answer is still being sent."""
-        return self._channel is not None
+        """Whether the response isn't complete yet."""
+        return self._connection is not None
 
     def break_off(self) -> None:
-        """End the answer within a second, as if the upstream had broken off; from any thread."""
+        """End the response within a second, as if the upstream had broken off; from any thread."""
         self._broken_off = True
 
     def close(self) -> None:
-        """Let go of the connection; what is unread of the answer is given up."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            self._address.give_back(channel)
+        """Release the connection; the unread part of the response is discarded."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._address.give_back(connection)
 
 
 def _head_complete(lines: list[bytes]) -> bool:
-    # A 1xx ends with an empty line too, but the final answer comes after it.
+    # A 1xx ends with an empty line too, but the final response comes after it.
     return bool(lines) and lines[-1] in (b"\r\n", b"\n") and _final_start(lines) is not None
 
 
 def _final_start(lines: list[bytes]) -> int | None:
-    """Where the first answer that is not a 1xx begins; trailers may follow it."""
+    """Where the first response that is not a 1xx begins; trailers may follow it."""
     start = 0
     for index, line in enumerate(lines):
         if line in (b"\r\n", b"\n"):
@@ -199,36 +208,36 @@ def _final_start(lines: list[bytes]) -> int | None:
     return None
 
 
-def _head(channel: CurlConnection) -> Head:
-    """Read status and fields, or raise what the failure means."""
-    start = _final_start(channel.lines)
-    if start is None or channel.failure is not None:
-        # What broke off by now can still be answered with an error instead of half an answer.
-        raise _meaning(channel)
-    status = channel.lines[start][9:12]
+def _head(connection: CurlConnection) -> Head:
+    """Read status and headers, or raise the error for the failure."""
+    start = _final_start(connection.header_lines)
+    if start is None or connection.failure is not None:
+        # Nothing has been passed on yet, so the client gets an error, not half a response.
+        raise _error(connection)
+    status = connection.header_lines[start][9:12]
     if not status.isdigit() or not 200 <= int(status) <= 599:
         raise UpstreamUnreachable("status that can't be passed on")
-    fields: list[Field] = []
+    headers: list[Header] = []
     size_bytes = 0
-    for line in channel.lines[start + 1 :]:
+    for line in connection.header_lines[start + 1 :]:
         size_bytes += len(line)
         if line in (b"\r\n", b"\n"):
             break
         name, colon, value = line.partition(b":")
         value = value.strip(b" \t\r\n")
-        if not colon or not _FIELD_NAME.fullmatch(name) or _BAD_VALUE.search(value):
-            raise UpstreamUnreachable("field that breaks HTTP")
-        fields.append((name.decode("ascii").lower(), value.decode("latin-1")))
+        if not colon or not _HEADER_NAME.fullmatch(name) or _BAD_VALUE.search(value):
+            raise UpstreamUnreachable("header that breaks HTTP")
+        headers.append((name.decode("ascii").lower(), value.decode("latin-1")))
     if size_bytes > HEAD_MAX_BYTES:
-        raise UpstreamUnreachable("fields larger than the limit")
-    _check_framing(fields)
-    return Head(int(status), fields)
+        raise UpstreamUnreachable("headers larger than the limit")
+    _check_framing(headers)
+    return Head(int(status), headers)
 
 
-def _check_framing(fields: list[Field]) -> None:
-    """An answer whose end can be seen in two places is not passed on (RFC 9112, 6.3)."""
-    lengths = {value for name, value in fields if name == "content-length"}
-    codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
+def _check_framing(headers: list[Header]) -> None:
+    """Refuse a response whose end is ambiguous (RFC 9112, 6.3)."""
+    lengths = {value for name, value in headers if name == "content-length"}
+    codings = [value.lower() for name, value in headers if name == "transfer-encoding"]
     if not lengths and not codings:
         return
     if len(lengths) > 1 or any(not _LENGTH.fullmatch(length) for length in lengths):
@@ -237,12 +246,12 @@ def _check_framing(fields: list[Field]) -> None:
         raise UpstreamUnreachable("framing that can be read in two ways")
 
 
-def _meaning(channel: CurlConnection) -> Exception:
-    if channel.problem is not None:
-        return channel.problem
-    if channel.failure is None:
-        return UpstreamUnreachable("no answer")
-    code, words = channel.failure
+def _error(connection: CurlConnection) -> Exception:
+    if connection.body_error is not None:
+        return connection.body_error
+    if connection.failure is None:
+        return UpstreamUnreachable("no response")
+    code, message = connection.failure
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return UpstreamTimeout(words)
-    return UpstreamUnreachable(words or f"libcurl's error {code}")
+        return UpstreamTimeout(message)
+    return UpstreamUnreachable(message or f"libcurl's error {code}")

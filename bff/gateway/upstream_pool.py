@@ -1,7 +1,7 @@
-"""Which address of an upstream is asked next, which is left out, and which connections are kept?
+"""Which address of an upstream gets the next request, and which connections are reused?
 
-Requests go round the addresses. One that could not be connected to is left out for a few seconds;
-after that a single request tries it, and the others go on round it until that one got through.
+Requests go to the addresses in rotation. An address that couldn't be connected to is skipped for a
+few seconds. After that a single request tries it; the others skip it until that one has succeeded.
 """
 
 from __future__ import annotations
@@ -17,71 +17,71 @@ from bff.gateway.curl_connection import CurlConnection
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 60.0
-"""A connection unused for this long is closed when another one comes back."""
-LEFT_OUT_SECONDS = 5.0
+"""A connection that was unused for this long is closed when another one is returned."""
+SKIPPED_SECONDS = 5.0
 
 
 class UpstreamAddress:
-    """One address, with the connections that are kept to it; safe for threads.
+    """One address and its idle connections; safe for threads.
 
     Args:
         origin: Scheme, host and port.
         connect_timeout_seconds: For one attempt to open a connection.
-        ca_file: PEM certificates of the CAs that may vouch for it.
+        ca_file: PEM certificates of the CAs trusted for it.
     """
 
-    __slots__ = ("_ca_file", "_connect_timeout_seconds", "_idle", "left_out_until", "origin")
+    __slots__ = ("_ca_file", "_connect_timeout_seconds", "_idle", "origin", "skipped_until")
 
     def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
         self.origin = origin
         self._connect_timeout_seconds = connect_timeout_seconds
         self._ca_file = ca_file
         self._idle: deque[CurlConnection] = deque()
-        self.left_out_until = 0.0
-        """On the monotonic clock; 0 for an address that can be connected to, as far as we know."""
+        self.skipped_until = 0.0
+        """On the monotonic clock; 0 unless the last attempt to connect failed."""
 
     def take(self) -> CurlConnection:
-        """A connection that is free, or a new one."""
+        """An idle connection, or a new one."""
         while True:
             try:
-                channel = self._idle.pop()
+                connection = self._idle.pop()
             except IndexError:
                 return CurlConnection(self.origin, self._connect_timeout_seconds, self._ca_file)
-            if not channel.stale:
-                return channel
-            channel.close()
+            if not connection.stale:
+                return connection
+            connection.close()
 
-    def give_back(self, channel: CurlConnection) -> None:
-        """End what *channel* does and keep it for the next request."""
-        channel.stop()
-        self._idle.append(channel)
+    def give_back(self, connection: CurlConnection) -> None:
+        """End the exchange on *connection*, and keep it for the next request."""
+        connection.stop()
+        self._idle.append(connection)
         try:
             oldest = self._idle.popleft()
         except IndexError:
             return
-        if channel.used_at - oldest.used_at > IDLE_SECONDS:
+        if connection.used_at - oldest.used_at > IDLE_SECONDS:
             oldest.close()
         else:
             self._idle.appendleft(oldest)
 
-    def up(self) -> None:
-        """It was connected to."""
-        if self.left_out_until:
-            self.left_out_until = 0.0
+    def mark_reachable(self) -> None:
+        """A connection was opened."""
+        if self.skipped_until:
+            self.skipped_until = 0.0
             log.info("upstream %s://%s:%d can be connected to again", *self.origin)
 
-    def down(self) -> None:
-        """It could not be connected to."""
-        if not self.left_out_until:
+    def mark_unreachable(self) -> None:
+        """No connection could be opened."""
+        if not self.skipped_until:
             log.warning("upstream %s://%s:%d can't be connected to", *self.origin)
-        self.left_out_until = time.monotonic() + LEFT_OUT_SECONDS
+        self.skipped_until = time.monotonic() + SKIPPED_SECONDS
 
 
 class UpstreamPool:
     """The addresses of one route.
 
     Args:
-        route: Has them.
+        route: Has the addresses.
     """
 
     def __init__(self, route: Route) -> None:
@@ -89,27 +89,25 @@ class UpstreamPool:
         addresses = [UpstreamAddress(origin, timeout, route.ca_file) for origin in route.origins]
         self._orders = [(*addresses[start:], *addresses[:start]) for start in range(len(addresses))]
         if len(addresses) == 1:
-            # The only one is tried twice.
+            # A single address is tried twice.
             self._orders = [(addresses[0], addresses[0])]
-        self._turns = itertools.count()
+        self._request_numbers = itertools.count()
 
-    def in_turn(self) -> tuple[UpstreamAddress, ...]:
-        """In which order one request tries them; those that are left out come last."""
+    def addresses_to_try(self) -> tuple[UpstreamAddress, ...]:
+        """The order in which one request tries the addresses; those to skip come last."""
         orders = self._orders
         if len(orders) == 1:
             return orders[0]
-        order = orders[next(self._turns) % len(orders)]
-        if any(address.left_out_until for address in order):
-            return self._those_left_out_last(order)
+        order = orders[next(self._request_numbers) % len(orders)]
+        if any(address.skipped_until for address in order):
+            return self._skipped_last(order)
         return order
 
-    def _those_left_out_last(
-        self, order: tuple[UpstreamAddress, ...]
-    ) -> tuple[UpstreamAddress, ...]:
+    def _skipped_last(self, order: tuple[UpstreamAddress, ...]) -> tuple[UpstreamAddress, ...]:
         now = time.monotonic()
         for address in order:
-            if 0 < address.left_out_until <= now:
-                # Its time is over: this request tries it, the others wait how that goes.
-                address.left_out_until = now + LEFT_OUT_SECONDS
-                return (address, *(one for one in order if one is not address))
-        return tuple(sorted(order, key=lambda address: address.left_out_until > 0))
+            if 0 < address.skipped_until <= now:
+                # This request tries it again, while the others go on skipping it.
+                address.skipped_until = now + SKIPPED_SECONDS
+                return (address, *(other for other in order if other is not address))
+        return tuple(sorted(order, key=lambda address: address.skipped_until > 0))

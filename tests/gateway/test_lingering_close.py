@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bff.gateway.client_address import ClientAddresses
-from bff.gateway.lingering_close import LINGERING_MAX, LingeringClose
+from bff.gateway.lingering_close import THREADS_MAX, LingeringClose
 from tests.gateway.conftest import APP, Line
 from tests.support import raw_client
 from tests.support.processes import free_port
@@ -55,7 +55,7 @@ def test_who_never_sends_the_rest_holds_few_threads() -> None:
     server = start_server("granian", APP, env=ENV | {"BFF_TRUSTED_PROXIES": "127.0.0.1"})
     with ExitStack() as stack:
         stack.callback(server.stop)
-        for _ in range(THREADS + LINGERING_MAX):
+        for _ in range(THREADS + THREADS_MAX):
             sock = stack.enter_context(raw_client.connect(server.port))
             sock.sendall(HEAD + b"x")
             assert b" 413 " in raw_client.read_until(sock, b"\r\n\r\n")
@@ -155,7 +155,7 @@ def test_places_are_given_back_and_the_answer_is_closed() -> None:
         return answers[-1]
 
     lingering = LingeringClose(application, PROXIES)
-    for _ in range(LINGERING_MAX * 2):
+    for _ in range(THREADS_MAX * 2):
         body = Body(b"x")
         around = {"CONTENT_LENGTH": "1", "wsgi.input": body} | FROM_PROXY
         assert list(lingering(around, lambda *_: lambda _: None)) == [b"no"]

@@ -10,12 +10,12 @@ from bff.config.route import Route, TokenMode, TokenRule
 from bff.core.errors import StepUpRequired
 from bff.gateway.step_up_challenge import (
     CHALLENGES_MAX,
-    FIELDS_MAX_CHARACTERS,
+    HEADER_MAX_CHARACTERS,
     PARAMETERS_MAX,
     Malformed,
     challenges,
+    demanded_step_up,
     refuse_weak_sign_in,
-    step_up_demanded,
 )
 from bff.gateway.upstream import Head
 
@@ -23,7 +23,7 @@ ERROR = 'error="insufficient_user_authentication"'
 
 
 def demanded(*values: str) -> dict[str, str | int] | None:
-    found = step_up_demanded([("www-authenticate", value) for value in values])
+    found = demanded_step_up([("www-authenticate", value) for value in values])
     return None if found is None else found.asked
 
 
@@ -104,7 +104,7 @@ NONE: dict[str, str] = {
     "an age in other digits": f'Bearer {ERROR}, max_age="\xb2"',
     "an age with a fraction": f'Bearer {ERROR}, max_age="1.5"',
     "an endless age": f'Bearer {ERROR}, max_age="{"9" * 10}"',
-    "too long": f'Bearer {ERROR}, realm="{"a" * FIELDS_MAX_CHARACTERS}"',
+    "too long": f'Bearer {ERROR}, realm="{"a" * HEADER_MAX_CHARACTERS}"',
     "too many challenges": ", ".join([f"Bearer {ERROR}", *["Other"] * CHALLENGES_MAX]),
     "too many parameters": f"Bearer {ERROR}" + "".join(f", p{n}=1" for n in range(PARAMETERS_MAX)),
 }
@@ -140,7 +140,7 @@ def test_rubbish_is_malformed(value: str) -> None:
 def test_reading_takes_no_time_whatever_comes() -> None:
     started_at = time.perf_counter()
     for part in ('a="', '\\"', "a,", "a =", " ", "\t", "a b", '"\\'):
-        demanded("Bearer " + part * (FIELDS_MAX_CHARACTERS // len(part) - 8))
+        demanded("Bearer " + part * (HEADER_MAX_CHARACTERS // len(part) - 8))
     assert time.perf_counter() - started_at < 1
 
 

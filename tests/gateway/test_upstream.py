@@ -12,7 +12,7 @@ import pytest
 from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream_pool import UpstreamAddress
-from tests.gateway.upstream_requests import ask, upstream_at, whole
+from tests.gateway.upstream_requests import read, send, upstream_at
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
 
@@ -42,9 +42,9 @@ def test_a_write_that_may_have_been_acted_on_is_sent_once(
     """libcurl by itself would send it again on a new connection."""
     raw.script = acts_and_hangs_up
     upstream = upstream_at(raw.url)
-    assert whole(ask(upstream)) == b"ok"
+    assert read(send(upstream)) == b"ok"
     with pytest.raises(UpstreamUnreachable):
-        ask(upstream, method, body)
+        send(upstream, method, body)
     assert [(seen.method, seen.connection) for seen in raw.seen] == [("GET", 0), (method, 0)]
 
 
@@ -52,8 +52,8 @@ def test_a_write_that_may_have_been_acted_on_is_sent_once(
 def test_a_read_is_asked_once_more(raw: RawUpstream, method: str) -> None:
     raw.script = acts_and_hangs_up
     upstream = upstream_at(raw.url)
-    assert whole(ask(upstream)) == b"ok"
-    assert ask(upstream, method).head.status == 200
+    assert read(send(upstream)) == b"ok"
+    assert send(upstream, method).head.status == 200
     assert [seen.connection for seen in raw.seen] == [0, 0, 1]
 
 
@@ -65,7 +65,7 @@ def test_a_read_on_a_new_connection_is_not_repeated(raw: RawUpstream) -> None:
 
     raw.script = hangs_up
     with pytest.raises(UpstreamUnreachable):
-        ask(upstream_at(raw.url))
+        send(upstream_at(raw.url))
     assert len(raw.seen) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_write_on_a_connection_that_has_gone_stale_gets_a_new_one(raw: RawUpst
     upstream = upstream_at(raw.url)
     for _ in range(3):
         closed.clear()
-        assert whole(ask(upstream, "POST", b"x")) == b"ok"
+        assert read(send(upstream, "POST", b"x")) == b"ok"
         assert closed.wait(5)
     assert [seen.connection for seen in raw.seen] == [0, 1, 2]
 
@@ -94,7 +94,7 @@ def test_a_write_on_a_connection_that_has_gone_stale_gets_a_new_one(raw: RawUpst
 def test_connections_are_reused(raw: RawUpstream) -> None:
     upstream = upstream_at(raw.url)
     for method, body in [("GET", None), ("POST", b"abc"), ("HEAD", None), ("DELETE", None)]:
-        ask(upstream, method, body).close()
+        send(upstream, method, body).close()
     assert {seen.connection for seen in raw.seen} == {0}
     assert [seen.method for seen in raw.seen] == ["GET", "POST", "HEAD", "DELETE"]
 
@@ -114,7 +114,7 @@ def test_a_connection_that_can_not_be_opened_is_tried_once_more(
     upstream = upstream_at(f"http://127.0.0.1:{free_port()}")
     started = time.monotonic()
     with pytest.raises(UpstreamUnreachable):
-        ask(upstream, "POST", b"x")
+        send(upstream, "POST", b"x")
     assert len(tried) == 2
     assert time.monotonic() - started < 5, "nothing is waited for"
 
@@ -126,7 +126,7 @@ def test_no_answer_in_time_is_a_504(raw: RawUpstream) -> None:
     raw.script = lambda upstream, wire: wire.wait_closed()
     started = time.monotonic()
     with pytest.raises(UpstreamTimeout):
-        ask(upstream_at(raw.url, 0.5))
+        send(upstream_at(raw.url, 0.5))
     assert 0.4 < time.monotonic() - started < 5
     assert raw.wires[0].closed.wait(5)
 
@@ -144,7 +144,7 @@ def test_a_connection_that_hangs_is_a_504() -> None:
         started = time.monotonic()
         try:
             with pytest.raises(UpstreamTimeout):
-                ask(upstream_at(f"http://127.0.0.1:{port}", 0.6))
+                send(upstream_at(f"http://127.0.0.1:{port}", 0.6))
         finally:
             for filler in fillers:
                 filler.close()
@@ -161,7 +161,7 @@ def test_a_silent_answer_may_last_longer_than_the_timeout(raw: RawUpstream) -> N
         wire.send(b"1\r\nb\r\n0\r\n\r\n")
 
     raw.script = script
-    exchange = ask(upstream_at(raw.url, TIMEOUT_SECONDS))
+    exchange = send(upstream_at(raw.url, TIMEOUT_SECONDS))
     assert next(exchange) == b"a"
     silent_since = time.monotonic()
     while time.monotonic() - silent_since <= TIMEOUT_SECONDS:
@@ -220,9 +220,9 @@ def test_an_answer_that_breaks_http_is_a_502(raw: RawUpstream, answer: bytes) ->
     raw.script = script
     upstream = upstream_at(raw.url)
     with pytest.raises(UpstreamUnreachable):
-        whole(ask(upstream))
+        read(send(upstream))
     raw.script = answering()
-    assert whole(ask(upstream)) == b"ok", "the next request must not suffer"
+    assert read(send(upstream)) == b"ok", "the next request must not suffer"
 
 
 GOOD_ANSWERS = {
@@ -263,10 +263,10 @@ def test_an_answer_is_read_to_its_end(
         wire.wait_closed()
 
     raw.script = script
-    exchange = ask(upstream_at(raw.url))
-    assert (exchange.head.status, whole(exchange)) == (status, body)
+    exchange = send(upstream_at(raw.url))
+    assert (exchange.head.status, read(exchange)) == (status, body)
     assert len(raw.seen) == 1
-    assert "link" not in dict(exchange.head.fields)
+    assert "link" not in dict(exchange.head.headers)
 
 
 def test_an_answer_that_breaks_off_later_raises_in_the_middle(raw: RawUpstream) -> None:
@@ -278,7 +278,7 @@ def test_an_answer_that_breaks_off_later_raises_in_the_middle(raw: RawUpstream) 
         assert go_on.wait(10)
 
     raw.script = script
-    exchange = ask(upstream_at(raw.url))
+    exchange = send(upstream_at(raw.url))
     assert next(exchange) == b"ok"
     go_on.set()
     with pytest.raises(UpstreamUnreachable):
@@ -292,7 +292,7 @@ def test_an_answer_that_is_given_up_closes_its_connection(raw: RawUpstream) -> N
         wire.wait_closed()
 
     raw.script = script
-    exchange = ask(upstream_at(raw.url))
+    exchange = send(upstream_at(raw.url))
     assert next(exchange) == b"a"
     exchange.close()
     assert raw.wires[0].closed.wait(5)
@@ -314,7 +314,7 @@ def test_nobody_reads_ahead_of_the_client(raw: RawUpstream) -> None:
             blocked.set()
 
     raw.script = script
-    exchange = ask(upstream_at(raw.url))
+    exchange = send(upstream_at(raw.url))
     next(exchange)
     assert blocked.wait(10)
     assert sent[0] < 30_000_000

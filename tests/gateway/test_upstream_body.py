@@ -10,20 +10,20 @@ import pytest
 
 from bff.core.errors import BFFError, BodyTooLarge, RequestRefused
 from bff.gateway.request_body import RequestBody
-from tests.gateway.upstream_requests import ask, upstream_at, whole
+from tests.gateway.upstream_requests import read, send, upstream_at
 from tests.support.processes import free_port
 from tests.support.raw_upstream import RawUpstream, Wire
 
 
 def test_a_body_in_chunks_goes_on_in_chunks(raw: RawUpstream) -> None:
-    assert whole(ask(upstream_at(raw.url), "POST", b"abc" * 100_000, None)) == b"ok"
+    assert read(send(upstream_at(raw.url), "POST", b"abc" * 100_000, None)) == b"ok"
     assert raw.seen[0].get("transfer-encoding") == "chunked"
     assert raw.seen[0].get("content-length") is None
     assert raw.seen[0].body == b"abc" * 100_000
 
 
 def test_a_body_of_known_length_goes_on_with_it(raw: RawUpstream) -> None:
-    assert whole(ask(upstream_at(raw.url), "PUT", b"abc" * 1_000_000)) == b"ok"
+    assert read(send(upstream_at(raw.url), "PUT", b"abc" * 1_000_000)) == b"ok"
     assert raw.seen[0].get("content-length") == "3000000"
     assert raw.seen[0].get("transfer-encoding") is None
     assert raw.seen[0].get("expect") is None
@@ -38,7 +38,7 @@ def body_problem(make: Callable[[], RequestBody], raw: RawUpstream) -> BFFError:
 
     raw.script = script
     with pytest.raises(BFFError) as caught:
-        upstream_at(raw.url).ask("POST", "/x", [], make())
+        upstream_at(raw.url).send("POST", "/x", [], make())
     (seen,) = raw.wait_for(1)
     assert not seen.complete
     return caught.value
@@ -64,8 +64,8 @@ def test_an_upstream_that_refuses_early_is_heard(raw: RawUpstream) -> None:
         wire.wait_closed()
 
     raw.script = script
-    exchange = ask(upstream_at(raw.url), "POST", b"x" * 3_000_000)
-    assert (exchange.head.status, whole(exchange)) == (413, b"no")
+    exchange = send(upstream_at(raw.url), "POST", b"x" * 3_000_000)
+    assert (exchange.head.status, read(exchange)) == (413, b"no")
 
 
 # ---------------------------------------------------------------- the process's environment
@@ -78,5 +78,5 @@ def test_proxies_and_netrc_of_the_process_are_ignored(
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")  # type: ignore[operator]
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert whole(ask(upstream_at(raw.url))) == b"ok"
+    assert read(send(upstream_at(raw.url))) == b"ok"
     assert raw.seen[0].get("authorization") is None

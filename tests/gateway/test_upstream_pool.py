@@ -13,7 +13,7 @@ from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.gateway import upstream_pool
 from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream import Upstream
-from tests.gateway.upstream_requests import ask, whole
+from tests.gateway.upstream_requests import read, send
 from tests.support.processes import free_port
 from tests.support.raw_upstream import ANSWER, RawUpstream, Wire
 
@@ -78,7 +78,7 @@ def counts(upstreams: list[RawUpstream]) -> list[int]:
 def test_requests_go_round_all_addresses(three: list[RawUpstream]) -> None:
     upstream = upstream_at(*(one.url for one in three))
     for _ in range(9):
-        assert whole(ask(upstream)) == b"ok"
+        assert read(send(upstream)) == b"ok"
     assert counts(three) == [3, 3, 3]
     assert [seen.get("host") for seen in three[1].seen] == [f"127.0.0.1:{three[1].port}"] * 3
     assert {len(one.wires) for one in three} == {1}, "connections are kept for each address"
@@ -93,7 +93,7 @@ def test_an_address_that_refuses_is_passed_over_and_left_out(
     upstream = upstream_at(dead, three[0].url, three[1].url)
     body = b"x" if method == "POST" else None
     for _ in range(6):
-        assert whole(ask(upstream, method, body)) == b"ok"
+        assert read(send(upstream, method, body)) == b"ok"
     assert sum(counts(three)) == 6
     tried = [r for r in caplog.records if "can't be connected to" in r.message]
     assert len(tried) == 1, "tried once, then left out"
@@ -106,19 +106,19 @@ def test_one_request_tries_it_again_after_a_while(
     port = free_port()
     upstream = upstream_at(f"http://127.0.0.1:{port}", raw.url)
     for _ in range(4):
-        ask(upstream)
+        send(upstream)
     assert tried.count(port) == 1
-    clock.now += upstream_pool.LEFT_OUT_SECONDS - 0.1
-    ask(upstream)
+    clock.now += upstream_pool.SKIPPED_SECONDS - 0.1
+    send(upstream)
     assert tried.count(port) == 1
     clock.now += 0.2
     for _ in range(4):
-        ask(upstream)
+        send(upstream)
     assert tried.count(port) == 2
     with RawUpstream(port=port) as back:
-        clock.now += upstream_pool.LEFT_OUT_SECONDS + 0.1
+        clock.now += upstream_pool.SKIPPED_SECONDS + 0.1
         for _ in range(4):
-            assert whole(ask(upstream)) == b"ok"
+            assert read(send(upstream)) == b"ok"
         assert len(back.seen) >= 2, "it is in turn again"
 
 
@@ -126,14 +126,14 @@ def test_only_one_request_at_a_time_tries_an_address_that_was_away(clock: Clock)
     """The others are asked of it only if all else fails."""
     route = Route(prefix="/api", upstream_urls=("http://a", "http://b", "http://c"))
     ring = upstream_pool.UpstreamPool(route)
-    away = next(one for one in ring.in_turn() if one.origin[1] == "b")
-    away.down()
-    assert [ring.in_turn()[-1] for _ in range(3)] == [away] * 3
-    clock.now += upstream_pool.LEFT_OUT_SECONDS + 0.1
-    assert ring.in_turn()[0] is away
-    assert [ring.in_turn()[-1] for _ in range(3)] == [away] * 3, "while that one tries"
-    away.up()
-    assert {ring.in_turn()[0].origin[1] for _ in range(3)} == {"a", "b", "c"}
+    away = next(one for one in ring.addresses_to_try() if one.origin[1] == "b")
+    away.mark_unreachable()
+    assert [ring.addresses_to_try()[-1] for _ in range(3)] == [away] * 3
+    clock.now += upstream_pool.SKIPPED_SECONDS + 0.1
+    assert ring.addresses_to_try()[0] is away
+    assert [ring.addresses_to_try()[-1] for _ in range(3)] == [away] * 3, "while that one tries"
+    away.mark_reachable()
+    assert {ring.addresses_to_try()[0].origin[1] for _ in range(3)} == {"a", "b", "c"}
 
 
 def test_an_address_that_hangs_costs_one_request_its_time_only(three: list[RawUpstream]) -> None:
@@ -149,10 +149,10 @@ def test_an_address_that_hangs_costs_one_request_its_time_only(three: list[RawUp
         hanging = f"http://127.0.0.1:{listener.getsockname()[1]}"
         upstream = upstream_at(hanging, three[0].url)
         for _ in range(5):
-            assert whole(ask(upstream)) == b"ok"
+            assert read(send(upstream)) == b"ok"
         assert counts(three) == [5, 0, 0]
         with pytest.raises(UpstreamTimeout):
-            ask(upstream_at(hanging))
+            send(upstream_at(hanging))
 
 
 def test_when_all_are_away_it_is_a_502_and_they_are_all_tried_each_time(
@@ -161,7 +161,7 @@ def test_when_all_are_away_it_is_a_502_and_they_are_all_tried_each_time(
     upstream = upstream_at(nobody(), nobody(), nobody())
     for number in (3, 6):
         with pytest.raises(UpstreamUnreachable):
-            ask(upstream, "POST", b"x")
+            send(upstream, "POST", b"x")
         assert len(tried) == number
 
 
@@ -178,7 +178,7 @@ def test_what_one_address_may_have_acted_on_is_sent_to_no_other(
         one.script = acts_and_hangs_up
     upstream = upstream_at(*(one.url for one in three))
     with pytest.raises(UpstreamUnreachable):
-        ask(upstream, method, body)
+        send(upstream, method, body)
     assert sum(counts(three)) == 1
 
 
@@ -197,7 +197,7 @@ def test_an_address_that_answers_badly_is_not_left_out(three: list[RawUpstream])
     said = []
     for _ in range(6):
         try:
-            said.append(whole(ask(upstream)))
+            said.append(read(send(upstream)))
         except UpstreamUnreachable:
             said.append(b"502")
     assert said.count(b"502") == 2

@@ -10,7 +10,7 @@ import pytest
 from bff.config.route import Route
 from bff.core.errors import UpstreamUnreachable
 from bff.gateway.upstream import Upstream
-from tests.gateway.upstream_requests import ask, whole
+from tests.gateway.upstream_requests import read, send
 from tests.support.certificate import Certificate
 from tests.support.raw_upstream import RawUpstream
 from tests.support.tls_front import Front
@@ -43,7 +43,7 @@ def test_one_whose_ca_is_trusted_answers(
 ) -> None:
     upstream = upstream_at(front, ca_file=str(certificate.ca_file))
     for _ in range(2):
-        assert whole(ask(upstream, "POST", b"body")) == b"ok"
+        assert read(send(upstream, "POST", b"body")) == b"ok"
     assert [(seen.method, seen.body) for seen in raw.seen] == [("POST", b"body")] * 2
     assert {seen.connection for seen in raw.seen} == {0}, "the connection is kept"
 
@@ -58,7 +58,7 @@ def test_one_of_an_unknown_ca_gets_nothing(
         monkeypatch.setenv(variable, str(certificate.ca_file))
     ca = {"ca_file": str(Certificate(tmp_path).ca_file)} if which == "another" else {}
     with pytest.raises(UpstreamUnreachable):
-        ask(upstream_at(front, **ca))
+        send(upstream_at(front, **ca))
     assert raw.seen == []
 
 
@@ -67,5 +67,5 @@ def test_one_with_another_name_gets_nothing(
 ) -> None:
     """`localhost` is the same machine, and stands in no certificate here."""
     with pytest.raises(UpstreamUnreachable):
-        ask(upstream_at(front, "localhost", ca_file=str(certificate.ca_file)))
+        send(upstream_at(front, "localhost", ca_file=str(certificate.ca_file)))
     assert raw.seen == []

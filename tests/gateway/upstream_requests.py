@@ -1,4 +1,4 @@
-"""How do tests ask an upstream directly, without a web server?"""
+"""How do tests send requests to an upstream directly, without a web server?"""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def upstream_at(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Upstream:
     )
 
 
-def ask(
+def send(
     upstream: Upstream, method: str = "GET", body: bytes | None = None, length: int | None = -1
 ) -> Exchange:
     request_body = None
     if body is not None:
         length = len(body) if length == -1 else length
         request_body = RequestBody(io.BytesIO(body), length, 0)
-    return upstream.ask(method, "/x", ["x-a: 1"], request_body)
+    return upstream.send(method, "/x", ["x-a: 1"], request_body)
 
 
-def whole(exchange: Exchange) -> bytes:
-    if exchange.whole is not None:
-        return exchange.whole
+def read(exchange: Exchange) -> bytes:
+    if exchange.complete_body is not None:
+        return exchange.complete_body
     return b"".join(exchange)
