@@ -75,7 +75,7 @@ class SignalReceiver:
     def _act(self, signal: Signal) -> str:
         group = signal.group
         if not signal.ends:
-            return f"{', '.join(map(_short, signal.passed_over))}: passed over"
+            return f"{', '.join(map(_short, signal.ignored))}: passed over"
         names = ", ".join(map(_short, signal.ends))
         if group is None:
             return f"{names}: nobody of ours"

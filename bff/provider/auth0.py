@@ -27,18 +27,18 @@ class Auth0Dialect(Dialect):
 
     def retry_after_seconds(self, response: requests.Response, now: float) -> int | None:
         """`Retry-After`, else for a 429 the time until `X-RateLimit-Reset`."""
-        asked = super().retry_after_seconds(response, now)
+        seconds = super().retry_after_seconds(response, now)
         reset_at = response.headers.get("X-RateLimit-Reset", "")
-        if asked is None and response.status_code == 429 and reset_at.isdecimal():
+        if seconds is None and response.status_code == 429 and reset_at.isdecimal():
             return bounded_pause(int(reset_at[:12]) - now)
-        return asked
+        return seconds
 
     def logout_parameters(self, config: Config) -> dict[str, str | None]:
         """`federated`; documented as a flag without a value, which is an empty one in a query."""
         return {"federated": ""} if config.federated_logout else {}
 
     def logout_url_without_endpoint(self, config: Config, state: str) -> str | None:
-        """`/v2/logout`; it takes no `state`, so the return address carries it.
+        """`/v2/logout`; it has no `state` of its own, so the return address carries it.
 
         The registered address has to allow that: Auth0 compares without the query here.
         """

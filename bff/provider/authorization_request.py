@@ -1,7 +1,7 @@
-"""How does an authorization request get to the provider: in the browser's address, or pushed?
+"""How does an authorization request get to the provider: in the URL, or pushed?
 
-Pushed (RFC 9126), the whole of it goes from us to the provider, under our client's authentication.
-The browser carries a reference, so nobody can read or change it on the way.
+A pushed request (RFC 9126) goes from us to the provider directly, with client authentication. The
+browser carries a reference only, so the request can't be read or changed on the way.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _REQUEST_URI = re.compile(r"[\x21-\x7e]{1,1024}")
 
 
 class AuthorizationRequests:
-    """Writes authorization requests.
+    """Builds authorization requests.
 
     Args:
-        client: Writes and pushes; its settings say whether to push.
+        client: Pushes the request; its settings say whether to.
     """
 
     def __init__(self, client: EndpointClient) -> None:
@@ -39,7 +39,7 @@ class AuthorizationRequests:
     def url(
         self,
         metadata: Metadata,
-        pending: LoginTransaction,
+        transaction: LoginTransaction,
         parameters: Mapping[str, str],
         resources: tuple[str, ...],
         deadline: Deadline,
@@ -47,40 +47,43 @@ class AuthorizationRequests:
         """Where to send the browser; for the arguments and the errors see `Provider`."""
         endpoint, push_to = metadata.authorization_endpoint, self._push_to(metadata)
         if push_to is None:
-            return self._in_the_address(endpoint, pending, parameters, resources)
-        # What the endpoint's own query has belongs to the address, not to the request.
+            return self._url_with_request(endpoint, transaction, parameters, resources)
+        # The query of the endpoint itself belongs to the URL, not to the request.
         bare = urlsplit(endpoint)._replace(query="").geturl()
-        url = self._in_the_address(bare, pending, parameters, resources)
-        asked = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-        response = self._client.push(push_to, asked, deadline)
+        url = self._url_with_request(bare, transaction, parameters, resources)
+        request = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+        response = self._client.push(push_to, request, deadline)
         request_uri = request_uri_of(response, self._client.dialect, self._client.clock())
         return with_parameters(
             endpoint, {"client_id": self._config.client_id, "request_uri": request_uri}
         )
 
-    def _in_the_address(
+    def _url_with_request(
         self,
         endpoint: str,
-        pending: LoginTransaction,
+        transaction: LoginTransaction,
         parameters: Mapping[str, str],
         resources: tuple[str, ...],
     ) -> str:
         """Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3."""
         more: dict[str, Any] = dict(parameters)
-        more.update(nonce=pending.nonce, scope=self._config.scope, audience=self._config.audience)
-        if pending.max_age is not None:
-            more["max_age"] = str(pending.max_age)
+        # Auth0: `audience` names the API that the access token is for.
+        more.update(
+            nonce=transaction.nonce, scope=self._config.scope, audience=self._config.audience
+        )
+        if transaction.max_age is not None:
+            more["max_age"] = str(transaction.max_age)
         with self._client.session() as session:
             url, _ = session.create_authorization_url(
-                endpoint, state=pending.state, code_verifier=pending.code_verifier, **more
+                endpoint, state=transaction.state, code_verifier=transaction.code_verifier, **more
             )
         return with_resources(str(url), resources)
 
     def _push_to(self, metadata: Metadata) -> str | None:
-        """The endpoint to push to; None if the request goes in the address.
+        """The endpoint to push to; None if the request goes in the URL.
 
-        A push that is refused or not answered is never made up for by the address: whoever can
-        make it fail could else read and change what was to be out of reach.
+        A failed push is never replaced by a request in the URL: an attacker who can make it fail
+        could then read and change the request.
         """
         endpoint = metadata.pushed_authorization_request_endpoint
         if self._config.par == "required" and endpoint is None:

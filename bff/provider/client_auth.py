@@ -1,7 +1,7 @@
-"""How do we prove to the provider who we are?
+"""How do our clients authenticate at the provider?
 
-Three ways, for the token and the revocation endpoint alike. Authlib is told the way for both: left
-to itself it takes HTTP Basic for revocation, and would send a private key as the password.
+In one of three ways, the same for the token and the revocation endpoint. Authlib needs it set for
+both: its default for revocation is HTTP Basic, which would send a private key as the password.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from joserfc.jwk import Key
 
 from bff.config import Config
 from bff.core.errors import ConfigError
-from bff.provider.client_private_keys import Unreadable, algorithm, keys_in, secrets_in
+from bff.provider.client_private_keys import CredentialsUnreadable, algorithm, keys_in, secrets_in
 from bff.provider.client_secrets import Credential, Credentials, CredentialsFile
 
 ASSERTION_LIFETIME_SECONDS = 60
 
 
 class ClientAuthentication:
-    """One client of ours, and its way.
+    """One of our clients.
 
     Args:
-        method: One of Authlib's names, for every endpoint.
+        method: Authlib's name of the way, for every endpoint.
         client_id: As registered.
         credentials: Its secrets or keys.
-        audience: Who assertions are made out to.
+        audience: The `aud` of assertions.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ClientAuthentication:
         self.credentials = credentials
 
     def session_arguments(self, credential: Credential) -> dict[str, Any]:
-        """What an `OAuth2Session` must be made with."""
+        """The arguments of an `OAuth2Session`."""
         return {
             "client_id": self._client_id,
             "client_secret": credential,
@@ -51,18 +51,18 @@ class ClientAuthentication:
         }
 
     def register(self, session: OAuth2Session, credential: Credential) -> None:
-        """Teach *session* what Authlib lacks or does otherwise."""
+        """Register in *session* what Authlib lacks or does otherwise."""
         if isinstance(credential, str):
             session.register_client_auth_method(("client_secret_basic", encoded_basic))
         else:
             session.register_client_auth_method(self._assertion(credential))
 
     def _assertion(self, key: Key) -> PrivateKeyJWT:
-        """A signed statement for one request (RFC 7523, 3).
+        """A signed assertion for one request (RFC 7523, 3).
 
-        The audience is the issuer alone: an assertion made out to an endpoint could be asked for
-        by another provider that names that endpoint as its own. A new object each time, since
-        Authlib writes the `jti` into the claims it was given and would then repeat it.
+        The audience is the issuer alone: another provider could name an endpoint as its own, and
+        so obtain an assertion for it. A new object each time, since Authlib writes the `jti` into
+        the claims that it was given and would repeat it.
         """
         expires_at = int(time.time()) + ASSERTION_LIFETIME_SECONDS
         kid = key.get("kid")
@@ -75,7 +75,7 @@ class ClientAuthentication:
 
 
 def configured(config: Config) -> ClientAuthentication:
-    """The client that signs people in.
+    """The client that signs users in.
 
     Raises:
         ConfigError: A file with its secrets or keys can't be used.
@@ -104,7 +104,7 @@ def _route_client(config: Config, client_id: str, secrets: str) -> ClientAuthent
     method = "client_secret_basic" if basic else "client_secret_post"
     try:
         return ClientAuthentication(method, client_id, Credentials(secrets_in(secrets)))
-    except Unreadable as error:
+    except CredentialsUnreadable as error:
         raise ConfigError([f"the secret of the client {client_id}: {error}"]) from None
 
 
@@ -122,11 +122,11 @@ def _secrets_of_file(content: bytes) -> tuple[str, ...]:
     try:
         return secrets_in(content.decode())
     except UnicodeDecodeError:
-        raise Unreadable("is not UTF-8") from None
+        raise CredentialsUnreadable("is not UTF-8") from None
 
 
 def encoded_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:
-    """HTTP Basic with id and secret form-encoded first, which Authlib leaves out.
+    """HTTP Basic with id and secret form-encoded first, which Authlib doesn't do.
 
     Source: RFC 6749, section 2.3.1.
     """

@@ -1,7 +1,7 @@
-"""What stands in the files that hold our secrets and keys, newest first?
+"""How are the files with our secrets and private keys read?
 
-Keys: a JWK, a JWK set, or PEM blocks one after the other. Secrets: one in each line, since a secret
-may have any printable character in it (RFC 6749, appendix A.2).
+The newest first. Keys: a JWK, a JWK set, or a series of PEM blocks. Secrets: one in each line, as a
+secret may contain any printable character (RFC 6749, appendix A.2).
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ _PRIVATE_PEM = re.compile(
 )
 
 
-class Unreadable(ValueError):
-    """The content can't be used; the text says why and quotes nothing of it."""
+class CredentialsUnreadable(ValueError):
+    """The content can't be used; the message says why without quoting it."""
 
 
 def secrets_in(content: str) -> tuple[str, ...]:
     """The secrets, one in each line.
 
     Raises:
-        Unreadable: There is none, or there are too many.
+        CredentialsUnreadable: There is none, or there are too many.
     """
-    return _some(tuple(line for line in content.splitlines() if line.strip()), "secret")
+    return _checked_number(tuple(line for line in content.splitlines() if line.strip()), "secret")
 
 
 def keys_in(content: bytes) -> tuple[Key, ...]:
     """The private keys.
 
     Raises:
-        Unreadable: There is none, or one of them can't be read.
+        CredentialsUnreadable: There is none, or one of them can't be read.
     """
     try:
         keys = _jwks(content) if content.lstrip().startswith(b"{") else _pem_blocks(content)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Unreadable(f"can't be read ({type(error).__name__})") from None
+        raise CredentialsUnreadable(f"can't be read ({type(error).__name__})") from None
     if any(key.key_type == "oct" or not key.is_private for key in keys):
-        raise Unreadable("holds a key that is not private")
-    return _some(keys, "private key")
+        raise CredentialsUnreadable("holds a key that is not private")
+    return _checked_number(keys, "private key")
 
 
 def algorithm(key: Key) -> str:
-    """What *key* signs with: its own `alg`, else what goes with its type."""
+    """The algorithm that *key* signs with: its `alg`, else the usual one for its type."""
     named = key.get("alg")
     if isinstance(named, str):
         return named
@@ -63,11 +63,13 @@ def algorithm(key: Key) -> str:
     return "RS256" if key.key_type == "RSA" else "EdDSA"
 
 
-def _some(found: tuple[_T, ...], kind: str) -> tuple[_T, ...]:
+def _checked_number(found: tuple[_T, ...], kind: str) -> tuple[_T, ...]:
     if not found:
-        raise Unreadable(f"holds no {kind}")
+        raise CredentialsUnreadable(f"holds no {kind}")
     if len(found) > CLIENT_SECRETS_MAX:
-        raise Unreadable(f"holds more than {CLIENT_SECRETS_MAX}; old ones have to go once")
+        raise CredentialsUnreadable(
+            f"holds more than {CLIENT_SECRETS_MAX}; old ones have to go once"
+        )
     return found
 
 

@@ -1,9 +1,9 @@
-"""Which of our secrets or keys does the provider take, now that they are being replaced?
+"""Which of our secrets or keys does the provider accept while they are being replaced?
 
-There may be several, newest first. The provider may know the old one only (the new one is not
-registered yet) or the new one only (the old one was taken away), so the next is tried where one is
-refused, and the one that was taken is remembered. A file is read again when it changes; a bad
-replacement changes nothing, and is told as an error.
+There may be several, newest first. The provider may know only the old one (the new one isn't
+registered yet) or only the new one (the old one was removed), so the next one is tried where one is
+refused, and the accepted one comes first from then on. A file is read again when it changes; an
+unusable replacement changes nothing and is logged as an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from joserfc.jwk import Key
 
 from bff.core.errors import ConfigError
-from bff.provider.client_private_keys import Unreadable
+from bff.provider.client_private_keys import CredentialsUnreadable
 
 Credential = str | Key
 
@@ -33,21 +33,21 @@ class Credentials:
     def __init__(self, credentials: tuple[Credential, ...]) -> None:
         self._lock = threading.Lock()
         self._newest_first = credentials
-        self._taken = 0
+        self._accepted = 0
 
     def to_try(self) -> tuple[Credential, ...]:
-        """All of them: the one that was last taken, then the others, newest first."""
+        """All of them: the one that was last accepted, then the others, newest first."""
         with self._lock:
-            first, rest = self._newest_first[self._taken], list(self._newest_first)
-            del rest[self._taken]
+            first, rest = self._newest_first[self._accepted], list(self._newest_first)
+            del rest[self._accepted]
             return first, *rest
 
-    def note_taken(self, credential: Credential) -> None:
-        """The provider took *credential* after it had refused another; it goes first from now."""
+    def note_accepted(self, credential: Credential) -> None:
+        """The provider accepted *credential*; from now on it comes first."""
         with self._lock:
             for position, one in enumerate(self._newest_first):
-                if one is credential and position != self._taken:
-                    self._taken = position
+                if one is credential and position != self._accepted:
+                    self._accepted = position
                     log.warning(
                         "the provider takes our secret or key number %d of %d, newest first",
                         position + 1,
@@ -56,16 +56,16 @@ class Credentials:
 
     def _replace(self, credentials: tuple[Credential, ...]) -> None:
         with self._lock:
-            self._newest_first, self._taken = credentials, 0
+            self._newest_first, self._accepted = credentials, 0
 
 
 class CredentialsFile(Credentials):
     """A list in a file, which is read again when it changes.
 
     Args:
-        path: Where it is; a link that is turned to another file counts as a change.
-        parse: Makes the list of its content; raises Unreadable.
-        setting: What is named when it can't be used.
+        path: Of the file; a symbolic link that points to another file now counts as a change.
+        parse: Makes the list from the content; raises CredentialsUnreadable.
+        setting: Named in messages.
 
     Raises:
         ConfigError: It can't be used at the start.
@@ -81,13 +81,13 @@ class CredentialsFile(Credentials):
         self._seen = self._stamp()
         try:
             super().__init__(self._read())
-        except Unreadable as error:
+        except CredentialsUnreadable as error:
             raise ConfigError([f"{setting}: {error}"]) from None
 
     def to_try(self) -> tuple[Credential, ...]:
-        """As of a fixed list, of what the file holds now."""
+        """As for a fixed list, with the present content of the file."""
         with self._reading:
-            # Looked at before it is read, so that a change in between is seen the next time.
+            # Compared before reading, so that a change in between is noticed the next time.
             stamp = self._stamp()
             if stamp != self._seen:
                 self._seen = stamp
@@ -97,8 +97,8 @@ class CredentialsFile(Credentials):
     def _read_again(self) -> None:
         try:
             credentials = self._read()
-        except Unreadable as error:
-            log.error("%s: %s; what it held before goes on being used", self._setting, error)
+        except CredentialsUnreadable as error:
+            log.error("%s: %s; its earlier content stays in use", self._setting, error)
             return
         log.info("%s has changed and was read again", self._setting)
         self._replace(credentials)
@@ -107,11 +107,11 @@ class CredentialsFile(Credentials):
         try:
             content = self._path.read_bytes()
         except OSError as error:
-            raise Unreadable(f"can't be read ({type(error).__name__})") from None
+            raise CredentialsUnreadable(f"can't be read ({type(error).__name__})") from None
         return self._parse(content)
 
     def _stamp(self) -> tuple[int, ...] | None:
-        """What differs when the content does; None if there is no such file."""
+        """Changes whenever the content does; None if there is no such file."""
         try:
             found = self._path.stat()
         except OSError:

@@ -20,7 +20,7 @@ from bff.provider.client_auth import ClientAuthentication
 from bff.provider.client_secrets import Credential
 from bff.provider.dialect import Dialect
 from bff.provider.discovery import Discovery
-from bff.provider.http_transport import CallFailed, Deadline, Transport
+from bff.provider.http_transport import Deadline, ExchangeFailed, Transport
 from bff.provider.token_response import (
     TokenResponse,
     check_client,
@@ -166,15 +166,15 @@ class EndpointClient:
             try:
                 with self._session(authentication, credential) as session:
                     result = ask(session)
-            except CallFailed as error:
+            except ExchangeFailed as error:
                 raise error.as_unavailable() from error
             except ClientRefused as error:
                 refused = refused or error
                 continue
             except ProviderRejected:
-                authentication.credentials.note_taken(credential)
+                authentication.credentials.note_accepted(credential)
                 raise
-            authentication.credentials.note_taken(credential)
+            authentication.credentials.note_accepted(credential)
             return result
         raise refused or ProviderRejected("no_credential", 0)
 

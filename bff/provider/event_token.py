@@ -1,8 +1,7 @@
-"""Is this token genuine, about something that happened, meant for us, and fresh?
+"""Is this security event token genuine, for us, and fresh (RFC 8417)?
 
-What logout tokens and the tokens of Shared Signals have in common: both are security event tokens
-(RFC 8417). Each has a file of its own for the rest. Everything in a token is a stranger's word
-until the signature is proved, and only then looked at.
+The checks that logout tokens and Shared Signals have in common; `logout_token` and `security_event`
+have the rest. No claim is read before the signature is verified.
 """
 
 from __future__ import annotations
@@ -15,37 +14,37 @@ from bff.core.errors import TokenRefused
 from bff.provider.jws import FindKey, number, text_of, verified
 
 
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token is held against."""
+class ExpectedEventToken(msgspec.Struct, frozen=True, kw_only=True):
+    """The values that a token is compared with."""
 
     issuer: str
     audience: str
     algorithms: tuple[str, ...]
     types: tuple[str, ...]
-    """The accepted `typ`."""
+    """The accepted values of `typ`."""
     age_max_seconds: int
-    """An older token is refused, so that its `jti` need not be remembered for longer."""
+    """An older token is rejected, so that its `jti` need not be stored for longer."""
     now: float
     clock_skew_seconds: int
 
 
 class EventToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that passed."""
+    """A token that passed every check."""
 
     claims: dict[str, Any]
     jti: str
     issued_at: int
     events: dict[str, Any]
     refused_from: int
-    """From then on it is too old, so that its `jti` can be forgotten."""
+    """From then on it is too old, so that its `jti` can be deleted."""
 
 
-def verified_event_token(token: str, expected: Expected, find_key: FindKey) -> EventToken:
-    """*token*, once signature, type, issuer, audience and times are right.
+def verified_event_token(token: str, expected: ExpectedEventToken, find_key: FindKey) -> EventToken:
+    """*token*, once signature, type, issuer, audience and times are checked.
 
     Raises:
         TokenRefused: One check failed; the detail names which.
-        ProviderError: The keys can't be had, so nothing can be said.
+        ProviderError: The keys can't be loaded, so the signature can't be checked.
 
     Source: RFC 8417, 2.2; RFC 7519, 7.2; OpenID Connect Back-Channel Logout 1.0, 2.6.
     """
@@ -66,8 +65,7 @@ def verified_event_token(token: str, expected: Expected, find_key: FindKey) -> E
 
 
 def media_type(typ: object) -> str:
-    """*typ* in one spelling: media types are compared without regard to case, and `application/`
-    may be left out (RFC 7515, 4.1.9)."""
+    """*typ* in lower case and without `application/`, which may be left out (RFC 7515, 4.1.9)."""
     if not isinstance(typ, str):
         return ""
     name = typ.lower().removeprefix("application/")
@@ -75,7 +73,7 @@ def media_type(typ: object) -> str:
 
 
 def _check_type(typ: object, types: tuple[str, ...]) -> None:
-    """A token of another kind must not pass for one of this kind (RFC 8725, 3.11)."""
+    """A token of another kind must not be accepted (RFC 8725, 3.11)."""
     if media_type(typ) not in {media_type(one) for one in types} - {""}:
         raise TokenRefused("invalid_request", "typ is missing or of another kind of token")
 
@@ -88,7 +86,7 @@ def _audiences(aud: object) -> list[str]:
     raise TokenRefused("invalid_audience", "aud is missing or malformed")
 
 
-def _issued_at(claims: dict[str, Any], expected: Expected) -> int:
+def _issued_at(claims: dict[str, Any], expected: ExpectedEventToken) -> int:
     issued_at = number(claims.get("iat"))
     skew = expected.clock_skew_seconds
     if issued_at is None:

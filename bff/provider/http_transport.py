@@ -1,8 +1,8 @@
-"""How long may one call to the provider take, how much may it answer, and was it sent at all?
+"""How long may one request to the provider take, how large may the response be, and was it sent?
 
-The timeouts of requests count from byte to byte, so a provider that drips is never cut off; name
-look-ups have none. Here a worker thread makes the call, and its caller waits until the deadline at
-most, then cuts the socket. Connections are shared by all threads of the process.
+The timeouts of the requests library count from byte to byte, so that a slow drip of bytes never
+times out, and name lookups have none. Here a worker thread makes the exchange; its caller waits
+until the deadline and then shuts the socket. All threads of the process share the connections.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bff.core.errors import ProviderUnavailable
 
-ANSWER_MAX_BYTES = 1024 * 1024
+RESPONSE_MAX_BYTES = 1024 * 1024
 CONNECTION_IDLE_SECONDS = 30.0
-"""A connection idle for longer is not used again: something on the way may have dropped it."""
+"""A connection that was idle for longer is not used again: a firewall may have dropped it."""
 
 _thread = threading.local()
 
 
 class Deadline:
-    """The instant by which a whole operation, of one call or of several, must be over."""
+    """The instant by which a whole operation, of one request or several, must be over."""
 
     def __init__(self, seconds: float) -> None:
         self._ends_at = time.monotonic() + seconds
 
     def remaining_seconds(self) -> float:
-        """How long is left; never negative."""
+        """The time that is left; never negative."""
         return max(0.0, self._ends_at - time.monotonic())
 
     def part(self, share: float) -> Deadline:
@@ -46,8 +46,8 @@ class Deadline:
         return Deadline(self.remaining_seconds() * share)
 
 
-class CallFailed(requests.RequestException):
-    """There is no whole answer. `sent`: the request may have reached the provider."""
+class ExchangeFailed(requests.RequestException):
+    """There is no complete response; if `sent`, the request may have reached the provider."""
 
     def __init__(self, detail: str, *, sent: bool) -> None:
         super().__init__(detail)
@@ -55,7 +55,7 @@ class CallFailed(requests.RequestException):
         self.sent = sent
 
     def as_unavailable(self) -> ProviderUnavailable:
-        """The same for callers that know nothing of HTTP."""
+        """The same as an error of `core`."""
         return ProviderUnavailable(self.detail, maybe_acted=self.sent)
 
 
@@ -63,8 +63,8 @@ class Transport:
     """The connections to the provider, shared by all threads.
 
     Args:
-        ca_file: PEM certificates of the CAs that may vouch for it; those and no others.
-        proxy_url: The HTTP proxy that is asked for a way there; None goes straight.
+        ca_file: PEM certificates of the CAs that are trusted for it, and no others.
+        proxy_url: The HTTP proxy on the way there; None connects directly.
     """
 
     def __init__(self, ca_file: str, proxy_url: str | None = None) -> None:
@@ -73,7 +73,7 @@ class Transport:
         self._adapter = DeadlineAdapter(pool_connections=4, pool_maxsize=32)
 
     def prepare(self, session: requests.Session) -> None:
-        """Let *session* use these connections and nothing of the process's environment."""
+        """Make *session* use these connections, and ignore the process's environment."""
         session.trust_env = False
         session.verify = self._ca_file
         session.proxies.update(self._proxies)
@@ -86,7 +86,7 @@ class Transport:
         """Fetch a document.
 
         Raises:
-            ProviderUnavailable: No answer, or one that is not a 200 with JSON in it.
+            ProviderUnavailable: No response, or one that is no 200 with JSON.
         """
         session = requests.Session()
         self.prepare(session)
@@ -95,7 +95,7 @@ class Transport:
                 url, timeout=deadline.remaining_seconds(), allow_redirects=False,
                 headers={"Accept": "application/json"},
             )  # fmt: skip
-        except CallFailed as error:
+        except ExchangeFailed as error:
             raise error.as_unavailable() from error
         if response.status_code != 200:
             raise ProviderUnavailable(f"{url} answered with status {response.status_code}")
@@ -110,10 +110,10 @@ class Transport:
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Takes `timeout` as the time for all: from the name look-up to the last byte."""
+    """Applies `timeout` to the whole exchange, from the name lookup to the last byte."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Use connections that can be cut."""
+        """Use connections that another thread can shut."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
 
@@ -132,40 +132,41 @@ class DeadlineAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send *request* and read the whole answer.
+        """Send *request* and read the whole response.
 
         Raises:
-            CallFailed: Not done within `timeout` seconds, broken off, or larger than allowed.
+            ExchangeFailed: Not complete within `timeout` seconds, broken off, or too large.
         """
         seconds = float(timeout)
-        call = _Call()
+        exchange = _Exchange()
         if seconds > 0:
             options = {"timeout": seconds, "verify": verify, "proxies": proxies}
-            work = (call, request, options)
+            work = (exchange, request, options)
             threading.Thread(target=self._work, args=work, daemon=True).start()
-        if seconds <= 0 or not call.done.wait(seconds):
-            call.give_up()
-            raise CallFailed("the deadline passed", sent=call.sent)
-        if call.response is None:
-            raise CallFailed(_described(call.error), sent=call.sent) from call.error
-        return call.response
+        if seconds <= 0 or not exchange.done.wait(seconds):
+            exchange.give_up()
+            raise ExchangeFailed("the deadline passed", sent=exchange.sent)
+        if exchange.response is None:
+            error = exchange.error
+            raise ExchangeFailed(_error_names(error), sent=exchange.sent) from error
+        return exchange.response
 
     def _work(
-        self, call: _Call, request: requests.PreparedRequest, options: dict[str, Any]
+        self, exchange: _Exchange, request: requests.PreparedRequest, options: dict[str, Any]
     ) -> None:
-        _thread.call = call
+        _thread.exchange = exchange
         try:
             response = super().send(request, stream=True, **options)
             response.raw = io.BytesIO(_read(response))
-            call.response = response
+            exchange.response = response
         except Exception as error:  # The caller raises it, in its own thread.
-            call.error = error
+            exchange.error = error
         finally:
-            call.done.set()
+            exchange.done.set()
 
 
-class _Call:
-    """One exchange: made by a worker, awaited and perhaps given up by its caller."""
+class _Exchange:
+    """One request and its response, made by a worker thread; its caller may give up."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
@@ -177,80 +178,80 @@ class _Call:
         self._lock = threading.Lock()
 
     def use(self, connection: _Connection, *, sending: bool) -> None:
-        """The worker is about to use *connection*; refused once the caller has given up."""
+        """Called before the worker uses *connection*; raises once the caller has given up."""
         with self._lock:
             if self._given_up:
                 raise TimeoutError("given up by the caller")
             self._connection = connection
-            # From here on the provider may act. Whoever gives up later reads it under the lock.
+            # From here on the provider may act; `give_up` takes the same lock, so that it notices.
             self.sent = self.sent or sending
-            connection.hand_to(self)
+            connection.assign_to(self)
 
     def give_up(self) -> None:
-        """End the exchange now; what is not sent yet never will be."""
+        """End the exchange now; nothing more is sent."""
         with self._lock:
             self._given_up = True
             if self._connection is not None:
-                self._connection.cut(self)
+                self._connection.shut(self)
 
 
 class _Connection(HTTPConnection):
-    """A connection that the thread which waits for it can cut."""
+    """A connection that the waiting thread can shut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._owner: _Call | None = None
+        self._owner: _Exchange | None = None
         self._owner_lock = threading.Lock()
-        self._handle: socket.socket | None = None
+        self._duplicate: socket.socket | None = None
         self._process_id = os.getpid()
         self._used_at = time.monotonic()
 
-    def hand_to(self, call: _Call) -> None:
-        """From now on only *call* may cut this connection."""
+    def assign_to(self, exchange: _Exchange) -> None:
+        """From now on only *exchange* may shut this connection."""
         with self._owner_lock:
-            self._owner = call
+            self._owner = exchange
             self._used_at = time.monotonic()
 
-    def cut(self, call: _Call) -> None:
-        """Shut the socket, unless the connection serves another call by now."""
+    def shut(self, exchange: _Exchange) -> None:
+        """Shut the socket, unless another exchange uses the connection by now."""
         with self._owner_lock:
-            if self._owner is call and self._handle is not None:
+            if self._owner is exchange and self._duplicate is not None:
                 with contextlib.suppress(OSError):
-                    self._handle.shutdown(socket.SHUT_RDWR)
+                    self._duplicate.shutdown(socket.SHUT_RDWR)
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        # TLS takes the descriptor out of this object, so a second one is kept to shut it by. It
-        # is handed over before the handshake, which can be made to drip as well.
+        # TLS takes the descriptor out of this object; a duplicate can still shut the socket. It is
+        # made before the handshake, which can be slowed down to a drip as well.
         with self._owner_lock:
-            self._handle = sock.dup()
+            self._duplicate = sock.dup()
         try:
-            _thread.call.use(self, sending=False)
+            _thread.exchange.use(self, sending=False)
         except TimeoutError:
             sock.close()
             raise
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        """Connect first, so that a request which can't even connect counts as not sent."""
+        """Connect first, so that a request without a connection counts as not sent."""
         if self.sock is None:
             self.connect()
-        _thread.call.use(self, sending=True)
+        _thread.exchange.use(self, sending=True)
         super().request(*args, **kwargs)
 
     @property
     def is_connected(self) -> bool:
-        """Whether it may be used again: fresh, and not inherited from a parent process."""
+        """Whether it may be used again: not idle for long, nor inherited from a parent process."""
         fresh = time.monotonic() - self._used_at < CONNECTION_IDLE_SECONDS
         return fresh and self._process_id == os.getpid() and super().is_connected
 
     def close(self) -> None:
-        """Close the socket and the second descriptor with it."""
+        """Close the socket and its duplicate."""
         super().close()
         with self._owner_lock:
-            handle, self._handle = self._handle, None
-        if handle is not None:
-            handle.close()
+            duplicate, self._duplicate = self._duplicate, None
+        if duplicate is not None:
+            duplicate.close()
 
 
 class _ConnectionTLS(_Connection, HTTPSConnection):
@@ -266,15 +267,15 @@ class _PoolTLS(HTTPSConnectionPool):
 
 
 def _read(response: requests.Response) -> bytes:
-    body: bytes = response.raw.read(ANSWER_MAX_BYTES + 1, decode_content=True)
-    if len(body) > ANSWER_MAX_BYTES:
+    body: bytes = response.raw.read(RESPONSE_MAX_BYTES + 1, decode_content=True)
+    if len(body) > RESPONSE_MAX_BYTES:
         response.raw.close()
-        raise ValueError(f"the answer is larger than {ANSWER_MAX_BYTES} bytes")
+        raise ValueError(f"the answer is larger than {RESPONSE_MAX_BYTES} bytes")
     return body
 
 
-def _described(error: BaseException | None) -> str:
-    """What went wrong, from the classes alone: a text may quote what the provider sent."""
+def _error_names(error: BaseException | None) -> str:
+    """The classes of *error* and its causes; their texts may quote what the provider sent."""
     names: list[str] = []
     while error is not None and len(names) < 5:
         name = type(error).__name__

@@ -1,4 +1,4 @@
-"""Is this ID token genuine, meant for us, fresh, and the answer to this very sign-in?"""
+"""Is this ID token genuine, fresh, for us and for this very sign-in, and whose is it?"""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ log = logging.getLogger("bff.provider")
 SUBJECT_MAX_CHARACTERS = 255
 
 
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What an ID token is held against."""
+class ExpectedIDToken(msgspec.Struct, frozen=True, kw_only=True):
+    """The values that an ID token is compared with."""
 
     issuer: str
     client_id: str
@@ -36,13 +36,13 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     clock_skew_seconds: int
     access_token: str
     nonce: str | None = None
-    """None for the answer to a refresh, which answers no sign-in."""
+    """None for a refresh, which belongs to no sign-in."""
     subject: str | None = None
     """Known for a refresh only."""
     authenticated_after: float | None = None
-    """Set if `max_age` was asked for: the earliest `auth_time` that will do."""
+    """Set if `max_age` was requested: the earliest `auth_time` that is accepted."""
     organization: str | None = None
-    """Set if an organization was asked for, by id or by name."""
+    """Set if an organization was requested, by id or by name."""
 
 
 class IDTokens:
@@ -62,13 +62,13 @@ class IDTokens:
     def claims(
         self, response: TokenResponse, deadline: Deadline, **expected: Any
     ) -> dict[str, Any]:
-        """The claims of the ID token in *response*; for *expected* see `Expected`.
+        """The claims of the ID token in *response*; for *expected* see `ExpectedIDToken`.
 
         Raises:
             IDTokenInvalid: There is none, or it failed a check.
             ProviderError: The provider's keys can't be loaded.
         """
-        whole = Expected(
+        whole = ExpectedIDToken(
             issuer=self._config.issuer,
             client_id=self._config.client_id,
             algorithms=self._config.id_token_algorithms,
@@ -118,11 +118,13 @@ def identity_of(claims: dict[str, Any], config: Config) -> Identity:
     )
 
 
-def validated_claims(id_token: object, expected: Expected, find_key: FindKey) -> dict[str, Any]:
+def validated_claims(
+    id_token: object, expected: ExpectedIDToken, find_key: FindKey
+) -> dict[str, Any]:
     """The claims of *id_token* once every check has passed.
 
     Raises:
-        IDTokenInvalid: Missing, or one check failed; the detail names which.
+        IDTokenInvalid: It is missing, or one check failed; the detail names which.
 
     Source: OpenID Connect Core 1.0, sections 3.1.3.6, 3.1.3.7 and 12.2.
     """
@@ -149,7 +151,7 @@ def _verified(
     return str(header["alg"]), claims
 
 
-def _check_registered(claims: dict[str, Any], expected: Expected) -> None:
+def _check_registered(claims: dict[str, Any], expected: ExpectedIDToken) -> None:
     registry = jwt.JWTClaimsRegistry(
         now=int(expected.now),
         leeway=expected.clock_skew_seconds,
@@ -186,7 +188,7 @@ def _check_nonce(claims: dict[str, Any], nonce: str | None) -> None:
         raise IDTokenInvalid("nonce is missing or belongs to another sign-in")
 
 
-def _check_auth_time(claims: dict[str, Any], expected: Expected) -> None:
+def _check_auth_time(claims: dict[str, Any], expected: ExpectedIDToken) -> None:
     if expected.authenticated_after is None:
         return
     auth_time = number(claims.get("auth_time"))
@@ -197,7 +199,7 @@ def _check_auth_time(claims: dict[str, Any], expected: Expected) -> None:
 def _check_at_hash(claims: dict[str, Any], alg: str, access_token: str) -> None:
     if "at_hash" not in claims:
         return
-    # The algorithm is one of the allow-list by now: its hash is in its name, Ed25519's is SHA-512.
+    # The algorithm is on the allow-list: its name contains its hash, Ed25519 uses SHA-512.
     digest = hashlib.new(
         "sha512" if alg == "EdDSA" else f"sha{alg[-3:]}", access_token.encode()
     ).digest()
@@ -208,10 +210,11 @@ def _check_at_hash(claims: dict[str, Any], alg: str, access_token: str) -> None:
 
 
 def _check_organization(claims: dict[str, Any], organization: str | None) -> None:
-    """Auth0: whoever asked for an organization must look whether it is the one that answered.
+    """A requested organization must be the one of the ID token.
 
     Source: Auth0 docs, manage-users/organizations/using-tokens.
     """
+    # Auth0: `org_id` and `org_name`.
     if organization is None:
         return
     name = claims.get("org_name")

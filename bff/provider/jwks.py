@@ -1,7 +1,6 @@
-"""Which public key of the provider made a signature?
+"""Which signing keys does a JWKS of the provider list?
 
-Only keys that the provider's JWKS lists count. What a token brings along (`jwk`, `jku`, `x5c`)
-is never looked at, and symmetric keys in the list are passed over.
+Symmetric keys and keys that can't be read are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ KEYS_MAX = 100
 
 
 class JWKS:
-    """The provider's keys for signatures.
+    """The provider's signing keys.
 
     Args:
         document: The JWKS as parsed from JSON (RFC 7517, 5).

@@ -1,8 +1,8 @@
 """Is this token signed with a key that its issuer lists, by an algorithm that we allow?
 
-The same for ID tokens, logout tokens and security event tokens. The algorithms are an allow-list
-from the settings, never `none` and never HMAC; what a token brings along (`jwk`, `jku`, `x5c`) is
-never looked at (RFC 8725, 3.1 and 3.5).
+Used for ID tokens, logout tokens and security event tokens. The allowed algorithms come from the
+settings, never `none` and never HMAC. Keys in the token itself (`jwk`, `jku`, `x5c`) are ignored
+(RFC 8725, 3.1 and 3.5). What a claim holds is read here, too: `number`, `text`, `text_of`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ HEADER_MAX_BYTES = 16 * 1024
 TEXT_MAX_CHARACTERS = 255
 
 FindKey = Callable[[str, str | None], Key | None]
-"""Finds the key by algorithm and key id; raises ProviderError if the keys can't be had."""
+"""Finds the key by algorithm and key id; raises ProviderError if the keys can't be loaded."""
 
 
 def verified(
     token: str, algorithms: tuple[str, ...], find_key: FindKey
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of *token*, once its signature is proved.
+    """Header and claims of *token*, once its signature is verified.
 
     Raises:
         TokenRefused: No JWT, another algorithm, an unknown key or a wrong signature.
-        ProviderError: The keys can't be had, so nothing can be said.
+        ProviderError: The keys can't be loaded, so the signature can't be checked.
 
     Source: RFC 7515, 5.2; RFC 8725, 3.1.
     """
@@ -45,7 +45,7 @@ def verified(
             raise TokenRefused("invalid_key", "signed with a key that the provider does not list")
         return key
 
-    # An unknown header field is harmless; one named in `crit` is refused by the library.
+    # An unknown header parameter is harmless; the library rejects one that is named in `crit`.
     registry = jws.JWSRegistry(algorithms=algorithms, strict_check_header=False)
     registry.max_header_length = HEADER_MAX_BYTES
     try:
@@ -56,7 +56,7 @@ def verified(
 
 
 def number(value: object) -> int | None:
-    """*value* as whole seconds, or None if it is no number (booleans are none)."""
+    """*value* as a whole number; None if it is no number, as booleans are not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -66,12 +66,12 @@ def number(value: object) -> int | None:
 
 
 def text(value: object) -> str | None:
-    """*value*, or None if it is no text or an empty one."""
+    """*value*, or None if it is no string or an empty one."""
     return value if isinstance(value, str) and value else None
 
 
 def text_of(claims: dict[str, Any], name: str) -> str:
-    """The claim *name*; raises TokenRefused unless it is a text of sensible length."""
+    """The claim *name*; raises TokenRefused unless it is a string of 1 to 255 characters."""
     value = claims.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX_CHARACTERS:
         raise TokenRefused("invalid_request", f"{name} is missing, too long or no text")

@@ -1,4 +1,4 @@
-"""Does the provider say, with this token, that a session or all of a user's sessions are over?"""
+"""Which sessions does a logout token of the provider end?"""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import msgspec
 
 from bff.config import Config
 from bff.core.errors import TokenRefused
-from bff.provider.event_token import EventToken, Expected, verified_event_token
+from bff.provider.event_token import EventToken, ExpectedEventToken, verified_event_token
 from bff.provider.jws import FindKey, number, text_of
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 AGE_MAX_SECONDS = 3600
-"""The specification advises two minutes in `exp`; a provider that tries again may give more."""
+"""The specification recommends two minutes for `exp`; a provider that retries may set more."""
 
 
 class LogoutToken(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose sessions are over: at least one of `subject` and `sid` is there."""
+    """Whose sessions end: at least one of `subject` and `sid` is set."""
 
     issuer: str
     subject: str | None
     sid: str | None
     jti: str
     refused_from: int
-    """From then on the token is refused for its age, so that its `jti` can be forgotten."""
+    """From then on the token is rejected for its age, so that its `jti` can be deleted."""
 
 
-def expected_of(config: Config, now: float) -> Expected:
-    """What the logout tokens of our provider are held against."""
-    return Expected(
+def expected_of(config: Config, now: float) -> ExpectedEventToken:
+    """The values that logout tokens of our provider are compared with."""
+    return ExpectedEventToken(
         issuer=config.issuer,
         audience=config.client_id,
         algorithms=config.id_token_algorithms,
@@ -38,15 +38,17 @@ def expected_of(config: Config, now: float) -> Expected:
     )
 
 
-def validated_logout_token(token: str, expected: Expected, find_key: FindKey) -> LogoutToken:
-    """What *token* says, once every check has passed that needs no memory.
+def validated_logout_token(
+    token: str, expected: ExpectedEventToken, find_key: FindKey
+) -> LogoutToken:
+    """What *token* says, once every check has passed that needs no stored data.
 
-    `exp` is required, as in the specification since it is final, and so is `jti`. That the token
-    wasn't seen before, and doesn't contradict what we know, is for the caller to see.
+    `exp` and `jti` are required, as in the final specification. The caller checks that the token is
+    no replay and that its `sub` and `sid` fit together.
 
     Raises:
         TokenRefused: One check failed; the detail names which.
-        ProviderError: The keys can't be had, so nothing can be said.
+        ProviderError: The keys can't be loaded, so the signature can't be checked.
 
     Source: OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6.
     """
@@ -55,7 +57,7 @@ def validated_logout_token(token: str, expected: Expected, find_key: FindKey) ->
     if EVENT not in found.events:
         raise TokenRefused("invalid_request", "events has no back-channel logout")
     if "nonce" in found.claims:
-        # An ID token has one; so neither can stand in for the other.
+        # An ID token has one, so that neither is accepted in place of the other.
         raise TokenRefused("invalid_request", "nonce is present")
     if "sub" not in found.claims and "sid" not in found.claims:
         raise TokenRefused("invalid_request", "neither sub nor sid")
@@ -68,7 +70,7 @@ def validated_logout_token(token: str, expected: Expected, find_key: FindKey) ->
     )
 
 
-def _check_expiry(found: EventToken, expected: Expected) -> None:
+def _check_expiry(found: EventToken, expected: ExpectedEventToken) -> None:
     expires_at = number(found.claims.get("exp"))
     if expires_at is None:
         raise TokenRefused("invalid_request", "exp is missing or no number")

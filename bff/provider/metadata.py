@@ -1,8 +1,8 @@
-"""What does the provider say about itself, and what of it is believed?
+"""What is in the provider's discovery document, and which endpoints in it are accepted?
 
-The document is pinned to the configured issuer: a document that names another one, even by a
-slash, is refused, since a provider (or whoever answers in its place) could otherwise hand out
-endpoints in another's name (RFC 9700, 4.4; OpenID Connect Discovery 1.0, 4.3).
+The document must name the configured issuer exactly. With another one, even one that differs by a
+slash, it is rejected: a server could otherwise supply endpoints in the name of another provider
+(RFC 9700, 4.4; OpenID Connect Discovery 1.0, 4.3).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def fetch_metadata(transport: Transport, issuer: str, deadline: Deadline) -> Met
     """Fetch and check the document of *issuer*.
 
     Raises:
-        ProviderUnavailable: No answer, or not a discovery document.
-        ProviderMisconfigured: It names another issuer, or an endpoint that we don't talk to.
+        ProviderUnavailable: No response, or not a discovery document.
+        ProviderMisconfigured: It names another issuer, or an endpoint without https.
 
     Source: OpenID Connect Discovery 1.0, sections 4.1 to 4.3.
     """
@@ -65,7 +65,7 @@ def checked_metadata(document: Any, issuer: str) -> Metadata:
 
 
 def acceptable(url: str, issuer: str) -> bool:
-    """https; plain http only on the loopback, and only for an issuer that is there itself."""
+    """https; plain http only on the loopback, and only if the issuer is there, too."""
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -1,6 +1,6 @@
-"""What do we ask of an OpenID provider, and what comes back?
+"""Which requests do we send to an OpenID provider, and what do they return?
 
-Every operation has one deadline, whatever it needs on the way (metadata, keys, the call itself).
+Every operation has one deadline for all that it needs: metadata, keys and the request itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Provider:
         self._config = client.config
         self._sink = discard
         self.discovery = client.discovery
-        """Its keys are also for tokens that reach us in other ways."""
+        """Metadata and keys; logout tokens and access tokens are checked with the keys, too."""
         self._id_tokens = IDTokens(client.config, client.discovery, client.clock)
         self._requests = AuthorizationRequests(client)
         self._grants = RouteGrants(client, discard)
@@ -73,28 +73,32 @@ class Provider:
         self._client.close()
 
     # ------------------------------------------------------------ signing in
-    def authorization_url(self, pending: LoginTransaction, parameters: Mapping[str, str]) -> str:
+    def authorization_url(
+        self, transaction: LoginTransaction, parameters: Mapping[str, str]
+    ) -> str:
         """Where to send the browser to sign in.
 
         Args:
-            pending: The transaction; its verifier stays here, the provider gets its hash.
+            transaction: Its code verifier stays here; the provider gets the hash.
             parameters: More parameters, from an allow-list; they never replace one of ours.
 
         Raises:
-            ProviderError: The metadata can't be had, or the request can't be pushed.
+            ProviderError: The metadata can't be loaded, or the request can't be pushed.
 
         Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3; RFC 9126.
         """
         deadline = self._client.deadline()
         metadata = self.discovery.metadata(deadline)
-        return self._requests.url(metadata, pending, parameters, self._grants.resources, deadline)
+        resources = self._grants.consent_resources
+        return self._requests.url(metadata, transaction, parameters, resources, deadline)
 
     def check_issuer_parameter(self, iss: str | None) -> None:
-        """Check the `iss` of an authorization response, of a refusal too.
+        """Check the `iss` of an authorization response, which may be an error response.
 
         Raises:
-            IssuerMismatch: It names another provider, or is missing though it was announced.
-            ProviderError: The metadata can't be had.
+            IssuerMismatch: It names another provider, or is missing although the metadata
+                announces it.
+            ProviderError: The metadata can't be loaded.
 
         Source: RFC 9207, section 2.4 (simple string comparison).
         """
@@ -104,36 +108,40 @@ class Provider:
         if iss is not None and iss != self._config.issuer:
             raise IssuerMismatch("iss names another provider")
 
-    def exchange_code(self, code: str, pending: LoginTransaction) -> SignIn:
-        """Trade the authorization code for tokens, and check the ID token.
+    def exchange_code(self, code: str, transaction: LoginTransaction) -> SignIn:
+        """Exchange the authorization code for tokens, and check the ID token.
 
         Raises:
-            ProviderError: See `answers.granted`.
-            IDTokenInvalid: There is none, or it failed a check; the tokens are discarded.
+            ProviderError: As `read_token_response`.
+            IDTokenInvalid: It is missing or failed a check; the tokens are discarded.
 
         Source: OpenID Connect Core, 3.1.3; RFC 7636, 4.5.
         """
         deadline = self._client.deadline()
-        # Before the code is spent: without keys that would be for nothing.
+        # First the keys: without them the code would be spent in vain.
         self.discovery.load(deadline)
         issued_at = int(self._client.clock())
         url = self.discovery.metadata(deadline).token_endpoint
-        parameters = {"code": code, "code_verifier": pending.code_verifier, **self._grants.own}
-        answer = self._received(self._client.exchange, url, parameters, deadline)
+        parameters = {
+            "code": code,
+            "code_verifier": transaction.code_verifier,
+            **self._grants.session_parameters,
+        }
+        response = self._received(self._client.exchange, url, parameters, deadline)
         try:
             claims = self._id_tokens.claims(
-                answer,
+                response,
                 deadline,
-                nonce=pending.nonce,
-                authenticated_after=_authenticated_after(pending),
-                organization=pending.organization,
+                nonce=transaction.nonce,
+                authenticated_after=_authenticated_after(transaction),
+                organization=transaction.organization,
             )
         except BFFError:
-            self._discard(answer.refresh_token)
+            self._discard(response.refresh_token)
             raise
         return SignIn(
             identity=identity_of(claims, self._config),
-            tokens=tokens_of(answer, issued_at, self._config),
+            tokens=tokens_of(response, issued_at, self._config),
             session_ends_at=self._client.dialect.session_ends_at(claims),
         )
 
@@ -145,31 +153,32 @@ class Provider:
 
         Args:
             refresh_token: As the provider issued it.
-            subject: The session's user; an ID token of another user is refused.
-            rule: What the access token is to be for; None for the session's own.
+            subject: The session's user; an ID token of another user is rejected.
+            rule: Which access token to request; None for the session's own.
 
         Raises:
-            ProviderUnavailable: No usable answer; `maybe_acted` if the request had been sent.
+            ProviderUnavailable: No usable response; `maybe_acted` if the request was sent.
             ProviderRejected: Refused; the code is in `.error`, such as `invalid_grant`.
             ProviderMisconfigured: `invalid_client` and its like.
-            IDTokenInvalid: It was spent, but the ID token that came is not acceptable; the new
-                refresh token is discarded. The session can't go on.
+            IDTokenInvalid: The refresh token was spent, but the new ID token failed a check; the
+                new refresh token is discarded, and the session can't go on.
 
         Source: RFC 6749, section 6; OpenID Connect Core, 12.
         """
         deadline = self._client.deadline()
-        # Before the token is spent: an ID token may come, and must be checked.
+        # First the keys: the response may bring an ID token, which must be checked.
         self.discovery.load(deadline)
         issued_at = int(self._client.clock())
         url = self.discovery.metadata(deadline).token_endpoint
-        wanted = self._grants.wanted(rule) if rule else self._grants.own
-        answer = self._received(self._client.refresh, url, refresh_token, wanted, deadline)
+        grants = self._grants
+        wanted = grants.parameters_for(rule) if rule else grants.session_parameters
+        response = self._received(self._client.refresh, url, refresh_token, wanted, deadline)
         try:
-            answer = self._id_tokens.refreshed(answer, subject, deadline)
+            response = self._id_tokens.refreshed(response, subject, deadline)
         except IDTokenInvalid:
-            self._discard(answer.refresh_token)
+            self._discard(response.refresh_token)
             raise
-        return refreshed_tokens_of(answer, issued_at, self._config)
+        return refreshed_tokens_of(response, issued_at, self._config)
 
     def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         """Exchange a user's access token for one that fits *rule*; see `RouteGrants`."""
@@ -182,9 +191,9 @@ class Provider:
     def logout_url(self, *, sid: str | None, id_token: str | None, state: str) -> str | None:
         """Where to send the browser so that the provider ends its own session.
 
-        The `sid` goes as `logout_hint`, so that no token reaches the browser; a provider that
-        doesn't know the hint asks the user. None if the provider has no such endpoint, or if
-        nothing is known of it: a logout never fails because the provider does.
+        The `sid` is sent as `logout_hint`, so that no token reaches the browser; a provider that
+        doesn't know the hint asks the user. None if the provider has no such endpoint, or if its
+        metadata was never loaded: an outage of the provider doesn't make a logout fail.
 
         Source: OpenID Connect RP-Initiated Logout 1.0, section 2.
         """
@@ -218,6 +227,6 @@ class Provider:
             self._sink.discard(refresh_token, None)
 
 
-def _authenticated_after(pending: LoginTransaction) -> float | None:
-    """Counted from the start of the sign-in: the user may take their time over the form."""
-    return None if pending.max_age is None else pending.started_at - pending.max_age
+def _authenticated_after(transaction: LoginTransaction) -> float | None:
+    """Counted from the start of the sign-in, so that the user has time for the form."""
+    return None if transaction.max_age is None else transaction.started_at - transaction.max_age

@@ -1,8 +1,8 @@
-"""Which tokens do routes get that are not the session's own, and how are these asked for?
+"""How are the access tokens of routes requested, and which of them must not be used?
 
-By token exchange (RFC 8693; Auth0's On-Behalf-Of and custom exchange, Keycloak) and by client
-credentials (RFC 6749, 4.4). For the third kind a refresh token is spent, which `oidc.refresh` does;
-here is what it says then. What came is held against the rule in `rejection_reason`.
+By token exchange (RFC 8693; Auth0's On-Behalf-Of and custom exchange, Keycloak) or by client
+credentials (RFC 6749, 4.4). The third way is a refresh, which `Provider.refresh` sends with the
+parameters from here. `rejection_reason` compares what the provider issued with the rule.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from bff.provider.token_endpoint import RefreshTokenSink
 from bff.provider.token_response import is_header_safe, refreshed_tokens_of
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+# Auth0: `online_access` asks for a refresh token that ends with the session.
 LOGIN_SCOPES = frozenset(
     {"openid", "profile", "email", "address", "phone", "offline_access", "online_access"}
 )
-"""What a refresh may bring along unasked; it opens nothing at an API."""
+"""A refresh may add these unasked; they give no access to an API."""
 
 
 class RouteGrants:
@@ -36,30 +37,30 @@ class RouteGrants:
         self._client = client
         self._sink = sink
         self._parameter = config.resource_parameter or client.dialect.resource_parameter
-        named = _audiences_of_users(config)
-        self.own: dict[str, str] = {}
-        """What a request for the session's own access token has to say."""
-        self.resources: tuple[str, ...] = ()
-        """What an authorization request has to name."""
-        # Where an API is a `resource`, the user's consent must name all that a refresh may ask
-        # for, and each request then has to say which one it means (RFC 8707, section 2).
+        named = _audiences_of_refreshes(config)
+        self.session_parameters: dict[str, str] = {}
+        """Further parameters of a request for the session's own access token."""
+        self.consent_resources: tuple[str, ...] = ()
+        """The APIs that an authorization request has to name."""
+        # Where an API is a `resource`, the user's consent must cover every API that a refresh may
+        # request, and each request then has to name the one it means (RFC 8707, section 2).
         if named and self._parameter == "resource":
             own = config.audience
-            self.own = {"resource": own} if own else {}
-            self.resources = tuple(name for name in dict.fromkeys((own, *named)) if name)
+            self.session_parameters = {"resource": own} if own else {}
+            self.consent_resources = tuple(name for name in dict.fromkeys((own, *named)) if name)
 
-    def wanted(self, rule: TokenRule) -> dict[str, str]:
-        """How audience and scope of *rule* are said."""
-        said = {self._parameter: rule.audience or "", "scope": rule.scope}
-        return {name: value for name, value in said.items() if value}
+    def parameters_for(self, rule: TokenRule) -> dict[str, str]:
+        """The audience and scope of *rule*, as parameters of a token request."""
+        named = {self._parameter: rule.audience or "", "scope": rule.scope}
+        return {name: value for name, value in named.items() if value}
 
     def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         """Exchange the user's access token for one of the rule's audience, in one attempt.
 
-        Its type and scope are as the provider said; see `rejection_reason`.
+        Type and scope are not checked here; see `rejection_reason`.
 
         Raises:
-            ProviderUnavailable: No usable answer.
+            ProviderUnavailable: No usable response.
             ProviderRejected: Refused; the code is in `.error`.
             ProviderMisconfigured: `unauthorized_client` and its like.
 
@@ -74,15 +75,15 @@ class RouteGrants:
         return self._ask(parameters, rule, any_type=True)
 
     def client_token(self, rule: TokenRule) -> IssuedTokens:
-        """A token of the BFF itself, or of the rule's client; raises as `exchange`.
+        """An access token of the BFF's own client, or of the rule's; raises as `exchange`.
 
         Source: RFC 6749, section 4.4.
         """
-        answer = self._ask({"grant_type": "client_credentials"}, rule)
-        if answer.refresh_token is not None:
-            # RFC 6749, 4.4.3: there should be none. Nobody would ever use it, or revoke it.
-            self._sink.discard(answer.refresh_token, rule.client_id)
-        return answer
+        response = self._ask({"grant_type": "client_credentials"}, rule)
+        if response.refresh_token is not None:
+            # There should be none (RFC 6749, 4.4.3); it would never be used, nor revoked.
+            self._sink.discard(response.refresh_token, rule.client_id)
+        return response
 
     def _ask(
         self, parameters: dict[str, str], rule: TokenRule, *, any_type: bool = False
@@ -91,7 +92,7 @@ class RouteGrants:
         deadline = client.deadline()
         url = client.discovery.metadata(deadline).token_endpoint
         issued_at = int(client.clock())
-        parameters = parameters | self.wanted(rule)
+        parameters = parameters | self.parameters_for(rule)
         client_id = rule.client_id
         try:
             granted = client.grant(
@@ -104,25 +105,25 @@ class RouteGrants:
         return refreshed_tokens_of(granted, issued_at, client.config)
 
 
-def _audiences_of_users(config: Config) -> tuple[str | None, ...]:
-    """The APIs that refresh tokens are spent for, each once."""
+def _audiences_of_refreshes(config: Config) -> tuple[str | None, ...]:
+    """The APIs that refresh tokens get access tokens for, each once."""
     rules = (route.token for route in config.routes)
     return tuple(dict.fromkeys(rule.audience for rule in rules if rule.mode == "audience"))
 
 
-def rejection_reason(rule: TokenRule, answer: IssuedTokens) -> str | None:
-    """Why *answer* must not be used for *rule*; None if it may.
+def rejection_reason(rule: TokenRule, response: IssuedTokens) -> str | None:
+    """Why *response* must not be used for *rule*; None if it may.
 
-    A token for another API would give that one's rights to this route's upstream, so an audience
-    that can be read is looked at; what can't be read is the provider's word.
+    A token for another API would give this route's upstream access to that API, so a readable
+    audience is compared; for an opaque token we trust the provider.
     """
-    if rule.mode == "exchange" and answer.issued_token_type != ACCESS_TOKEN_TYPE:
+    if rule.mode == "exchange" and response.issued_token_type != ACCESS_TOKEN_TYPE:
         return "wrong_issued_token_type"
-    if answer.token_type.lower() != "bearer" or not is_header_safe(answer.access_token):
+    if response.token_type.lower() != "bearer" or not is_header_safe(response.access_token):
         return "wrong_token_type"
-    if rule.scope and answer.scope is not None and _wider(rule, answer.scope):
+    if rule.scope and response.scope is not None and _wider(rule, response.scope):
         return "wider_scope"
-    return "wrong_audience" if _is_for_another(rule.audience, answer.access_token) else None
+    return "wrong_audience" if _is_for_another(rule.audience, response.access_token) else None
 
 
 def _wider(rule: TokenRule, granted: str) -> bool:
@@ -133,7 +134,7 @@ def _wider(rule: TokenRule, granted: str) -> bool:
 
 
 def _is_for_another(audience: str | None, access_token: str) -> bool:
-    """Whether it says that it is not for *audience*; unverified, but from the provider itself."""
+    """Whether a JWT names other audiences; unverified, but it came from the provider itself."""
     named = unverified_claims(access_token).get("aud")
     if audience is None or named is None:
         return False

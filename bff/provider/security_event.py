@@ -1,4 +1,4 @@
-"""What does a Shared Signals transmitter tell us with a token, and about whom?"""
+"""Which events does a token of a Shared Signals transmitter report, and about which user?"""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import msgspec
 from bff.config import Config
 from bff.core.errors import TokenRefused
 from bff.core.model import Group
-from bff.provider.event_token import EventToken, Expected, verified_event_token
+from bff.provider.event_token import EventToken, ExpectedEventToken, verified_event_token
 from bff.provider.jws import FindKey, number, text_of
 
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 SESSION_REVOKED = f"{CAEP}session-revoked"
 CREDENTIAL_CHANGE = f"{CAEP}credential-change"
 AGE_MAX_SECONDS = 7 * 86_400
-"""A transmitter that could not reach us tries for days."""
+"""A transmitter that can't reach us retries for days."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """One token: what happened, by the transmitter's clock, to whom."""
+    """One token: what happened to whom, by the transmitter's clock."""
 
     issuer: str
     jti: str
     refused_from: int
     ends: dict[str, int]
-    """The events that end sessions, each with its instant: only sessions from before end."""
-    passed_over: tuple[str, ...]
-    """The others."""
+    """The events that end sessions, each with its time: only sessions from before it end."""
+    ignored: tuple[str, ...]
+    """The other events."""
     group: Group | None
-    """Whose sessions; None if nothing ends, or it is nobody whom our provider knows."""
+    """Whose sessions; None if nothing ends, or if the user is of another issuer."""
 
 
-def expected_of(config: Config, issuer: str, now: float) -> Expected:
-    """What the tokens of the transmitter *issuer* are held against."""
-    return Expected(
+def expected_of(config: Config, issuer: str, now: float) -> ExpectedEventToken:
+    """The values that tokens of the transmitter *issuer* are compared with."""
+    return ExpectedEventToken(
         issuer=issuer,
         audience=config.ssf_audience or config.app_base_url,
         algorithms=config.id_token_algorithms,
@@ -47,19 +47,19 @@ def expected_of(config: Config, issuer: str, now: float) -> Expected:
 
 
 def validated_signal(
-    token: str, expected: Expected, find_key: FindKey, provider_issuer: str
+    token: str, expected: ExpectedEventToken, find_key: FindKey, provider_issuer: str
 ) -> Signal:
-    """What *token* says, once every check has passed that needs no memory.
+    """What *token* says, once every check has passed that needs no stored data.
 
     Raises:
-        TokenRefused: One check failed, or a subject of a session's end can't be understood.
-        ProviderError: The transmitter's keys can't be had, so nothing can be said.
+        TokenRefused: One check failed, or the subject of an event that ends sessions is unusable.
+        ProviderError: The keys can't be loaded, so the signature can't be checked.
 
     Source: Shared Signals Framework 1.0, section 4; CAEP 1.0, sections 3.1 and 3.3; RFC 9493.
     """
     found = verified_event_token(token, expected, find_key)
     for name in ("sub", "exp"):
-        # So that no such token passes for a token of another kind (4.1).
+        # So that no such token is accepted as a token of another kind (4.1).
         if name in found.claims:
             raise TokenRefused("invalid_request", f"{name} is present")
     subject = found.claims.get("sub_id")
@@ -71,7 +71,7 @@ def validated_signal(
         jti=found.jti,
         refused_from=found.refused_from,
         ends=ends,
-        passed_over=tuple(name for name in found.events if name not in ends),
+        ignored=tuple(name for name in found.events if name not in ends),
         group=group_of(subject, provider_issuer) if ends else None,
     )
 
@@ -79,12 +79,12 @@ def validated_signal(
 def group_of(subject: dict[str, Any], provider_issuer: str) -> Group | None:
     """Whose sessions a subject identifier means; None for a user of another issuer.
 
-    `opaque` is taken for the provider's own user id. Of a complex subject, its session (the
-    provider's `sid`) or else its user counts. A narrower member, such as a device, is passed over:
-    we don't know devices, and one sign-in too many is the smaller harm.
+    `opaque` is the provider's own user id. Of a complex subject, its session (the provider's `sid`)
+    or else its user counts. A narrower member, such as a device, is ignored: we don't know devices,
+    and one sign-in too many does less harm.
 
     Raises:
-        TokenRefused: Malformed, or of a format that we can't resolve; saying yes would be a lie.
+        TokenRefused: Malformed, or of a format that we can't resolve, so that nothing would end.
 
     Source: RFC 9493, section 3; Shared Signals Framework 1.0, section 3.
     """
@@ -112,7 +112,7 @@ def _group_of_complex(subject: dict[str, Any], provider_issuer: str) -> Group | 
 
 def _ends_sessions(name: str, event: dict[str, Any]) -> bool:
     if name == CREDENTIAL_CHANGE:
-        # A credential more is no reason to distrust the sessions that others have opened.
+        # A new credential is no reason to end the sessions that began with other credentials.
         return event.get("change_type") != "create"
     return name == SESSION_REVOKED
 

@@ -1,8 +1,7 @@
-"""What did the provider's token or revocation endpoint say, and what does it mean for us?
+"""What does a response of the token or revocation endpoint mean, and what of it do we store?
 
-Decided by the status class and the parsed `error` alone (RFC 6749, 5.2): never by a substring, and
-not by the exact status, since Auth0 refuses a bad refresh token with 403. What the provider wrote
-for people (`error_description`) goes nowhere: it may quote a token.
+The status class and the parsed `error` decide alone (RFC 6749, 5.2): never a substring, and not the
+exact status. `error_description` is neither stored nor logged: it may quote a token.
 """
 
 from __future__ import annotations
@@ -28,12 +27,13 @@ from bff.provider.dialect import Dialect
 from bff.provider.jws import text
 
 LIFETIME_UNKNOWN_SECONDS = 300
-"""Taken for an access token whose `expires_in` is missing or no number."""
+"""Assumed for an access token whose `expires_in` is missing or invalid."""
+# Auth0: 30 days is the longest lifetime that an API can have there.
 LIFETIME_MAX_SECONDS = 30 * 86_400
-"""Auth0's longest; a larger `expires_in` is cut to it."""
+"""A larger `expires_in` is reduced to it."""
 
 OUR_FAULT = frozenset({"unauthorized_client", "unsupported_grant_type"})
-PASSING = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
+TEMPORARY = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
 
 NO_SUCH_ENDPOINT = frozenset({404, 405, 410, 501})
 
@@ -42,7 +42,7 @@ _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 
 class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A successful token answer (RFC 6749, 5.1), every field checked."""
+    """A successful token response (RFC 6749, 5.1), every field checked."""
 
     access_token: str
     expires_in_seconds: int
@@ -90,7 +90,7 @@ def check_client(response: requests.Response, dialect: Dialect) -> None:
 
 
 def check_revoked(response: requests.Response, dialect: Dialect, now: float) -> None:
-    """Return if *response* confirms a revocation; the body doesn't matter (RFC 7009, 2.2).
+    """Return if *response* confirms a revocation; its body doesn't count (RFC 7009, 2.2).
 
     Raises:
         ProviderUnavailable: 5xx, 429, or anything that can't be understood.
@@ -112,8 +112,8 @@ def refusal(response: requests.Response, dialect: Dialect, now: float) -> Provid
     """What a response that is no success means; to be raised by the caller."""
     status, error = response.status_code, _error_code(json_object(response))
     retry_after_seconds = dialect.retry_after_seconds(response, now)
-    if status == 429 or (error in PASSING and status < 500):
-        # Refused at once: the provider has not acted.
+    if status == 429 or (error in TEMPORARY and status < 500):
+        # Refused before the provider acted.
         return ProviderUnavailable(f"status {status}", retry_after_seconds=retry_after_seconds)
     if status >= 500 or error is None:
         return ProviderUnavailable(
@@ -125,6 +125,7 @@ def refusal(response: requests.Response, dialect: Dialect, now: float) -> Provid
         return ClientRefused(error, status)
     if error in OUR_FAULT:
         return ProviderMisconfigured(f"{error} (HTTP {status})")
+    # Auth0: an invalid refresh token gets a 403, so that every 4xx counts, not only 400.
     return ProviderRejected(error, status)
 
 
@@ -143,7 +144,7 @@ def _error_code(body: dict[str, Any] | None) -> str | None:
 
 
 def is_header_safe(access_token: str) -> bool:
-    """Whether it may become a header's value: nothing else may be in it (CWE-113)."""
+    """Whether it can be a header's value without adding anything else to the request (CWE-113)."""
     return _HEADER_SAFE.fullmatch(access_token) is not None
 
 
@@ -167,7 +168,7 @@ def _checked(body: dict[str, Any], any_type: bool) -> TokenResponse:
 
 
 def _lifetime_seconds(value: object) -> int:
-    """`expires_in`, as a number or digits; what is no lifetime counts as unknown."""
+    """`expires_in`, as a number or digits; `LIFETIME_UNKNOWN_SECONDS` if it is neither."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:12])
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:

@@ -1,4 +1,4 @@
-"""Which keys does a Shared Signals transmitter sign with?"""
+"""Which keys does a Shared Signals transmitter sign with, and where are they cached?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from joserfc.jwk import Key
 
 from bff.core.errors import ProviderMisconfigured
-from bff.provider.cached_document import Cached
+from bff.provider.cached_document import CachedDocument
 from bff.provider.http_transport import Deadline, Transport
 from bff.provider.jwks import JWKS
 from bff.provider.metadata import acceptable
@@ -21,9 +21,9 @@ class TransmitterKeys:
     """The keys of one transmitter, fetched when they are needed.
 
     Args:
-        issuer: To the letter.
-        jwks_url: Where its keys are; None asks its metadata.
-        timeout_seconds: The whole time that a look-up may take.
+        issuer: Exactly as in its metadata.
+        jwks_url: Where its keys are; None uses its metadata.
+        timeout_seconds: For a whole lookup.
         transport: The connections to it.
         clock: Monotonic seconds.
     """
@@ -40,13 +40,13 @@ class TransmitterKeys:
         self._jwks_url = jwks_url
         self._timeout_seconds = timeout_seconds
         self._transport = transport
-        self._keys = Cached(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
+        self._keys = CachedDocument(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
 
     def find_key(self, alg: str, kid: str | None) -> Key | None:
-        """The key from the list; an unknown one makes the list be fetched again, but seldom.
+        """The key in the JWKS; if it isn't there, the JWKS is fetched again, after a pause.
 
         Raises:
-            ProviderError: The list can't be had.
+            ProviderError: The JWKS can't be fetched.
         """
         deadline = Deadline(self._timeout_seconds)
         key = self._keys.get(deadline).find(alg, kid)

@@ -13,7 +13,7 @@ from bff.core.errors import (
     ProviderMisconfigured,
     ProviderUnavailable,
 )
-from bff.provider.cached_document import RENEW_PAUSE_SECONDS, STALE_RETRY_SECONDS, Cached
+from bff.provider.cached_document import RENEW_PAUSE_SECONDS, STALE_RETRY_SECONDS, CachedDocument
 from bff.provider.create import create_endpoint_client
 from bff.provider.discovery import KEYS_LIFETIME_SECONDS, METADATA_LIFETIME_SECONDS
 from bff.provider.http_transport import Deadline
@@ -305,7 +305,7 @@ def test_the_first_fetch_is_made_once_for_all_threads() -> None:
         go.wait(5)
         return "the document"
 
-    cached, found = Cached(fetch, 60), []
+    cached, found = CachedDocument(fetch, 60), []
     threads = [
         threading.Thread(target=lambda: found.append(cached.get(Deadline(5)))) for _ in range(8)
     ]
@@ -327,7 +327,7 @@ def test_while_one_thread_fetches_anew_the_others_use_the_old(clock: Clock) -> N
             go.wait(5)
         return value
 
-    cached = Cached(fetch, 60, clock)
+    cached = CachedDocument(fetch, 60, clock)
     assert cached.get(Deadline(1)) == "old"
     clock.now += 60
     found: list[str] = []
@@ -347,7 +347,7 @@ def test_a_refetch_takes_only_a_part_of_the_callers_time(clock: Clock) -> None:
         left.append(deadline.remaining_seconds())
         return len(left)
 
-    cached = Cached(fetch, 60, clock)
+    cached = CachedDocument(fetch, 60, clock)
     cached.get(Deadline(10))
     clock.now += 60
     cached.get(Deadline(10))
@@ -363,7 +363,7 @@ def test_who_waits_for_the_first_fetch_waits_no_longer_than_allowed() -> None:
         go.wait(5)
         return 1
 
-    cached = Cached(fetch, 60)
+    cached = CachedDocument(fetch, 60)
     first = threading.Thread(target=lambda: cached.get(Deadline(5)))
     first.start()
     assert entered.wait(5)

@@ -89,7 +89,7 @@ def test_a_provider_that_drips_is_cut_off_at_the_deadline(
 def test_a_provider_that_hangs_is_given_up(fake: FakeProvider, hasty: StandaloneProvider) -> None:
     """Authlib has no timeout by default."""
 
-    def hang(_handler: Any, _asked: Asked) -> Says:
+    def hang(_duplicater: Any, _asked: Asked) -> Says:
         fake.stopping.wait(20)
         return Says(b"")
 
@@ -252,9 +252,9 @@ def test_a_proxy_that_opens_no_tunnel_is_an_outage_before_anything_is_sent(
 def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, warm: StandaloneProvider) -> None:
     """Also if the first megabyte of it would do."""
     good = b'{"access_token": "a", "token_type": "Bearer"}'
-    fake.token(good + b" " * http_transport.ANSWER_MAX_BYTES)
+    fake.token(good + b" " * http_transport.RESPONSE_MAX_BYTES)
     assert outage(lambda: warm.refresh("old")).maybe_acted
-    fake.token(good + b" " * (http_transport.ANSWER_MAX_BYTES - len(good)))
+    fake.token(good + b" " * (http_transport.RESPONSE_MAX_BYTES - len(good)))
     assert warm.refresh("old").access_token == "a"
 
 
@@ -308,10 +308,10 @@ def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
 
 def test_a_call_given_up_late_does_not_cut_the_next_one() -> None:
     """The connection may already serve another call: only its owner may cut it."""
-    first, second = http_transport._Call(), http_transport._Call()
+    first, second = http_transport._Exchange(), http_transport._Exchange()
     left, right = socket.socketpair()
     connection = http_transport._Connection("127.0.0.1", 1)
-    connection._handle = left
+    connection._duplicate = left
     first.use(connection, sending=True)
     second.use(connection, sending=True)
     first.give_up()
@@ -324,7 +324,7 @@ def test_a_call_given_up_late_does_not_cut_the_next_one() -> None:
 
 
 def test_what_was_given_up_is_never_sent() -> None:
-    call = http_transport._Call()
+    call = http_transport._Exchange()
     call.give_up()
     with pytest.raises(TimeoutError):
         call.use(http_transport._Connection("127.0.0.1", 1), sending=True)

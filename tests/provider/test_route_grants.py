@@ -75,7 +75,7 @@ def test_auth0_names_it_audience(settings: dict[str, str], parameter: str) -> No
         | settings
     )
     grants = RouteGrants(create_endpoint_client(config), ListingSink())
-    assert grants.wanted(STOCK) == {parameter: "https://stock"}
+    assert grants.parameters_for(STOCK) == {parameter: "https://stock"}
 
 
 def test_an_exchange_says_what_rfc_8693_wants(
