@@ -8,8 +8,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import subprocess
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -115,8 +113,7 @@ def test_there_is_a_recipe_for_every_kind_of_change() -> None:
 
 
 # ---------------------------------------------------------------- what is referred to
-def tracked(*suffixes: str) -> Iterator[Path]:
-    """The files of the repository, as git lists them."""
-    told = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    paths = (ROOT / line for line in told.stdout.splitlines())
-    yield from (path for path in paths if path.suffix in suffixes and path.is_file())
+@pytest.mark.parametrize("path", documents(), ids=name)
+def test_every_test_that_is_named_exists(path: Path) -> None:
+    named = re.findall(r"`(test_\w+\.py)`", path.read_text())
+    assert not {one for one in named if not list((ROOT / "tests").rglob(one))}

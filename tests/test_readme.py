@@ -28,6 +28,7 @@ from bff.core import audit
 from bff.core.background import Background
 from bff.core.errors import BFFError
 from bff.core.model import Group
+from bff.machine_api import auth0_log_stream
 from tests.test_requirements import asked_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -293,6 +294,12 @@ def errors(root: type[BFFError] = BFFError) -> Iterator[type[BFFError]]:
 def test_the_table_of_errors_is_that_of_the_code() -> None:
     told = [(code(row[0])[0], row[1]) for row in table("docs/errors.md", "Codes")]
     assert sorted(told) == sorted({(error.code, str(error.status)) for error in errors()})
+
+
+def test_the_table_of_log_events_is_that_of_the_code() -> None:
+    rows = table("docs/admin.md", "Log streams")
+    told = {event: effect for types, _, effect in rows for event in code(types)}
+    assert told == auth0_log_stream.EFFECTS
 
 
 def test_the_table_of_keys_is_that_of_the_code() -> None:

@@ -1,5 +1,5 @@
-// An Express API that asks the BFF about every access token (RFC 7662). Node 20 or later, nothing
-// else: works as middleware of Express 4 and 5, and of anything else with (req, res, next).
+// An Express API that asks the BFF about every access token (RFC 7662). Needs Node 20 or later and
+// nothing else: middleware for Express 4 and 5, and for anything else with (req, res, next).
 //
 //     const requireToken = tokenGuard({
 //       url: "https://app.example.com/auth/introspect",
@@ -22,27 +22,27 @@ export function tokenGuard({ url, clientId, clientSecret, timeoutMs = 5000 }) {
       redirect: "error",
       signal: AbortSignal.timeout(timeoutMs),
     });
-    if (!response.ok) throw new Error(`introspection answered ${response.status}`);
+    if (!response.ok) throw new Error(`introspection returned ${response.status}`);
     return response.json();
   }
 
   return (...scopes) => async (req, res, next) => {
     const token = TOKEN.exec(req.headers.authorization ?? "")?.[1];
     if (!token) return refuse(res, 401, "Bearer");
-    let answer;
+    let introspected;
     try {
-      answer = await introspect(token);
+      introspected = await introspect(token);
     } catch (error) {
-      // What can't be judged is not let in, and is no reason to sign anybody out.
+      // A token that can't be checked is not accepted, and is no reason to sign the user out.
       console.error(error.message);
       return refuse(res, 503);
     }
-    if (answer.active !== true) return refuse(res, 401, 'Bearer error="invalid_token"');
-    const granted = new Set((answer.scope ?? "").split(" "));
+    if (introspected.active !== true) return refuse(res, 401, 'Bearer error="invalid_token"');
+    const granted = new Set((introspected.scope ?? "").split(" "));
     if (!scopes.every((scope) => granted.has(scope))) {
       return refuse(res, 403, `Bearer error="insufficient_scope", scope="${scopes.join(" ")}"`);
     }
-    req.token = answer;
+    req.token = introspected;
     next();
   };
 }

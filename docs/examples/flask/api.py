@@ -1,4 +1,4 @@
-"""A Flask API that refuses access tokens which died at a logout: one import and one decorator.
+"""A Flask API that refuses access tokens revoked by a logout: one import and one decorator.
 
 ISSUER=… AUDIENCE=… REDIS_URL=… DENY_LIST_KEY=$(python -m bff deny-list-key) flask --app api run
 """
@@ -22,12 +22,12 @@ app = Flask(__name__)
 @app.get("/items")
 @guard.required()
 def items() -> dict[str, str]:
-    """For everybody whose token is alive."""
+    """For callers with an active token."""
     return {"of": guard.claims["sub"]}
 
 
 @app.post("/items")
 @guard.required(scope="write:items")
 def add_item() -> tuple[str, int]:
-    """For those whose token allows it, too."""
+    """For callers whose token also has the scope."""
     return "", 201
