@@ -1,1 +1,1 @@
-"""What does every part use? Data, errors, the audit log, sealing, background work."""
+"""What does every part use? The model, errors, the audit log, sealing, background work."""

@@ -1,8 +1,8 @@
-"""What is written down when something that matters for security happens?
+"""What does the audit log contain for each event that matters for security?
 
-One JSON line for each event, on the logger `bff.audit`, with fixed fields and no room for a token:
-a value is a short word, a number or a hash prefix. Nothing that a caller sent can break a line or
-hide in one, since JSON is written in ASCII (CWE-117). docs/audit.md explains every event and field.
+One JSON line on the logger `bff.audit`, with fixed fields. A value is a short word, a number or a
+prefix of a hash; no field can contain a token. The JSON is ASCII, so nothing that a caller sent can
+break a line or hide in one (CWE-117). docs/audit.md explains every event and field.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Event = Literal[
     "revocation_queued", "revocation_failed", "revocation_given_up", "seal_invalid", "stream_ended",
     "admin_called", "event_received", "unexpected_error",
 ]  # fmt: skip
-"""Every event there is; docs/audit.md describes each."""
+"""All events."""
 
 Outcome = Literal["ok", "refused", "failed"]
 
@@ -38,25 +38,34 @@ USER_MAX_CHARACTERS = 255
 RULE_MAX_CHARACTERS = 300
 
 origin: ContextVar[str] = ContextVar("origin", default="background")
-"""Where events come from that no request causes; the commands set it to `command`."""
+"""The `origin` of an event outside a request; the commands set it to `command`."""
 
 NameUser = Callable[[str, str], str | None]
 
 counts: Counter[tuple[str, str]] = Counter()
-"""How often each (event, outcome) happened in this process, for a metrics endpoint to read."""
+"""The number of lines for each (event, outcome) in this process, for a metrics endpoint."""
 _counting = threading.Lock()
 
-_name_user: NameUser = lambda issuer, subject: None  # noqa: E731 - A variable with a default.
+
+def _no_name(issuer: str, subject: str) -> str | None:
+    return None
+
+
+_name_user: NameUser = _no_name
 
 
 def name_users(naming: NameUser) -> None:
-    """Say how a user, given by issuer and subject, is called in the log (`BFF_AUDIT_USER`)."""
+    """Set how the log names a user, given by issuer and subject (`BFF_AUDIT_USER`).
+
+    This is a global of the module, like the logger itself: if one process makes two applications,
+    both name users as the last one is configured.
+    """
     global _name_user
     _name_user = naming
 
 
 def request_id() -> str:
-    """The id by which the request being served is found in every log; made when first needed."""
+    """The id of the current request, the same in every log; made at the first call."""
     if "request_id" not in g:
         g.request_id = secrets.token_hex(8)
     return str(g.request_id)
@@ -77,13 +86,13 @@ def record(
 
     Args:
         event: What happened.
-        outcome: How it went.
+        outcome: Whether it succeeded.
         reason: A stable code or a short text; never a token, code, cookie or address.
-        session_key: The session's hash; only a prefix of it is written.
-        user: Whose session, by issuer and subject; written as `name_users` says.
-        caller: Which program asked for it: a short word, or issuer and subject of its token.
-        status: The HTTP status that was answered or received.
-        rule: By which rule of a route a token was asked for (`TokenRule.name`).
+        session_key: The session's hash; the line has a prefix of it.
+        user: Issuer and subject of the session's user; `name_users` decides what is written.
+        caller: The program that caused it: a short word, or issuer and subject of its token.
+        status: The HTTP status that was sent or received.
+        rule: The rule of the route for which a token was requested (`TokenRule.name`).
     """
     with _counting:
         counts[event, outcome] += 1
@@ -109,5 +118,5 @@ def _named(user: tuple[str, str] | None) -> str | None:
 
 
 def _origin() -> str:
-    """Which group of routes was asked, or what else is at work."""
+    """The blueprint of the current request, or the work outside of requests."""
     return (request.blueprint or "application") if has_request_context() else origin.get()

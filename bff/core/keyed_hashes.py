@@ -1,8 +1,8 @@
-"""Under which name does Redis know something whose own name must not be readable there?
+"""Which key name stands in Redis for a value that must not be readable there?
 
-HMAC-SHA-256 under a derived key. With several keys the newest names, and all are looked for, so
-that keys can be rotated. Only the standard library is needed here: an API that looks for names of
-ours has the derived key and nothing else of us.
+An HMAC-SHA-256 under a derived key. With several keys, a name is written under the newest and
+looked up under each, so keys can be rotated. This file needs only the standard library: an API
+that looks up our names has the derived key and none of our other code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KEY_BYTES = 32
 
 
 class KeyedHashes:
-    """Makes names from derived keys.
+    """Makes names with derived keys.
 
     Args:
         keys: The derived keys, newest first; 32 bytes each.
@@ -28,7 +28,7 @@ class KeyedHashes:
 
     @classmethod
     def from_text(cls, text: str) -> KeyedHashes:
-        """Read what `as_text` wrote; raises ValueError for anything else."""
+        """The inverse of `as_text`; raises ValueError for any other text."""
         return cls([bytes.fromhex(part) for part in text.split(",")])
 
     def as_text(self) -> str:
@@ -36,16 +36,16 @@ class KeyedHashes:
         return ",".join(key.hex() for key in self._keys)
 
     def name(self, purpose: str, *values: str) -> str:
-        """The name under which *values* are written: 256 bits in hex, under the newest key."""
+        """The name of *values* under the newest key, for writing: 256 bits in hex."""
         return _keyed_hash(self._keys[0], purpose, values)
 
     def names(self, purpose: str, *values: str) -> list[str]:
-        """Every name under which *values* may have been written, the newest key's first."""
+        """The name of *values* under each key, the newest first, for looking it up."""
         return [_keyed_hash(key, purpose, values) for key in self._keys]
 
 
 def _keyed_hash(key: bytes, purpose: str, values: Sequence[str]) -> str:
-    # Each part carries its length, so that ("a", "bc") and ("ab", "c") differ.
+    # Each part is preceded by its length, so that ("a", "bc") and ("ab", "c") differ.
     parts = b"".join(
         len(part).to_bytes(4, "big") + part for part in (purpose.encode(), *map(str.encode, values))
     )

@@ -1,4 +1,4 @@
-"""What are a session, its tokens and a sign-in under way? Frozen data; no input or output here."""
+"""What are a session, its tokens and a login transaction? Frozen data without input or output."""
 
 from __future__ import annotations
 
@@ -8,59 +8,59 @@ import msgspec
 
 
 class RevokedAccessToken(msgspec.Struct, frozen=True):
-    """An access token that a refresh has replaced; it still opens APIs until `expires_at`."""
+    """An access token that a refresh has replaced; APIs accept it until `expires_at`."""
 
     deny_id: str
-    """The name under which the deny-list would know it; not the token."""
+    """The token's name on the deny-list; not the token itself."""
     expires_at: int
 
 
 class RouteToken(msgspec.Struct, frozen=True, kw_only=True):
-    """An access token for one API, beside that of the session itself."""
+    """An access token for one API, beside the session's own."""
 
     name: str
-    """The rule that it was made by (`TokenRule.name`)."""
+    """The rule it was requested by (`TokenRule.name`)."""
     access_token: str
     expires_at: int
     issued_at: int
     scope: str = ""
-    """What was granted; it may be less than what was asked for."""
+    """The granted scope; it may be smaller than the requested one."""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider gave for one session. Sealed as a whole in Redis.
+    """The tokens of one session. Sealed as a whole in Redis.
 
-    A field that is added needs a default: records of an older version must still open.
+    A new field needs a default: records of an older version must still open.
     """
 
     access_token: str
     expires_at: int
-    """When the access token ends, as far as the provider said so."""
+    """When the access token expires, by the provider's `expires_in`."""
     issued_at: int
     scope: str = ""
     refresh_token: str | None = None
     kept_refresh_tokens: tuple[str, ...] = ()
-    """Of earlier sign-ins in this browser; revoked together with this session."""
+    """From earlier sign-ins in this browser; they are revoked when this session ends."""
     replaced: tuple[RevokedAccessToken, ...] = ()
     id_token: str | None = None
-    """Kept only where the provider's logout needs `id_token_hint`."""
+    """Stored only if the provider's logout needs `id_token_hint`."""
     route_tokens: tuple[RouteToken, ...] = ()
-    """For the routes that want a token of their own; one for each rule."""
+    """For the routes with a token of their own; one for each rule."""
     client_id: str | None = None
-    """The client that the refresh tokens were given to, if a route has one of its own."""
+    """The client of the refresh tokens, if it is a route's own client."""
 
     def route_token(self, name: str) -> RouteToken | None:
-        """The token that was made by the rule of this name."""
+        """The token of the rule with this name."""
         return next((token for token in self.route_tokens if token.name == name), None)
 
     def all_refresh_tokens(self) -> tuple[str, ...]:
-        """Every refresh token that must be revoked when the session ends."""
+        """The refresh tokens to revoke when the session ends."""
         current = (self.refresh_token,) if self.refresh_token else ()
         return current + self.kept_refresh_tokens
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signed in, and how. Sealed as a whole in Redis; never changes during a session."""
+    """The user, and how they signed in. Sealed as a whole in Redis; a session never changes it."""
 
     issuer: str
     subject: str
@@ -75,12 +75,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def user(self) -> tuple[str, str]:
-        """Who it is: a subject means something together with its issuer only."""
+        """Issuer and subject: a subject is unique only together with its issuer."""
         return self.issuer, self.subject
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Sessions that are found and ended together: of a user, a provider session, everybody."""
+    """Sessions that are found and ended together: of a user, of a provider session, or all."""
 
     kind: Literal["user", "email", "sid", "everyone"]
     values: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class Group(msgspec.Struct, frozen=True):
 
     @property
     def user(self) -> tuple[str, str] | None:
-        """The one user whose sessions they are, if that is known."""
+        """The user of the sessions, if the group is that of a user."""
         return (self.values[0], self.values[1]) if self.kind == "user" else None
 
     @classmethod
@@ -102,7 +102,7 @@ class Group(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_sid(cls, issuer: str, sid: str) -> Group:
-        """All sessions that hang on one session at the provider."""
+        """All sessions that belong to one session at the provider."""
         return cls("sid", (issuer, sid))
 
     @classmethod
@@ -112,7 +112,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def groups_of(identity: Identity) -> list[Group]:
-    """The groups that a session of *identity* is found by."""
+    """The groups that contain a session of *identity*."""
     groups = [Group.of_user(identity.issuer, identity.subject)]
     if identity.sid:
         groups.append(Group.of_sid(identity.issuer, identity.sid))
@@ -126,9 +126,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One signed-in browser, as read from the store at one instant."""
 
     key: str
-    """SHA-256 of the cookie's id, in hex; the id itself is only in the browser."""
+    """SHA-256 of the cookie's id, in hex; only the browser has the id itself."""
     generation: int
-    """Counts the writes of tokens; a write names the generation it replaces."""
+    """The number of token writes; each write names the generation that it replaces."""
     tokens: Tokens
     identity: Identity
     created_at: int
@@ -136,11 +136,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     idle_ends_at: int
     absolute_ends_at: int
     read_at: float
-    """Redis's clock when this was read; what `seconds left` are counted from."""
+    """Redis's clock at the time of reading; remaining seconds are counted from it."""
 
 
 class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A sign-in under way: what the callback must find again. Sealed in a cookie of its own."""
+    """The part of a sign-in that the callback needs. Sealed in a cookie of its own."""
 
     state: str
     nonce: str
@@ -148,37 +148,37 @@ class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True):
     return_to: str
     started_at: int
     silent: bool = False
-    """Asked for with `prompt=none`: a failure goes back to the SPA, not to a page."""
+    """Requested with `prompt=none`: after a failure the browser returns to the SPA."""
     max_age: int | None = None
     organization: str | None = None
-    """The organization that was asked for; the ID token must be of the same."""
+    """The requested organization; the ID token must name the same."""
     acr_values: str | None = None
-    """What was asked for, blank-separated; whether it was reached, the route that wants it says."""
+    """The requested values, blank-separated; the route decides whether the sign-in meets them."""
     repeated: bool = False
-    """Begun again, because the first try brought a sign-in from before an end of all sessions."""
+    """The second attempt: the first brought a sign-in older than an end of all sessions."""
     old_session_key: str | None = None
-    """The session that the browser had when it began (its Strict cookie doesn't come back)."""
+    """The browser's session before the sign-in; the callback lacks its SameSite=Strict cookie."""
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished sign-in at the provider gives: who, and the tokens."""
+    """The result of a sign-in at the provider."""
 
     identity: Identity
     tokens: Tokens
     session_ends_at: int | None = None
-    """The provider's `session_expiry`, a ceiling for the session's absolute end."""
+    """The end of the provider's own session; ours ends then at the latest."""
 
 
 class IssuedTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """A successful answer of the token endpoint after the sign-in (RFC 6749, 5.1)."""
+    """A successful token response after the sign-in (RFC 6749, 5.1)."""
 
     access_token: str
     expires_at: int
     issued_at: int
     scope: str | None = None
     refresh_token: str | None = None
-    """None: the provider did not rotate; the old one goes on."""
+    """None if the provider did not rotate it; the old one stays valid."""
     id_token: str | None = None
     token_type: str = "Bearer"  # noqa: S105 - A kind of token, not one.
     issued_token_type: str | None = None
-    """What a token exchange gave (RFC 8693, 2.2.1)."""
+    """The type of token that a token exchange issued (RFC 8693, 2.2.1)."""

@@ -1,10 +1,10 @@
-"""How is a value sealed before it goes to Redis or into a cookie, and how are names hidden there?
+"""How is a value sealed for Redis or a cookie, and how is a name hashed that is looked up there?
 
-Sealed: AES-256-GCM under a key derived from a secret with HKDF (NIST SP 800-38D; RFC 5869). The
-context (for instance the session's hash and the field's name) is the associated data, so a sealed
-value moved elsewhere does not open. Hidden: HMAC-SHA-256 under another derived key, for what must
-be found again by name. With several secrets the newest seals and all open: keys can be rotated
-without signing anybody out.
+A value is sealed with AES-256-GCM, under a key derived from a secret with HKDF (NIST SP 800-38D;
+RFC 5869). The context (for example the session's hash and the field's name) is the associated
+data, so a sealed value doesn't open in another place. A name is an HMAC-SHA-256 under another
+derived key. With several secrets the newest seals and each one opens, so that a rotation signs
+nobody out.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ class Sealer:
         self._aeads = {_key_id(secret): AESGCM(_derive(secret, "seal")) for secret in secrets}
         self._newest = _key_id(secrets[0])
         self._names = KeyedHashes([_derive(secret, "hash") for secret in secrets])
-        # Of a key of their own, since APIs get it, and must be able to name nothing else.
+        # A separate key: APIs get it, and must not be able to make any other name.
         self.revoked_token_names = KeyedHashes(
             [_derive(secret, "dead tokens") for secret in secrets]
         )
-        """Names for the deny-list and the watermarks; `python -m bff deny-list-key` shows the key
-        to those who run APIs. None of our other names or seals can be made with it."""
+        """Names for the deny-list and the watermarks. `python -m bff deny-list-key` prints the key
+        for the APIs; no other name and no seal can be made with it."""
 
     def seal(self, plaintext: bytes, context: str) -> bytes:
-        """Encrypt *plaintext* so that it opens only for the same *context*."""
+        """Encrypt *plaintext*; it opens only with the same *context*."""
         # A random 96-bit nonce is safe for 2^32 values per key (SP 800-38D, 8.3).
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._aeads[self._newest].encrypt(nonce, plaintext, context.encode())
         return _VERSION + self._newest + nonce + sealed
 
     def open(self, sealed: bytes, context: str) -> bytes:
-        """Decrypt what `seal` made.
+        """Decrypt a value that `seal` made.
 
         Raises:
-            SealInvalid: Forged, damaged, of another context, or of a key that we don't have.
+            SealInvalid: Forged, damaged, from another context, or sealed with an unknown key.
         """
         if len(sealed) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES or sealed[:1] != _VERSION:
             raise SealInvalid("not a sealed value")
@@ -77,22 +77,22 @@ class Sealer:
         return base64.urlsafe_b64encode(self.seal(plaintext, context)).rstrip(b"=").decode()
 
     def open_text(self, sealed: str, context: str) -> bytes:
-        """`open` what `seal_text` made; raises SealInvalid for anything else."""
+        """Decrypt a text that `seal_text` made; raises SealInvalid for any other text."""
         try:
             raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
         except ValueError as error:
             raise SealInvalid("not base64url") from error
         if base64.urlsafe_b64encode(raw).rstrip(b"=") != sealed.encode():
-            # The last character has bits to spare; a value has one spelling all the same.
+            # The last character has unused bits: without this, a value had several spellings.
             raise SealInvalid("not as it was sealed")
         return self.open(raw, context)
 
     def keyed_hash(self, purpose: str, *values: str) -> str:
-        """The name under which *values* are written: 256 bits in hex, under the newest key."""
+        """The name of *values* under the newest key, for writing: 256 bits in hex."""
         return self._names.name(purpose, *values)
 
     def keyed_hashes(self, purpose: str, *values: str) -> list[str]:
-        """Every name under which *values* may have been written, the newest key's first."""
+        """The name of *values* under each key, the newest first, for looking it up."""
         return self._names.names(purpose, *values)
 
 

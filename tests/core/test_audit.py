@@ -1,4 +1,4 @@
-"""Is an audit line always one line, with fixed fields and nothing that must not be in it?"""
+"""An event is one line of the audit log, with fixed fields, whatever a caller sent."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_the_page_has_every_field_in_its_order(lines: Lines) -> None:
     assert list(parsed(lines)) == FIELDS == rows("Fields")
 
 
-def test_the_page_has_every_reason_that_the_code_gives_for_an_end() -> None:
-    """As far as a reason stands in the code as a word."""
+def test_the_page_has_every_reason_for_which_the_code_ends_a_session() -> None:
+    """Those that are literals in the code."""
     code = "\n".join(path.read_text() for path in sorted((ROOT / "bff").rglob("*.py")))
     ends = r"\b(?:end|end_these|end_group)\(\s*[\w.\[\]()]+,\s*\"(\w+)\""
     given = set(re.findall(ends, code)) | set(re.findall(r"reason=\"(signed_in\w+)\"", code))
@@ -70,7 +70,7 @@ def test_the_page_has_every_reason_that_the_code_gives_for_an_end() -> None:
 
 
 @pytest.mark.parametrize("outcome", get_args(audit.Outcome))
-def test_what_went_wrong_is_a_warning(caplog: pytest.LogCaptureFixture, outcome: Any) -> None:
+def test_a_failure_is_a_warning(caplog: pytest.LogCaptureFixture, outcome: Any) -> None:
     caplog.set_level(logging.INFO, logger="bff.audit")
     audit.record("sign_in_failed", outcome)
     assert caplog.records[-1].levelno == (logging.INFO if outcome == "ok" else logging.WARNING)
@@ -104,7 +104,7 @@ def test_nothing_breaks_a_line(lines: Lines, naming: None, text: str) -> None:
     assert parsed(lines)["outcome"] == "refused"
 
 
-def test_a_session_is_named_by_a_prefix_only(lines: Lines) -> None:
+def test_a_session_is_named_by_a_prefix_of_its_hash(lines: Lines) -> None:
     audit.record("session_ended", "ok", session_key="0123456789abcdef" * 4)
     assert parsed(lines)["session"] == "0123456789ab"
 
@@ -116,7 +116,7 @@ def test_the_user_is_named_as_configured(lines: Lines, naming: None) -> None:
     assert parsed(lines)["user"] is None
 
 
-def test_the_origin_is_the_group_of_routes_or_what_else_is_at_work(lines: Lines) -> None:
+def test_the_origin_is_the_blueprint_or_the_work_outside_of_requests(lines: Lines) -> None:
     app, blueprint = Flask(__name__), Blueprint("devices", __name__)
 
     @blueprint.get("/x")

@@ -1,4 +1,4 @@
-"""Sealed values open for their own context and key only; hidden names differ by key and purpose."""
+"""A sealed value opens only with its context and key; hashed names differ by key and purpose."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ OLD, NEW = "o" * 40, "n" * 40
 
 
 @given(st.binary(max_size=300), st.text(max_size=40))
-def test_what_was_sealed_opens(plaintext: bytes, context: str) -> None:
+def test_a_sealed_value_opens(plaintext: bytes, context: str) -> None:
     sealer = Sealer([NEW, OLD])
     assert sealer.open(sealer.seal(plaintext, context), context) == plaintext
     assert sealer.open_text(sealer.seal_text(plaintext, context), context) == plaintext
 
 
 @given(st.binary(max_size=120))
-def test_rubbish_does_not_open(rubbish: bytes) -> None:
+def test_arbitrary_bytes_do_not_open(value: bytes) -> None:
     with pytest.raises(SealInvalid):
-        Sealer([NEW]).open(rubbish, "context")
+        Sealer([NEW]).open(value, "context")
 
 
 @given(st.text(max_size=120))
-def test_rubbish_text_does_not_open(rubbish: str) -> None:
+def test_an_arbitrary_text_does_not_open(value: str) -> None:
     with pytest.raises(SealInvalid):
-        Sealer([NEW]).open_text(rubbish, "context")
+        Sealer([NEW]).open_text(value, "context")
 
 
-def test_every_changed_byte_is_noticed() -> None:
+def test_every_changed_byte_is_detected() -> None:
     sealer = Sealer([NEW])
     sealed = sealer.seal(b"a token", "context")
     for position in range(len(sealed)):
@@ -45,7 +45,7 @@ def test_every_changed_byte_is_noticed() -> None:
 
 
 def test_a_sealed_text_has_one_spelling() -> None:
-    """Unpadded base64 has bits to spare in its last character."""
+    """The last character of unpadded base64 has unused bits."""
     sealer = Sealer([NEW])
     for length in range(3):
         sealed = sealer.seal_text(b"x" * length, "context")
@@ -68,7 +68,7 @@ def test_the_newest_key_seals_and_every_key_opens() -> None:
         before.open(after.seal(b"x", "c"), "c")
 
 
-def test_the_same_plaintext_never_looks_the_same() -> None:
+def test_the_same_plaintext_is_sealed_differently_each_time() -> None:
     sealer = Sealer([NEW])
     assert len({sealer.seal(b"x", "c") for _ in range(100)}) == 100
 
@@ -89,13 +89,13 @@ def test_names_depend_on_key_purpose_and_every_value() -> None:
     ]
 
 
-def test_a_sealer_without_keys_is_refused() -> None:
+def test_a_sealer_needs_a_key() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Sealer([])
 
 
-def test_the_key_that_apis_get_names_nothing_else_of_ours() -> None:
-    """It is printed for them, so a form token or a user's index must not be made with it."""
+def test_the_key_of_the_apis_makes_no_other_name() -> None:
+    """The operator hands it out, so it must not make a form token or the name of an index."""
     sealer = Sealer([NEW, OLD])
     assert sealer.revoked_token_names.name("logout form", "x") != sealer.keyed_hash(
         "logout form", "x"

@@ -6,17 +6,17 @@ from bff.core.errors.root import BFFError
 
 
 class ProviderError(BFFError):
-    """Branch: something between us and the provider. Never raised itself."""
+    """Branch: errors between us and the provider. Never raised itself."""
 
     status, code = 502, "provider_error"
     message = "The sign-in service could not be used."
 
 
 class ProviderUnavailable(ProviderError):
-    """No usable answer: refused, 5xx, 429, timeout, rubbish. Nobody is signed out by it.
+    """No usable response: connection refused, timeout, 5xx, 429, unreadable. No session ends by it.
 
-    `maybe_acted` is true if the request had been sent, so that the provider may have acted on it;
-    `asked_seconds` is what the provider's own `Retry-After` said.
+    `maybe_acted` is true if the request was sent, so that the provider may have acted on it;
+    `asked_seconds` is the provider's own `Retry-After`.
     """
 
     status, code = 503, "provider_unavailable"
@@ -33,7 +33,7 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderRejected(ProviderError):
-    """The provider refused; the parsed OAuth error code is in `.error` (RFC 6749, 5.2)."""
+    """The provider rejected a request; the OAuth error code is in `.error` (RFC 6749, 5.2)."""
 
     code = "provider_rejected"
 
@@ -44,9 +44,9 @@ class ProviderRejected(ProviderError):
 
 
 class RouteTokenRefused(BFFError):
-    """The provider gives no token for this route's API, or one that must not be used.
+    """The provider issues no token for this route's API, or one that must not be used.
 
-    The session goes on: other routes may well work.
+    The session goes on: other routes may work.
     """
 
     status, code = 403, "route_token_refused"
@@ -55,7 +55,7 @@ class RouteTokenRefused(BFFError):
 
 
 class ProviderMisconfigured(ProviderError):
-    """`invalid_client` and its like: our own registration is wrong; nobody is signed out."""
+    """`invalid_client` and similar: our registration is wrong. No session ends by it."""
 
     code = "provider_misconfigured"
     message = "This application is not set up correctly with its sign-in service."

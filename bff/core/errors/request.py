@@ -1,4 +1,4 @@
-"""What can be wrong with a request, and with the way to the upstream?"""
+"""What can be wrong with a request, or with the connection to its upstream?"""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class MethodNotAllowed(BFFError):
     def __init__(self, detail: str = "", *, allow: Iterable[str] = ()) -> None:
         super().__init__(detail)
         self.allow = ", ".join(sorted(allow))
-        """What is allowed, for the answer's `Allow`, which a 405 must have."""
+        """The value of the `Allow` header, which a 405 must have."""
 
 
 class PathRefused(BFFError):
-    """The path could be read in two ways, so it is refused rather than repaired."""
+    """The path could be read in two ways, so it is refused and not repaired."""
 
     status, code = 400, "path_refused"
     message = "This address is not acceptable."
@@ -37,7 +37,7 @@ class PathRefused(BFFError):
 
 
 class RequestRefused(BFFError):
-    """The request's framing or headers can't be forwarded safely."""
+    """The request is malformed, or its framing or headers can't be forwarded safely."""
 
     status, code = 400, "request_refused"
     message = "This request is not acceptable."
@@ -45,7 +45,7 @@ class RequestRefused(BFFError):
 
 
 class LengthRequired(RequestRefused):
-    """A body in chunks, under a server that can't tell a broken one from a whole one (411)."""
+    """A chunked body, under a server that can't tell whether it is complete (411)."""
 
     status, code = 411, "length_required"
     message = "The length of the content must be announced."
@@ -61,7 +61,7 @@ class BodyTooLarge(BFFError):
 
 
 class UpgradeRefused(BFFError):
-    """WebSockets are not carried by this route."""
+    """The route does not forward WebSockets."""
 
     status, code = 501, "upgrade_unsupported"
     message = "WebSockets are not supported here."
@@ -69,14 +69,14 @@ class UpgradeRefused(BFFError):
 
 
 class ProxyUnknown(BFFError):
-    """`/auth/verify` was asked by somebody else than a proxy in front of us."""
+    """A request to `/auth/verify` did not come from a proxy in front of us."""
 
     status, code = 403, "proxy_unknown"
     message = "Only the proxy in front of this application may ask this."
 
 
 class CarriedHere(BFFError):
-    """`/auth/verify` was asked about a request that only we ourselves can carry."""
+    """A request to `/auth/verify` is about a request that only our own proxy can forward."""
 
     status, code = 403, "carried_here"
     message = "The proxy in front of this application can't carry this request."
@@ -84,14 +84,14 @@ class CarriedHere(BFFError):
 
 
 class UpstreamUnreachable(BFFError):
-    """The upstream could not be connected to, or broke off before it answered (502)."""
+    """The upstream could not be connected to, or closed before it responded (502)."""
 
     status, code = 502, "upstream_unreachable"
     message = "The service behind this address can't be reached."
 
 
 class UpstreamTimeout(BFFError):
-    """The upstream did not answer in time (504)."""
+    """The upstream did not respond in time (504)."""
 
     status, code = 504, "upstream_timeout"
     message = "The service behind this address takes too long."
@@ -106,7 +106,7 @@ class LoopDetected(BFFError):
 
 
 class Overloaded(BFFError):
-    """More work than this process takes at once."""
+    """The process has no capacity for the request."""
 
     status, code = 503, "overloaded"
     message = "Too much is going on at the moment."

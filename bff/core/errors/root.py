@@ -1,4 +1,4 @@
-"""What every error of ours has, and the one that a wrong setting raises."""
+"""What does every error have, and which one does a wrong setting raise?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class BFFError(Exception):
 
     Args:
         detail: For the log; must not contain a token, code, cookie or session id.
-        retry_after_seconds: Sent as `Retry-After` where given.
+        retry_after_seconds: The value of `Retry-After`; None for the class's own.
     """
 
     status = 500
@@ -25,7 +25,7 @@ class BFFError(Exception):
 
 
 class ConfigError(BFFError):
-    """The settings can't be used; `problems` holds one line for each thing that is wrong."""
+    """The settings can't be used; `problems` has one line for each problem."""
 
     code = "config_invalid"
     message = "The settings are not valid."

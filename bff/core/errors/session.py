@@ -1,4 +1,4 @@
-"""What can be wrong with the session of a request, or with who sends it?"""
+"""What can be wrong with the session of a request, or with its sender?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SessionMissing(BFFError):
 
 
 class SessionEnded(SessionMissing):
-    """The session ended: signed out, timed out, or refused by the provider."""
+    """The session has ended: by a logout, by its lifetime, or by the provider."""
 
     code = "session_ended"
     message = "Your session has ended."
@@ -32,7 +32,7 @@ class NotSignedOut(StoreUnavailable):
 
 
 class SignInNotFresh(BFFError):
-    """The route asks for a more recent sign-in (`BFF_DEVICE_REAUTH_SECONDS`)."""
+    """The route requires a more recent sign-in (`BFF_DEVICE_REAUTH_SECONDS`)."""
 
     status, code = 403, "sign_in_not_fresh"
     message = "Please confirm that it is you."
@@ -41,11 +41,11 @@ class SignInNotFresh(BFFError):
 
 
 class StepUpRequired(BFFError):
-    """The API or its route demands a stronger or a fresher sign-in (RFC 9470).
+    """The API or its route requires a stronger or more recent sign-in (RFC 9470).
 
     Args:
-        detail: Who demands it.
-        acr_values: What was asked for, blank-separated; empty for nothing.
+        detail: Whether the API or the route.
+        acr_values: The required values, blank-separated; empty for none.
         max_age_seconds: How old the sign-in may be; None for any age.
     """
 
@@ -62,7 +62,7 @@ class StepUpRequired(BFFError):
 
     @property
     def login_parameters(self) -> str:
-        """For the sign-in that will do; one that asked for nothing would change nothing."""
+        """The query for the sign-in; without any requirement it asks for a new authentication."""
         return urlencode(self.asked or {"max_age": 0})
 
     @property
@@ -73,7 +73,7 @@ class StepUpRequired(BFFError):
 
 
 class CrossSite(BFFError):
-    """Another site, or a program that doesn't prove otherwise, used the cookie."""
+    """The request has the cookie, but no sign that it comes from this application."""
 
     status, code = 403, "cross_site"
     message = "This request did not come from this application."
@@ -81,7 +81,7 @@ class CrossSite(BFFError):
 
 
 class SessionUnknown(BFFError):
-    """`DELETE /auth/sessions/<id>` names no session of this user."""
+    """A request to end one session names none of this user."""
 
     status, code = 404, "session_unknown"
     message = "There is no such session."

@@ -1,4 +1,4 @@
-"""Why does a sign-in not go on?"""
+"""Why can a sign-in fail?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bff.core.errors.root import BFFError
 
 
 class SignInRefused(BFFError):
-    """Branch: a sign-in that can't go on. Never raised itself."""
+    """Branch: a failed sign-in. Never raised itself."""
 
     status, code = 400, "sign_in_refused"
     message = "You could not be signed in."
@@ -28,28 +28,28 @@ class ParameterInvalid(SignInRefused):
 
 
 class StateInvalid(SignInRefused):
-    """The callback's `state` belongs to no sign-in that this browser began, or is too old."""
+    """The callback's `state` belongs to no sign-in of this browser, or to one that is too old."""
 
     code = "state_invalid"
     message = "This sign-in was not started in this browser, or it took too long."
 
 
 class IssuerMismatch(SignInRefused):
-    """The callback's `iss` is missing though announced, or names another provider (RFC 9207)."""
+    """The callback's `iss` names another provider, or is missing although announced (RFC 9207)."""
 
     code = "issuer_mismatch"
     message = "The answer came from another sign-in service."
 
 
 class IDTokenInvalid(SignInRefused):
-    """The ID token is missing or does not pass a check of OpenID Connect Core, 3.1.3.7."""
+    """The ID token is missing or fails a check of OpenID Connect Core, 3.1.3.7."""
 
     status, code = 502, "id_token_invalid"
     message = "The sign-in service sent an answer that we can't accept."
 
 
 class SignInTooOld(SignInRefused):
-    """The provider vouched with a sign-in from before an end of all the user's sessions."""
+    """The user authenticated before an end of all their sessions."""
 
     status, code = 403, "sign_in_too_old"
     message = "Your sessions were ended a moment ago, so you must sign in anew."
@@ -57,7 +57,7 @@ class SignInTooOld(SignInRefused):
 
 
 class SignInDenied(SignInRefused):
-    """The provider answered the authorization request with `error`; it is in `.error`."""
+    """The authorization response has an `error`; it is in `.error`."""
 
     status, code = 403, "sign_in_denied"
     message = "The sign-in service did not let you in."

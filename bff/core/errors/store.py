@@ -1,4 +1,4 @@
-"""What can go wrong with what Redis keeps?"""
+"""What can go wrong with Redis, or with a sealed value?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bff.core.errors.root import BFFError
 
 
 class StoreUnavailable(BFFError):
-    """Redis refuses, hangs or is loading. An outage is not a logout (promise 5)."""
+    """Redis refuses connections, times out or is loading. An outage ends no session (promise 5)."""
 
     status, code = 503, "store_unavailable"
     message = "Sessions can't be looked up at the moment."
@@ -15,6 +15,6 @@ class StoreUnavailable(BFFError):
 
 
 class SealInvalid(BFFError):
-    """A sealed value can't be opened with any of our keys."""
+    """None of our keys opens a sealed value."""
 
     code = "seal_invalid"
