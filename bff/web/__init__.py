@@ -1,1 +1,1 @@
-"""Which endpoints are there for browsers? One file each; every one that acts takes the cookie."""
+"""Which endpoints are there for browsers? One file each; those that act use the session cookie."""

@@ -264,7 +264,7 @@ def _max_age(parameters: dict[str, str]) -> int | None:
 
 
 def _redirect(location: str, status: int) -> Response:
-    """Never 307, which would repeat a POST with its body (RFC 9700, 4.12)."""
+    """Redirect by 302 or 303; a 307 would repeat a POST with its body (RFC 9700, 4.12)."""
     return Response(status=status, headers={"Location": location})
 
 

@@ -1,7 +1,7 @@
-"""What does a person see when there is no SPA to show it: errors, and the question before a logout?
+"""Which pages does the BFF itself show? Errors, the question before a logout, and a start page.
 
-The pages come from `templates/`, escape everything, use one stylesheet (`/auth/pages.css`) and no
-script, and say nothing that isn't meant for the public.
+The templates are in `templates/`. They escape everything, use one stylesheet (`/auth/pages.css`)
+and no script, and contain only what is meant for the public.
 """
 
 from pathlib import Path
@@ -22,10 +22,10 @@ _environment = Environment(
 
 
 def wants_page(request: Request) -> bool:
-    """Whether an answer to *request* will be looked at by a person rather than a program.
+    """Whether the response to *request* should be a page rather than JSON.
 
-    The browser says so in `Sec-Fetch-Dest`. Where that is missing, a caller that names `text/html`
-    in `Accept` gets a page; `*/*`, which every program sends, is not enough.
+    `Sec-Fetch-Dest` decides. Without it, `Accept` must name `text/html`; `*/*`, which every program
+    sends, is not enough.
 
     Source: Fetch Metadata Request Headers, section 2.1.
     """
@@ -48,13 +48,13 @@ def render_error(
     """Return the page for an error.
 
     Args:
-        code: The stable code, for whoever is asked for help.
+        code: The stable code, for support.
         title: The heading: what happened, in a few words.
         message: What happened, in a sentence.
         hint: What to do next.
-        reference: Finds the log line of this very error.
-        status: The HTTP status of the answer.
-        sign_in_url: Where "Sign in" leads; None leaves the button out.
+        reference: Identifies the log line of this error.
+        status: The HTTP status.
+        sign_in_url: The target of "Sign in"; None for no such button.
     """
     return _page(
         "error.html",
@@ -74,7 +74,7 @@ def render_logout_confirm(form_token: str) -> Response:
 
 
 def render_no_spa() -> Response:
-    """Return the page that stands at `/` as long as no SPA is configured."""
+    """Return the page at `/` while no SPA is configured."""
     return _page("no_spa.html", 200)
 
 

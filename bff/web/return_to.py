@@ -1,8 +1,9 @@
-"""Is this an address of our own application that a browser may be sent to after signing in?
+"""Is `returnTo` a page of our own application, to which a browser may be sent after a sign-in?
 
-A path of this origin, or it is refused; nothing is repaired. Browsers and servers read addresses in
-different ways (a backslash counts as a slash, tabs vanish, `%61uth` reaches our `/auth`), so the
-path is judged as it came and after every round of decoding. Source: ASVS 3.7.2; CWE-601.
+A path of this origin is accepted unchanged, anything else is refused. Browsers and servers read
+addresses in different ways (a backslash counts as a slash, tabs vanish, `%61uth` reaches our
+`/auth`), so the path is checked as received and after every round of decoding.
+Source: ASVS 3.7.2; CWE-601.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from bff.core.errors import ReturnToInvalid
 MAX_CHARACTERS = 2000
 MAX_DECODINGS = 5
 OWN_FOLDERS = frozenset({"auth", "api"})
-"""First segments that are not the SPA's: signing in must not end in a logout or an API call."""
+"""First path segments outside the SPA: a sign-in must not lead to a logout or an API call."""
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -27,18 +28,18 @@ def checked_return_to(value: str | None, config: Config) -> str:
     """Return *value* unchanged if it is a path of this application, `/` if there is none.
 
     Args:
-        value: Path, query and fragment, as percent-encoded as in an address bar.
-        config: Says what our origin is.
+        value: Path, query and fragment, percent-encoded as in an address bar.
+        config: Has our origin and the prefixes of the API routes.
 
     Raises:
-        ReturnToInvalid: It leads, or might be read as leading, anywhere else.
+        ReturnToInvalid: It leads elsewhere, or can be read so.
     """
     if not value:
         return "/"
     if len(value) > MAX_CHARACTERS:
         raise ReturnToInvalid(f"longer than {MAX_CHARACTERS} characters")
     if not value.startswith("/") or not _VISIBLE_ASCII.fullmatch(value) or "\\" in value:
-        raise ReturnToInvalid("not a path, or with characters that no address has")
+        raise ReturnToInvalid("not a path, or with characters that no address contains")
     path = re.split(r"[?#]", value, maxsplit=1)[0]
     for reading in _readings(path):
         _check_path(reading)
@@ -48,12 +49,12 @@ def checked_return_to(value: str | None, config: Config) -> str:
 
 
 def _readings(path: str) -> list[str]:
-    """*path* as it came and after each round of decoding, until nothing changes."""
+    """*path* as received and after each round of decoding, until nothing changes."""
     readings = [path]
     while "%" in readings[-1]:
         if _STRAY_PERCENT.search(readings[-1]) or len(readings) > MAX_DECODINGS:
             raise ReturnToInvalid("encoded in a way that can be read differently")
-        # One character for each byte: what the bytes mean in UTF-8 plays no part here.
+        # One character per byte: their meaning in UTF-8 is irrelevant here.
         readings.append(unquote_to_bytes(readings[-1]).decode("latin-1"))
     return readings
 
@@ -61,7 +62,7 @@ def _readings(path: str) -> list[str]:
 def _check_path(path: str) -> None:
     if "//" in path or "\\" in path or _CONTROL.search(path):
         raise ReturnToInvalid("double slash, backslash or control character in the path")
-    # What follows such a character belongs to the segment for some servers and not for others.
+    # Servers disagree whether what follows such a character belongs to the segment.
     segments = [re.split(r"[;?#]", segment, maxsplit=1)[0] for segment in path.split("/")[1:]]
     if "." in segments or ".." in segments:
         raise ReturnToInvalid("dot segment in the path")
@@ -78,7 +79,7 @@ def _check_routes(path: str, config: Config) -> None:
 
 
 def _check_origin(value: str, app_base_url: str) -> None:
-    """Resolve it as a browser would: whatever else was thought of, this must hold."""
+    """Resolve *value* as a browser does: a safeguard that needs none of the checks above."""
     resolved, ours = urlsplit(urljoin(app_base_url + "/", value)), urlsplit(app_base_url)
     if (resolved.scheme, resolved.netloc) != (ours.scheme, ours.netloc):
         raise ReturnToInvalid("another origin")

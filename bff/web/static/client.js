@@ -1,18 +1,18 @@
 /**
- * The session, as a single-page app sees it. Served at `/auth/client.js`; no dependencies.
- * It keeps nothing: no token is within reach, and storage stays empty.
+ * The session, for single-page apps. Served at `/auth/client.js`; no dependencies.
+ * It stores nothing: it has no access to tokens and leaves the browser's storage empty.
  *
  *     import { profile, login, logout, apiFetch, session } from "/auth/client.js";
  *
- *     const me = await profile();                 // null: nobody is signed in
+ *     const me = await profile();                 // null: not signed in
  *     if (!me) login({ returnTo: "/orders" });
- *     const answer = await apiFetch("/api/orders");
+ *     const response = await apiFetch("/api/orders");
  *     session.addEventListener("session-ended", () => showSignIn());
  *     session.addEventListener("step-up-required", ({ detail }) => offer(detail.login_url));
  *
  * @typedef {{sub: string, name?: string, email?: string, picture?: string}} User
  * @typedef {object} SessionTimes
- * @property {string} id The public id of this session; it opens nothing.
+ * @property {string} id The public id of this session; it gives no access.
  * @property {number} created_at UTC epoch seconds.
  * @property {number} idle_seconds_left
  * @property {number} absolute_seconds_left
@@ -32,24 +32,24 @@ const STEP_UP_CODE = "insufficient_user_authentication";
 
 /**
  * Fires `session-ended`, a CustomEvent with `detail: {reason}`, in every tab of the app; and
- * `step-up-required`, with `detail: {login_url, acr_values, max_age}`, in the tab whose call takes
- * a stronger or fresher sign-in. Nothing is left by itself: going to `login_url` is the app's to
- * do, once the user wants it, or a provider that can't do better would be asked for ever.
+ * `step-up-required`, with `detail: {login_url, acr_values, max_age}`, in the tab whose request
+ * needs a stronger or more recent sign-in. The page stays: the app goes to `login_url` when the
+ * user wants to. Otherwise a provider without a stronger sign-in would cause an endless loop.
  */
 export const session = new EventTarget();
 
-// Nothing is written to storage to reach the other tabs: a channel leaves no trace.
+// A BroadcastChannel reaches the other tabs without writing to storage.
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("bff-session") : null;
 
-/** Whether the app has to be told of an end: not twice, and not if nobody was signed in. */
+/** Whether an end must be reported: not twice, and not if no user was signed in. */
 let mayEnd = true;
-/** Whether a profile was seen since the last end. */
+/** Whether a profile was received since the last end. */
 let known = false;
 
-/** What each answer that took a step-up asked for. @type {WeakMap<Response, {login_url: string}>} */
+/** The step-up that a response demands. @type {WeakMap<Response, {login_url: string}>} */
 const stepUps = new WeakMap();
 
-/** What the BFF answered when it didn't do what was asked. */
+/** An error response of the BFF. */
 export class ProblemError extends Error {
   /** @param {number} status @param {Problem} problem */
   constructor(status, problem) {
@@ -62,10 +62,10 @@ export class ProblemError extends Error {
 }
 
 /**
- * Who is signed in, and for how long?
+ * Get the signed-in user and the remaining times of the session.
  * @param {{slide?: boolean}} [options] `slide` counts the call as activity of the user.
- * @returns {Promise<Profile | null>} null when nobody is.
- * @throws {ProblemError} The question could not be answered (an outage is not a logout).
+ * @returns {Promise<Profile | null>} null if no user is signed in.
+ * @throws {ProblemError} The BFF doesn't know (an outage is not a logout).
  */
 export async function profile({ slide = false } = {}) {
   const response = await send(`/auth/profile${slide ? "?slide=true" : ""}`, { cache: "no-store" });
@@ -73,7 +73,7 @@ export async function profile({ slide = false } = {}) {
     known = mayEnd = true;
     return response.json();
   }
-  // That of a 401 is read, too: to the browser, an answer that nobody reads never ends.
+  // The body of a 401 is read, too: for the browser, an unread response never ends.
   const problem = await problemOf(response);
   if (response.status !== 401) throw problem;
   if (known) ended("session_ended");
@@ -82,9 +82,9 @@ export async function profile({ slide = false } = {}) {
 }
 
 /**
- * Go to the sign-in; the page is left.
- * @param {{returnTo?: string} & Record<string, string | number>} [options] Where to come back to
- *   (this page by default), and parameters such as `prompt`, `login_hint` or `organization`.
+ * Leave the page for the sign-in.
+ * @param {{returnTo?: string} & Record<string, string | number>} [options] The page to return to
+ *   (this one by default), and parameters such as `prompt`, `login_hint` or `organization`.
  */
 export function login({ returnTo = here(), ...parameters } = {}) {
   const query = new URLSearchParams({ returnTo });
@@ -96,8 +96,8 @@ export function login({ returnTo = here(), ...parameters } = {}) {
 }
 
 /**
- * Sign out here and at the provider; the page is left.
- * @throws {ProblemError} You are not signed out, for instance because of an outage.
+ * Sign out here, and leave the page for the logout at the provider.
+ * @throws {ProblemError} The user is not signed out, for example because of an outage.
  */
 export async function logout() {
   const response = await send("/auth/logout", { method: "POST" });
@@ -110,7 +110,7 @@ export async function logout() {
 
 /**
  * `fetch` for this app's own addresses: adds `X-CSRF: 1`, and reports an ended session.
- * The answer is handed back in any case.
+ * Always returns the response.
  * @param {RequestInfo | URL} input
  * @param {RequestInit} [init]
  * @returns {Promise<Response>}
@@ -134,9 +134,9 @@ export async function apiFetch(input, init) {
 export { apiFetch as fetch };
 
 /**
- * Where to go for the sign-in that a refused call takes, and from there back to this page.
- * @param {Response} response An answer of `apiFetch`.
- * @returns {string | null} null if it was not refused for that reason.
+ * The address of the sign-in that a refused request needs; it returns to this page.
+ * @param {Response} response A response of `apiFetch`.
+ * @returns {string | null} null if the request was not refused for that reason.
  */
 export function stepUpURL(response) {
   return stepUps.get(response)?.login_url ?? null;
@@ -146,7 +146,7 @@ export function stepUpURL(response) {
 function stepUpIn({ code, login_url: loginURL, acr_values, max_age }) {
   if (code !== STEP_UP_CODE || typeof loginURL !== "string") return null;
   const url = new URL(loginURL, location.origin);
-  // An API can answer in our words; it must not lead anywhere else.
+  // An API can send the same code; it must not lead the user to any other page.
   if (url.origin !== location.origin || url.pathname !== "/auth/login") return null;
   url.searchParams.set("returnTo", here());
   return { login_url: url.pathname + url.search, acr_values, max_age };
@@ -166,7 +166,7 @@ async function problemOf(response) {
   return new ProblemError(response.status, problem);
 }
 
-/** This page, without the error that a failed silent sign-in left in its address. */
+/** This page's address, without the error of a failed silent sign-in. */
 function here() {
   const url = new URL(location.href);
   url.searchParams.delete("error");
