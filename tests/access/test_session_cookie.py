@@ -1,4 +1,4 @@
-"""The session cookie and `flask.session`, through the real interface, guard and Redis."""
+"""The session cookie and `flask.session`, with the real interface, guard and Redis."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NAMES = {HTTPS: "__Host-Http-session", HTTP: "session"}
 
 
 class Application:
-    """The cookie's interface and the guard over a bench, with the routes that a test needs."""
+    """The session interface and the guard on a bench, with endpoints for the tests."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.origin = bench.config.app_base_url
         self.name = NAMES[self.origin]
         self.meanwhile: Callable[[], object] = lambda: None
-        """Called when a request has its session and hasn't answered."""
+        """Called after a request has loaded its session and before its response."""
         self.app = Flask(__name__, static_folder=None)
         self.interface = SessionCookieInterface(self.app, bench.config, bench.sessions)
         self.app.session_interface = self.interface
@@ -48,7 +48,7 @@ class Application:
         self.app.add_url_rule("/write", view_func=self._write)
         self.app.add_url_rule("/api", view_func=self._api)
         self.app.add_url_rule("/end", view_func=self._end)
-        self.app.add_url_rule("/public", view_func=lambda: "anybody")
+        self.app.add_url_rule("/public", view_func=lambda: "public")
         self.app.add_url_rule("/unguarded", view_func=self._unguarded)
 
     def _sign_in(self) -> dict[str, object]:
@@ -84,7 +84,7 @@ class Application:
 
     def _unguarded(self) -> str:
         flask.session["x"] = "y"
-        return "nobody was asked"
+        return "unguarded"
 
     def new_browser(self) -> FlaskClient:
         return self.app.test_client()
@@ -96,7 +96,7 @@ class Application:
         return self.browser.get(path, base_url=self.origin, headers=named)
 
     def sign_in(self) -> str:
-        """Sign in; the session's key."""
+        """Sign in, and return the session's key."""
         assert self.get("/sign-in").status_code == 200
         return self.key()
 
@@ -107,7 +107,7 @@ class Application:
         return key
 
     def stored(self, key: str) -> dict[bytes, bytes]:
-        """The record as it stands in Redis."""
+        """The record in Redis."""
         name = self.bench.database.keys.session(key)
         return dict(self.bench.database.command("HGETALL", name))
 
@@ -117,7 +117,7 @@ Make = Callable[..., Application]
 
 @pytest.fixture
 def make(redis_server: RedisServer, redis_prefix: str) -> Iterator[Make]:
-    """Makes applications with settings of their own."""
+    """Makes applications with their own settings."""
     made: list[Application] = []
 
     def make_one(origin: str = HTTPS, **settings: str) -> Application:
@@ -132,18 +132,18 @@ def make(redis_server: RedisServer, redis_prefix: str) -> Iterator[Make]:
 
 @pytest.fixture
 def application(make: Make) -> Application:
-    """One on https with the usual settings."""
+    """An application on https with the usual settings."""
     return make()
 
 
-def outcome(answer: TestResponse) -> tuple[int, str]:
+def outcome(response: TestResponse) -> tuple[int, str]:
     """Status and stable code of a refusal."""
-    assert answer.json
-    return answer.status_code, answer.json["code"]
+    assert response.json
+    return response.status_code, response.json["code"]
 
 
-def only_cookie(answer: TestResponse) -> Morsel[str]:
-    [header] = answer.headers.getlist("Set-Cookie")
+def only_cookie(response: TestResponse) -> Morsel[str]:
+    [header] = response.headers.getlist("Set-Cookie")
     [morsel] = SimpleCookie(header).values()
     return morsel
 
@@ -163,7 +163,7 @@ def test_the_attributes_when_set_and_when_deleted(make: Make, origin: str) -> No
         assert morsel["httponly"] is True
         assert morsel["secure"] == (True if origin == HTTPS else "")
     assert len(made.value) == 43, "256 random bits and nothing else"
-    assert (made["max-age"], made["expires"]) == ("", ""), "it goes with the browser"
+    assert (made["max-age"], made["expires"]) == ("", ""), "a browser's session cookie"
     assert (gone.value, gone["max-age"]) == ("", "0")
     assert gone["expires"] == "Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -177,41 +177,39 @@ def test_a_persistent_cookie_lasts_as_long_as_the_session_can(make: Make) -> Non
 def test_after_the_sign_in_the_cookie_is_never_set_again(application: Application) -> None:
     application.sign_in()
     for path in ("/read", "/write?a=b", "/read", "/api", "/public", "/unguarded"):
-        answer = application.get(path)
-        assert answer.status_code == 200
-        assert "Set-Cookie" not in answer.headers, path
+        response = application.get(path)
+        assert response.status_code == 200
+        assert "Set-Cookie" not in response.headers, path
 
 
-def test_answers_that_depend_on_the_cookie_say_so_to_caches(application: Application) -> None:
+def test_responses_that_depend_on_the_cookie_vary_with_it(application: Application) -> None:
     assert "Cookie" in application.get("/sign-in").headers["Vary"]
     assert "Cookie" in application.get("/read").headers["Vary"]
     assert "Vary" not in application.get("/public").headers
     assert "Cookie" in application.get("/end").headers["Vary"]
 
 
-def test_the_id_is_known_to_the_browser_only(application: Application) -> None:
+def test_the_id_is_not_in_redis(application: Application) -> None:
     value = only_cookie(application.get("/sign-in")).value
     assert not [key for key in application.bench.stored() if value in key]
 
 
 @pytest.mark.parametrize("value", ["A" * 43, "A" * 42, "A" * 44, "é" * 43, "x", "../" * 20])
-def test_an_id_that_the_browser_made_up_is_never_adopted(
-    application: Application, value: str
-) -> None:
+def test_a_made_up_id_is_never_adopted(application: Application, value: str) -> None:
     application.browser.set_cookie(application.name, value, domain="app.example.com")
     for path in ("/read", "/write?a=b"):
-        answer = application.get(path)
+        response = application.get(path)
         code = "session_ended" if value == "A" * 43 else "session_missing"
-        assert outcome(answer) == (401, code)
-        assert "Set-Cookie" not in answer.headers
+        assert outcome(response) == (401, code)
+        assert "Set-Cookie" not in response.headers
     assert application.bench.stored() == []
 
 
-def test_a_sign_in_gives_a_new_id_and_ends_the_session_of_before(application: Application) -> None:
+def test_a_sign_in_gives_a_new_id_and_ends_the_old_session(application: Application) -> None:
     old = application.sign_in()
     assert application.get("/write?word=of-the-old-session").status_code == 200
-    answer = application.get("/sign-in")
-    assert answer.json == {}, "nothing of the old session passes to the new one"
+    response = application.get("/sign-in")
+    assert response.json == {}, "the new session has no data of the old one"
     assert application.key() != old
     assert application.stored(old) == {}
     assert b"data" not in application.stored(application.key())
@@ -221,7 +219,7 @@ def test_a_sign_in_gives_a_new_id_and_ends_the_session_of_before(application: Ap
 # ---------------------------------------------------------------- flask.session
 
 
-def test_data_is_kept_sealed_from_one_request_to_the_next(application: Application) -> None:
+def test_data_is_stored_sealed_between_requests(application: Application) -> None:
     key = application.sign_in()
     assert application.get("/write?word=confidential").status_code == 200
     assert application.get("/read").json == {"word": "confidential"}
@@ -241,9 +239,9 @@ def test_a_request_that_changes_nothing_writes_nothing(application: Application)
 def test_a_late_write_does_not_revive_an_ended_session(application: Application) -> None:
     key = application.sign_in()
     application.meanwhile = lambda: application.bench.sessions.end(key, "logout")
-    answer = application.get("/write?late=write")
-    assert answer.status_code == 200, "a request in flight may finish"
-    assert "Set-Cookie" not in answer.headers
+    response = application.get("/write?late=write")
+    assert response.status_code == 200, "a running request may finish"
+    assert "Set-Cookie" not in response.headers
     assert application.stored(key) == {}
     assert outcome(application.get("/read")) == (401, "session_ended")
 
@@ -255,23 +253,23 @@ def test_a_write_in_the_request_that_ends_the_session_is_dropped(application: Ap
 
 
 def test_without_a_session_nothing_is_written(application: Application) -> None:
-    answer = application.get("/unguarded")
-    assert answer.status_code == 200
-    assert "Set-Cookie" not in answer.headers
+    response = application.get("/unguarded")
+    assert response.status_code == 200
+    assert "Set-Cookie" not in response.headers
     assert application.bench.stored() == []
 
 
-def test_data_that_was_tampered_with_lets_nobody_in(application: Application) -> None:
-    """It is never unpickled either, which Flask-Session would do (LIBRARIES, section 2)."""
+def test_data_that_was_tampered_with_is_refused(application: Application) -> None:
+    """Nor is it unpickled, as Flask-Session would do."""
     key = application.sign_in()
     name = application.bench.database.keys.session(key)
     pickled = b"cos\nsystem\n(S'touch /tmp/owned'\ntR."
     application.bench.database.command("HSET", name, "data", pickled)
-    answer = application.get("/read")
-    assert outcome(answer) == (401, "session_ended")
+    response = application.get("/read")
+    assert outcome(response) == (401, "session_ended")
 
 
-def test_the_library_can_not_change_an_id_by_itself(application: Application) -> None:
+def test_flask_session_can_not_change_an_id(application: Application) -> None:
     with application.app.test_request_context(), pytest.raises(NotImplementedError):
         application.interface.regenerate(current())
 
@@ -280,7 +278,7 @@ def test_the_library_can_not_change_an_id_by_itself(application: Application) ->
 
 
 def count_loads(application: Application) -> list[str]:
-    """The keys that are asked for from now on."""
+    """The keys that are loaded from now on."""
     asked: list[str] = []
     real = application.bench.records.load
 
@@ -292,7 +290,7 @@ def count_loads(application: Application) -> list[str]:
     return asked
 
 
-def test_a_session_is_loaded_once_in_a_request_and_only_where_needed(
+def test_a_session_is_loaded_once_per_request_and_only_if_needed(
     application: Application,
 ) -> None:
     key = application.sign_in()
@@ -300,23 +298,23 @@ def test_a_session_is_loaded_once_in_a_request_and_only_where_needed(
     application.get("/public")
     assert asked == []
     application.get("/read")
-    assert asked == [key], "asked for twice by the route, loaded once"
+    assert asked == [key], "the endpoint needs it twice, it is loaded once"
 
 
 @pytest.mark.parametrize("path", ["/read", "/api"])
-def test_promise_8_another_site_is_refused_before_the_session_is_touched(
+def test_promise_8_another_site_is_refused_before_the_session_is_loaded(
     application: Application, path: str
 ) -> None:
     application.sign_in()
     asked = count_loads(application)
     for site in ("cross-site", "same-site", "none of these"):
-        answer = application.get(path, Sec_Fetch_Site=site)
-        assert outcome(answer) == (403, "cross_site")
+        response = application.get(path, Sec_Fetch_Site=site)
+        assert outcome(response) == (403, "cross_site")
     assert asked == []
 
 
 @pytest.mark.parametrize(("header", "status"), [(None, 403), ("0", 403), ("", 403), ("1", 200)])
-def test_promise_8_the_header_can_be_demanded_of_every_api_request(
+def test_promise_8_the_header_can_be_required_for_every_api_request(
     make: Make, header: str | None, status: int
 ) -> None:
     application = make(BFF_REQUIRE_CSRF_HEADER="true")
@@ -326,11 +324,11 @@ def test_promise_8_the_header_can_be_demanded_of_every_api_request(
     assert application.get("/read").status_code == 200, "the profile is not behind it"
 
 
-def test_promise_8_the_header_does_not_stand_in_for_fetch_metadata(make: Make) -> None:
+def test_promise_8_the_header_does_not_replace_fetch_metadata(make: Make) -> None:
     application = make(BFF_REQUIRE_CSRF_HEADER="true")
     application.sign_in()
-    answer = application.get("/api", X_CSRF="1", Sec_Fetch_Site="cross-site")
-    assert answer.status_code == 403
+    response = application.get("/api", X_CSRF="1", Sec_Fetch_Site="cross-site")
+    assert response.status_code == 403
 
 
 def test_promise_5_an_outage_is_no_missing_session(application: Application) -> None:
@@ -341,15 +339,15 @@ def test_promise_5_an_outage_is_no_missing_session(application: Application) -> 
 
     real = application.bench.records.load
     application.bench.records.load = refuse  # type: ignore[method-assign]
-    answer = application.get("/read")
-    assert outcome(answer) == (503, "store_unavailable")
-    assert int(answer.headers["Retry-After"]) > 0
-    assert "Set-Cookie" not in answer.headers
+    response = application.get("/read")
+    assert outcome(response) == (503, "store_unavailable")
+    assert int(response.headers["Retry-After"]) > 0
+    assert "Set-Cookie" not in response.headers
     application.bench.records.load = real  # type: ignore[method-assign]
     assert application.get("/read").status_code == 200
 
 
-def test_a_request_keeps_its_session_alive(application: Application) -> None:
+def test_a_request_extends_the_idle_time(application: Application) -> None:
     key = application.sign_in()
     name = application.bench.database.keys.session(key)
     application.bench.database.command("HINCRBY", name, "last_seen_at", -3600)

@@ -1,4 +1,4 @@
-"""Who may use the cookie: promise 8's decision table, without a browser."""
+"""Which requests may use the cookie: the decision table of promise 8, without a browser."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_it_may_pass(fields: dict[str, str], method: str) -> None:
     assert cross_site_reason(fields, method, OURS) is None
 
 
-def test_promise_8_a_form_token_stands_in_for_the_header_only() -> None:
+def test_promise_8_a_form_token_replaces_the_header_only() -> None:
     foreign = environ(sec_fetch_site="cross-site")
     assert cross_site_reason(environ(), "POST", OURS, form_is_ours=True) is None
     assert cross_site_reason(foreign, "POST", OURS, form_is_ours=True) is not None

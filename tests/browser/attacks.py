@@ -1,7 +1,7 @@
-"""What does a hostile page try with the cookie of somebody who is signed in elsewhere?
+"""What does a hostile page try with the cookie of a user who is signed in to the app?
 
-Each is a script that runs in the hostile page, with `app` being the origin under attack. It returns
-what it could read, which must be nothing.
+Each attack is a script that runs in the hostile page; `app` is the origin under attack. The script
+returns what it could read, which must be nothing.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Attack:
-    """A script, and the path that it aims at."""
+    """A script, and the path that it attacks."""
 
     path: str
     script: str
     """The body of an async function with the parameters `app` and `loaded`."""
     with_cookie: bool = True
-    """Whether browsers send a cookie with it, where the site relation allows one."""
+    """Whether browsers send a cookie with it, if the relation of the sites allows one."""
 
 
 LOADED = """(element, attributes) => new Promise((done) => {
@@ -29,12 +29,12 @@ LOADED = """(element, attributes) => new Promise((done) => {
 
 
 def fetched(path: str, options: str) -> Attack:
-    """A fetch with credentials; what it may read, it returns."""
+    """A fetch with credentials that returns what it can read."""
     return Attack(
         path,
         f"""try {{
-            const answer = await fetch(app + "{path}", {{credentials: "include", {options}}});
-            return answer.type === "opaque" ? "" : answer.status + await answer.text();
+            const response = await fetch(app + "{path}", {{credentials: "include", {options}}});
+            return response.type === "opaque" ? "" : response.status + await response.text();
         }} catch {{ return ""; }}""",
     )
 
@@ -118,4 +118,4 @@ PREFLIGHTED: dict[str, Attack] = {
         "method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'",
     ),
 }
-"""The browser asks first (CORS preflight), and must be told nothing that permits it."""
+"""The browser sends a CORS preflight first, and no response may permit the request."""

@@ -1,4 +1,4 @@
-"""How does a browser test get a BFF behind a front that hears every byte, with or without TLS?"""
+"""How does a browser test start a BFF behind a front that records every byte?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.tls_front import Front
 
 DEMO_SPA = Path(demo.__file__).parent / "spa"
 TEST_DOMAIN = "example.test"
-"""Resolved to this machine by the browser of `trusting`; its subdomains are siblings."""
+"""The browser of `trusting` resolves it to this machine; its subdomains are siblings."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def installation(
     env: Mapping[str, str] | None = None,
     api_url: str | None = None,
 ) -> Iterator[Installation]:
-    """Start everything; over https if there is a *certificate*."""
+    """Start all programs; with a *certificate*, over https."""
     spa = {"BFF_SPA_DIR": str(DEMO_SPA)}
     cluster = Cluster(env=spa | dict(env or {}), api_url=api_url)
     tls = certificate.server_context() if certificate else None
@@ -49,7 +49,7 @@ def installation(
 
 @contextmanager
 def trusting(browser: Browser, certificate: Certificate) -> Iterator[Browser]:
-    """A second browser that trusts *certificate* and finds the test domain on this machine."""
+    """A second browser that trusts *certificate* and resolves the test domain to this machine."""
     kind = browser.browser_type
     launched = kind.launch(
         executable_path=installed() or kind.executable_path,

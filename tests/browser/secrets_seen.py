@@ -1,4 +1,4 @@
-"""Which secrets did a browser carry, so that no log line may have them?"""
+"""Which secrets passed through a browser? None of them may be in a log line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.leaks import tokens_of
 
 
 def never_logged(installation: Installation, record: BrowserRecord) -> set[str]:
-    """What no log line may have: tokens, codes, states, verifiers, nonces, cookies, ids."""
+    """Tokens, codes, states, verifiers, nonces, cookies and ids: no log line may have one."""
     queries = [parse_qs(urlsplit(address).query) for address in record.addresses()]
     found = {query[name][0] for query in queries for name in ("code", "state") if name in query}
     issued = installation.cluster.control("GET", "tokens")
@@ -23,12 +23,12 @@ def never_logged(installation: Installation, record: BrowserRecord) -> set[str]:
     for name, values in record.set_cookies().items():
         found |= set(values)
         if "login-" in name:
-            pending = [opened(installation, name, value) for value in values]
-            found |= {one for p in pending for one in (p.code_verifier, p.state, p.nonce)}
+            transactions = [opened(installation, name, value) for value in values]
+            found |= {one for t in transactions for one in (t.code_verifier, t.state, t.nonce)}
     return found
 
 
 def opened(installation: Installation, name: str, value: str) -> LoginTransaction:
-    """The sign-in under way in a cookie, opened with the installation's own key."""
+    """The login transaction in a cookie, opened with the installation's own key."""
     content = Sealer([installation.cluster.secret]).open_text(value, f"login transaction {name}")
     return msgspec.json.decode(content, type=LoginTransaction)

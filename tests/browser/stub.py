@@ -1,7 +1,7 @@
-"""A stand-in for the BFF's routes, so that what runs in the browser can be tested by itself.
+"""A stand-in for the BFF's endpoints, to test what runs in the browser by itself.
 
-It serves the real files with the real security headers; only the session is made up, and a test can
-change it. What the browser sent is kept in `requests`.
+It serves the real files with the real security headers. Only the session is made up, and a test can
+change it. `requests` has what the browser sent.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SETTINGS = {
 
 @dataclass
 class Stub:
-    """The made-up session and what was asked for."""
+    """The made-up session, and the requests that came."""
 
     spa_dir: Path | None = DEMO_SPA
     csp: str | None = None
@@ -86,7 +86,7 @@ def problem(status: int, code: str, **more: Any) -> Response:
 
 
 def create_app(stub: Stub) -> Flask:
-    """The routes of the contract, as far as a browser needs them."""
+    """The endpoints that a browser needs."""
     app = Flask(__name__, static_folder=None)
     config = stub.config()
     security_headers.register(app, config)

@@ -1,4 +1,4 @@
-"""`/auth/client.js` in a real browser: the session, as a single-page app sees it."""
+"""`/auth/client.js` in a real browser: the session, for single-page apps."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def run(page: Page, expression: str) -> Any:
 # ---------------------------------------------------------------- profile
 
 
-def test_nobody_signed_in_is_null_and_no_event(page: Page) -> None:
+def test_without_a_session_the_profile_is_null_and_there_is_no_event(page: Page) -> None:
     assert run(page, "client.profile()") is None
     assert run(page, "client.profile()") is None
     assert page.evaluate("ends") == []
 
 
-def test_no_answer_is_left_open(page: Page, stub: Stub) -> None:
-    """Else a page on which nobody is signed in loads for ever, to whoever waits for its end."""
+def test_every_response_is_read_to_its_end(page: Page, stub: Stub) -> None:
+    """Otherwise a page without a session never stops loading."""
     for path, call in (
         ("/auth/profile", "client.profile()"),
         ("/api/items", "client.apiFetch('/api/items').then((r) => r.text())"),
@@ -69,7 +69,7 @@ def test_no_answer_is_left_open(page: Page, stub: Stub) -> None:
             run(page, call)
 
 
-def test_the_profile_is_what_the_bff_says(page: Page, stub: Stub) -> None:
+def test_the_profile_is_that_of_the_bff(page: Page, stub: Stub) -> None:
     stub.signed_in = True
     profile = run(page, "client.profile()")
     assert profile["user"]["name"] == "Dana Demo"
@@ -77,7 +77,7 @@ def test_the_profile_is_what_the_bff_says(page: Page, stub: Stub) -> None:
     assert stub.asked("GET", "/auth/profile") == ["1"]
 
 
-def test_sliding_is_asked_for_only_on_demand(page: Page, stub: Stub) -> None:
+def test_the_idle_time_is_extended_only_on_demand(page: Page, stub: Stub) -> None:
     run(page, "client.profile({ slide: true })")
     assert stub.asked("GET", "/auth/profile?slide=true") == ["1"]
     assert stub.asked("GET", "/auth/profile") == []
@@ -92,7 +92,7 @@ def test_an_outage_is_an_error_and_not_a_logout(page: Page, stub: Stub) -> None:
     assert page.evaluate("ends") == []
 
 
-def test_a_profile_that_is_gone_ends_the_session_once(page: Page, stub: Stub) -> None:
+def test_a_lost_profile_ends_the_session_once(page: Page, stub: Stub) -> None:
     stub.signed_in = True
     run(page, "client.profile()")
     stub.signed_in = False
@@ -104,7 +104,7 @@ def test_a_profile_that_is_gone_ends_the_session_once(page: Page, stub: Stub) ->
 # ---------------------------------------------------------------- login and logout
 
 
-def test_login_comes_back_to_this_page_without_its_old_error(
+def test_login_returns_to_this_page_without_its_old_error(
     context: BrowserContext, stub: Stub
 ) -> None:
     page = open_tab(context, stub, "/?view=a%26b&error=login_required#part")
@@ -121,12 +121,12 @@ def test_login_passes_its_parameters_on(page: Page, stub: Stub) -> None:
     assert stub.asked("GET", path) == [None]
 
 
-def test_login_refuses_a_parameter_that_it_does_not_know(page: Page, stub: Stub) -> None:
+def test_login_refuses_an_unknown_parameter(page: Page, stub: Stub) -> None:
     assert run(page, "client.login({ redirect_uri: 'https://evil.test' })")[0] == "TypeError"
     assert not [path for _, path, _ in stub.requests if path.startswith("/auth/login")]
 
 
-def test_logout_posts_leaves_and_tells_the_other_tabs(
+def test_logout_leaves_the_page_and_reaches_the_other_tabs(
     page: Page, context: BrowserContext, stub: Stub
 ) -> None:
     stub.signed_in = True
@@ -140,7 +140,7 @@ def test_logout_posts_leaves_and_tells_the_other_tabs(
     assert other.evaluate("ends") == ["signed_out"]
 
 
-def test_a_logout_that_failed_says_so_and_stays(
+def test_a_failed_logout_throws_and_stays_on_the_page(
     page: Page, context: BrowserContext, stub: Stub
 ) -> None:
     stub.signed_in = True
@@ -197,7 +197,7 @@ def test_an_ended_session_is_reported_once_in_every_tab(
     stub.signed_in = False
     code = "client.apiFetch('/api/items').then((r) => r.json()).then((p) => p.code)"
     for _ in range(3):
-        assert run(page, code) == "session_ended", "the caller gets the answer whole"
+        assert run(page, code) == "session_ended", "the caller gets the whole response"
     other.wait_for_function("() => ends.length > 0")
     assert page.evaluate("ends") == other.evaluate("ends") == ["session_ended"]
 
@@ -219,37 +219,39 @@ def test_an_ended_session_is_reported_once_in_every_tab(
 def test_a_401_of_the_api_itself_ends_nothing(
     page: Page, stub: Stub, body: str, media_type: str
 ) -> None:
-    def answer(route: Route) -> None:
+    def fulfil(route: Route) -> None:
         route.fulfill(status=401, body=body, content_type=media_type)
 
     stub.signed_in = True
     run(page, "client.profile()")
-    page.route("**/api/odd", answer)
+    page.route("**/api/odd", fulfil)
     assert run(page, "client.apiFetch('/api/odd').then((r) => r.status)") == 401
     assert page.evaluate("ends") == []
 
 
-def test_nothing_is_kept_in_the_browser(page: Page, stub: Stub) -> None:
+def test_nothing_is_stored_in_the_browser(page: Page, stub: Stub) -> None:
     stub.signed_in = True
     run(page, "client.profile()")
     run(page, "client.apiFetch('/api/items')")
     stub.signed_in = False
     run(page, "client.profile()")
-    kept = """async () => [document.cookie, localStorage.length, sessionStorage.length,
+    stored = """async () => [document.cookie, localStorage.length, sessionStorage.length,
         (await indexedDB.databases()).length, (await caches.keys()).length]"""
-    assert page.evaluate(kept) == ["", 0, 0, 0, 0]
+    assert page.evaluate(stored) == ["", 0, 0, 0, 0]
 
 
 # ---------------------------------------------------------------- step-up
 CALL = """client.apiFetch("/api/transfer", { method: "POST" }).then(
-    async (answer) => [answer.status, client.stepUpURL(answer), (await answer.json()).code])"""
+    async (response) => [
+        response.status, client.stepUpURL(response), (await response.json()).code,
+    ])"""
 WATCH_STEP_UPS = """() => {
     window.stepUps = [];
     client.session.addEventListener("step-up-required", (event) => stepUps.push(event.detail));
 }"""
 
 
-def test_a_step_up_is_no_end_and_names_the_way_there_and_back(
+def test_a_step_up_ends_nothing_and_has_the_address_of_the_sign_in(
     context: BrowserContext, stub: Stub
 ) -> None:
     stub.signed_in = True
@@ -264,7 +266,7 @@ def test_a_step_up_is_no_end_and_names_the_way_there_and_back(
     assert page.evaluate("stepUps") == [asked]
     assert page.evaluate("ends") == []
     assert run(page, "client.profile()") is not None
-    # It is the app that goes there, when it wants to.
+    # Only the app itself goes there.
     assert page.url == f"{stub.origin}/?view=a%26b#part"
     with page.expect_navigation(url=page.url):
         page.evaluate("location.assign(stepUps[0].login_url)")
@@ -277,10 +279,8 @@ def test_a_step_up_is_no_end_and_names_the_way_there_and_back(
     ["https://evil.test/auth/login", "//evil.test/auth/login", "/evil", "javascript:alert(1)",
      "/auth/login/../../evil", 7, None],
 )  # fmt: skip
-def test_a_step_up_leads_nowhere_but_to_the_sign_in(
-    page: Page, stub: Stub, login_url: object
-) -> None:
-    """An API's own answer could have the same words in it."""
+def test_a_step_up_leads_only_to_the_sign_in(page: Page, stub: Stub, login_url: object) -> None:
+    """A response of an API could have the same code."""
     stub.signed_in = True
     stub.step_up_url = login_url
     page.evaluate(WATCH_STEP_UPS)
@@ -288,7 +288,7 @@ def test_a_step_up_leads_nowhere_but_to_the_sign_in(
     assert page.evaluate("stepUps") == []
 
 
-def test_an_answer_without_a_step_up_has_no_such_address(page: Page, stub: Stub) -> None:
+def test_a_response_without_a_step_up_has_no_such_address(page: Page, stub: Stub) -> None:
     stub.signed_in = True
-    call = "client.apiFetch('/api/nothing').then((answer) => client.stepUpURL(answer))"
+    call = "client.apiFetch('/api/nothing').then((response) => client.stepUpURL(response))"
     assert run(page, call) is None

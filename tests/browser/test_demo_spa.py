@@ -40,7 +40,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, stub: Stub) -> Iterator[Page]:
-    """A page whose scripts must not fail, and that must not try what the policy forbids."""
+    """A page whose scripts must neither fail nor violate the policy."""
     page = context.new_page()
     errors: list[Any] = []
     page.on("pageerror", lambda error: errors.append(error))
@@ -60,14 +60,14 @@ def sign_in(page: Page) -> None:
     expect(part(page, "user-name")).to_have_text("Dana Demo")
 
 
-def test_signed_out_there_is_a_way_in_and_an_empty_browser(page: Page) -> None:
+def test_signed_out_there_is_a_sign_in_and_an_empty_browser(page: Page) -> None:
     expect(part(page, "sign-in")).to_be_visible()
     expect(part(page, "sign-out")).to_be_hidden()
     expect(part(page, "browser-holds")).to_contain_text("nothing readable")
     expect(part(page, "browser-holds").locator(".mark.good")).to_have_count(5)
 
 
-def test_what_the_browser_holds_is_really_looked_at(page: Page) -> None:
+def test_the_display_of_stored_values_is_real(page: Page) -> None:
     page.evaluate("localStorage.setItem('access_token', 'x'); document.cookie = 'a=b'")
     part(page, "holds-refresh").click()
     expect(part(page, "browser-holds").locator(".mark.bad")).to_have_count(2)
@@ -80,7 +80,7 @@ def test_signed_in_the_claims_and_times_are_shown(page: Page) -> None:
     expect(part(page, "time-idle")).to_contain_text("23 h")
     expect(part(page, "time-absolute")).to_have_text("6 d 23 h")
     before = int(str(part(page, "time-access").get_attribute("data-seconds")))
-    assert 270 < before <= 297, "what the BFF said, less the time since"
+    assert 270 < before <= 297, "the value of the BFF, minus the time since"
     page.wait_for_function(
         "(b) => Number(document.querySelector('[data-testid=time-access]').dataset.seconds) < b",
         arg=before,
@@ -89,7 +89,7 @@ def test_signed_in_the_claims_and_times_are_shown(page: Page) -> None:
 
 
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_nothing_moves_while_the_page_fills(page: Page, stub: Stub, signed_in: bool) -> None:
+def test_nothing_moves_while_the_page_loads(page: Page, stub: Stub, signed_in: bool) -> None:
     expect(part(page, "sign-in")).to_be_visible()
     stub.signed_in = signed_in
     page.reload()
@@ -124,7 +124,7 @@ def test_the_api_is_called_and_its_answer_shown_as_text(page: Page) -> None:
     assert output.locator("img, b").count() == 0
 
 
-def test_events_are_shown_as_they_come_and_stop_on_demand(page: Page) -> None:
+def test_events_are_shown_at_once_and_stop_on_demand(page: Page) -> None:
     sign_in(page)
     last = part(page, "stream-last")
     part(page, "stream-toggle").click()
@@ -138,7 +138,7 @@ def test_events_are_shown_as_they_come_and_stop_on_demand(page: Page) -> None:
     expect(part(page, "stream-toggle")).to_have_text("Connect")
 
 
-def test_a_stream_that_is_refused_shows_that_the_session_is_over(page: Page, stub: Stub) -> None:
+def test_a_refused_stream_shows_that_the_session_has_ended(page: Page, stub: Stub) -> None:
     sign_in(page)
     stub.signed_in = False
     part(page, "stream-toggle").click()
@@ -146,10 +146,8 @@ def test_a_stream_that_is_refused_shows_that_the_session_is_over(page: Page, stu
     expect(part(page, "notice")).to_have_text("Your session has ended.")
 
 
-def test_a_session_that_ends_while_the_page_fills_does_not_come_back(
-    page: Page, stub: Stub
-) -> None:
-    """The profile was answered, the list of devices is refused: the later answer counts."""
+def test_a_session_that_ends_while_the_page_loads_stays_ended(page: Page, stub: Stub) -> None:
+    """The profile arrives, the list of devices is refused: the later response counts."""
 
     def end_first(route: Route) -> None:
         stub.signed_in = False
@@ -177,7 +175,7 @@ def test_another_device_can_be_signed_out(page: Page, stub: Stub) -> None:
     assert stub.asked("DELETE", "/auth/sessions/s2") == ["1"]
 
 
-def test_signing_out_leaves_and_the_other_tab_follows(
+def test_a_logout_leaves_the_page_and_reaches_the_other_tab(
     page: Page, context: BrowserContext, stub: Stub
 ) -> None:
     sign_in(page)
@@ -192,7 +190,7 @@ def test_signing_out_leaves_and_the_other_tab_follows(
     assert "Dana" not in other.content()
 
 
-def test_a_sign_out_that_failed_is_not_shown_as_done(page: Page, stub: Stub) -> None:
+def test_a_failed_logout_is_not_shown_as_done(page: Page, stub: Stub) -> None:
     sign_in(page)
     stub.failing_status = 503
     part(page, "sign-out").click()
@@ -212,7 +210,7 @@ def test_an_outage_at_the_start_is_not_a_logout(page: Page, stub: Stub) -> None:
     expect(part(page, "user-name")).to_have_text("Dana Demo")
 
 
-def test_the_page_leaves_when_the_time_is_over(page: Page, stub: Stub) -> None:
+def test_the_page_shows_when_the_idle_time_is_over(page: Page, stub: Stub) -> None:
     stub.idle_seconds = 1.5
     sign_in(page)
     stub.signed_in = False
@@ -220,7 +218,7 @@ def test_the_page_leaves_when_the_time_is_over(page: Page, stub: Stub) -> None:
     expect(part(page, "sign-in")).to_be_visible()
 
 
-def test_a_silent_sign_in_that_failed_is_explained(page: Page) -> None:
+def test_a_failed_silent_sign_in_is_explained(page: Page) -> None:
     part(page, "sign-in-silent").click()
     expect(part(page, "notice")).to_contain_text("please sign in yourself")
     assert "error" not in page.url
@@ -238,7 +236,7 @@ def test_no_width_makes_the_page_scroll_sideways(browser: Browser, stub: Stub, w
     context.close()
 
 
-# The first look at the browser's memory takes until after the second.
+# The first read of the browser's storage ends after the second.
 SLOW_FIRST_LOOK = """
     const look = indexedDB.databases.bind(indexedDB);
     let looks = 0;

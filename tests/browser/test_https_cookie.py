@@ -1,4 +1,4 @@
-"""Over https the browser takes the hardened cookies, and at logout they are gone from it."""
+"""Over https the browser accepts the hardened cookies, and a logout deletes them."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def page(https_browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def held(page: Page, origin: str) -> dict[str, dict[str, Any]]:
-    """The cookies that the browser itself has for *origin*, by name."""
+def stored(page: Page, origin: str) -> dict[str, dict[str, Any]]:
+    """The cookies that the browser stores for *origin*, by name."""
     devtools = page.context.new_cdp_session(page)
     cookies = devtools.send("Network.getCookies", {"urls": [origin]})["cookies"]
     devtools.detach()
     return {cookie["name"]: cookie for cookie in cookies}
 
 
-def profile_answer(page: Page) -> list[Any]:
+def profile_response(page: Page) -> list[Any]:
     """Status and code of `/auth/profile`, as a script of the page gets them."""
     script = "fetch('/auth/profile').then(async (r) => [r.status, (await r.json()).code])"
-    answer: list[Any] = page.evaluate(script)
-    return answer
+    response: list[Any] = page.evaluate(script)
+    return response
 
 
-def test_https_the_browser_takes_the_session_cookie(page: Page, secure: Installation) -> None:
+def test_https_the_browser_accepts_the_session_cookie(page: Page, secure: Installation) -> None:
     sign_in(page, secure)
-    cookies = held(page, secure.origin)
-    # The transaction cookie `__Host-login-…` is gone as well.
+    cookies = stored(page, secure.origin)
+    # The transaction cookie `__Host-login-…` is deleted.
     assert list(cookies) == [SESSION]
     cookie = cookies[SESSION]
     assert cookie["secure"]
@@ -55,41 +55,44 @@ def test_https_the_browser_takes_the_session_cookie(page: Page, secure: Installa
     assert cookie["sameSite"] == "Strict"
     assert cookie["domain"] == "localhost", "a cookie for subdomains begins with a dot"
     assert cookie["path"] == "/"
-    assert cookie["session"], "it goes with the browser"
+    assert cookie["session"], "a browser's session cookie"
     assert len(cookie["value"]) == 43, "256 random bits and nothing else"
     assert page.evaluate("document.cookie") == ""
 
 
-def test_https_a_sign_in_under_way_has_a_cookie_of_its_own(
+def test_https_a_login_transaction_has_a_cookie_of_its_own(
     page: Page, secure: Installation
 ) -> None:
     page.goto(f"{secure.origin}/auth/login")
-    ((name, cookie),) = held(page, secure.origin).items()
+    ((name, cookie),) = stored(page, secure.origin).items()
     assert name.startswith("__Host-login-")
     assert (cookie["sameSite"], cookie["domain"], cookie["path"]) == ("Lax", "localhost", "/")
     assert cookie["secure"]
     assert cookie["httpOnly"]
 
 
-def test_https_every_answer_has_hsts(page: Page, secure: Installation) -> None:
+def test_https_every_response_has_hsts(page: Page, secure: Installation) -> None:
     sign_in(page, secure)
-    answers = [(e.path, e.answer) for e in secure.front.exchanges() if e.answer]
-    assert {path for path, _ in answers} >= {"/", "/auth/login", "/auth/callback", "/auth/profile"}
-    for path, answer in answers:
-        assert answer.get("strict-transport-security").startswith("max-age=31536000"), path
+    responses = [(e.path, e.answer) for e in secure.front.exchanges() if e.answer]
+    assert {path for path, _ in responses} >= {
+        "/",
+        "/auth/login",
+        "/auth/callback",
+        "/auth/profile",
+    }
+    for path, response in responses:
+        assert response.get("strict-transport-security").startswith("max-age=31536000"), path
 
 
-def test_https_at_logout_the_cookie_is_gone_from_the_browser(
-    page: Page, secure: Installation
-) -> None:
+def test_https_a_logout_deletes_the_cookie(page: Page, secure: Installation) -> None:
     sign_in(page, secure)
-    copied = held(page, secure.origin)[SESSION]
+    copied = stored(page, secure.origin)[SESSION]
     sign_out(page)
-    assert held(page, secure.origin) == {}
-    assert profile_answer(page) == [401, "session_missing"]
+    assert stored(page, secure.origin) == {}
+    assert profile_response(page) == [401, "session_missing"]
     put_back(page.context, secure.origin, copied["value"])
-    assert list(held(page, secure.origin)) == [SESSION]
-    assert profile_answer(page) == [401, "session_ended"]
+    assert list(stored(page, secure.origin)) == [SESSION]
+    assert profile_response(page) == [401, "session_ended"]
 
 
 def put_back(context: BrowserContext, origin: str, value: str) -> None:
@@ -107,10 +110,10 @@ def test_https_a_script_can_neither_set_nor_replace_the_cookie(
     sign_in(page, secure)
     value = session_cookie(page)
     page.evaluate(f"document.cookie = '{SESSION}=planted; Secure; Path=/; SameSite=Strict'")
-    assert held(page, secure.origin)[SESSION]["value"] == value
+    assert stored(page, secure.origin)[SESSION]["value"] == value
     page.context.clear_cookies()
     page.evaluate(f"document.cookie = '{SESSION}=planted; Secure; Path=/; SameSite=Strict'")
-    assert held(page, secure.origin) == {}, "the name's prefix forbids it (layered cookies draft)"
+    assert stored(page, secure.origin) == {}, "the name's prefix forbids it (layered cookies draft)"
 
 
 def test_https_a_persistent_session_has_an_expiry(
@@ -125,11 +128,11 @@ def test_https_a_persistent_session_has_an_expiry(
         context = https_browser.new_context()
         page = context.new_page()
         sign_in(page, persistent)
-        cookie = held(page, persistent.origin)[SESSION]
+        cookie = stored(page, persistent.origin)[SESSION]
         now = page.evaluate("Date.now() / 1000")
         assert not cookie["session"]
         assert now + ABSOLUTE_SECONDS - 120 < cookie["expires"] <= now + ABSOLUTE_SECONDS
         assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
         sign_out(page)
-        assert held(page, persistent.origin) == {}
+        assert stored(page, persistent.origin) == {}
         context.close()

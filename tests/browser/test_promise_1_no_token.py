@@ -1,4 +1,4 @@
-"""Promise 1: the browser never holds a token, over http and over https, and no log line does."""
+"""Promise 1: no token ever reaches the browser, over http or https, and none is in a log line."""
 
 from __future__ import annotations
 
@@ -24,67 +24,67 @@ PATHS = {
 
 
 @dataclass
-class Lived:
-    """A whole flow that was lived through, and what was heard of it."""
+class FinishedFlow:
+    """A whole flow that has run, and what was recorded of it."""
 
     installation: Installation
     record: BrowserRecord
     last_cookie: str
 
     def received(self) -> list[tuple[str, str]]:
-        """Everything that came to the browser: as it says, and as it was on the wire."""
-        answers = self.installation.front.exchanges()
-        bodies = [(e.target, e.answer.body.decode("latin-1")) for e in answers if e.answer]
+        """Everything that reached the browser: as it reports it, and as it was on the wire."""
+        responses = self.installation.front.exchanges()
+        bodies = [(e.target, e.answer.body.decode("latin-1")) for e in responses if e.answer]
         wire = self.installation.front.received()
         raw = [(f"connection {n}", data.decode("latin-1")) for n, data in enumerate(wire)]
         return self.record.texts() + bodies + raw
 
     def logged(self) -> list[tuple[str, str]]:
-        """What the BFF wrote."""
+        """The output of the BFF."""
         return [(p.name, p.output) for p in self.installation.cluster.replicas]
 
 
 @pytest.fixture(scope="module", params=["http", "https"])
-def lived(
+def flow(
     request: pytest.FixtureRequest,
     browser: Browser,
     https_browser: Browser,
     certificate: Certificate,
-) -> Iterator[Lived]:
+) -> Iterator[FinishedFlow]:
     secure = request.param == "https"
     with installation(certificate if secure else None) as started:
         context = (https_browser if secure else browser).new_context()
         record = BrowserRecord(context)
         page = context.new_page()
         whole_flow(page, started)
-        yield Lived(started, record, session_cookie(page))
+        yield FinishedFlow(started, record, session_cookie(page))
         context.close()
 
 
-def test_promise_1_nothing_that_the_browser_received_has_a_token(lived: Lived) -> None:
-    issued = lived.installation.cluster.control("GET", "tokens")
+def test_promise_1_nothing_that_the_browser_received_has_a_token(flow: FinishedFlow) -> None:
+    issued = flow.installation.cluster.control("GET", "tokens")
     # Three sign-ins and a refresh.
     for kind in TOKEN_KINDS:
         assert len([t for t in issued if t["kind"] == kind]) >= 4, f"too few of kind {kind}"
-    assert leaks(tokens_of(issued), lived.received()) == []
+    assert leaks(tokens_of(issued), flow.received()) == []
 
 
-def test_promise_1_the_record_would_have_shown_it(lived: Lived) -> None:
-    """What must be in the record is found there: body, header, address, redirect, event."""
-    heard = lived.record.texts()
-    assert leaks([NAME], [text for text in heard if text[0].endswith("/auth/profile")])
-    assert leaks([lived.last_cookie], [t for t in heard if t[0] == "responseReceivedExtraInfo"])
-    assert leaks(["server_time"], [t for t in heard if t[0] == "eventSourceMessageReceived"])
-    assert leaks(["auth/callback?code="], [t for t in heard if t[0] == "requestWillBeSent"])
-    assert leaks(["redirectResponse"], heard)
-    assert {e.path for e in lived.installation.front.exchanges() if e.status} >= PATHS
+def test_promise_1_the_record_would_have_shown_it(flow: FinishedFlow) -> None:
+    """The record has what must be in it: body, header, address, redirect, event."""
+    recorded = flow.record.texts()
+    assert leaks([NAME], [text for text in recorded if text[0].endswith("/auth/profile")])
+    assert leaks([flow.last_cookie], [t for t in recorded if t[0] == "responseReceivedExtraInfo"])
+    assert leaks(["server_time"], [t for t in recorded if t[0] == "eventSourceMessageReceived"])
+    assert leaks(["auth/callback?code="], [t for t in recorded if t[0] == "requestWillBeSent"])
+    assert leaks(["redirectResponse"], recorded)
+    assert {e.path for e in flow.installation.front.exchanges() if e.status} >= PATHS
 
 
-def test_promise_1_no_log_line_has_a_secret(lived: Lived) -> None:
-    secrets = never_logged(lived.installation, lived.record)
-    assert lived.last_cookie in secrets
+def test_promise_1_no_log_line_has_a_secret(flow: FinishedFlow) -> None:
+    secrets = never_logged(flow.installation, flow.record)
+    assert flow.last_cookie in secrets
     assert len(secrets) > 25, "tokens, codes, states, verifiers, cookies of three sign-ins"
-    logged = lived.logged()
+    logged = flow.logged()
     assert all(text.count("\n") < KEPT_LINES - 1 for _, text in logged), "lines were dropped"
     assert leaks(["sign_in_succeeded", "session_ended"], logged)
     assert leaks(secrets, logged) == []

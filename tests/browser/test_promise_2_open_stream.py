@@ -14,8 +14,8 @@ pytestmark = pytest.mark.session_cache
 
 WAIT_MS = 15_000
 ENDS_WITHIN_SECONDS = 8.0
-"""Two at the BFF (tests/promises/test_2_open_streams.py), and time for the browser: it is looked at
-less and less often, down to once in a second."""
+"""Two at the BFF (tests/promises/test_2_open_streams.py), and time for the browser, which is polled
+at growing intervals of up to a second."""
 
 
 def test_promise_2_the_stream_in_a_browser_ends_with_a_logout_at_another_replica(
@@ -41,7 +41,7 @@ def test_promise_2_the_stream_in_a_browser_ends_with_a_logout_at_another_replica
         elsewhere.here.cookies.set("session", cookie["value"])
         assert elsewhere.log_out(replica=1).status_code == 200
         began = time.monotonic()
-        # First the browser tries again by itself, then it is refused and the page says so.
+        # The browser reconnects by itself, is refused, and the page shows it.
         expect(state).not_to_have_text("Live", timeout=WAIT_MS)
         assert time.monotonic() - began < ENDS_WITHIN_SECONDS
         expect(page.get_by_test_id("sign-in")).to_be_visible(timeout=WAIT_MS)

@@ -1,7 +1,7 @@
 """Promise 8: another site can't act through the cookie, sibling subdomains included.
 
 Real pages of another site, of another port of the same host, and of a sibling subdomain, in a
-browser where somebody is signed in. A raw upstream counts what reached the API: nothing may.
+browser with a session. A raw upstream counts the requests that reach the API: none may.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.wire_record import Exchange
 
 APP_HOST = f"app.{TEST_DOMAIN}"
 RELATIONS = {
-    # Where the hostile page is, by scheme and host; whether SameSite=Strict lets the cookie come.
+    # Scheme and host of the hostile page, and whether SameSite=Strict sends the cookie.
     "another-site": ("http", "127.0.0.1", False),
     "another-port": ("http", "localhost", True),
     "sibling-subdomain": ("https", f"evil.{TEST_DOMAIN}", True),
@@ -37,17 +37,17 @@ WAIT_SECONDS = 15.0
 
 @dataclass
 class Scene:
-    """Somebody is signed in at `app`, and a hostile page is open in the same browser."""
+    """A browser has a session at `app`, and a hostile page is open in it."""
 
     started: Installation
     upstream: RawUpstream
     context: BrowserContext
     home: Page
-    """A page of ours."""
+    """A page of the app."""
     hostile_origin: str
     cookie_comes: bool
     since: float = 0.0
-    """When the hostile page began."""
+    """When the hostile page was opened."""
 
     @property
     def app(self) -> str:
@@ -60,31 +60,31 @@ class Scene:
         return page
 
     def run(self, page: Page, attack: Attack) -> str:
-        """What the hostile script could read."""
+        """Run the hostile script; returns what it could read."""
         result = page.evaluate(
             f"async (app) => {{ const loaded = {LOADED}; {attack.script} }}", self.app
         )
         return str(result)
 
     def arrived(self, path: str) -> list[Exchange]:
-        """The answered requests for *path* that the hostile page caused; waits for the first.
+        """The requests for *path* that the hostile page caused; waits for the first response.
 
-        A browser hangs up on what it refuses (a frame, a WebSocket, a page that is left) before the
-        body has come, so the whole answer is waited for a moment only.
+        A browser closes the connection of what it refuses (a frame, a WebSocket, a page that is
+        left) before the body has come, so the whole response is awaited for a moment only.
         """
         began_at = time.monotonic()
         while (waited := time.monotonic() - began_at) < WAIT_SECONDS:
             began = self.started.front.exchanges(self.since)
-            answered = [e for e in began if e.path == path and e.answer]
-            whole = [e for e in answered if e.complete]
-            if whole or (answered and waited > BODY_SECONDS):
-                return whole or answered
+            with_response = [e for e in began if e.path == path and e.answer]
+            whole = [e for e in with_response if e.complete]
+            if whole or (with_response and waited > BODY_SECONDS):
+                return whole or with_response
             time.sleep(0.02)
         raise AssertionError(f"nothing came to {path}")
 
     def assert_unharmed(self) -> None:
-        """Still signed in, and the API was asked nothing."""
-        script = "fetch('/auth/profile').then((answer) => answer.status)"
+        """The session is still there, and no request reached the API."""
+        script = "fetch('/auth/profile').then((response) => response.status)"
         assert self.home.evaluate(script) == 200, "signed out by another site"
         assert self.upstream.seen == []
 
@@ -191,7 +191,7 @@ def test_promise_8_a_form_that_is_posted_to_us_is_refused(
 
 
 @pytest.mark.parametrize("path", ["/api/items", "/auth/profile", "/auth/sessions"])
-def test_promise_8_a_link_into_what_the_cookie_opens_is_refused(
+def test_promise_8_a_link_to_what_the_cookie_protects_is_refused(
     scene: Scene, hostile: Page, path: str
 ) -> None:
     follow_link(hostile, scene.app + path)
@@ -210,12 +210,12 @@ def test_promise_8_a_link_to_the_logout_asks_first(scene: Scene, hostile: Page) 
 
 
 def test_promise_8_a_redirect_to_the_logout_asks_first(scene: Scene, hostile: Page) -> None:
-    """The hostile page's link leads to the hostile site, which redirects to us."""
+    """The hostile page links to the hostile site, which redirects to the app."""
     follow_link(hostile, f"{scene.hostile_origin}/redirect?to={scene.app}/auth/logout")
     expect(hostile.get_by_role("heading", name="Sign out?")).to_be_visible(timeout=WAIT_MS)
 
 
-def test_promise_8_a_window_that_was_opened_is_out_of_reach(scene: Scene, hostile: Page) -> None:
+def test_promise_8_an_opened_window_is_out_of_reach(scene: Scene, hostile: Page) -> None:
     with hostile.expect_popup() as opened:
         hostile.evaluate("(url) => { window.opened = window.open(url); }", f"{scene.app}/")
     expect(part(opened.value, "user-name")).to_be_visible(timeout=WAIT_MS)
@@ -238,7 +238,7 @@ def test_promise_8_the_browser_refuses_to_frame_us(scene: Scene, hostile: Page, 
 def test_promise_8_a_sibling_can_plant_no_cookie(
     https_browser: Browser, secure: Installation, certificate: Certificate
 ) -> None:
-    """The prefixes forbid it; over plain http, for development, there are none."""
+    """The prefixes forbid it; plain http, for development, has none."""
     with (
         AttackerSite() as site,
         Front(site.port, certificate.server_context()) as front,
@@ -250,7 +250,7 @@ def test_promise_8_a_sibling_can_plant_no_cookie(
         page.evaluate(f"document.cookie = 'control=planted{planted}'")
         for name in ("__Host-Http-session", "__Host-logout-form", "__Host-login-0123456789abcdef"):
             page.evaluate(f"document.cookie = '{name}=planted{planted}'")
-        # The control shows that a sibling's cookie does come where no prefix forbids it.
+        # The control shows that a sibling's cookie does arrive without a prefix.
         assert [c.get("name") for c in context.cookies(secure.origin)] == ["control"]
 
 
@@ -262,7 +262,7 @@ def test_promise_8_the_button_of_the_confirmation_signs_out(scene: Scene) -> Non
     expect(part(page, "sign-in")).to_be_visible(timeout=WAIT_MS)
     with pytest.raises(StopIteration):
         session_cookie(page)
-    script = "fetch('/auth/profile').then((answer) => answer.status)"
+    script = "fetch('/auth/profile').then((response) => response.status)"
     assert scene.home.evaluate(script) == 401
 
 

@@ -1,7 +1,7 @@
-"""Where does a real browser go with a `returnTo` that was accepted? Only to pages of ours.
+"""Where does a real browser go with an accepted `returnTo`? Only to our own pages.
 
-The judge is Chromium's own URL parser, over the table of hostile values and over every short
-combination of what makes addresses ambiguous.
+Chromium's own URL parser decides, for the table of hostile values and for every short combination
+of what makes addresses ambiguous.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESOLVE = """([values, origin]) => JSON.parse(values).map((value) => {
         return [url.origin, protocol, username + password, url.pathname];
     } catch { return null; }
 })"""
-"""`values` is JSON in ASCII, since lone surrogates don't survive the way into the browser."""
+"""`values` is JSON in ASCII, since lone surrogates don't reach the browser."""
 
 Resolved = list[list[str] | None]
 
@@ -44,10 +44,10 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def resolved(page: Page, values: list[str], origin: str = ORIGIN) -> Resolved:
-    """Origin, scheme, userinfo and path that Chromium makes of each value; None if of none."""
-    answer: Resolved = page.evaluate(RESOLVE, [json.dumps(values), origin])
-    assert len(answer) == len(values)
-    return answer
+    """Origin, scheme, userinfo and path as Chromium parses each value; None if it can't."""
+    response: Resolved = page.evaluate(RESOLVE, [json.dumps(values), origin])
+    assert len(response) == len(values)
+    return response
 
 
 def accepted(value: str) -> bool:
@@ -58,7 +58,7 @@ def accepted(value: str) -> bool:
 
 
 def strays(page: Page, values: Iterable[str]) -> list[str]:
-    """The values that were accepted, and with which Chromium leaves our pages."""
+    """The accepted values with which Chromium leaves our pages."""
     ours = [value for value in values if accepted(value)]
     pairs = zip(ours, resolved(page, ours), strict=True)
     return [value for value, found in pairs if not is_page_of_ours(found)]
@@ -70,20 +70,22 @@ def is_page_of_ours(found: list[str] | None) -> bool:
     return found[3].split("/")[1].casefold() not in OWN_FOLDERS
 
 
-def test_return_to_what_is_accepted_stays_here_in_chromium(page: Page) -> None:
+def test_return_to_an_accepted_value_keeps_chromium_on_our_pages(page: Page) -> None:
     assert strays(page, HOSTILE + GOOD) == []
     assert all(accepted(value) for value in GOOD)
 
 
-def test_return_to_what_leaves_the_origin_in_chromium_was_refused(page: Page) -> None:
+def test_return_to_a_value_that_leaves_the_origin_in_chromium_is_refused(page: Page) -> None:
     found = resolved(page, HOSTILE)
     leaving = [v for v, r in zip(HOSTILE, found, strict=True) if r is None or r[0] != ORIGIN]
-    assert len(leaving) >= 30, "the table has lost its teeth"
+    assert len(leaving) >= 30, "the table has too few hostile values"
     assert [value for value in leaving if accepted(value)] == []
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3])
-def test_return_to_every_short_combination_stays_here_in_chromium(page: Page, pieces: int) -> None:
+def test_return_to_no_short_combination_leaves_our_pages_in_chromium(
+    page: Page, pieces: int
+) -> None:
     for first in ("", "/"):
         values = [first + "".join(one) for one in itertools.product(PIECES, repeat=pieces)]
         assert strays(page, values) == []
@@ -95,8 +97,8 @@ def started() -> Iterator[Installation]:
         yield started
 
 
-def test_return_to_a_sign_in_ends_where_it_should(page: Page, started: Installation) -> None:
-    """Through the real flow: `Location` is read by the browser, too, not only `new URL`."""
+def test_return_to_a_sign_in_ends_at_its_page(page: Page, started: Installation) -> None:
+    """In the real flow, where the browser parses `Location` and not only `new URL`."""
     sign_in(page, started)
     for value in GOOD:
         address = page.evaluate("encodeURIComponent", value)
@@ -105,9 +107,7 @@ def test_return_to_a_sign_in_ends_where_it_should(page: Page, started: Installat
         assert page.url == expected
 
 
-def test_return_to_a_hostile_value_gets_a_page_that_says_so(
-    page: Page, started: Installation
-) -> None:
+def test_return_to_a_hostile_value_gets_an_error_page(page: Page, started: Installation) -> None:
     for value in ("//evil.example", "/%09/evil.example", "/\\evil.example", "/auth/logout"):
         page.goto(f"{started.origin}/")
         address = page.evaluate("encodeURIComponent", value)

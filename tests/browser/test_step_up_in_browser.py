@@ -1,4 +1,4 @@
-"""A protected call in a real browser: the stronger sign-in, and back to where the user was."""
+"""A protected request in a real browser: the stronger sign-in, and back to the same page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, running: Installation) -> Page:
-    """Somebody who has signed in with a password, in the middle of the app."""
+    """A page of the app, after a sign-in with a password."""
     page = context.new_page()
     sign_in(page, running)
     page.goto(running.origin + PLACE)
@@ -46,10 +46,12 @@ def refused_and_offered(page: Page) -> None:
     expect(part(page, "step-up")).to_be_visible()
 
 
-def test_a_protected_call_the_stronger_sign_in_and_back(page: Page, running: Installation) -> None:
+def test_a_protected_request_leads_to_the_stronger_sign_in_and_back(
+    page: Page, running: Installation
+) -> None:
     before = session_cookie(page)
     refused_and_offered(page)
-    # Refused, and nothing else: the page still shows who is signed in, and other calls work.
+    # Only that request is refused: the page still shows the user, and other requests work.
     expect(part(page, "user-name")).to_be_visible()
     take_picture(page, "step-up-offered")
     part(page, "step-up-go").click()
@@ -68,7 +70,7 @@ def test_a_protected_call_the_stronger_sign_in_and_back(page: Page, running: Ins
     take_picture(page, "step-up-done")
 
 
-def test_who_goes_on_without_is_refused_again_and_not_sent_round(
+def test_without_the_second_factor_it_is_refused_again_and_there_is_no_loop(
     page: Page, running: Installation
 ) -> None:
     visited: list[str] = []
@@ -82,7 +84,7 @@ def test_who_goes_on_without_is_refused_again_and_not_sent_round(
     assert visited == ["/authorize", "/orders/42"]
 
 
-def test_a_plain_link_to_a_protected_address_shows_a_page_that_leads_there_and_back(
+def test_a_link_to_a_protected_address_shows_a_page_that_leads_to_the_sign_in_and_back(
     page: Page, running: Installation
 ) -> None:
     page.evaluate("location.assign('/api/transfer')")

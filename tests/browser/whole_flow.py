@@ -1,6 +1,6 @@
-"""What does a person do from the first sign-in to the last, in a real browser?
+"""A whole flow in a real browser, from the first sign-in to the last.
 
-The steps are the demo SPA's own buttons; what the browser holds is looked at in between.
+The steps are the demo SPA's own buttons; in between, what the browser stores is checked.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tests.support.cluster import EMAIL, PASSWORD
 
 NAME = "Dana Demo"
 SCREENSHOTS = "BFF_TEST_SCREENSHOTS"
-"""Names a folder for a picture of every step; without it there are none."""
-HOLDS = """async () => [
+"""The environment variable for a folder of screenshots; without it there are none."""
+STORED = """async () => [
     document.cookie, localStorage.length, sessionStorage.length,
     (await indexedDB.databases()).length, (await caches.keys()).length,
     (await navigator.serviceWorker.getRegistrations()).length, window.name, history.state,
@@ -32,7 +32,7 @@ def part(page: Page, name: str) -> Locator:
 
 
 def sign_in(page: Page, installation: Installation) -> None:
-    """From the SPA through the provider's form and back."""
+    """From the SPA through the provider's form and back to the SPA."""
     page.goto(installation.origin)
     part(page, "sign-in").click()
     page.get_by_label("Email").fill(EMAIL)
@@ -43,7 +43,7 @@ def sign_in(page: Page, installation: Installation) -> None:
 
 
 def sign_out(page: Page) -> None:
-    """From the SPA over the provider and back."""
+    """From the SPA to the provider and back."""
     part(page, "sign-out").click()
     expect(part(page, "sign-in")).to_be_visible(timeout=WAIT_MS)
 
@@ -55,43 +55,43 @@ def session_cookie(page: Page) -> str:
 
 
 def whole_flow(page: Page, installation: Installation) -> None:
-    """Sign in, call, stream, refresh, list devices, sign in over it, sign out, sign in again."""
+    """Sign in, call, stream, refresh, list devices, sign in once more, sign out, sign in."""
     sign_in(page, installation)
     take_picture(page, "signed-in")
-    assert page.evaluate(HOLDS) == NOTHING
+    assert page.evaluate(STORED) == NOTHING
     call_the_api(page)
     watch_the_stream(page)
     refresh(page, installation)
     part(page, "devices-refresh").click()
     expect(part(page, "device")).to_have_count(1, timeout=WAIT_MS)
-    assert page.evaluate(HOLDS) == NOTHING
-    # The provider's own session answers without a form: a sign-in over the old session.
+    assert page.evaluate(STORED) == NOTHING
+    # The provider has a session and shows no form: a sign-in that replaces the session here.
     page.goto(f"{installation.origin}/auth/login?prompt=none&returnTo=/")
     expect(part(page, "user-name")).to_have_text(NAME, timeout=WAIT_MS)
     take_picture(page, "before-sign-out")
     sign_out(page)
     take_picture(page, "signed-out")
-    assert page.evaluate(HOLDS) == NOTHING
+    assert page.evaluate(STORED) == NOTHING
     sign_in(page, installation)
-    assert page.evaluate(HOLDS) == NOTHING
+    assert page.evaluate(STORED) == NOTHING
 
 
 def call_the_api(page: Page) -> None:
-    """A read, a write, an error, and what the API saw of us."""
+    """A read, a write, an error, and the claims that the API received."""
     for name, status in (("items", "200"), ("whoami", "200"), ("fail", "404"), ("add", "201")):
         part(page, f"api-{name}").click()
         expect(part(page, "api-status")).to_contain_text(status, timeout=WAIT_MS)
 
 
 def watch_the_stream(page: Page) -> None:
-    """Until the second event has come."""
+    """Connect until the second event has come."""
     part(page, "stream-toggle").click()
     expect(part(page, "stream-last")).to_have_attribute("data-number", "2", timeout=WAIT_MS)
     part(page, "stream-toggle").click()
 
 
 def refresh(page: Page, installation: Installation) -> None:
-    """A call when the access token is dead."""
+    """Call the API with an expired access token."""
     before = installation.cluster.counts().get("token.refresh_token.ok", 0)
     age_access_token(installation.cluster, session_cookie(page), 0)
     part(page, "api-items").click()
@@ -100,7 +100,7 @@ def refresh(page: Page, installation: Installation) -> None:
 
 
 def take_picture(page: Page, name: str) -> None:
-    """For people who want to see the pages; no test looks at it."""
+    """For a look at the pages; no test needs it."""
     folder = os.environ.get(SCREENSHOTS)
     if folder:
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)

@@ -1,4 +1,4 @@
-"""Where am I signed in, and how do I sign out there? `/auth/sessions` over two replicas."""
+"""The list of a user's sessions, and ending them: `/auth/sessions` on two replicas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def signed_in(cluster: Cluster) -> Iterator[list[BrowserClient]]:
-    """Two browsers of one person; all of that person's sessions are ended afterwards."""
+    """Two browsers of one user, whose sessions are ended afterwards."""
     browsers = [cluster.browser(), cluster.browser()]
     for replica, browser in enumerate(browsers):
         browser.log_in(replica=replica)
@@ -42,7 +42,7 @@ def signed_in(cluster: Cluster) -> Iterator[list[BrowserClient]]:
 
 
 @pytest.fixture
-def other_person(cluster: Cluster) -> Iterator[BrowserClient]:
+def other_user(cluster: Cluster) -> Iterator[BrowserClient]:
     browser = BrowserClient([cluster.url(0), cluster.url(1)], OTHER_EMAIL, PASSWORD)
     browser.log_in()
     yield browser
@@ -51,17 +51,17 @@ def other_person(cluster: Cluster) -> Iterator[BrowserClient]:
 
 
 def log_in_as(browser: BrowserClient, user_agent: str) -> None:
-    """Come back from the provider with a browser's own name."""
+    """Sign in with this `User-Agent`."""
     url = sign_in_at_provider(browser.at_provider, browser.authorize_url(), EMAIL, PASSWORD)
     headers = NAVIGATION | {"Sec-Fetch-Site": "cross-site", "User-Agent": user_agent}
-    answer = browser.here.get(url, headers=headers, allow_redirects=False, timeout=10)
-    assert answer.status_code == 303
+    response = browser.here.get(url, headers=headers, allow_redirects=False, timeout=10)
+    assert response.status_code == 303
 
 
 def devices(browser: BrowserClient, *, replica: int = 0) -> list[dict[str, object]]:
-    answer = browser.fetch("GET", "/auth/sessions", replica=replica)
-    assert answer.status_code == 200, answer.text
-    found: list[dict[str, object]] = answer.json()["sessions"]
+    response = browser.fetch("GET", "/auth/sessions", replica=replica)
+    assert response.status_code == 200, response.text
+    found: list[dict[str, object]] = response.json()["sessions"]
     return found
 
 
@@ -73,8 +73,8 @@ def end(browser: BrowserClient, public_id: str, **headers: str) -> requests.Resp
     return browser.fetch("DELETE", f"/auth/sessions/{public_id}", headers=headers)
 
 
-def assert_problem(answer: requests.Response, status: int, code: str) -> None:
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+def assert_problem(response: requests.Response, status: int, code: str) -> None:
+    assert (response.status_code, response.json()["code"]) == (status, code), response.text
 
 
 def test_devices_both_browsers_are_listed_at_every_replica(
@@ -99,15 +99,15 @@ def test_devices_have_a_label_and_times_and_nothing_else(cluster: Cluster) -> No
     browser.log_out()
 
 
-def test_devices_answers_are_stored_by_nobody(signed_in: list[BrowserClient]) -> None:
-    answer = signed_in[0].fetch("GET", "/auth/sessions")
-    assert "no-store" in answer.headers["Cache-Control"]
+def test_devices_responses_are_not_stored(signed_in: list[BrowserClient]) -> None:
+    response = signed_in[0].fetch("GET", "/auth/sessions")
+    assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_devices_looking_at_the_list_keeps_no_session_alive(
+def test_devices_reading_the_list_extends_no_session(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
-    """A page that polls it would never be signed out for being idle."""
+    """Otherwise a page that polls the list would never reach the idle limit."""
     name = record_name(cluster, signed_in[0].cookie)
     for field in ("last_seen_at", "idle_ends_at"):
         cluster.store().hincrby(name, field, -3600)
@@ -116,14 +116,14 @@ def test_devices_looking_at_the_list_keeps_no_session_alive(
     assert cluster.store().hget(name, "idle_ends_at") == before
 
 
-def test_devices_the_other_one_is_ended_everywhere(
+def test_devices_another_session_is_ended_at_every_replica(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     here, there = signed_in
     before = cluster.living_refresh_tokens()
-    answer = end(here, own_id(there))
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert "Set-Cookie" not in answer.headers
+    response = end(here, own_id(there))
+    assert (response.status_code, response.content) == (204, b"")
+    assert "Set-Cookie" not in response.headers
     for replica in (0, 1):
         assert_problem(there.profile(replica=replica), 401, "session_ended")
         assert_problem(there.api("/items", replica=replica), 401, "session_ended")
@@ -132,14 +132,14 @@ def test_devices_the_other_one_is_ended_everywhere(
     assert cluster.living_refresh_tokens() == before - 1
 
 
-def test_devices_own_one_is_ended_and_its_cookie_goes(
+def test_devices_the_current_session_is_ended_and_its_cookie_deleted(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     here, there = signed_in
     copied, before = here.cookie, cluster.living_refresh_tokens()
-    answer = end(here, own_id(here))
-    assert answer.status_code == 204
-    assert "session=;" in answer.headers["Set-Cookie"]
+    response = end(here, own_id(here))
+    assert response.status_code == 204
+    assert "session=;" in response.headers["Set-Cookie"]
     assert here.cookie is None
     here.here.cookies.set("session", copied or "")
     for replica in (0, 1):
@@ -150,30 +150,30 @@ def test_devices_own_one_is_ended_and_its_cookie_goes(
 
 @pytest.mark.parametrize("public_id", ["x", "0" * 32, "0" * 64, "%2e%2e", "a" * 4000])
 def test_devices_an_unknown_id_is_not_found(signed_in: list[BrowserClient], public_id: str) -> None:
-    answer = end(signed_in[0], public_id)
-    assert answer.status_code == 404, answer.text
+    response = end(signed_in[0], public_id)
+    assert response.status_code == 404, response.text
     assert len(devices(signed_in[0])) == 2
 
 
-def test_devices_an_id_is_good_once(signed_in: list[BrowserClient]) -> None:
+def test_devices_an_id_works_once(signed_in: list[BrowserClient]) -> None:
     here, there = signed_in
     public_id = own_id(there)
     assert end(here, public_id).status_code == 204
     assert_problem(end(here, public_id), 404, "session_unknown")
 
 
-def test_devices_of_another_person_are_neither_listed_nor_ended(
-    signed_in: list[BrowserClient], other_person: BrowserClient
+def test_devices_of_another_user_are_neither_listed_nor_ended(
+    signed_in: list[BrowserClient], other_user: BrowserClient
 ) -> None:
     here = signed_in[0]
-    theirs = own_id(other_person)
+    theirs = own_id(other_user)
     assert theirs not in {d["id"] for d in devices(here)}
-    assert [d["id"] for d in devices(other_person)] == [theirs]
+    assert [d["id"] for d in devices(other_user)] == [theirs]
     assert_problem(end(here, theirs), 404, "session_unknown")
-    assert other_person.profile().status_code == 200
+    assert other_user.profile().status_code == 200
 
 
-def test_devices_a_hash_of_redis_is_no_id(cluster: Cluster, signed_in: list[BrowserClient]) -> None:
+def test_devices_a_session_key_is_no_id(cluster: Cluster, signed_in: list[BrowserClient]) -> None:
     here = signed_in[0]
     for name in cluster.keys("session"):
         key = name.decode().partition("{")[2].rstrip("}")
@@ -184,29 +184,29 @@ def test_devices_a_hash_of_redis_is_no_id(cluster: Cluster, signed_in: list[Brow
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
 def test_devices_are_not_ended_by_another_site(signed_in: list[BrowserClient], site: str) -> None:
     here, there = signed_in
-    answer = end(here, own_id(there), **{"Sec-Fetch-Site": site})
-    assert_problem(answer, 403, "cross_site")
+    response = end(here, own_id(there), **{"Sec-Fetch-Site": site})
+    assert_problem(response, 403, "cross_site")
     assert there.profile().status_code == 200
 
 
 def test_devices_are_not_listed_for_another_site(signed_in: list[BrowserClient]) -> None:
     for site in ("cross-site", "same-site"):
-        answer = signed_in[0].fetch("GET", "/auth/sessions", headers={"Sec-Fetch-Site": site})
-        assert_problem(answer, 403, "cross_site")
+        response = signed_in[0].fetch("GET", "/auth/sessions", headers={"Sec-Fetch-Site": site})
+        assert_problem(response, 403, "cross_site")
 
 
 def test_devices_need_a_session(cluster: Cluster) -> None:
     stranger = cluster.browser()
-    answer = stranger.fetch("GET", "/auth/sessions")
-    assert_problem(answer, 401, "session_missing")
-    assert answer.json()["login_url"] == "/auth/login"
+    response = stranger.fetch("GET", "/auth/sessions")
+    assert_problem(response, 401, "session_missing")
+    assert response.json()["login_url"] == "/auth/login"
     assert_problem(end(stranger, "0" * 32), 401, "session_missing")
 
 
-def test_devices_ending_another_one_takes_a_recent_sign_in(
+def test_devices_ending_another_session_needs_a_recent_sign_in(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
-    """ASVS 7.5.2; the answer says where to sign in, and a fresh sign-in opens the way."""
+    """ASVS 7.5.2; the response has the address of the sign-in that is needed."""
     mine, other = signed_in
     age_sign_in(cluster, mine.cookie, 901)
     refused = end(mine, own_id(other))
@@ -220,7 +220,7 @@ def test_devices_ending_another_one_takes_a_recent_sign_in(
     assert other.profile(replica=1).status_code == 401
 
 
-def test_devices_a_sign_in_of_unknown_age_is_none_of_late(
+def test_devices_a_sign_in_of_unknown_age_is_not_recent(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     mine, other = signed_in
@@ -230,7 +230,7 @@ def test_devices_a_sign_in_of_unknown_age_is_none_of_late(
     assert other.profile(replica=1).status_code == 200
 
 
-def test_devices_the_question_can_be_turned_off() -> None:
+def test_devices_the_demand_can_be_turned_off() -> None:
     with Cluster(env={"BFF_DEVICE_REAUTH_SECONDS": "0"}) as cluster:
         mine, other = cluster.browser(), cluster.browser()
         for browser in (mine, other):
@@ -240,7 +240,7 @@ def test_devices_the_question_can_be_turned_off() -> None:
         assert other.profile().status_code == 401
 
 
-def test_devices_ending_the_one_in_hand_needs_no_recent_sign_in(
+def test_devices_ending_the_current_session_needs_no_recent_sign_in(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     mine = signed_in[0]
@@ -249,16 +249,16 @@ def test_devices_ending_the_one_in_hand_needs_no_recent_sign_in(
     assert mine.profile(replica=1).status_code == 401
 
 
-def test_devices_all_others_end_in_one_call_and_this_one_stays(
-    cluster: Cluster, signed_in: list[BrowserClient], other_person: BrowserClient
+def test_devices_one_request_ends_all_but_the_current_session(
+    cluster: Cluster, signed_in: list[BrowserClient], other_user: BrowserClient
 ) -> None:
-    """What one does after a change of password (ASVS 7.4.3)."""
+    """For example after a change of password (ASVS 7.4.3)."""
     mine, *others = [*signed_in, cluster.browser()]
     others[-1].log_in()
-    answer = mine.fetch("DELETE", "/auth/sessions")
-    assert (answer.status_code, answer.json()) == (200, {"ended": 2})
+    response = mine.fetch("DELETE", "/auth/sessions")
+    assert (response.status_code, response.json()) == (200, {"ended": 2})
     assert [other.profile(replica=1).status_code for other in others] == [401, 401]
     assert mine.profile(replica=1).status_code == 200
-    assert other_person.profile().status_code == 200
+    assert other_user.profile().status_code == 200
     assert [d["current"] for d in devices(mine)] == [True]
     wait_for(lambda: cluster.living_refresh_tokens() == 2, "the revocation of the others")

@@ -1,4 +1,4 @@
-"""Errors of routing and of ours, as a program sees them."""
+"""The responses for errors, our own and those of the routing."""
 
 from __future__ import annotations
 
@@ -49,28 +49,31 @@ def app() -> Flask:
 )
 def test_a_405_says_what_is_allowed(app: Flask, path: str, allow: set[str]) -> None:
     """RFC 9110, 15.5.6."""
-    answer = app.test_client().get(path)
-    assert (answer.status_code, answer.get_json(force=True)["code"]) == (405, "method_not_allowed")
-    assert set(answer.headers["Allow"].split(", ")) == allow
+    response = app.test_client().get(path)
+    assert (response.status_code, response.get_json(force=True)["code"]) == (
+        405,
+        "method_not_allowed",
+    )
+    assert set(response.headers["Allow"].split(", ")) == allow
 
 
-def test_an_unexpected_error_tells_nothing(app: Flask) -> None:
-    answer = app.test_client().get("/broken")
-    assert (answer.status_code, answer.get_json(force=True)["code"]) == (500, "internal_error")
-    assert "secret detail" not in answer.text
-    assert "RuntimeError" not in answer.text
+def test_an_unexpected_error_reveals_nothing(app: Flask) -> None:
+    response = app.test_client().get("/broken")
+    assert (response.status_code, response.get_json(force=True)["code"]) == (500, "internal_error")
+    assert "secret detail" not in response.text
+    assert "RuntimeError" not in response.text
 
 
 LOGIN_URL = "/auth/login?acr_values=urn%3Aa+%22b%22&max_age=0"
 PAGE = {"Sec-Fetch-Dest": "document"}
 
 
-def test_a_step_up_names_the_sign_in_that_will_do(app: Flask) -> None:
+def test_a_step_up_names_the_sign_in_that_suffices(app: Flask) -> None:
     """RFC 9470, section 3; the text of the challenge is quoted (RFC 9110, 5.6.4)."""
-    answer = app.test_client().get("/api/transfer", headers={"Sec-Fetch-Dest": "empty"})
-    problem = answer.get_json(force=True)
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == (
+    response = app.test_client().get("/api/transfer", headers={"Sec-Fetch-Dest": "empty"})
+    problem = response.get_json(force=True)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == (
         'Bearer error="insufficient_user_authentication", acr_values="urn:a \\"b\\"", max_age="0"'
     )
     assert problem["code"] == "insufficient_user_authentication"
@@ -78,7 +81,7 @@ def test_a_step_up_names_the_sign_in_that_will_do(app: Flask) -> None:
     assert (problem["acr_values"], problem["max_age"]) == ('urn:a "b"', 0)
 
 
-def test_a_step_up_that_names_nothing_asks_for_a_fresh_sign_in(app: Flask) -> None:
+def test_a_step_up_without_demands_asks_for_a_new_sign_in(app: Flask) -> None:
     problem = app.test_client().get("/api/unnamed").get_json(force=True)
     assert problem["login_url"] == "/auth/login?max_age=0"
     assert not {"acr_values", "max_age"} & set(problem)
@@ -97,11 +100,11 @@ def test_a_step_up_that_names_nothing_asks_for_a_fresh_sign_in(app: Flask) -> No
         ("", ""),
     ],
 )
-def test_a_person_gets_a_page_with_the_way_to_the_sign_in_and_back(
+def test_a_navigation_gets_a_page_with_a_link_to_the_sign_in_and_back(
     app: Flask, referrer: str, return_to: str
 ) -> None:
     headers = PAGE | ({"Referer": referrer} if referrer else {})
-    answer = app.test_client().get("/api/transfer", headers=headers)
-    assert (answer.status_code, answer.mimetype) == (401, "text/html")
+    response = app.test_client().get("/api/transfer", headers=headers)
+    assert (response.status_code, response.mimetype) == (401, "text/html")
     href = f"{LOGIN_URL}{return_to}".replace("&", "&amp;")
-    assert f'href="{href}"' in answer.text
+    assert f'href="{href}"' in response.text

@@ -1,4 +1,4 @@
-"""Signing in from the browser's side: one tab, several tabs, many at once, programs."""
+"""Sign-ins that succeed: in one tab, in several tabs, many at once."""
 
 import json
 import threading
@@ -12,10 +12,10 @@ from tests.support.signing_in import ORIGIN, World, code_of, refused
 
 def test_a_sign_in(world: World, audit_lines: Callable[[], list[dict[str, Any]]]) -> None:
     world.old_session_key = "a" * 64
-    answer = world.get(world.callback_url(returnTo="/items?x=1#y"))
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/items?x=1#y")
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    response = world.get(world.callback_url(returnTo="/items?x=1#y"))
+    assert (response.status_code, response.headers["Location"]) == (303, "/items?x=1#y")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
     assert world.login_cookies() == set()
     ((sign_in, transaction),) = world.begun
     assert sign_in.identity.subject == "auth0|demo"
@@ -30,7 +30,7 @@ def test_a_sign_in(world: World, audit_lines: Callable[[], list[dict[str, Any]]]
         assert secret not in written
 
 
-def test_without_an_address_it_leads_to_the_start(world: World) -> None:
+def test_without_return_to_it_leads_to_the_start_page(world: World) -> None:
     assert world.get(world.callback_url()).headers["Location"] == "/"
 
 
@@ -60,7 +60,7 @@ def test_the_parameters_reach_the_provider(world: World) -> None:
         "acr_values": "urn:mfa", "ui_locales": "de fr",
     }  # fmt: skip
     query = parse_qs(urlsplit(world.login(**asked, utm_source="x", scope="admin", nonce="n")).query)
-    # A user can take `prompt=login` out of the address; `max_age=0` shows it in the ID token.
+    # A user can remove `prompt=login` from the address; `max_age=0` makes the ID token show it.
     for name, value in (asked | {"max_age": "0"}).items():
         assert query[name] == [value]
     assert "utm_source" not in query
@@ -82,7 +82,7 @@ def test_prompt_login_asks_for_the_password_again(world: World) -> None:
     assert len(world.begun) == 2
 
 
-def test_prompt_login_taken_out_of_the_address_is_noticed(world: World) -> None:
+def test_a_removed_prompt_login_is_noticed(world: World) -> None:
     world.get(world.callback_url())
     world.begun.clear()
     world.control.control("POST", "id_token", override={"auth_time": 1})
@@ -100,12 +100,12 @@ def test_over_https_the_cookie_is_bound_to_the_host(world_for: Callable[..., Wor
 
 
 def test_a_program_gets_a_problem_document(world: World) -> None:
-    answer = world.browser.get("/auth/callback?state=x", base_url=ORIGIN)
-    assert answer.content_type.startswith("application/problem+json")
-    assert code_of(answer) == "state_invalid"
+    response = world.browser.get("/auth/callback?state=x", base_url=ORIGIN)
+    assert response.content_type.startswith("application/problem+json")
+    assert code_of(response) == "state_invalid"
 
 
-def test_the_provider_is_asked_for_its_documents_once_by_many_sign_ins(world: World) -> None:
+def test_many_sign_ins_fetch_the_discovery_document_once(world: World) -> None:
     def one() -> None:
         world.new_browser().get("/auth/login", base_url=ORIGIN)
 
@@ -123,23 +123,23 @@ def test_a_redirect_never_repeats_a_post(world: World) -> None:
     assert world.get(world.callback_url()).status_code == 303
 
 
-def test_a_weaker_sign_in_than_was_asked_for_is_one_and_the_log_says_so(
+def test_a_weaker_sign_in_than_requested_succeeds_and_is_logged(
     world: World, audit_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """What needs the stronger one refuses it again; the sign-in itself ends well."""
+    """A route that needs the stronger sign-in refuses its requests again."""
     for acr_values in ("urn:none", "urn:demo:strong urn:none", ""):
         assert world.get(world.callback_url(acr_values=acr_values)).status_code == 303
     done = [line for line in audit_lines() if line["event"] == "sign_in_succeeded"]
     assert [line.get("reason", "") for line in done] == ["acr_not_reached", "", ""]
 
 
-def test_a_sign_in_that_has_to_be_repeated_asks_for_as_much(world: World) -> None:
-    """After an end of all sessions; the first try was from before it."""
+def test_the_second_try_of_a_sign_in_demands_as_much_as_the_first(world: World) -> None:
+    """The first try was older than an end of all sessions."""
     world.fail_with = SignInTooOld()
-    answer = world.get(world.callback_url(acr_values="urn:demo:strong"))
-    assert answer.status_code == 302
-    asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+    response = world.get(world.callback_url(acr_values="urn:demo:strong"))
+    assert response.status_code == 302
+    asked = parse_qs(urlsplit(response.headers["Location"]).query)
     assert (asked["acr_values"], asked["max_age"]) == (["urn:demo:strong"], ["0"])
     world.fail_with = None
-    assert world.get(world.at_provider(answer.headers["Location"])).status_code == 303
+    assert world.get(world.at_provider(response.headers["Location"])).status_code == 303
     assert world.begun[0][1].acr_values == "urn:demo:strong"

@@ -1,4 +1,4 @@
-"""Which sign-ins are refused, at their start and at their end."""
+"""Sign-ins that are refused, at `/auth/login` and at `/auth/callback`."""
 
 import json
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from tests.support.signing_in import ORIGIN, World, changed, code_of, refused
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_refused(world: World, query: str) -> None:
-    answer = world.get(f"/auth/login?{query}")
-    assert (answer.status_code, code_of(answer)) == (400, "parameter_invalid")
+    response = world.get(f"/auth/login?{query}")
+    assert (response.status_code, code_of(response)) == (400, "parameter_invalid")
     assert world.login_cookies() == set()
 
 
@@ -32,9 +32,9 @@ def test_a_bad_parameter_is_refused(world: World, query: str) -> None:
     "value", ["//evil.example", "https://evil.example", "/auth/logout", "/%5Ce"]
 )
 def test_a_hostile_return_address_is_refused(world: World, value: str) -> None:
-    answer = world.get(f"/auth/login?{urlencode({'returnTo': value, 'prompt': 'none'})}")
-    assert (answer.status_code, code_of(answer)) == (400, "return_to_invalid")
-    assert "Location" not in answer.headers
+    response = world.get(f"/auth/login?{urlencode({'returnTo': value, 'prompt': 'none'})}")
+    assert (response.status_code, code_of(response)) == (400, "return_to_invalid")
+    assert "Location" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_a_hostile_return_address_is_refused(world: World, value: str) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/callback"])
 def test_only_a_page_load_signs_in(world: World, path: str, more: dict[str, str]) -> None:
-    answer = world.get(path, **more)
-    assert (answer.status_code, code_of(answer)) == (400, "request_refused")
+    response = world.get(path, **more)
+    assert (response.status_code, code_of(response)) == (400, "request_refused")
 
 
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/callback"])
@@ -59,15 +59,15 @@ def test_only_get_signs_in(world: World, path: str, method: str) -> None:
 
 
 def test_a_link_on_another_site_may_start_a_sign_in(world: World) -> None:
-    """Nothing changes before the callback, and that needs this browser's own state."""
+    """Nothing changes before the callback, which needs this browser's own state."""
     assert world.get("/auth/login", **{"Sec-Fetch-Site": "cross-site"}).status_code == 302
 
 
-def test_a_provider_that_is_down_is_said_so(world: World) -> None:
+def test_an_outage_of_the_provider_is_reported(world: World) -> None:
     world.control.control("POST", "orders", endpoint="discovery", do="status", status=503, times=9)
-    answer = world.get("/auth/login")
-    assert (answer.status_code, code_of(answer)) == (503, "provider_unavailable")
-    assert answer.headers["Retry-After"]
+    response = world.get("/auth/login")
+    assert (response.status_code, code_of(response)) == (503, "provider_unavailable")
+    assert response.headers["Retry-After"]
     assert world.login_cookies() == set()
 
 
@@ -80,7 +80,7 @@ def test_a_callback_without_state_or_with_several_is_refused(world: World) -> No
 
 
 def test_a_callback_of_another_browser_is_refused(world: World) -> None:
-    """Login CSRF: the attacker's code and state, planted in somebody else's browser."""
+    """Login CSRF: an attacker's code and state, planted in another browser."""
     url = world.callback_url()
     world.browser = world.new_browser()
     world.login()
@@ -90,7 +90,7 @@ def test_a_callback_of_another_browser_is_refused(world: World) -> None:
 def test_state_comes_before_error(
     world: World, audit_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """Authlib believes an error whatever the state."""
+    """Authlib would accept an error with any state."""
     world.login()
     refused(world, "/auth/callback?error=access_denied&state=made-up", "state_invalid", 400)
     refused(world, "/auth/callback?error=access_denied", "state_invalid", 400)
@@ -120,14 +120,14 @@ def test_a_replayed_callback_is_refused(world: World) -> None:
         ({"error": "access_denied", "iss": "https://evil.example/"}, "issuer_mismatch", 400),
     ],
 )
-def test_a_bad_callback_is_refused_and_its_cookie_goes(
+def test_a_bad_callback_is_refused_and_its_cookie_deleted(
     world_for: Callable[..., World], changes: dict[str, str | None], code: str, status: int
 ) -> None:
     world = world_for({"iss_parameter": True})
     url = world.callback_url()
-    answer = refused(world, changed(url, **changes), code, status)
+    response = refused(world, changed(url, **changes), code, status)
     assert world.login_cookies() == set()
-    assert "<script>" not in answer.text
+    assert "<script>" not in response.text
     refused(world, url, "state_invalid", 400)
 
 
@@ -147,7 +147,7 @@ def test_a_repeated_parameter_is_refused(world: World, name: str) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_forged_id_token_lets_nobody_in_and_its_tokens_are_revoked(
+def test_a_forged_id_token_is_refused_and_its_tokens_are_revoked(
     world: World, forgery: dict[str, Any]
 ) -> None:
     url = world.callback_url()
@@ -157,10 +157,10 @@ def test_a_forged_id_token_lets_nobody_in_and_its_tokens_are_revoked(
     assert [token["state"] for token in issued] == ["revoked"]
 
 
-def test_an_unexpected_failure_takes_the_cookie_too(world: World) -> None:
+def test_an_unexpected_failure_deletes_the_cookie_too(world: World) -> None:
     url = world.callback_url()
     world.fail_with = RuntimeError("a bug")
-    answer = world.get(url)
-    assert answer.status_code == 500
-    assert "a bug" not in answer.text
+    response = world.get(url)
+    assert response.status_code == 500
+    assert "a bug" not in response.text
     assert world.login_cookies() == set()

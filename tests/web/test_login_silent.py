@@ -1,4 +1,4 @@
-"""A silent sign-in: it succeeds, or it brings the SPA back with the error."""
+"""A silent sign-in succeeds, or redirects to the SPA with an error."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ from bff.web.login import with_error
 from tests.support.signing_in import World, changed
 
 
-def error_in(answer: TestResponse) -> str:
-    """The error that a silent sign-in brings back to `/page?x=1#y`."""
-    assert answer.status_code == 303, answer.text
-    path, _, query = answer.headers["Location"].partition("?")
+def error_in(response: TestResponse) -> str:
+    """The error with which a silent sign-in redirects to `/page?x=1#y`."""
+    assert response.status_code == 303, response.text
+    path, _, query = response.headers["Location"].partition("?")
     assert path == "/page"
     assert query.startswith("x=1&error=")
     assert query.endswith("#y")
@@ -26,29 +26,29 @@ SILENT = {"prompt": "none", "returnTo": "/page?x=1#y"}
 
 
 def silent_callback(world: World) -> str:
-    answer = world.control.get(world.login(**SILENT))
-    assert answer.status_code in (302, 303)
-    return str(answer.headers["Location"])
+    response = world.control.get(world.login(**SILENT))
+    assert response.status_code in (302, 303)
+    return str(response.headers["Location"])
 
 
-def test_a_silent_sign_in_without_a_session_there_brings_the_error_back(
+def test_a_silent_sign_in_without_a_session_at_the_provider_returns_the_error(
     world: World, audit_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    answer = world.get(silent_callback(world))
-    assert error_in(answer) == "login_required"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    response = world.get(silent_callback(world))
+    assert error_in(response) == "login_required"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
     assert world.login_cookies() == set()
     assert audit_lines()[-1]["reason"] == "sign_in_denied: login_required"
 
 
-def test_a_silent_sign_in_with_a_session_there_succeeds(world: World) -> None:
+def test_a_silent_sign_in_with_a_session_at_the_provider_succeeds(world: World) -> None:
     world.get(world.callback_url())
-    answer = world.get(silent_callback(world))
-    assert answer.headers["Location"] == "/page?x=1#y"
+    response = world.get(silent_callback(world))
+    assert response.headers["Location"] == "/page?x=1#y"
     assert len(world.begun) == 2
 
 
-def test_any_silent_failure_comes_back_to_the_spa(world: World) -> None:
+def test_every_silent_failure_returns_to_the_spa(world: World) -> None:
     world.get(world.callback_url())
     orders: list[tuple[Callable[[], Any], str]] = [
         (lambda: world.control.control("POST", "id_token", omit=True), "id_token_invalid"),
@@ -70,10 +70,10 @@ def test_any_silent_failure_comes_back_to_the_spa(world: World) -> None:
     assert error_in(world.get(f"{url}&code=twice")) == "parameter_invalid"
 
 
-def test_a_silent_sign_in_comes_back_even_if_the_provider_is_down(world: World) -> None:
+def test_a_silent_sign_in_returns_even_if_the_provider_is_down(world: World) -> None:
     world.control.control("POST", "orders", endpoint="discovery", do="drop_before", times=9)
-    answer = world.get(f"/auth/login?{urlencode(SILENT)}")
-    assert error_in(answer) == "provider_unavailable"
+    response = world.get(f"/auth/login?{urlencode(SILENT)}")
+    assert error_in(response) == "provider_unavailable"
     assert world.login_cookies() == set()
 
 
@@ -85,5 +85,5 @@ def test_a_silent_sign_in_comes_back_even_if_the_provider_is_down(world: World) 
         ("/x?y=%2F&z#/r?q", "/x?y=%2F&z&error=a%26b#/r?q"),
     ],
 )  # fmt: skip
-def test_the_error_is_appended_to_what_is_there(return_to: str, expected: str) -> None:
+def test_the_error_is_appended_to_the_query(return_to: str, expected: str) -> None:
     assert with_error(return_to, "a&b") == expected

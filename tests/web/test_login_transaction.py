@@ -1,4 +1,4 @@
-"""A sign-in under way is in a sealed cookie of its own: bounded, short-lived, this browser's."""
+"""A login transaction is in a sealed cookie of its own, which is small, short-lived and bound."""
 
 import time
 from http.cookies import Morsel, SimpleCookie
@@ -25,7 +25,7 @@ SEALER = Sealer([SECRET])
 
 
 class Browser:
-    """One browser's cookies, and a clock that both sides go by."""
+    """The cookies of one browser, and a clock for both sides."""
 
     def __init__(self, origin: str = "https://app.example.com") -> None:
         self.now = float(int(time.time()))
@@ -40,15 +40,15 @@ class Browser:
         self.logins = LoginTransactions(config, SEALER, lambda: self.now)
 
     def begin(self, return_to: str = "/") -> LoginTransaction:
-        """Begin a sign-in, and do what the answer says with the cookies."""
+        """Begin a sign-in, and apply the cookies of the response."""
         transaction = self.logins.begin(
             return_to=return_to, silent=False, max_age=None, old_session_key=None
         )
-        self.take(lambda response: self.logins.set_cookie(response, transaction, self.cookies))
+        self.apply(lambda response: self.logins.set_cookie(response, transaction, self.cookies))
         return transaction
 
-    def take(self, write: Any) -> list[Morsel[str]]:
-        """Obey the cookies of an answer."""
+    def apply(self, write: Any) -> list[Morsel[str]]:
+        """Apply the cookies of a response, and return them."""
         response = Response()
         write(response)
         morsels = [m for h in response.headers.getlist("Set-Cookie") for m in parsed(h)]
@@ -77,7 +77,7 @@ def browser() -> Browser:
     return Browser()
 
 
-def test_several_sign_ins_are_found_each_by_its_state(browser: Browser) -> None:
+def test_each_of_several_sign_ins_is_found_by_its_state(browser: Browser) -> None:
     begun = [browser.begin(f"/{number}") for number in range(3)]
     assert all(browser.finds(transaction) for transaction in begun)
     assert len({transaction.nonce for transaction in begun} | {p.code_verifier for p in begun}) == 6
@@ -93,8 +93,8 @@ def test_the_attributes_when_set_and_when_deleted(origin: str, prefix: str, secu
     transaction = browser.logins.begin(
         return_to="/", silent=False, max_age=None, old_session_key=None
     )
-    (made,) = browser.take(lambda r: browser.logins.set_cookie(r, transaction, {}))
-    (gone,) = browser.take(lambda r: browser.logins.delete_cookie(r, made.key))
+    (made,) = browser.apply(lambda r: browser.logins.set_cookie(r, transaction, {}))
+    (gone,) = browser.apply(lambda r: browser.logins.delete_cookie(r, made.key))
     for morsel, max_age in ((made, str(LIFETIME_SECONDS)), (gone, "0")):
         assert morsel.key.startswith(prefix)
         assert (morsel["path"], morsel["samesite"], morsel["max-age"]) == ("/", "Lax", max_age)
@@ -104,7 +104,7 @@ def test_the_attributes_when_set_and_when_deleted(origin: str, prefix: str, secu
     assert gone["expires"] == "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-def test_nothing_can_be_read_in_the_cookie(browser: Browser) -> None:
+def test_the_cookie_reveals_nothing(browser: Browser) -> None:
     transaction = browser.begin("/private")
     ((name, value),) = browser.cookies.items()
     for secret in (transaction.state, transaction.nonce, transaction.code_verifier, "private"):
@@ -134,7 +134,7 @@ def test_a_cookie_that_was_changed_moved_or_made_up_is_refused(browser: Browser)
         assert browser.finds(second)
 
 
-def test_what_another_part_sealed_is_no_transaction(browser: Browser) -> None:
+def test_a_value_sealed_for_another_purpose_is_no_transaction(browser: Browser) -> None:
     transaction = browser.begin()
     (name,) = browser.cookies
     content = msgspec.json.encode(transaction)
@@ -144,7 +144,7 @@ def test_what_another_part_sealed_is_no_transaction(browser: Browser) -> None:
     assert not browser.finds(transaction)
 
 
-def test_the_name_alone_does_not_do_the_whole_state_is_compared(browser: Browser) -> None:
+def test_the_whole_state_is_compared_not_only_the_name(browser: Browser) -> None:
     transaction, (name,) = browser.begin(), browser.cookies
     other = msgspec.structs.replace(transaction, state="another")
     browser.cookies[name] = SEALER.seal_text(
@@ -154,7 +154,7 @@ def test_the_name_alone_does_not_do_the_whole_state_is_compared(browser: Browser
         browser.logins.find(transaction.state, browser.cookies)
 
 
-def test_after_ten_minutes_it_is_over_whatever_the_browser_keeps(browser: Browser) -> None:
+def test_after_ten_minutes_it_has_expired_even_if_the_browser_keeps_it(browser: Browser) -> None:
     transaction = browser.begin()
     browser.now += LIFETIME_SECONDS
     assert browser.finds(transaction)
@@ -162,7 +162,7 @@ def test_after_ten_minutes_it_is_over_whatever_the_browser_keeps(browser: Browse
     assert not browser.finds(transaction)
 
 
-def test_one_from_the_future_is_refused_but_clocks_may_differ(browser: Browser) -> None:
+def test_a_transaction_from_the_future_is_refused_but_clocks_may_differ(browser: Browser) -> None:
     transaction = browser.begin()
     browser.now -= 60
     assert browser.finds(transaction)
@@ -170,7 +170,7 @@ def test_one_from_the_future_is_refused_but_clocks_may_differ(browser: Browser) 
     assert not browser.finds(transaction)
 
 
-def test_the_oldest_goes_when_there_are_too_many(browser: Browser) -> None:
+def test_the_oldest_is_deleted_when_there_are_too_many(browser: Browser) -> None:
     begun = []
     for _ in range(COOKIES_MAX + 3):
         begun.append(browser.begin())
@@ -180,8 +180,8 @@ def test_the_oldest_goes_when_there_are_too_many(browser: Browser) -> None:
     ] * COOKIES_MAX
 
 
-def test_all_together_fit_into_one_cookie_field(browser: Browser) -> None:
-    """gunicorn refuses every request with more than 8190 bytes in a header."""
+def test_all_together_fit_into_one_cookie_header(browser: Browser) -> None:
+    """gunicorn rejects requests with more than 8190 bytes in a header."""
     for _ in range(COOKIES_MAX):
         newest = browser.begin("/" + "x" * 1900)
         browser.now += 1
@@ -196,12 +196,12 @@ def test_what_does_not_fit_into_a_cookie_is_refused_clearly(browser: Browser) ->
     assert browser.cookies == {}
 
 
-def test_the_longest_address_that_is_let_through_fits(browser: Browser) -> None:
+def test_the_longest_accepted_address_fits(browser: Browser) -> None:
     transaction = browser.begin("/" + "x" * 1999)
     assert browser.finds(transaction)
 
 
-def test_cookies_of_others_are_left_alone(browser: Browser) -> None:
+def test_cookies_of_other_applications_stay(browser: Browser) -> None:
     """Two applications on `localhost` see each other's cookies."""
     browser.cookies = {f"__Host-login-{number:016x}": "another's" for number in range(20)}
     browser.cookies["__Host-Http-session"] = "x"

@@ -1,4 +1,4 @@
-"""Signing out by fetch, by form and by link, with and without Fetch Metadata."""
+"""Logout by fetch, by form and by link, with and without Fetch Metadata."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def browser(cluster: Cluster) -> BrowserClient:
 
 
 def assert_signed_out(cluster: Cluster, browser: BrowserClient, copied: str | None) -> None:
-    """The cookie is gone from the browser, and dead at every replica if put back."""
+    """The browser's cookie is deleted, and a copy of it is refused at every replica."""
     assert browser.cookie is None
     assert cluster.store().exists(record_name(cluster, copied)) == 0
     browser.here.cookies.set("session", copied or "")
@@ -41,7 +41,7 @@ def assert_signed_out(cluster: Cluster, browser: BrowserClient, copied: str | No
 
 
 def assert_at_provider(cluster: Cluster, location: str) -> dict[str, list[str]]:
-    """The address leads to the provider's logout, without a token; its query."""
+    """*location* is the provider's logout, without a token; returns its query."""
     services = urlsplit(location)
     assert location.startswith(f"{cluster.issuer}oidc/logout?")
     query = parse_qs(services.query)
@@ -67,22 +67,22 @@ def plain_form(browser: BrowserClient, form_token: str | None, **headers: str) -
     )
 
 
-def form_token_of(answer: requests.Response) -> str:
-    found = FORM_TOKEN.search(answer.text)
-    assert found, answer.text
+def form_token_of(response: requests.Response) -> str:
+    found = FORM_TOKEN.search(response.text)
+    assert found, response.text
     return found[1]
 
 
 # ---------------------------------------------------------------- by fetch
 def test_logout_by_fetch(cluster: Cluster, browser: BrowserClient) -> None:
     copied = browser.cookie
-    answer = browser.log_out()
-    assert answer.status_code == 200
-    assert list(answer.json()) == ["logout_url"]
-    assert_at_provider(cluster, answer.json()["logout_url"])
-    assert "no-store" in answer.headers["Cache-Control"]
-    assert answer.headers["Clear-Site-Data"] == '"storage"'
-    deleted = answer.headers["Set-Cookie"]
+    response = browser.log_out()
+    assert response.status_code == 200
+    assert list(response.json()) == ["logout_url"]
+    assert_at_provider(cluster, response.json()["logout_url"])
+    assert "no-store" in response.headers["Cache-Control"]
+    assert response.headers["Clear-Site-Data"] == '"storage"'
+    deleted = response.headers["Set-Cookie"]
     for attribute in ("session=;", "Max-Age=0", "Path=/", "HttpOnly", "SameSite=Strict"):
         assert attribute in deleted
     assert_signed_out(cluster, browser, copied)
@@ -90,10 +90,10 @@ def test_logout_by_fetch(cluster: Cluster, browser: BrowserClient) -> None:
 
 def test_logout_without_a_session_works_too(cluster: Cluster) -> None:
     stranger = cluster.browser()
-    answer = stranger.log_out()
-    assert answer.status_code == 200
-    assert urlsplit(answer.json()["logout_url"]).path == "/oidc/logout"
-    assert "session=;" in answer.headers["Set-Cookie"]
+    response = stranger.log_out()
+    assert response.status_code == 200
+    assert urlsplit(response.json()["logout_url"]).path == "/oidc/logout"
+    assert "session=;" in response.headers["Set-Cookie"]
 
 
 def test_logout_twice_works_too(browser: BrowserClient) -> None:
@@ -105,18 +105,20 @@ def test_logout_twice_works_too(browser: BrowserClient) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "rubbish"])
 def test_logout_by_fetch_of_another_site_is_refused(browser: BrowserClient, site: str) -> None:
-    answer = browser.fetch("POST", "/auth/logout", headers={"X-CSRF": "1", "Sec-Fetch-Site": site})
-    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
-    assert "Set-Cookie" not in answer.headers
+    response = browser.fetch(
+        "POST", "/auth/logout", headers={"X-CSRF": "1", "Sec-Fetch-Site": site}
+    )
+    assert (response.status_code, response.json()["code"]) == (403, "cross_site")
+    assert "Set-Cookie" not in response.headers
     assert browser.profile().status_code == 200
 
 
 # ---------------------------------------------------------------- by a link
 def test_logout_by_a_link_of_ours(cluster: Cluster, browser: BrowserClient) -> None:
     copied = browser.cookie
-    answer = link(browser)
-    assert answer.status_code == 303
-    assert_at_provider(cluster, answer.headers["Location"])
+    response = link(browser)
+    assert response.status_code == 303
+    assert_at_provider(cluster, response.headers["Location"])
     assert_signed_out(cluster, browser, copied)
 
 
@@ -139,39 +141,39 @@ def test_logout_by_a_link_of_ours(cluster: Cluster, browser: BrowserClient) -> N
 def test_logout_by_a_doubtful_link_asks_first(
     browser: BrowserClient, headers: dict[str, str]
 ) -> None:
-    answer = link(browser, **headers)
-    assert answer.status_code == 200
-    assert form_token_of(answer)
-    assert "no-store" in answer.headers["Cache-Control"]
-    assert "session=" not in answer.headers["Set-Cookie"]
+    response = link(browser, **headers)
+    assert response.status_code == 200
+    assert form_token_of(response)
+    assert "no-store" in response.headers["Cache-Control"]
+    assert "session=" not in response.headers["Set-Cookie"]
     assert browser.profile().status_code == 200
 
 
 def test_logout_by_a_link_without_fetch_metadata_asks_first(browser: BrowserClient) -> None:
     url = browser.profile().url.replace("profile", "logout")
-    answer = browser.here.get(url, headers={"Accept": "text/html"}, allow_redirects=False)
-    assert answer.status_code == 200
-    assert form_token_of(answer)
+    response = browser.here.get(url, headers={"Accept": "text/html"}, allow_redirects=False)
+    assert response.status_code == 200
+    assert form_token_of(response)
     assert browser.profile().status_code == 200
 
 
 def test_logout_by_head_does_nothing(browser: BrowserClient) -> None:
-    answer = browser.fetch("HEAD", "/auth/logout", headers=NAVIGATION)
-    assert answer.status_code == 200
+    response = browser.fetch("HEAD", "/auth/logout", headers=NAVIGATION)
+    assert response.status_code == 200
     assert browser.profile().status_code == 200
 
 
 def test_logout_by_a_typed_address(cluster: Cluster, browser: BrowserClient) -> None:
     copied = browser.cookie
-    answer = link(browser, Sec_Fetch_Site="none")
-    assert answer.status_code == 303
+    response = link(browser, Sec_Fetch_Site="none")
+    assert response.status_code == 303
     assert_signed_out(cluster, browser, copied)
 
 
-def test_logout_of_a_session_that_can_not_be_read_ends_it_all_the_same(
+def test_logout_ends_a_session_that_can_not_be_read(
     cluster: Cluster, browser: BrowserClient
 ) -> None:
-    """Its key was removed, say: the record goes, and what can't be revoked is reported."""
+    """For example after its key was removed: what can't be revoked is reported."""
     copied = browser.cookie
     cluster.store().hset(record_name(cluster, copied), "tokens", "rubbish")
     assert browser.log_out().status_code == 200
@@ -182,9 +184,9 @@ def test_logout_of_a_session_that_can_not_be_read_ends_it_all_the_same(
 def test_logout_by_our_form(cluster: Cluster, browser: BrowserClient) -> None:
     copied = browser.cookie
     token = form_token_of(link(browser, Sec_Fetch_Site="cross-site"))
-    answer = browser.fetch("POST", "/auth/logout", headers=NAVIGATION, data={"form_token": token})
-    assert answer.status_code == 303
-    assert_at_provider(cluster, answer.headers["Location"])
+    response = browser.fetch("POST", "/auth/logout", headers=NAVIGATION, data={"form_token": token})
+    assert response.status_code == 303
+    assert_at_provider(cluster, response.headers["Location"])
     assert_signed_out(cluster, browser, copied)
 
 
@@ -193,8 +195,8 @@ def test_logout_by_our_form_without_fetch_metadata(
 ) -> None:
     copied = browser.cookie
     token = form_token_of(link(browser, Sec_Fetch_Site="cross-site"))
-    answer = plain_form(browser, token, Origin=cluster.base_url)
-    assert answer.status_code == 303
+    response = plain_form(browser, token, Origin=cluster.base_url)
+    assert response.status_code == 303
     assert_signed_out(cluster, browser, copied)
 
 
@@ -207,7 +209,7 @@ def test_logout_by_a_form_without_its_token_is_refused(
     assert browser.profile().status_code == 200
 
 
-def test_logout_a_form_token_is_good_in_its_own_browser_only(
+def test_logout_a_form_token_is_valid_in_its_own_browser_only(
     cluster: Cluster, browser: BrowserClient
 ) -> None:
     other = cluster.browser()
@@ -226,15 +228,15 @@ def test_logout_a_form_token_does_not_help_another_site(browser: BrowserClient) 
     assert browser.profile().status_code == 200
 
 
-# ---------------------------------------------------------------- where one ends up
-def test_logout_ends_the_providers_session_and_comes_back(
+# ---------------------------------------------------------------- where the browser goes
+def test_logout_ends_the_providers_session_and_returns(
     cluster: Cluster, browser: BrowserClient
 ) -> None:
     location = link(browser, "/auth/logout?returnTo=/bye%3Fx=1").headers["Location"]
-    answer = browser.at_provider.get(location, allow_redirects=False, timeout=10)
-    assert answer.status_code in (302, 303)
-    assert answer.headers["Location"].startswith(f"{cluster.base_url}/auth/logged-out?")
-    back = browser.navigate(answer.headers["Location"])
+    response = browser.at_provider.get(location, allow_redirects=False, timeout=10)
+    assert response.status_code in (302, 303)
+    assert response.headers["Location"].startswith(f"{cluster.base_url}/auth/logged-out?")
+    back = browser.navigate(response.headers["Location"])
     assert (back.status_code, back.headers["Location"]) == (303, "/bye?x=1")
     # The provider asks for the password again.
     form = browser.at_provider.get(browser.authorize_url(), timeout=10)
@@ -243,25 +245,27 @@ def test_logout_ends_the_providers_session_and_comes_back(
 
 @pytest.mark.parametrize("value", ["//evil.example", "https://evil.example", "/auth/login", "x"])
 def test_logout_with_a_hostile_return_to_is_refused(browser: BrowserClient, value: str) -> None:
-    answer = browser.fetch(
+    response = browser.fetch(
         "POST", "/auth/logout", headers={"X-CSRF": "1"}, params={"returnTo": value}
     )
-    assert (answer.status_code, answer.json()["code"]) == (400, "return_to_invalid")
+    assert (response.status_code, response.json()["code"]) == (400, "return_to_invalid")
     assert browser.profile().status_code == 200
 
 
 @pytest.mark.parametrize("state", ["", "x", "AQAAAA", "%2F%2Fevil.example", "A" * 200, "%C3%A4"])
-def test_logged_out_with_a_foreign_state_leads_to_the_start(cluster: Cluster, state: str) -> None:
+def test_logged_out_with_a_foreign_state_leads_to_the_start_page(
+    cluster: Cluster, state: str
+) -> None:
     for query in (f"?state={state}", ""):
-        answer = cluster.browser().navigate(f"/auth/logged-out{query}")
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/")
-        assert "no-store" in answer.headers["Cache-Control"]
+        response = cluster.browser().navigate(f"/auth/logged-out{query}")
+        assert (response.status_code, response.headers["Location"]) == (303, "/")
+        assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_logged_out_takes_no_other_sealed_value_for_its_state(cluster: Cluster) -> None:
+def test_logged_out_accepts_no_other_sealed_value_as_state(cluster: Cluster) -> None:
     """A login transaction is sealed with the same key, for another purpose."""
     browser = cluster.browser()
     browser.authorize_url()
-    (pending,) = (c.value for c in browser.here.cookies if c.name.startswith("login-"))
-    answer = browser.navigate(f"/auth/logged-out?state={pending}")
-    assert answer.headers["Location"] == "/"
+    (transaction,) = (c.value for c in browser.here.cookies if c.name.startswith("login-"))
+    response = browser.navigate(f"/auth/logged-out?state={transaction}")
+    assert response.headers["Location"] == "/"

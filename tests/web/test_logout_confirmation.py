@@ -1,4 +1,4 @@
-"""The form of the page that asks before signing out: who has seen it, and nobody else."""
+"""The form of the page that asks before a logout is valid in the browser that got it only."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def app() -> Flask:
 
 
 def ask(app: Flask, page: Confirmation) -> tuple[str, str, str]:
-    """The form's token, and the `Set-Cookie` field with its `name=value`."""
+    """The form's token, the `Set-Cookie` header, and its `name=value`."""
     with app.test_request_context():
         response = page.ask()
     found = re.search(r'name="form_token" value="([^"]+)"', response.get_data(as_text=True))
     assert found
-    [field] = response.headers.getlist("Set-Cookie")
-    return found[1], field, field.split(";")[0]
+    [header] = response.headers.getlist("Set-Cookie")
+    return found[1], header, header.split(";")[0]
 
 
 def is_ours(app: Flask, page: Confirmation, token: str | None, cookie: str | None) -> bool:
@@ -50,8 +50,8 @@ def is_ours(app: Flask, page: Confirmation, token: str | None, cookie: str | Non
 
 @pytest.mark.parametrize(("origin", "name"), [(HTTPS, "__Host-logout-form"), (HTTP, "logout-form")])
 def test_the_attributes_of_its_cookie(app: Flask, origin: str, name: str) -> None:
-    _, field, _ = ask(app, confirmation(NEW, origin=origin))
-    [morsel] = SimpleCookie(field).values()
+    _, header, _ = ask(app, confirmation(NEW, origin=origin))
+    [morsel] = SimpleCookie(header).values()
     assert morsel.key == name
     assert (morsel["path"], morsel["samesite"], morsel["domain"]) == ("/", "Strict", "")
     assert morsel["max-age"] == str(CONFIRM_SECONDS)
@@ -70,14 +70,14 @@ def test_token_and_cookie_belong_together(app: Flask) -> None:
     assert not is_ours(app, page, "", cookie)
 
 
-def test_without_the_cookie_no_token_is_good(app: Flask) -> None:
+def test_without_the_cookie_no_token_is_valid(app: Flask) -> None:
     page = confirmation(NEW)
     of_nothing = Sealer([NEW]).keyed_hash("logout form", "")
     for cookie in (None, "__Host-logout-form="):
         assert not is_ours(app, page, of_nothing, cookie)
 
 
-def test_a_page_from_before_a_key_rotation_is_still_good(app: Flask) -> None:
+def test_a_page_from_before_a_key_rotation_is_still_valid(app: Flask) -> None:
     token, _, cookie = ask(app, confirmation(OLD))
     assert is_ours(app, confirmation(NEW, OLD), token, cookie)
     assert not is_ours(app, confirmation(NEW), token, cookie)

@@ -1,4 +1,4 @@
-"""Who gets a page, and that a page is safe and readable."""
+"""Which requests get a page, and that the pages are safe and accessible."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -15,7 +15,7 @@ VOID = {"meta", "link", "input", "br", "img"}
 
 
 class Outline(HTMLParser):
-    """Collects elements and text, and notices tags that don't match."""
+    """Collects elements and text, and fails on tags that don't match."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ PAGES = {
         ({}, False),
     ],
 )
-def test_who_gets_a_page(headers: dict[str, str], expected: bool) -> None:
+def test_which_requests_get_a_page(headers: dict[str, str], expected: bool) -> None:
     assert wants_page(Request(EnvironBuilder(headers=Headers(headers)).get_environ())) is expected
 
 
@@ -103,12 +103,12 @@ def test_an_error_page_says_what_happened_and_what_to_do() -> None:
         assert part in text
 
 
-def test_a_message_that_is_the_title_already_is_not_repeated() -> None:
+def test_a_message_that_equals_the_title_is_not_repeated() -> None:
     text = Outline(error_page(title="Too late", message="Too late.")).text
     assert "Too late." not in text
 
 
-def test_the_sign_in_button_leads_where_it_is_told_to() -> None:
+def test_the_sign_in_button_has_the_given_target() -> None:
     links = [
         link["href"] for link in Outline(error_page(sign_in_url="/auth/login?a=1&b")).named("a")
     ]

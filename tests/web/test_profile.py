@@ -1,4 +1,4 @@
-"""Who is signed in, and for how long? `GET /auth/profile` over real services."""
+"""`GET /auth/profile`: the signed-in user and the times of the session, over real services."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ def idle_end(cluster: Cluster, browser: BrowserClient) -> int:
 
 
 def move_idle_end(cluster: Cluster, browser: BrowserClient, seconds: int) -> None:
-    """As if the last request had been that long ago."""
+    """Move the last request so many seconds."""
     name = record_name(cluster, browser.cookie)
     cluster.store().hincrby(name, "idle_ends_at", seconds)
     cluster.store().hincrby(name, "last_seen_at", seconds)
 
 
-def assert_problem(answer: requests.Response, status: int, code: str) -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["code"] == code
-    assert answer.headers["Cache-Control"] == "no-store"
+def assert_problem(response: requests.Response, status: int, code: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == code
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_profile_has_the_claims_and_the_times(browser: BrowserClient) -> None:
-    answer = browser.profile()
-    assert answer.status_code == 200
-    profile = answer.json()
+    response = browser.profile()
+    assert response.status_code == 200
+    profile = response.json()
     assert set(profile) == {"user", "session", "logout_url"}
     assert profile["user"]["sub"] == "auth0|demo"
     assert profile["user"]["name"] == "Dana Demo"
@@ -73,14 +73,14 @@ def test_profile_shows_allowed_claims_only(browser: BrowserClient) -> None:
     assert not {"iss", "aud", "exp", "iat", "nonce", "sid", "at_hash", "auth_time"} & set(user)
 
 
-def test_profile_is_stored_by_nobody(browser: BrowserClient) -> None:
+def test_profile_is_not_stored(browser: BrowserClient) -> None:
     headers = browser.profile().headers
     assert "no-store" in headers["Cache-Control"]
     assert "Cookie" in headers["Vary"]
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_profile_does_not_slide_the_idle_end(cluster: Cluster, browser: BrowserClient) -> None:
+def test_profile_does_not_extend_the_idle_time(cluster: Cluster, browser: BrowserClient) -> None:
     move_idle_end(cluster, browser, -1000)
     before = idle_end(cluster, browser)
     assert browser.profile().json()["session"]["idle_seconds_left"] <= IDLE_SECONDS - 1000
@@ -88,15 +88,17 @@ def test_profile_does_not_slide_the_idle_end(cluster: Cluster, browser: BrowserC
     assert idle_end(cluster, browser) == before
 
 
-def test_profile_slides_it_if_asked_to(cluster: Cluster, browser: BrowserClient) -> None:
+def test_profile_extends_the_idle_time_if_asked_to(
+    cluster: Cluster, browser: BrowserClient
+) -> None:
     move_idle_end(cluster, browser, -1000)
     before = idle_end(cluster, browser)
-    answer = browser.fetch("GET", "/auth/profile?slide=true")
-    assert answer.json()["session"]["idle_seconds_left"] > IDLE_SECONDS - 60
+    response = browser.fetch("GET", "/auth/profile?slide=true")
+    assert response.json()["session"]["idle_seconds_left"] > IDLE_SECONDS - 60
     assert idle_end(cluster, browser) >= before + 1000
 
 
-def test_profile_never_slides_past_the_absolute_end(
+def test_profile_never_extends_it_past_the_absolute_end(
     cluster: Cluster, browser: BrowserClient
 ) -> None:
     name = record_name(cluster, browser.cookie)
@@ -107,27 +109,25 @@ def test_profile_never_slides_past_the_absolute_end(
     assert idle_end(cluster, browser) == absolute
 
 
-def test_profile_without_a_cookie_names_the_way_in(cluster: Cluster) -> None:
-    answer = cluster.browser().profile()
-    assert_problem(answer, 401, "session_missing")
-    assert answer.json()["login_url"] == "/auth/login"
-    assert "Set-Cookie" not in answer.headers
+def test_profile_without_a_cookie_has_the_address_of_the_sign_in(cluster: Cluster) -> None:
+    response = cluster.browser().profile()
+    assert_problem(response, 401, "session_missing")
+    assert response.json()["login_url"] == "/auth/login"
+    assert "Set-Cookie" not in response.headers
 
 
 @pytest.mark.parametrize("value", ["x", "A" * 43, "A" * 42, "A" * 44, "A" * 4000, "a b", "ä"])
 def test_profile_with_a_made_up_cookie_is_refused(cluster: Cluster, value: str) -> None:
-    answer = requests.get(
+    response = requests.get(
         f"{cluster.url()}/auth/profile",
         headers={"Cookie": f"session={value}".encode(), "Sec-Fetch-Site": "same-origin"},
         timeout=10,
     )
     code = "session_ended" if value == "A" * 43 else "session_missing"
-    assert_problem(answer, 401, code)
+    assert_problem(response, 401, code)
 
 
-def test_profile_of_a_session_that_ran_out_is_refused(
-    cluster: Cluster, browser: BrowserClient
-) -> None:
+def test_profile_of_an_expired_session_is_refused(cluster: Cluster, browser: BrowserClient) -> None:
     run_out(cluster, browser.cookie)
     for path in ("/auth/profile", "/auth/profile?slide=true"):
         assert_problem(browser.fetch("GET", path), 401, "session_ended")
@@ -135,8 +135,8 @@ def test_profile_of_a_session_that_ran_out_is_refused(
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "rubbish", ""])
 def test_profile_is_not_for_another_site(browser: BrowserClient, site: str) -> None:
-    answer = browser.fetch("GET", "/auth/profile", headers={"Sec-Fetch-Site": site})
-    assert_problem(answer, 403, "cross_site")
+    response = browser.fetch("GET", "/auth/profile", headers={"Sec-Fetch-Site": site})
+    assert_problem(response, 403, "cross_site")
 
 
 def test_profile_for_a_program_without_fetch_metadata_needs_the_header(
@@ -155,6 +155,6 @@ def test_profile_for_a_program_without_fetch_metadata_needs_the_header(
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_profile_is_only_read(browser: BrowserClient, method: str) -> None:
-    answer = browser.fetch(method, "/auth/profile")
-    assert_problem(answer, 405, "method_not_allowed")
-    assert "GET" in answer.headers["Allow"]
+    response = browser.fetch(method, "/auth/profile")
+    assert_problem(response, 405, "method_not_allowed")
+    assert "GET" in response.headers["Allow"]

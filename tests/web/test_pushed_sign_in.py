@@ -1,4 +1,4 @@
-"""Signing in by a pushed request (RFC 9126): what the browser carries, and what a failure costs."""
+"""Sign-ins by a pushed authorization request (RFC 9126), and what happens if the push fails."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def test_the_browser_carries_a_reference_and_signs_in(world_for: Callable[..., W
     world = world_for(REQUIRED, AUTH0_AUDIENCE="https://api.example.com")
     url = world.login(returnTo="/items", login_hint="somebody@example.com")
     assert set(parse_qs(urlsplit(url).query)) == {"client_id", "request_uri"}
-    answer = world.get(world.at_provider(url))
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/items")
+    response = world.get(world.at_provider(url))
+    assert (response.status_code, response.headers["Location"]) == (303, "/items")
     ((sign_in, _),) = world.begun
     assert sign_in.identity.subject == "auth0|demo"
     counts = world.control.counts()
@@ -31,13 +31,15 @@ def test_a_stronger_sign_in_is_pushed_too(world_for: Callable[..., World]) -> No
     assert world.begun[0][0].identity.acr == "urn:demo:strong"
 
 
-def test_a_provider_that_demands_it_refuses_the_address(world_for: Callable[..., World]) -> None:
+def test_a_provider_that_requires_it_refuses_a_plain_request(
+    world_for: Callable[..., World],
+) -> None:
     world = world_for(REQUIRED, BFF_PAR="off")
-    answer = world.control.browser.get(world.login(), timeout=10)
-    assert (answer.status_code, "push" in answer.text) == (400, True)
+    response = world.control.browser.get(world.login(), timeout=10)
+    assert (response.status_code, "push" in response.text) == (400, True)
 
 
-def test_a_reference_serves_once(world_for: Callable[..., World]) -> None:
+def test_a_reference_is_valid_once(world_for: Callable[..., World]) -> None:
     world = world_for(REQUIRED)
     url = world.login()
     world.at_provider(url)
@@ -61,21 +63,21 @@ FAILURES: dict[str, tuple[dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("order", "status", "code"), FAILURES.values(), ids=FAILURES)
-def test_a_push_that_fails_leads_nobody_anywhere_and_the_next_try_succeeds(
+def test_a_failed_push_redirects_nowhere_and_the_next_try_succeeds(
     world_for: Callable[..., World], order: dict[str, Any], status: int, code: str
 ) -> None:
     world = world_for({"par": "offered"})
     world.control.control("POST", "orders", endpoint="par", **order)
-    answer = world.get("/auth/login?returnTo=/items")
-    assert (answer.status_code, code_of(answer)) == (status, code)
-    assert ("Retry-After" in answer.headers) is (status == 503)
-    assert "Location" not in answer.headers
+    response = world.get("/auth/login?returnTo=/items")
+    assert (response.status_code, code_of(response)) == (status, code)
+    assert ("Retry-After" in response.headers) is (status == 503)
+    assert "Location" not in response.headers
     assert world.login_cookies() == set()
     assert world.get(world.callback_url(returnTo="/items")).status_code == 303
 
 
-def test_a_silent_sign_in_comes_back_with_the_error(world_for: Callable[..., World]) -> None:
+def test_a_silent_sign_in_returns_with_the_error(world_for: Callable[..., World]) -> None:
     world = world_for({"par": "offered"})
     world.control.control("POST", "orders", endpoint="par", do="status", status=503)
-    answer = world.get("/auth/login?returnTo=/items&prompt=none")
-    assert answer.headers["Location"] == "/items?error=provider_unavailable"
+    response = world.get("/auth/login?returnTo=/items&prompt=none")
+    assert response.headers["Location"] == "/items?error=provider_unavailable"

@@ -1,4 +1,4 @@
-"""returnTo leads to a page of our own application, however it is written, or it is refused."""
+"""`returnTo` leads to a page of our own application, however it is written, or is refused."""
 
 import re
 from pathlib import Path
@@ -22,13 +22,13 @@ CONFIG: Config = load(
 )  # fmt: skip
 
 HOSTILE = [
-    # Another origin, as it stands.
+    # Another origin, unencoded.
     "https://evil.example", "http://evil.example/", "https:evil.example", "https:/evil.example",
     "HTTPS://evil.example", "//evil.example", "///evil.example", "////evil.example/x",
     "https://app.example.com.evil.example/", "https://app.example.com@evil.example/",
     "//app.example.com@evil.example/", "//user:password@evil.example", "ftp://evil.example/",
     "//[::1]/", "//evil.example:443/x", "https://app.example.com/x",
-    # Slashes that browsers make of other characters, or that appear once something is stripped.
+    # Characters that browsers turn into slashes, or remove, so that slashes meet.
     "/\\evil.example", "\\\\evil.example", "\\/evil.example", "/\\/evil.example", "/x\\..\\evil",
     "/x?\\evil.example", "/x#\\",
     "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example",
@@ -53,7 +53,7 @@ HOSTILE = [
     "/auth", "/auth/", "/auth/login", "/auth/logout?x", "/auth#x", "/auth?x", "/AUTH/logout",
     "/%61uth/logout", "/%2561uth/logout", "/auth%2Flogout", "/auth;x/logout", "/api", "/api/items",
     "/Api/items", "/%61pi/items", "/ap%69", "/api;v=1/x", "/api%3Fx",
-    # What no address has, or what can be read differently.
+    # Characters that no address contains, and values that can be read differently.
     "/ü", "/\ud800", "/<script>\n", "/%", "/%2", "/%zz", "/%u002f", "/x%", "/%25%", "/\uff0fevil",
     "/" + "x" * MAX_CHARACTERS,
 ]  # fmt: skip
@@ -67,7 +67,7 @@ GOOD = [
 
 
 def browser_resolves(value: str) -> str:
-    """Where a browser goes (WHATWG URL): it strips, drops tabs and newlines, turns backslashes."""
+    """Where a browser goes (WHATWG URL): it trims, drops tabs and newlines, turns backslashes."""
     stripped = value.strip("".join(map(chr, range(0x21))))
     plain = re.sub(r"[\t\n\r]", "", stripped)
     path, mark, rest = re.match(r"([^?#]*)([?#]?)(.*)", plain, re.DOTALL).groups()  # type: ignore[union-attr]
@@ -89,11 +89,11 @@ def test_a_page_of_ours_is_returned_unchanged(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_none_is_the_start(value: str | None) -> None:
+def test_without_a_value_it_is_the_start_page(value: str | None) -> None:
     assert checked_return_to(value, CONFIG) == "/"
 
 
-def test_the_table_is_long_enough_and_says_nothing_twice() -> None:
+def test_the_table_is_long_enough_and_has_no_duplicates() -> None:
     assert len(HOSTILE) == len(set(HOSTILE)) >= 40
 
 
@@ -110,7 +110,7 @@ VALUES = st.one_of(
 
 
 @given(VALUES)
-def test_what_is_accepted_stays_here_for_a_browser(value: str) -> None:
+def test_an_accepted_value_keeps_a_browser_on_our_origin(value: str) -> None:
     try:
         accepted = checked_return_to(value, CONFIG)
     except ReturnToInvalid:
@@ -127,7 +127,7 @@ def test_what_is_accepted_stays_here_for_a_browser(value: str) -> None:
     ["/files", "/files/x", "/Files/x", "/files;a/x", "/%66iles/x", "/files?x", "/deep/er/x",
      "/deep/er#x"],
 )  # fmt: skip
-def test_no_routes_path_is_a_page(value: str, tmp_path: Path) -> None:
+def test_a_path_of_a_route_is_no_page(value: str, tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text(
         '[[route]]\nprefix = "/files"\nupstream = "http://a"\n'

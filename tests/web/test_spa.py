@@ -138,7 +138,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("path", REFUSED)
-def test_what_is_no_file_of_the_app_is_404(client: FlaskClient, path: str) -> None:
+def test_a_path_without_a_file_is_404(client: FlaskClient, path: str) -> None:
     assert client.get(path, headers={"Accept": "*/*"}).status_code == 404
 
 
@@ -146,8 +146,8 @@ def test_what_is_no_file_of_the_app_is_404(client: FlaskClient, path: str) -> No
 def test_a_navigation_gets_a_404_or_the_app_but_no_other_file(
     client: FlaskClient, path: str
 ) -> None:
-    answer = client.get(path, headers=NAVIGATION)
-    assert answer.status_code == 404 or answer.data == INDEX
+    response = client.get(path, headers=NAVIGATION)
+    assert response.status_code == 404 or response.data == INDEX
 
 
 @pytest.mark.parametrize("path", ["/assets/missing-BX3kz9_Q.js", "/assets/x", "/missing.png"])
@@ -204,17 +204,17 @@ def test_only_navigations_get_the_app_page(client: FlaskClient, headers: dict[st
 def test_a_page_of_the_app_gets_the_index(
     client: FlaskClient, path: str, headers: dict[str, str]
 ) -> None:
-    answer = client.get(path, headers=headers)
-    assert (answer.status_code, answer.data) == (200, INDEX)
-    assert answer.headers["Cache-Control"] == "no-cache"
-    assert {"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Accept"} <= set(answer.vary)
+    response = client.get(path, headers=headers)
+    assert (response.status_code, response.data) == (200, INDEX)
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert {"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Accept"} <= set(response.vary)
 
 
 def test_the_root_is_the_index_for_every_client(client: FlaskClient) -> None:
-    answer = client.get("/", headers={"Accept": "*/*"})
-    assert (answer.status_code, answer.data) == (200, INDEX)
-    assert answer.headers["Cache-Control"] == "no-cache"
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    response = client.get("/", headers={"Accept": "*/*"})
+    assert (response.status_code, response.data) == (200, INDEX)
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -229,16 +229,16 @@ def test_the_root_is_the_index_for_every_client(client: FlaskClient) -> None:
     ],
 )
 def test_files_are_served(client: FlaskClient, path: str, content: bytes) -> None:
-    answer = client.get(path)
-    assert (answer.status_code, answer.data) == (200, content)
-    assert answer.headers["Cache-Control"] == "no-cache"
-    assert "Set-Cookie" not in answer.headers
+    response = client.get(path)
+    assert (response.status_code, response.data) == (200, content)
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert "Set-Cookie" not in response.headers
 
 
 def test_head_has_the_length_and_no_body(client: FlaskClient) -> None:
-    answer = client.head("/robots.txt")
-    assert (answer.status_code, answer.data) == (200, b"")
-    assert answer.headers["Content-Length"] == "14"
+    response = client.head("/robots.txt")
+    assert (response.status_code, response.data) == (200, b"")
+    assert response.headers["Content-Length"] == "14"
 
 
 def test_an_unchanged_file_is_304_and_a_changed_one_is_not(client: FlaskClient, root: Path) -> None:
@@ -251,9 +251,9 @@ def test_an_unchanged_file_is_304_and_a_changed_one_is_not(client: FlaskClient, 
 
 
 def test_a_range_is_served_as_a_part(client: FlaskClient) -> None:
-    answer = client.get("/robots.txt", headers={"Range": "bytes=0-3"})
-    assert (answer.status_code, answer.data) == (206, b"User")
-    assert answer.headers["Content-Range"] == "bytes 0-3/14"
+    response = client.get("/robots.txt", headers={"Range": "bytes=0-3"})
+    assert (response.status_code, response.data) == (206, b"User")
+    assert response.headers["Content-Range"] == "bytes 0-3/14"
 
 
 # ---------------------------------------------------------------- caching
@@ -287,9 +287,9 @@ def test_only_a_hash_in_the_name_makes_a_file_immutable(path: str, hashed: bool)
 
 
 def test_a_hashed_asset_is_cached_for_a_year(client: FlaskClient) -> None:
-    answer = client.get("/assets/index-BX3kz9_Q.js")
-    assert answer.headers["Cache-Control"] == FOREVER
-    assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    response = client.get("/assets/index-BX3kz9_Q.js")
+    assert response.headers["Cache-Control"] == FOREVER
+    assert response.headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_hashed_asset_is_cached_for_a_year(client: FlaskClient) -> None:
         ("x", "application/octet-stream"),
     ],
 )
-def test_types_do_not_depend_on_the_machine(
+def test_media_types_do_not_depend_on_the_machine(
     client: FlaskClient, root: Path, name: str, content_type: str
 ) -> None:
     (root / name).write_bytes(b"x")
@@ -336,12 +336,12 @@ def test_a_compressed_sibling_is_sent_to_a_client_that_accepts_it(
     (root / "assets/index-BX3kz9_Q.js.gz").write_bytes(contents["gzip"])
     (root / "assets/index-BX3kz9_Q.js.br").write_bytes(contents["br"])
     headers = {"Accept-Encoding": accepted} if accepted else {}
-    answer = client.get("/assets/index-BX3kz9_Q.js", headers=headers)
-    assert answer.headers.get("Content-Encoding") == encoding
-    assert answer.data == contents[encoding]
-    assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
-    assert answer.headers["Cache-Control"] == FOREVER
-    assert "Accept-Encoding" in answer.vary
+    response = client.get("/assets/index-BX3kz9_Q.js", headers=headers)
+    assert response.headers.get("Content-Encoding") == encoding
+    assert response.data == contents[encoding]
+    assert response.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert response.headers["Cache-Control"] == FOREVER
+    assert "Accept-Encoding" in response.vary
 
 
 def test_each_coding_has_its_own_etag(client: FlaskClient, root: Path) -> None:
@@ -353,8 +353,8 @@ def test_each_coding_has_its_own_etag(client: FlaskClient, root: Path) -> None:
 
 def test_a_sibling_that_leads_outside_is_not_sent(client: FlaskClient, root: Path) -> None:
     (root / "robots.txt.gz").symlink_to(root.parent / "outside.txt")
-    answer = client.get("/robots.txt", headers={"Accept-Encoding": "gzip"})
-    assert (answer.data, answer.headers.get("Content-Encoding")) == (b"User-agent: *\n", None)
+    response = client.get("/robots.txt", headers={"Accept-Encoding": "gzip"})
+    assert (response.data, response.headers.get("Content-Encoding")) == (b"User-agent: *\n", None)
 
 
 # ---------------------------------------------------------------- our own files, and no SPA
@@ -365,23 +365,23 @@ def test_a_sibling_that_leads_outside_is_not_sent(client: FlaskClient, root: Pat
     [("/auth/client.js", "text/javascript"), ("/auth/pages.css", "text/css")],
 )
 def test_our_own_assets_are_revalidated(client: FlaskClient, path: str, media_type: str) -> None:
-    answer = client.get(path)
-    assert (answer.status_code, answer.mimetype) == (200, media_type)
-    assert answer.headers["Cache-Control"] == "no-cache"
-    again = client.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    response = client.get(path)
+    assert (response.status_code, response.mimetype) == (200, media_type)
+    assert response.headers["Cache-Control"] == "no-cache"
+    again = client.get(path, headers={"If-None-Match": response.headers["ETag"]})
     assert again.status_code == 304
 
 
 def test_without_a_spa_the_root_says_so() -> None:
     client = app_with(None).test_client()
-    answer = client.get("/")
-    assert answer.status_code == 200
-    assert "BFF_SPA_DIR" in answer.text
+    response = client.get("/")
+    assert response.status_code == 200
+    assert "BFF_SPA_DIR" in response.text
     assert client.get("/orders", headers=NAVIGATION).status_code == 404
     assert client.get("/auth/client.js").status_code == 200
 
 
-def test_a_folder_that_vanishes_is_404_and_no_crash(client: FlaskClient, root: Path) -> None:
+def test_a_removed_folder_is_404_and_no_crash(client: FlaskClient, root: Path) -> None:
     root.rename(root.parent / "moved")
     assert client.get("/", headers=NAVIGATION).status_code == 404
 
