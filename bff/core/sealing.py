@@ -3,8 +3,8 @@
 A value is sealed with AES-256-GCM, under a key derived from a secret with HKDF (NIST SP 800-38D;
 RFC 5869). The context (for example the session's hash and the field's name) is the associated
 data, so a sealed value doesn't open in another place. A name is an HMAC-SHA-256 under another
-derived key. With several secrets the newest seals and each one opens, so that a rotation signs
-nobody out.
+derived key. With several secrets the newest seals and each one opens, so that a rotation ends no
+session.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Which endpoints are there for programs? One file each; none of them looks at the cookie."""
+"""Which endpoints are for programs? One file for each; none of them reads the cookie."""

@@ -90,11 +90,11 @@ class SessionAdmin:
             StoreUnavailable: Redis is away.
         """
         with AuditedCall("end") as call:
-            asked = json_object()
-            call.reason = _reason(asked)
-            call.group = _group(self._issuer, asked)
-            if "id" in asked:
-                public_id = text_of(asked["id"], ID_CHARACTERS)
+            parameters = json_object()
+            call.reason = _reason(parameters)
+            call.group = _group(self._issuer, parameters)
+            if "id" in parameters:
+                public_id = text_of(parameters["id"], ID_CHARACTERS)
                 ended = self._sessions.end_named(call.group, public_id, REASON)
             else:
                 ended = self._sessions.end_group(call.group, REASON)
@@ -122,33 +122,33 @@ class AuditedCall:
 
     def _record(self, outcome: audit.Outcome, result: str) -> None:
         kind = self.group.kind if self.group else "nobody"
-        said = f' "{self.reason}"' if self.reason else ""
+        quoted = f' "{self.reason}"' if self.reason else ""
         audit.record(
             "admin_called",
             outcome,
-            reason=f"{self._what} {kind}: {result}{said}",
+            reason=f"{self._what} {kind}: {result}{quoted}",
             user=self.group.user if self.group else None,
             caller=authentication.caller(),
         )
 
 
-def _group(issuer: str, asked: dict[str, Any]) -> Group:
+def _group(issuer: str, parameters: dict[str, Any]) -> Group:
     """The sessions that a request names: by exactly one of `sub`, `email` and `everyone`."""
-    if not asked.keys() <= NAMES:
+    if not parameters.keys() <= NAMES:
         raise RequestRefused("a name is unknown")
-    named = asked.keys() & {"sub", "email", "everyone"}
+    named = parameters.keys() & {"sub", "email", "everyone"}
     if len(named) != 1 or (
-        "everyone" in named and ("id" in asked or asked["everyone"] is not True)
+        "everyone" in named and ("id" in parameters or parameters["everyone"] is not True)
     ):
         raise RequestRefused("one of sub, email and everyone is needed")
     if "sub" in named:
-        return Group.of_user(issuer, text_of(asked["sub"], SUBJECT_MAX_CHARACTERS))
+        return Group.of_user(issuer, text_of(parameters["sub"], SUBJECT_MAX_CHARACTERS))
     if "email" in named:
-        return Group.of_email(issuer, text_of(asked["email"], EMAIL_MAX_CHARACTERS))
+        return Group.of_email(issuer, text_of(parameters["email"], EMAIL_MAX_CHARACTERS))
     return Group.everyone()
 
 
-def _reason(asked: dict[str, Any]) -> str:
-    if "reason" not in asked:
+def _reason(parameters: dict[str, Any]) -> str:
+    if "reason" not in parameters:
         return ""
-    return text_of(asked["reason"], audit.REASON_MAX_CHARACTERS)
+    return text_of(parameters["reason"], audit.REASON_MAX_CHARACTERS)

@@ -57,11 +57,11 @@ def create_blueprint(config: Config, auth: AdminAuth, sessions: Sessions) -> Blu
     return blueprint
 
 
-def _read(asked: dict[str, Any], issuer: str) -> tuple[int, Group]:
+def _read(body: dict[str, Any], issuer: str) -> tuple[int, Group]:
     """The status of a success, and the sessions to end."""
-    if len(asked) != 1 or not asked.keys() <= STATUSES.keys():
+    if len(body) != 1 or not body.keys() <= STATUSES.keys():
         raise RequestRefused("exactly one of sub_id and subject is needed")
-    [(name, subject)] = asked.items()
+    [(name, subject)] = body.items()
     return STATUSES[name], _group(_checked(subject), issuer)
 
 

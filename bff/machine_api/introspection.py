@@ -46,7 +46,7 @@ class IntrospectionClients:
     def __bool__(self) -> bool:
         return bool(self._digests)
 
-    def know(self, client_id: str, secret: str) -> bool:
+    def accept(self, client_id: str, secret: str) -> bool:
         """Whether this is one of them; it takes the same time for each and for none."""
         given = _digest(f"{client_id}:{secret}")
         # Not any(), which stops at the first match: every one is compared.
@@ -67,7 +67,7 @@ def create_blueprint(pairs: Sequence[SecretStr], audiences: AudienceVerifiers) -
         if form is None:
             return _refused(400, "invalid_request")
         credentials = _credentials(request.headers.get("Authorization"), form)
-        if not sum(clients.know(*pair) for pair in credentials):
+        if not sum(clients.accept(*pair) for pair in credentials):
             audit.record("request_refused", "refused", reason="introspection_client", status=401)
             return _refused(401, "invalid_client")
         if len(form.getlist("token")) != 1:

@@ -70,7 +70,7 @@ def _problem(error: BFFError, reference: str) -> Response:
     if login_url is not None:
         more["login_url"] = login_url
     if isinstance(error, StepUpRequired):
-        more |= error.asked
+        more |= error.requirements
     return problem_response(error, reference, **more)
 
 

@@ -68,7 +68,7 @@ def test_both_must_be_met_and_both_are_demanded() -> None:
     for how in ({"acr": "urn:gold", "auth_time": old}, {"acr": "urn:bronze", "auth_time": fresh}):
         with pytest.raises(StepUpRequired) as refused:
             check(demand, signed_in(**how), NOW, SKEW_SECONDS)
-        assert refused.value.asked == {"acr_values": "urn:gold urn:silver", "max_age": 300}
+        assert refused.value.requirements == {"acr_values": "urn:gold urn:silver", "max_age": 300}
 
 
 def test_a_demand_for_nothing_is_met() -> None:

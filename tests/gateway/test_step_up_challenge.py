@@ -24,7 +24,7 @@ ERROR = 'error="insufficient_user_authentication"'
 
 def demanded(*values: str) -> dict[str, str | int] | None:
     found = demanded_step_up([("www-authenticate", value) for value in values])
-    return None if found is None else found.asked
+    return None if found is None else found.requirements
 
 
 DEMANDS: dict[str, tuple[list[str], dict[str, str | int]]] = {

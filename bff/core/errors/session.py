@@ -57,19 +57,21 @@ class StepUpRequired(BFFError):
         self, detail: str = "", *, acr_values: str = "", max_age_seconds: int | None = None
     ) -> None:
         super().__init__(detail)
-        asked = {"acr_values": acr_values or None, "max_age": max_age_seconds}
-        self.asked: dict[str, str | int] = {n: v for n, v in asked.items() if v is not None}
+        given = {"acr_values": acr_values or None, "max_age": max_age_seconds}
+        self.requirements: dict[str, str | int] = {
+            name: value for name, value in given.items() if value is not None
+        }
 
     @property
     def login_parameters(self) -> str:
         """The query for the sign-in; without any requirement it asks for a new authentication."""
-        return urlencode(self.asked or {"max_age": 0})
+        return urlencode(self.requirements or {"max_age": 0})
 
     @property
     def challenge(self) -> str:
         """The value of `WWW-Authenticate` (RFC 9470, section 3)."""
-        asked = "".join(f", {name}={_quoted(str(value))}" for name, value in self.asked.items())
-        return f"Bearer error={_quoted(self.code)}{asked}"
+        parameters: dict[str, str | int] = {"error": self.code, **self.requirements}
+        return f"Bearer {', '.join(f'{n}={_quoted(str(v))}' for n, v in parameters.items())}"
 
 
 class CrossSite(BFFError):
