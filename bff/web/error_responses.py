@@ -1,4 +1,4 @@
-"""What is the response for an error? `application/problem+json` for a program, a page for a person.
+"""What is the response for an error? `application/problem+json` for a program, a page in a browser.
 
 Either has the status, the stable code, the public message and a reference. The detail is in the
 log only, with the same reference. Source: RFC 9457 (`bff.core.problem`).

@@ -13,7 +13,6 @@ import re
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, Response, after_this_request, request
-from werkzeug.datastructures import MultiDict
 
 from bff.access import session_cookie
 from bff.access.step_up import is_strong
@@ -33,17 +32,12 @@ from bff.core.model import LoginTransaction, SignIn
 from bff.core.sealing import Sealer
 from bff.provider.oidc import Provider
 from bff.sessions.lifecycle import Sessions
+from bff.web.login_parameters import for_provider, max_age_seconds, single
 from bff.web.login_transaction import LoginTransactions
 from bff.web.return_to import checked_return_to
 
-PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
-             "max_age", "acr_values", "ui_locales")  # fmt: skip
-"""Query parameters of `/auth/login` that go to the provider."""
-PARAMETER_MAX_CHARACTERS = 512
 CODE_MAX_CHARACTERS = 4096
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_MAX_AGE = re.compile(r"[0-9]{1,9}")
 _ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
 
 log = logging.getLogger(__name__)
@@ -86,12 +80,12 @@ class LoginFlow:
     def login(self) -> Response:
         """`GET /auth/login`: redirect to the provider."""
         _refuse_all_but_page_loads()
-        return_to = checked_return_to(_single(request.args, "returnTo"), self._config)
-        parameters = _passed_on(request.args)
+        return_to = checked_return_to(single(request.args, "returnTo"), self._config)
+        parameters = for_provider(request.args)
         transaction = self._transactions.begin(
             return_to=return_to,
             silent=parameters.get("prompt") == "none",
-            max_age=_max_age(parameters),
+            max_age=max_age_seconds(parameters),
             organization=parameters.get("organization"),
             acr_values=parameters.get("acr_values"),
             old_session_key=session_cookie.current().session_key,
@@ -163,8 +157,8 @@ class LoginFlow:
             SignInDenied: The provider returned an error instead.
             ParameterInvalid: It returned neither, or a parameter is repeated.
         """
-        error, code = _single(request.args, "error"), _single(request.args, "code")
-        self._provider.check_issuer_parameter(_single(request.args, "iss"))
+        error, code = single(request.args, "error"), single(request.args, "code")
+        self._provider.check_issuer_parameter(single(request.args, "iss"))
         if error is not None:
             raise SignInDenied(error if _ERROR.fullmatch(error) else "unreadable")
         if not code or len(code) > CODE_MAX_CHARACTERS:
@@ -226,41 +220,6 @@ def _refuse_all_but_page_loads() -> None:
     prefetched = {"Sec-Purpose", "Purpose", "X-Moz"} & set(headers.keys())
     if embedded or fetched or prefetched:
         raise RequestRefused("a sign-in is a page load, not a fetch, a frame or a prefetch")
-
-
-def _single(arguments: MultiDict[str, str], name: str) -> str | None:
-    """The value of a parameter that must not be repeated (RFC 6749, 3.1)."""
-    values = arguments.getlist(name)
-    if len(values) > 1:
-        raise ParameterInvalid(f"{name} is repeated")
-    return values[0] if values else None
-
-
-def _passed_on(arguments: MultiDict[str, str]) -> dict[str, str]:
-    """The checked parameters for the provider; `prompt=none` excludes other prompts."""
-    found = {name: _single(arguments, name) for name in PASSED_ON}
-    parameters = {name: value for name, value in found.items() if value}
-    for name, value in parameters.items():
-        if len(value) > PARAMETER_MAX_CHARACTERS or _CONTROL.search(value):
-            raise ParameterInvalid(f"{name} is too long or has control characters")
-    prompts = parameters.get("prompt", "").split()
-    if "none" in prompts and parameters["prompt"] != "none":
-        raise ParameterInvalid("prompt=none with another prompt")
-    return parameters
-
-
-def _max_age(parameters: dict[str, str]) -> int | None:
-    """The maximum age of the authentication at the provider, in seconds.
-
-    `prompt=login` counts as 0: a user can remove the prompt from the address, and only the
-    `auth_time` that `max_age` demands would show it.
-    """
-    value = parameters.pop("max_age", None)
-    if value is not None and not _MAX_AGE.fullmatch(value):
-        raise ParameterInvalid("max_age is not a number of seconds")
-    if "login" in parameters.get("prompt", "").split():
-        return 0
-    return None if value is None else int(value)
 
 
 def _redirect(location: str, status: int) -> Response:

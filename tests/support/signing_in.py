@@ -1,4 +1,4 @@
-"""An application with the two routes of a sign-in, a provider, and one person's browser."""
+"""An application with the two endpoints of a sign-in, a provider, and one browser."""
 
 import json
 from typing import Any, cast
@@ -34,7 +34,7 @@ NAVIGATION = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Accep
 
 
 class OneSession(SessionInterface):
-    """`flask.session` with the key that the test gives the browser's present session."""
+    """`flask.session` with the session key that the test sets."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -49,7 +49,7 @@ class OneSession(SessionInterface):
 
 
 class World:
-    """An application with the two routes, a provider, and one person's browser."""
+    """An application with the two endpoints of a sign-in, a provider, and one browser."""
 
     def __init__(self, issuer: str, control: ProviderClient, **settings: str) -> None:
         self.control = control
@@ -78,7 +78,7 @@ class World:
         self.browser = self.new_browser()
 
     def start(self, sign_in: SignIn, *, old_session_key: str | None, **_: Any) -> str:
-        """In place of `Sessions.start`: writes down the sign-in and its transaction."""
+        """Stands in for `Sessions.start`: stores the sign-in and its transaction in `begun`."""
         if self.fail_with is not None:
             raise self.fail_with
         transactions = LoginTransactions(self.config, self._sealer)
@@ -94,17 +94,17 @@ class World:
         return self.browser.get(url, base_url=self.config.app_base_url, headers=NAVIGATION | more)
 
     def login(self, **query: str) -> str:
-        """Begin, and give the address at the provider."""
+        """Start a sign-in; returns the address at the provider."""
         answer = self.get(f"/auth/login?{urlencode(query)}")
         assert answer.status_code == 302, answer.text
         return answer.headers["Location"]
 
     def at_provider(self, url: str) -> str:
-        """Sign in there, and give the address of the callback."""
+        """Sign in at the provider; returns the address of the callback."""
         return sign_in_at_provider(self.control.browser, url, EMAIL, PASSWORD)
 
     def callback_url(self, **query: str) -> str:
-        """A whole sign-in up to the callback, which is not called."""
+        """Sign in up to the callback; returns its address without requesting it."""
         return self.at_provider(self.login(**query))
 
     def login_cookies(self) -> set[str]:
@@ -116,7 +116,7 @@ class World:
 
 
 def code_of(answer: TestResponse) -> str:
-    """The stable code on a page, or in a problem document."""
+    """The stable code on an error page or in a problem document."""
     if answer.is_json or "problem" in answer.content_type:
         return str(json.loads(answer.data)["code"])
     codes = ("state_invalid", "issuer_mismatch", "parameter_invalid", "return_to_invalid",
@@ -129,14 +129,14 @@ def code_of(answer: TestResponse) -> str:
 
 
 def changed(url: str, **changes: str | None) -> str:
-    """A callback address with other parameters; None takes one away."""
+    """A callback address with other parameters; None removes one."""
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     kept = {name: value for name, value in (query | changes).items() if value is not None}
     return f"/auth/callback?{urlencode(kept)}"
 
 
 def refused(world: World, url: str, code: str, status: int) -> TestResponse:
-    """The callback at *url* is refused, and nobody is signed in."""
+    """The callback at *url* is refused, and no session starts."""
     answer = world.get(url)
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert world.begun == []

@@ -1,0 +1,54 @@
+"""Which parameters of `/auth/login` go to the provider, and which values are valid?"""
+
+from __future__ import annotations
+
+import re
+
+from werkzeug.datastructures import MultiDict
+
+from bff.core.errors import ParameterInvalid
+
+# Auth0: `screen_hint`, `organization`, `invitation` and `connection` are its own parameters.
+PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
+             "max_age", "acr_values", "ui_locales")  # fmt: skip
+"""Query parameters of `/auth/login` that go to the provider."""
+PARAMETER_MAX_CHARACTERS = 512
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MAX_AGE = re.compile(r"[0-9]{1,9}")
+
+
+def single(arguments: MultiDict[str, str], name: str) -> str | None:
+    """The value of a parameter that must not be repeated (RFC 6749, 3.1)."""
+    values = arguments.getlist(name)
+    if len(values) > 1:
+        raise ParameterInvalid(f"{name} is repeated")
+    return values[0] if values else None
+
+
+def for_provider(arguments: MultiDict[str, str]) -> dict[str, str]:
+    """The checked parameters for the provider; `prompt=none` excludes other prompts."""
+    found = {name: single(arguments, name) for name in PASSED_ON}
+    parameters = {name: value for name, value in found.items() if value}
+    for name, value in parameters.items():
+        if len(value) > PARAMETER_MAX_CHARACTERS or _CONTROL.search(value):
+            raise ParameterInvalid(f"{name} is too long or has control characters")
+    prompts = parameters.get("prompt", "").split()
+    if "none" in prompts and parameters["prompt"] != "none":
+        raise ParameterInvalid("prompt=none with another prompt")
+    return parameters
+
+
+def max_age_seconds(parameters: dict[str, str]) -> int | None:
+    """The maximum age of the authentication at the provider, in seconds.
+
+    It is removed from *parameters*, since the provider gets that of the transaction.
+    `prompt=login` counts as 0: a user can remove the prompt from the address, and only the
+    `auth_time` that `max_age` demands would show it.
+    """
+    value = parameters.pop("max_age", None)
+    if value is not None and not _MAX_AGE.fullmatch(value):
+        raise ParameterInvalid("max_age is not a number of seconds")
+    if "login" in parameters.get("prompt", "").split():
+        return 0
+    return None if value is None else int(value)
