@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ OUR_WORDS = [
     "watermark", "tombstone", "outbox", "intent", "drain", "sweep", "deny-list", "generation",
     "attempt", "cache lease",
 ]  # fmt: skip
+IN_A_FOLDER = re.compile(r"(?<![\w/.-])(?:bff|demo|tests|docs|benchmarks|deploy)/[\w./-]*\w\.\w+")
 RECIPES = ["setting", "endpoint", "token mode", "provider's quirk", "audit event", "Redis key"]
 
 # ---------------------------------------------------------------- numbers
@@ -117,3 +121,28 @@ def test_there_is_a_recipe_for_every_kind_of_change() -> None:
 def test_every_test_that_is_named_exists(path: Path) -> None:
     named = re.findall(r"`(test_\w+\.py)`", path.read_text())
     assert not {one for one in named if not list((ROOT / "tests").rglob(one))}
+
+
+# ---------------------------------------------------------------- what code and comments refer to
+def prose(path: Path) -> Iterator[str]:
+    """The docstrings and comments of a Python file."""
+    source = path.read_text()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+
+
+@pytest.mark.parametrize("folder", ["bff", "demo", "tests", "benchmarks", "docs"])
+def test_every_file_that_a_comment_names_exists(folder: str) -> None:
+    missing = []
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for words in prose(path):
+            for file in re.findall(r"(?<![\w/.:-])[\w./-]*\w\.md\b", words) + IN_A_FOLDER.findall(
+                words
+            ):
+                if "X_Y_Z" not in file and not (ROOT / file).exists():
+                    missing.append(f"{name(path)}: {file}")
+    assert not missing
