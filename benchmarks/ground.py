@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from benchmarks.programs import OTHER_CORE, READY_SECONDS, Pinned, find
-from demo.together import Together
+from demo.program_group import ProgramGroup
 from tests.support.nginx import installed
 from tests.support.processes import free_port
 
@@ -24,7 +24,7 @@ SIZES = {"1k": 1024, "1m": 1024 * 1024}
 """The upstream's answers, by the last part of their paths, in bytes."""
 
 
-class Ground(Together):
+class Ground(ProgramGroup):
     """Use it as a context manager; what it started ends with it."""
 
     folder: Path

@@ -86,7 +86,7 @@ class Demo:
         bff = self._start("The BFF", self._bff_command(), settings)
         self._supervisor.wait_until(lambda: provider.ready, provider, START_SECONDS)
         self._supervisor.wait_until(lambda: api.ready, api, START_SECONDS)
-        self._supervisor.wait_until(self._answers, bff, START_SECONDS)
+        self._supervisor.wait_until(self._is_ready, bff, START_SECONDS)
         self._announce(redis_description, time.monotonic() - began)
         self._supervisor.wait()
 
@@ -94,10 +94,10 @@ class Demo:
         given = self.options.redis_url
         if given:
             # Imported here: the others need no client, and it is slow to load.
-            from demo.redis import own
+            from demo.redis import external
 
-            description = own.check(given)
-            self._supervisor.at_end(lambda: own.remove(given, self._prefix))
+            description = external.check(given)
+            self._supervisor.at_end(lambda: external.remove(given, self._prefix))
             return given, description
         server = EmbeddedRedis(first_source(), self._supervisor.guardian)
         self._supervisor.at_end(server.stop)
@@ -147,19 +147,19 @@ class Demo:
 
     def _api_settings(self, settings: dict[str, str]) -> dict[str, str]:
         """Where the API finds the deny-list, so that a copied token dies at the logout."""
-        told = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-m", "bff", "deny-list-key"],
             env=program_environment() | settings,
             cwd=self._supervisor.folder,
             capture_output=True,
             text=True,
         )
-        if told.returncode != 0:
-            raise ChildFailed(f"The deny-list key can't be had:\n{told.stderr}")
+        if output.returncode != 0:
+            raise ChildFailed(f"The deny-list key can't be had:\n{output.stderr}")
         return {
             "REDIS_URL": settings["REDIS_URL"],
             "REDIS_PREFIX": self._prefix,
-            "DENY_LIST_KEY": told.stdout.strip(),
+            "DENY_LIST_KEY": output.stdout.strip(),
         }
 
     def _bff_command(self) -> list[str]:
@@ -183,7 +183,7 @@ class Demo:
             "REDIS_URL": redis_url,
         }
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(LOOPBACK, self.options.port, timeout=5)
         try:
             connection.request("GET", "/readyz")

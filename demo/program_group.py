@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Together:
+class ProgramGroup:
     """Several programs, folders and connections that live and die together.
 
     If one can't be started, those before it are stopped at once.

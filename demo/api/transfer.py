@@ -40,6 +40,6 @@ def is_enough(claims: Mapping[str, Any], now: float) -> bool:
 
 def _refused() -> Response:
     body = {"type": "about:blank", "status": 401, "code": "stronger_sign_in_needed"}
-    answer = Response(json.dumps(body), 401, content_type="application/problem+json")
-    answer.headers["WWW-Authenticate"] = CHALLENGE
-    return answer
+    response = Response(json.dumps(body), 401, content_type="application/problem+json")
+    response.headers["WWW-Authenticate"] = CHALLENGE
+    return response

@@ -11,61 +11,61 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from demo.launch import AUDIENCE, CLIENT_ID
 from demo.prove.browser import Browser, send, sets_session
+from demo.prove.endings import end_user
 from demo.prove.installation import Installation
 from demo.prove.rows import Finding, ProofFailed, Section
-from demo.prove.thief import TOKEN_REFUSED, Thief, held, judgements
-from demo.prove.ways import end_user
+from demo.prove.thief import TOKEN_REFUSED, Thief, held, token_checks
 
 
-def old_sign_ins(world: Installation, section: Section, thief: Thief) -> None:
+def old_sign_ins(installation: Installation, section: Section, thief: Thief) -> None:
     """All sessions of the user end, and then everything from before is tried."""
-    token = token_of_another_application(world, thief.browser)
-    if "API 200" not in judgements(world, token):
+    token = token_of_another_application(installation, thief.browser)
+    if "API 200" not in token_checks(installation, token):
         raise ProofFailed("the other application's token doesn't work before the end")
-    half_done = thief.browser.through_provider(thief.browser.begin())
-    end_user(world, thief.sub)
+    callback = thief.browser.through_provider(thief.browser.begin())
+    end_user(installation, thief.sub)
     section.ended_now()
     section.attack(
         "half-done", "a sign-in that the provider had vouched for before",
-        "no session", lambda: _comes_back(thief.browser, half_done),
+        "no session", lambda: _finish_old_sign_in(thief.browser, callback),
     )  # fmt: skip
     section.attack(
         "silent", "the browser's old session at the provider, without a password",
-        "the provider asks for the password", lambda: _silently(thief.browser),
+        "the provider asks for the password", lambda: _sign_in_silently(thief.browser),
     )  # fmt: skip
     section.attack(
         "other-token", "an access token that another application got before",
-        "refused by each at once", lambda: held(judgements(world, token), *TOKEN_REFUSED),
+        "refused by each at once", lambda: held(token_checks(installation, token), *TOKEN_REFUSED),
     )  # fmt: skip
     section.attack(
         "real", "a real sign-in straight after", "works at all replicas",
-        lambda: _really(thief.browser),
+        lambda: _sign_in_again(thief.browser),
     )  # fmt: skip
 
 
-def _comes_back(browser: Browser, location: str) -> Finding:
-    answer = browser.come_back(location)
-    given = sets_session(answer)
-    return Finding("a session" if given else f"no session ({answer.status_code})", held=not given)
+def _finish_old_sign_in(browser: Browser, location: str) -> Finding:
+    response = browser.come_back(location)
+    given = sets_session(response)
+    return Finding("a session" if given else f"no session ({response.status_code})", held=not given)
 
 
-def _silently(browser: Browser) -> Finding:
+def _sign_in_silently(browser: Browser) -> Finding:
     """Go the way of a sign-in as far as it goes without the password."""
     location = browser.begin()
     for _ in range(3):
         page = browser.at_authorize(location)
         if page.status_code == 200:
             return Finding("it asked for the password", held=True)
-        answer = browser.come_back(page.headers["Location"])
-        if sets_session(answer):
+        response = browser.come_back(page.headers["Location"])
+        if sets_session(response):
             return Finding("a session, without the password", held=False)
-        location = answer.headers.get("Location", "")
+        location = response.headers.get("Location", "")
         if not location.startswith("http"):
-            return Finding(f"no session ({answer.status_code})", held=False)
+            return Finding(f"no session ({response.status_code})", held=False)
     return Finding("sent to and fro", held=False)
 
 
-def _really(browser: Browser) -> Finding:
+def _sign_in_again(browser: Browser) -> Finding:
     browser.sign_in()
     statuses = [
         browser.fetch("GET", "/auth/profile", replica).status_code
@@ -74,13 +74,13 @@ def _really(browser: Browser) -> Finding:
     return Finding(f"profile {statuses}", held=set(statuses) == {200})
 
 
-def token_of_another_application(world: Installation, browser: Browser) -> str:
+def token_of_another_application(installation: Installation, browser: Browser) -> str:
     """An access token of the same user for the same API, which the BFF has never seen.
 
     Raises:
         ProofFailed: The provider doesn't give it.
     """
-    redirect_uri = f"{world.base_url}/auth/callback"
+    redirect_uri = f"{installation.base_url}/auth/callback"
     asked = {
         "response_type": "code",
         "client_id": CLIENT_ID,
@@ -88,16 +88,16 @@ def token_of_another_application(world: Installation, browser: Browser) -> str:
         "scope": "openid",
         "audience": AUDIENCE,
     }
-    location = browser.through_provider(f"{world.issuer}authorize?{urlencode(asked)}")
+    location = browser.through_provider(f"{installation.issuer}authorize?{urlencode(asked)}")
     code = parse_qs(urlsplit(location).query)["code"][0]
     form = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": redirect_uri,
         "client_id": CLIENT_ID,
-        "client_secret": world.client_secret,
+        "client_secret": installation.client_secret,
     }
-    answer = send("POST", f"{world.issuer}oauth/token", data=form)
-    if answer.status_code != 200:
-        raise ProofFailed(f"the token endpoint answered {answer.status_code}")
-    return str(answer.json()["access_token"])
+    response = send("POST", f"{installation.issuer}oauth/token", data=form)
+    if response.status_code != 200:
+        raise ProofFailed(f"the token endpoint answered {response.status_code}")
+    return str(response.json()["access_token"])

@@ -10,10 +10,10 @@ import time
 
 from demo.launch import AUDIENCE
 from demo.prove.conditions import NORMAL_SECONDS
+from demo.prove.endings import spa
 from demo.prove.installation import Installation
 from demo.prove.rows import Finding, ProofFailed, Section
 from demo.prove.thief import Thief, signed_in
-from demo.prove.ways import spa
 
 LIFETIME_SECONDS = 40
 RENEWED_FROM_SECONDS = LIFETIME_SECONDS * 4 / 5 + 0.5
@@ -23,12 +23,12 @@ TOO_LATE_SECONDS = LIFETIME_SECONDS - 4
 class Ageing:
     """A robbed session on its way into the last fifth of its access token's life."""
 
-    def __init__(self, world: Installation) -> None:
+    def __init__(self, installation: Installation) -> None:
         """Begin it now; `due` waits for it."""
-        self._world = world
-        self._begin()
+        self._world = installation
+        self._sign_in()
 
-    def _begin(self) -> None:
+    def _sign_in(self) -> None:
         self._world.control("POST", "lifetimes", access_token_seconds=LIFETIME_SECONDS)
         try:
             self._thief = signed_in(self._world)
@@ -36,10 +36,10 @@ class Ageing:
             self._world.control("POST", "lifetimes", access_token_seconds=NORMAL_SECONDS)
         self._began_at = time.monotonic()
 
-    def due(self, world: Installation) -> Thief:
+    def due(self, installation: Installation) -> Thief:
         """Wait until the next request renews the token; begin anew if that moment is over."""
         if self._age() > TOO_LATE_SECONDS:
-            self._begin()
+            self._sign_in()
         time.sleep(max(0.0, RENEWED_FROM_SECONDS - self._age()))
         return self._thief
 
@@ -47,12 +47,12 @@ class Ageing:
         return time.monotonic() - self._began_at
 
 
-def replaced_token(world: Installation, section: Section, thief: Thief) -> None:
+def replaced_token(installation: Installation, section: Section, thief: Thief) -> None:
     """A refresh replaces the access token a moment before the logout; both are alive till then."""
     thief.browser.fetch("GET", "/api/items")
     if len(thief.access_tokens(AUDIENCE)) != 2:
         raise ProofFailed("the access token wasn't replaced, or is dead by itself already")
-    spa(world, thief)
+    spa(installation, thief)
     section.ended_now()
     section.attack(
         "two", "are both access tokens still within their life?", "2",

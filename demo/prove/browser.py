@@ -50,9 +50,9 @@ def send(method: str, url: str, cookie: str | None = None, **options: Any) -> re
         return session.request(method, url, headers=headers, allow_redirects=False, **options)
 
 
-def sets_session(answer: requests.Response) -> bool:
+def sets_session(response: requests.Response) -> bool:
     """Whether an answer gives the browser a session cookie (clearing one is something else)."""
-    return any(c.value and c.name == cookie_name(answer.url) for c in answer.cookies)
+    return any(c.value and c.name == cookie_name(response.url) for c in response.cookies)
 
 
 class Browser:
@@ -118,21 +118,21 @@ class Browser:
         """
         location = self.begin(replica)
         for _ in range(ROUNDS_AT_PROVIDER):
-            answer = self.come_back(self.through_provider(location), replica)
-            if answer.status_code == 303 and sets_session(answer):
+            response = self.come_back(self.through_provider(location), replica)
+            if response.status_code == 303 and sets_session(response):
                 return
             # After an end of all sessions the BFF sends the browser to the provider once more.
-            location = answer.headers.get("Location", "")
+            location = response.headers.get("Location", "")
             if not location.startswith("http"):
                 break
-        raise ProofFailed(f"the sign-in was answered {answer.status_code}: {answer.text[:200]}")
+        raise ProofFailed(f"the sign-in was answered {response.status_code}: {response.text[:200]}")
 
     def begin(self, replica: int = 0) -> str:
         """Begin a sign-in; the address of the provider."""
-        answer = self.open("/auth/login", replica)
-        if answer.status_code != 302:
-            raise ProofFailed(f"/auth/login was answered {answer.status_code}")
-        return answer.headers["Location"]
+        response = self.open("/auth/login", replica)
+        if response.status_code != 302:
+            raise ProofFailed(f"/auth/login was answered {response.status_code}")
+        return response.headers["Location"]
 
     def at_authorize(self, location: str) -> requests.Response:
         """Open the provider's page: a form (200), or a redirect for who is signed in there."""
@@ -140,12 +140,12 @@ class Browser:
 
     def through_provider(self, location: str) -> str:
         """Go through the provider, with the password if it asks; where it redirects to."""
-        answer = self.at_authorize(location)
-        if answer.status_code == 200:
-            answer = self.submit(answer, username=self.email, password=self._password)
-        if answer.status_code not in (302, 303):
-            raise ProofFailed(f"the provider answered {answer.status_code}")
-        return answer.headers["Location"]
+        response = self.at_authorize(location)
+        if response.status_code == 200:
+            response = self.submit(response, username=self.email, password=self._password)
+        if response.status_code not in (302, 303):
+            raise ProofFailed(f"the provider answered {response.status_code}")
+        return response.headers["Location"]
 
     def come_back(self, location: str, replica: int = 0) -> requests.Response:
         """Follow the provider's redirect, as a browser does: a Strict cookie stays behind."""
@@ -153,9 +153,9 @@ class Browser:
         name = cookie_name(self.urls[0])
         kept = {c.name: c.value or "" for c in self.here.cookies if c.name != name}
         url = f"{self.urls[replica]}{parts.path}?{parts.query}"
-        answer = send("GET", url, headers=FROM_ANOTHER_SITE, cookies=kept)
-        self.here.cookies.update(answer.cookies)
-        return answer
+        response = send("GET", url, headers=FROM_ANOTHER_SITE, cookies=kept)
+        self.here.cookies.update(response.cookies)
+        return response
 
     def _request(
         self, method: str, url: str, fields: dict[str, str], **options: Any

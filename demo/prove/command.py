@@ -56,8 +56,8 @@ def main(
 
 def _run(options: argparse.Namespace, table: Table, replica_environment: Mapping[str, str]) -> None:
     if options.url is None:
-        with Installation(options.replicas, replica_environment) as world:
-            run_some(world, table, options.only)
+        with Installation(options.replicas, replica_environment) as installation:
+            run_some(installation, table, options.only)
         return
     deployment = remote.Deployment(
         url=options.url.rstrip("/"),

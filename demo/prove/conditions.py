@@ -14,10 +14,10 @@ from contextlib import contextmanager
 import requests
 
 from demo.prove.browser import FETCH, TIMEOUT_SECONDS, send, sets_session
+from demo.prove.endings import spa
 from demo.prove.installation import PROVIDER_TIMEOUT_SECONDS, Installation
 from demo.prove.rows import Finding, ProofFailed, Section
 from demo.prove.thief import Thief, signed_in
-from demo.prove.ways import spa
 
 SHORT_SECONDS = 4
 """Lifetime of an access token that is to be dead soon."""
@@ -30,12 +30,12 @@ POLL_SECONDS = 0.02
 FOREVER = 100_000
 
 
-def request_in_flight(world: Installation, section: Section, thief: Thief) -> None:
+def request_in_flight(installation: Installation, section: Section, thief: Thief) -> None:
     """A slow answer is on its way through another replica."""
-    with _in_background(lambda: _ask(world, thief, "/api/slow?seconds=2")) as slow:
+    with _in_background(lambda: _ask(installation, thief, "/api/slow?seconds=2")) as slow:
         # It has reached the API by then; nothing tells when.
         time.sleep(0.5)
-        _sign_out(world, section, thief)
+        _sign_out(installation, section, thief)
         thief.try_cookie(section)
         section.attack(
             "request", "the request in flight: may finish, can't bring the session back",
@@ -44,9 +44,9 @@ def request_in_flight(world: Installation, section: Section, thief: Thief) -> No
         thief.try_everything(section.later("afterwards"))
 
 
-def stream_open(world: Installation, section: Section, thief: Thief) -> None:
+def stream_open(installation: Installation, section: Section, thief: Thief) -> None:
     """An event stream is open at another replica."""
-    url = f"{world.urls[-1]}/api/events?interval_ms=100"
+    url = f"{installation.urls[-1]}/api/events?interval_ms=100"
     with requests.Session() as session:
         session.trust_env = False
         stream = session.get(
@@ -55,7 +55,7 @@ def stream_open(world: Installation, section: Section, thief: Thief) -> None:
         chunks = stream.iter_content(1024)
         if stream.status_code != 200 or not next(chunks):
             raise ProofFailed(f"the stream was answered {stream.status_code}")
-        _sign_out(world, section, thief)
+        _sign_out(installation, section, thief)
         section.attack(
             "stream", "the event stream that was open at another replica",
             f"ends within {STREAM_WITHIN_SECONDS:g} s", lambda: _ends(section, chunks),
@@ -75,26 +75,26 @@ def _ends(section: Section, chunks: Iterator[bytes]) -> Finding:
     return Finding(f"ended after {count} more events", held=True)
 
 
-def robbed_with_a_short_token(world: Installation) -> Thief:
+def signed_in_with_a_short_token(installation: Installation) -> Thief:
     """The access token is dead soon, so that the next request refreshes."""
-    world.control("POST", "lifetimes", access_token_seconds=SHORT_SECONDS)
+    installation.control("POST", "lifetimes", access_token_seconds=SHORT_SECONDS)
     try:
-        return signed_in(world)
+        return signed_in(installation)
     finally:
-        world.control("POST", "lifetimes", access_token_seconds=NORMAL_SECONDS)
+        installation.control("POST", "lifetimes", access_token_seconds=NORMAL_SECONDS)
 
 
-def refresh_in_flight(world: Installation, section: Section, thief: Thief) -> None:
+def refresh_in_flight(installation: Installation, section: Section, thief: Thief) -> None:
     """The provider has minted new tokens, and its answer comes after the logout."""
     time.sleep(SHORT_SECONDS)
     had = len(thief.tokens("refresh_token"))
-    world.control("POST", "orders", endpoint="token", do="hang", grant_type="refresh_token")
+    installation.control("POST", "faults", endpoint="token", do="hang", grant_type="refresh_token")
     try:
-        with _in_background(lambda: _ask(world, thief, "/api/items")) as late:
+        with _in_background(lambda: _ask(installation, thief, "/api/items")) as late:
             _await(lambda: len(thief.tokens("refresh_token")) > had, "the refresh didn't begin")
-            _sign_out(world, section, thief)
+            _sign_out(installation, section, thief)
             thief.try_cookie(section)
-            world.control("DELETE", "orders")
+            installation.control("DELETE", "faults")
             section.ended_now()
             section.attack(
                 "request", "the request whose refresh came too late", "401",
@@ -105,53 +105,55 @@ def refresh_in_flight(world: Installation, section: Section, thief: Thief) -> No
         thief.try_access_token(again, within_seconds=10)
         thief.try_refresh_token(again)
     finally:
-        world.control("DELETE", "orders")
+        installation.control("DELETE", "faults")
 
 
-def provider_down(world: Installation, section: Section, thief: Thief) -> None:
+def provider_down(installation: Installation, section: Section, thief: Thief) -> None:
     """The provider takes connections and answers nothing, during the whole logout."""
-    world.provider.pause()
+    installation.provider.pause()
     try:
-        _sign_out_within(world, section, thief, PROVIDER_TIMEOUT_SECONDS + 1)
+        _sign_out_within(installation, section, thief, PROVIDER_TIMEOUT_SECONDS + 1)
         thief.try_cookie(section)
     finally:
-        world.provider.resume()
+        installation.provider.resume()
     section.ended_now()
     later = section.later("after its return")
     thief.try_refresh_token(later)
     thief.try_access_token(later)
 
 
-def provider_failing(world: Installation, section: Section, thief: Thief) -> None:
+def provider_failing(installation: Installation, section: Section, thief: Thief) -> None:
     """The provider answers every revocation with 503, and then no more."""
-    world.control("POST", "orders", endpoint="revoke", do="status", status=503, times=FOREVER)
+    installation.control(
+        "POST", "faults", endpoint="revoke", do="status", status=503, times=FOREVER
+    )
     try:
-        _sign_out_within(world, section, thief, PROVIDER_TIMEOUT_SECONDS + 1)
+        _sign_out_within(installation, section, thief, PROVIDER_TIMEOUT_SECONDS + 1)
         thief.try_cookie(section)
         thief.try_access_token(section)
         section.attack(
             "waiting", "meanwhile: what does the person on call see?",
-            "`python -m bff revocations` lists it", lambda: _listed(world),
+            "`python -m bff revocations` lists it", lambda: _listed(installation),
         )  # fmt: skip
     finally:
-        world.control("DELETE", "orders")
+        installation.control("DELETE", "faults")
     section.ended_now()
     thief.try_refresh_token(section.later("after its return"))
 
 
-def _listed(world: Installation) -> Finding:
-    told = world.command("revocations", "--json")
-    waiting = json.loads(told)["waiting"] if told.startswith("{") else []
+def _listed(installation: Installation) -> Finding:
+    output = installation.command("revocations", "--json")
+    waiting = json.loads(output)["waiting"] if output.startswith("{") else []
     listed = any(entry["reason"] == "logout" for entry in waiting)
     return Finding("listed" if listed else "not listed", held=listed)
 
 
-def redis_away(world: Installation, section: Section, thief: Thief) -> None:
+def redis_away(installation: Installation, section: Section, thief: Thief) -> None:
     """Redis is killed; the logout can't be done and says so. It comes back, and is asked again."""
-    if not world.redis.source.real:
+    if not installation.redis.source.real:
         section.not_run("the emulated Redis keeps nothing over a restart")
         return
-    world.redis.child.kill()
+    installation.redis.child.kill()
     section.ended_now()
     section.attack(
         "honest", "signing out while Redis is down", "503 that says: not signed out",
@@ -159,48 +161,53 @@ def redis_away(world: Installation, section: Section, thief: Thief) -> None:
     )  # fmt: skip
     section.attack(
         "no-pass", "the copied access token while Redis is down", "503, nobody gets through",
-        lambda: _no_pass(world, thief),
+        lambda: _no_pass(installation, thief),
     )  # fmt: skip
-    world.redis.start_again()
+    installation.redis.start_again()
     section.attack(
         "not-signed-out", "was the outage a sign-out?", "no, the session works",
         lambda: _status_is_now(thief, 200), within_seconds=10,
     )  # fmt: skip
-    _sign_out(world, section, thief)
+    _sign_out(installation, section, thief)
     thief.try_everything(section)
 
 
-def redis_restarted(world: Installation, section: Section, thief: Thief) -> None:
+def redis_restarted(installation: Installation, section: Section, thief: Thief) -> None:
     """Redis is killed right after the logout's answer, and starts again with what it kept."""
-    if not world.redis.source.real:
+    if not installation.redis.source.real:
         section.not_run("the emulated Redis keeps nothing over a restart")
         return
-    _sign_out(world, section, thief)
-    world.redis.child.kill()
-    world.redis.start_again()
+    _sign_out(installation, section, thief)
+    installation.redis.child.kill()
+    installation.redis.start_again()
     # The replicas' connections are broken; 503 is no way in, and isn't what is asked here.
-    _await(lambda: all(_answers(url) for url in world.urls), "the replicas aren't ready again")
+    _await(
+        lambda: all(_answers(url) for url in installation.urls), "the replicas aren't ready again"
+    )
     section.ended_now()
     thief.try_everything(section)
 
 
-def process_killed(world: Installation, section: Section, thief: Thief) -> None:
+def process_killed(installation: Installation, section: Section, thief: Thief) -> None:
     """The process that signs out is killed while it waits for the provider."""
-    victim = len(world.urls) - 1
+    victim = len(installation.urls) - 1
     order = {"endpoint": "revoke", "do": "hang", "act": False, "times": FOREVER}
-    begun, left = _count(world, "revoke"), _count(world, "revoke.client_left")
-    world.control("POST", "orders", **order)
+    begun, left = _count(installation, "revoke"), _count(installation, "revoke.client_left")
+    installation.control("POST", "faults", **order)
     try:
-        url = f"{world.urls[victim]}/auth/logout"
+        url = f"{installation.urls[victim]}/auth/logout"
         with _in_background(lambda: send("POST", url, thief.cookie, headers=FETCH)):
-            _await(lambda: _count(world, "revoke") > begun, "the revocation didn't begin")
-            world.replicas[victim].kill()
+            _await(lambda: _count(installation, "revoke") > begun, "the revocation didn't begin")
+            installation.replicas[victim].kill()
             section.ended_now()
         # Else the order's end could let the dead process's call be carried out.
-        _await(lambda: _count(world, "revoke.client_left") > left, "the provider noticed nothing")
+        _await(
+            lambda: _count(installation, "revoke.client_left") > left,
+            "the provider noticed nothing",
+        )
     finally:
-        world.control("DELETE", "orders")
-    world.restart_replica(victim)
+        installation.control("DELETE", "faults")
+    installation.restart_replica(victim)
     thief.try_cookie(section)
     thief.try_access_token(section)
     thief.try_refresh_token(section, within_seconds=TAKEN_OVER_WITHIN_SECONDS)
@@ -216,20 +223,22 @@ def _in_background(ask: Callable[[], requests.Response]) -> Iterator[Future[requ
         yield pool.submit(ask)
 
 
-def _ask(world: Installation, thief: Thief, path: str) -> requests.Response:
-    return send("GET", world.urls[-1] + path, thief.cookie, headers=FETCH)
+def _ask(installation: Installation, thief: Thief, path: str) -> requests.Response:
+    return send("GET", installation.urls[-1] + path, thief.cookie, headers=FETCH)
 
 
-def _sign_out(world: Installation, section: Section, thief: Thief) -> None:
-    spa(world, thief)
+def _sign_out(installation: Installation, section: Section, thief: Thief) -> None:
+    spa(installation, thief)
     section.ended_now()
 
 
-def _sign_out_within(world: Installation, section: Section, thief: Thief, seconds: float) -> None:
+def _sign_out_within(
+    installation: Installation, section: Section, thief: Thief, seconds: float
+) -> None:
     section.ended_now()
 
     def attempt() -> Finding:
-        spa(world, thief)
+        spa(installation, thief)
         took = time.monotonic() - section.ended_at
         return Finding(f"signed out after {took:.1f} s", held=took < seconds)
 
@@ -238,36 +247,36 @@ def _sign_out_within(world: Installation, section: Section, thief: Thief, second
 
 
 def _without_cookie(future: Future[requests.Response]) -> Finding:
-    answer = future.result(TIMEOUT_SECONDS)
-    given = sets_session(answer)
-    return Finding(f"{answer.status_code}{' with a session cookie' * given}", held=not given)
+    response = future.result(TIMEOUT_SECONDS)
+    given = sets_session(response)
+    return Finding(f"{response.status_code}{' with a session cookie' * given}", held=not given)
 
 
 def _status_is(future: Future[requests.Response], status: int) -> Finding:
-    answer = future.result(TIMEOUT_SECONDS)
-    held = answer.status_code == status and not sets_session(answer)
-    return Finding(str(answer.status_code), held)
+    response = future.result(TIMEOUT_SECONDS)
+    held = response.status_code == status and not sets_session(response)
+    return Finding(str(response.status_code), held)
 
 
 def _status_is_now(thief: Thief, status: int) -> Finding:
-    answer = thief.browser.fetch("GET", "/auth/profile")
-    return Finding(str(answer.status_code), answer.status_code == status)
+    response = thief.browser.fetch("GET", "/auth/profile")
+    return Finding(str(response.status_code), response.status_code == status)
 
 
 def _honest(thief: Thief) -> Finding:
-    answer = thief.browser.fetch("POST", "/auth/logout")
-    code = answer.json().get("code") if answer.status_code == 503 else None
-    return Finding(f"{answer.status_code} {code or ''}".strip(), held=code == "not_signed_out")
+    response = thief.browser.fetch("POST", "/auth/logout")
+    code = response.json().get("code") if response.status_code == 503 else None
+    return Finding(f"{response.status_code} {code or ''}".strip(), held=code == "not_signed_out")
 
 
-def _no_pass(world: Installation, thief: Thief) -> Finding:
+def _no_pass(installation: Installation, thief: Thief) -> Finding:
     bearer = {"Authorization": f"Bearer {thief.access_tokens()[0]['value']}"}
-    status = send("GET", f"{world.api_url}/items", headers=bearer).status_code
+    status = send("GET", f"{installation.api_url}/items", headers=bearer).status_code
     return Finding(str(status), held=status == 503)
 
 
-def _count(world: Installation, what: str) -> int:
-    return int(world.control("GET", "counts").get(what, 0))
+def _count(installation: Installation, what: str) -> int:
+    return int(installation.control("GET", "counts").get(what, 0))
 
 
 def _answers(url: str) -> bool:

@@ -18,132 +18,134 @@ from demo.prove.thief import Thief, signed_in
 IDLE_SECONDS = 4
 
 
-def spa(world: Installation, thief: Thief) -> None:
+def spa(installation: Installation, thief: Thief) -> None:
     """The SPA's fetch."""
     _expect(200, thief.browser.fetch("POST", "/auth/logout").status_code)
 
 
-def link(world: Installation, thief: Thief) -> None:
+def link(installation: Installation, thief: Thief) -> None:
     """A link in the application."""
     _expect(303, thief.browser.open("/auth/logout").status_code)
 
 
-def form(world: Installation, thief: Thief) -> None:
+def form(installation: Installation, thief: Thief) -> None:
     """A link from elsewhere: the page that asks first, and its form."""
     page = thief.browser.open("/auth/logout", fields=FROM_ANOTHER_SITE)
     _expect(200, page.status_code)
     _expect(303, thief.browser.submit(page).status_code)
 
 
-def backchannel_sid(world: Installation, thief: Thief) -> None:
+def backchannel_sid(installation: Installation, thief: Thief) -> None:
     """The provider's logout token for one session of its own."""
-    _backchannel(world, sid=thief.sid, sub=thief.sub)
+    _backchannel(installation, sid=thief.sid, sub=thief.sub)
 
 
-def backchannel_sub(world: Installation, thief: Thief) -> None:
+def backchannel_sub(installation: Installation, thief: Thief) -> None:
     """The provider's logout token for a user."""
-    _backchannel(world, sub=thief.sub)
+    _backchannel(installation, sub=thief.sub)
 
 
-def _backchannel(world: Installation, **whom: str) -> None:
-    deliveries = world.control("POST", "backchannel", **whom)
+def _backchannel(installation: Installation, **whom: str) -> None:
+    deliveries = installation.control("POST", "backchannel", **whom)
     _expect([200], [delivery["status"] for delivery in deliveries])
 
 
-def admin(world: Installation, thief: Thief) -> None:
+def admin(installation: Installation, thief: Thief) -> None:
     """The admin API, all sessions of a user."""
-    end_user(world, thief.sub)
+    end_user(installation, thief.sub)
 
 
-def end_user(world: Installation, sub: str) -> None:
+def end_user(installation: Installation, sub: str) -> None:
     """End all sessions of a user by the admin API."""
-    _admin_end(world, sub=sub, reason="the proof")
+    _admin_end(installation, sub=sub, reason="the proof")
 
 
-def admin_one(world: Installation, thief: Thief) -> None:
+def admin_one(installation: Installation, thief: Thief) -> None:
     """The admin API, one session of a user."""
-    url = f"{world.urls[-1]}/admin/sessions"
-    listed = send("GET", url, params={"sub": thief.sub}, headers=_key(world)).json()["sessions"]
+    url = f"{installation.urls[-1]}/admin/sessions"
+    listed = send("GET", url, params={"sub": thief.sub}, headers=_key(installation)).json()[
+        "sessions"
+    ]
     _expect(1, len(listed))
-    _admin_end(world, sub=thief.sub, id=listed[0]["id"])
+    _admin_end(installation, sub=thief.sub, id=listed[0]["id"])
 
 
-def admin_everyone(world: Installation, thief: Thief) -> None:
+def admin_everyone(installation: Installation, thief: Thief) -> None:
     """The admin API, everybody's sessions."""
-    _admin_end(world, everyone=True)
+    _admin_end(installation, everyone=True)
 
 
-def _admin_end(world: Installation, **whom: Any) -> None:
-    url = f"{world.urls[-1]}/admin/sessions/end"
-    _expect(200, send("POST", url, json=whom, headers=_key(world)).status_code)
+def _admin_end(installation: Installation, **whom: Any) -> None:
+    url = f"{installation.urls[-1]}/admin/sessions/end"
+    _expect(200, send("POST", url, json=whom, headers=_key(installation)).status_code)
 
 
-def global_token_revocation(world: Installation, thief: Thief) -> None:
+def global_token_revocation(installation: Installation, thief: Thief) -> None:
     """Global Token Revocation, as an identity team's tooling asks for it."""
-    subject = {"format": "iss_sub", "iss": world.issuer, "sub": thief.sub}
-    url = f"{world.urls[-1]}/auth/global-token-revocation"
-    answer = send("POST", url, json={"sub_id": subject}, headers=_key(world))
-    _expect(204, answer.status_code)
+    subject = {"format": "iss_sub", "iss": installation.issuer, "sub": thief.sub}
+    url = f"{installation.urls[-1]}/auth/global-token-revocation"
+    response = send("POST", url, json={"sub_id": subject}, headers=_key(installation))
+    _expect(204, response.status_code)
 
 
-def _key(world: Installation) -> dict[str, str]:
-    return {"Authorization": f"Bearer {world.admin_key}"}
+def _key(installation: Installation) -> dict[str, str]:
+    return {"Authorization": f"Bearer {installation.admin_key}"}
 
 
-def log_stream_logout(world: Installation, thief: Thief) -> None:
+def log_stream_logout(installation: Installation, thief: Thief) -> None:
     """Auth0's log says that the session at the provider ended."""
-    _log_event(world, "slo", user_id=thief.sub, details={"session_id": thief.sid})
+    _log_event(installation, "slo", user_id=thief.sub, details={"session_id": thief.sid})
 
 
-def log_stream_password(world: Installation, thief: Thief) -> None:
+def log_stream_password(installation: Installation, thief: Thief) -> None:
     """Auth0's log says that the user changed the password."""
-    _log_event(world, "scp", user_id=thief.sub)
+    _log_event(installation, "scp", user_id=thief.sub)
 
 
-def _log_event(world: Installation, kind: str, **data: Any) -> None:
+def _log_event(installation: Installation, kind: str, **data: Any) -> None:
     # Its events are milliseconds old at best; one of the sign-in's own second is told apart.
     time.sleep(1)
     event = {
         "log_id": secrets.token_hex(16),
         "data": {"type": kind, "date": datetime.now(UTC).isoformat(), **data},
     }
-    answer = send(
+    response = send(
         "POST",
-        f"{world.urls[-1]}/webhooks/auth0-logs",
+        f"{installation.urls[-1]}/webhooks/auth0-logs",
         json=[event],
-        headers={"Authorization": world.log_stream_key},
+        headers={"Authorization": installation.log_stream_key},
     )
-    _expect(200, answer.status_code)
+    _expect(200, response.status_code)
 
 
-def other_device(world: Installation, thief: Thief) -> None:
+def other_device(installation: Installation, thief: Thief) -> None:
     """The user's other browser, in the list of devices."""
-    other = world.another_browser(thief.browser)
-    other.sign_in(replica=len(world.urls) - 1)
+    other = installation.another_browser(thief.browser)
+    other.sign_in(replica=len(installation.urls) - 1)
     listed = other.fetch("GET", "/auth/sessions").json()["sessions"]
-    robbed = [session["id"] for session in listed if not session["current"]]
-    _expect(1, len(robbed))
-    _expect(204, other.fetch("DELETE", f"/auth/sessions/{robbed[0]}").status_code)
+    others = [session["id"] for session in listed if not session["current"]]
+    _expect(1, len(others))
+    _expect(204, other.fetch("DELETE", f"/auth/sessions/{others[0]}").status_code)
 
 
-def refresh_refused(world: Installation, thief: Thief) -> None:
+def refresh_refused(installation: Installation, thief: Thief) -> None:
     """The provider refuses to go on; the access token is in its last fifth."""
     refusal = {"do": "status", "status": 403, "body": {"error": "invalid_grant"}}
-    world.control("POST", "orders", endpoint="token", grant_type="refresh_token", **refusal)
+    installation.control("POST", "faults", endpoint="token", grant_type="refresh_token", **refusal)
     _expect(401, thief.browser.fetch("GET", "/api/items").status_code)
 
 
-def robbed_on_a_short_lived_replica(world: Installation) -> Thief:
+def signed_in_on_a_short_lived_replica(installation: Installation) -> Thief:
     """A session that ends soon if nobody uses it."""
-    url = world.short_lived_replica(IDLE_SECONDS)
-    browser = world.browser()
+    url = installation.short_lived_replica(IDLE_SECONDS)
+    browser = installation.browser()
     browser.urls = [url]
-    return signed_in(world, browser)
+    return signed_in(installation, browser)
 
 
-def timed_out(world: Installation, thief: Thief) -> None:
+def timed_out(installation: Installation, thief: Thief) -> None:
     """Nobody does anything until the idle time is over."""
-    world.drop_short_lived_replica()
+    installation.drop_short_lived_replica()
     time.sleep(IDLE_SECONDS)
 
 

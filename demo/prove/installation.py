@@ -24,10 +24,10 @@ import requests
 from demo.child import Child, ChildFailed
 from demo.guardian import Guardian
 from demo.launch import AUDIENCE, CLIENT_ID, LOOPBACK, program_environment
+from demo.program_group import ProgramGroup
 from demo.prove.browser import Browser, send
 from demo.provider.settings import TOKEN_EXCHANGE
 from demo.redis.embedded import EmbeddedRedis, first_source, free_port
-from demo.together import Together
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -42,7 +42,7 @@ ROUTES = {"audience": "/api/orders", "exchange": "/api/exchanged"}
 PASSWORD = "demo"  # noqa: S105 - of users who exist only while the proof runs
 
 
-class Installation(Together):
+class Installation(ProgramGroup):
     """Everything, started at the entry of a `with` block and gone after it.
 
     Args:
@@ -211,9 +211,9 @@ class Installation(Together):
         """Give the provider an order, or ask for its own list; see demo/provider/control.py."""
         options: dict[str, Any] = {"json": body} if method == "POST" else {}
         headers = {"X-Control-Key": self._control_key}
-        answer = send(method, f"{self.issuer}_control/{path}", headers=headers, **options)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        response = send(method, f"{self.issuer}_control/{path}", headers=headers, **options)
+        response.raise_for_status()
+        return response.json() if response.content else None
 
     def issued(self) -> list[dict[str, Any]]:
         """Every token that the provider ever issued, with its state now."""

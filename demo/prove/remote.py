@@ -54,9 +54,9 @@ def _run(there: Deployment, section: Section) -> None:
     attacks = _attacks(there)
     for attack in attacks.values():
         attack.make_sure_it_works()
-    answer = _with_cookie(there, "POST", "/auth/logout")
-    if answer.status_code != 200:
-        raise ProofFailed(f"the logout was answered {answer.status_code}")
+    response = _with_cookie(there, "POST", "/auth/logout")
+    if response.status_code != 200:
+        raise ProofFailed(f"the logout was answered {response.status_code}")
     section.ended_now()
     for id, attack in attacks.items():
         section.attack(id, attack.what, "401 at once", attack.refused)
@@ -77,15 +77,15 @@ class Attack:
 
     def refused(self) -> Finding:
         """Whether each of them is refused."""
-        told = self._told()
-        got = ", ".join(f"{word} ×{count}" for word, count in sorted(told.items()))
-        return Finding(got, held=set(told) == {"401"})
+        results = self._told()
+        got = ", ".join(f"{word} ×{count}" for word, count in sorted(results.items()))
+        return Finding(got, held=set(results) == {"401"})
 
     def _told(self) -> Counter[str]:
-        answers = [self.ask() for _ in range(self.tries)]
+        responses = [self.ask() for _ in range(self.tries)]
         return Counter(
-            f"{answer.status_code}{' with a session cookie' * sets_session(answer)}"
-            for answer in answers
+            f"{response.status_code}{' with a session cookie' * sets_session(response)}"
+            for response in responses
         )
 
 

@@ -29,19 +29,19 @@ SPENT = ("revoked", "expired")
 class Thief:
     """Has what one sign-in of one browser brought."""
 
-    def __init__(self, world: Installation, browser: Browser) -> None:
+    def __init__(self, installation: Installation, browser: Browser) -> None:
         """Copy everything; right after the sign-in, since it is the provider's newest."""
-        self.world = world
+        self.installation = installation
         self.browser = browser
         self.cookie = browser.cookie
-        newest = world.issued()[-1]
+        newest = installation.issued()[-1]
         self._family_id: str = newest["family_id"]
         self.sub: str = newest["sub"]
         self.sid: str = newest["sid"]
 
     def tokens(self, kind: str) -> list[dict[str, Any]]:
         """What the provider has issued since to this sign-in, refreshes included."""
-        issued = self.world.issued()
+        issued = self.installation.issued()
         return [t for t in issued if t["family_id"] == self._family_id and t["kind"] == kind]
 
     def access_tokens(self, audience: str | None = None) -> list[dict[str, Any]]:
@@ -89,8 +89,10 @@ class Thief:
         )
 
     def _bearer(self) -> Counter[str]:
-        told = (judgements(self.world, t["value"], t["audience"]) for t in self.access_tokens())
-        return sum(told, Counter())
+        results = (
+            token_checks(self.installation, t["value"], t["audience"]) for t in self.access_tokens()
+        )
+        return sum(results, Counter())
 
     def _refreshing(self) -> Counter[str]:
         return Counter(token["state"] for token in self.tokens("refresh_token"))
@@ -99,17 +101,17 @@ class Thief:
         return send(method, url + path, self.cookie, headers=FETCH, **options)
 
     def _everywhere(self, *requests_: Callable[[str], requests.Response]) -> Counter[str]:
-        answers = [ask(url) for url in self.world.urls for ask in requests_]
+        responses = [ask(url) for url in self.installation.urls for ask in requests_]
         return Counter(
-            f"{answer.status_code}{' with a session cookie' * sets_session(answer)}"
-            for answer in answers
+            f"{response.status_code}{' with a session cookie' * sets_session(response)}"
+            for response in responses
         )
 
     # ------------------------------------------------------------ rows
     def try_cookie(self, section: Section, *, within_seconds: float = 0) -> None:
         """The rows about the copied cookie."""
         when = _when(within_seconds)
-        replicas = f"at all {len(self.world.urls)} replicas"
+        replicas = f"at all {len(self.installation.urls)} replicas"
         section.attack(
             "cookie-profile", f"the cookie on /auth/profile, {replicas}",
             f"401 {when}", lambda: held(self._profile(), "401"), within_seconds=within_seconds,
@@ -147,52 +149,54 @@ class Thief:
         self.try_refresh_token(section)
 
 
-def signed_in(world: Installation, browser: Browser | None = None) -> Thief:
+def signed_in(installation: Installation, browser: Browser | None = None) -> Thief:
     """A user without other sessions signs in, and is robbed of what works.
 
     Raises:
         ProofFailed: It doesn't, so that the proof would prove nothing.
     """
-    browser = browser or world.browser()
+    browser = browser or installation.browser()
     browser.sign_in()
-    thief = Thief(world, browser)
+    thief = Thief(installation, browser)
     thief.make_sure_it_works()
     return thief
 
 
-def judgements(world: Installation, token: str, audience: str = AUDIENCE) -> Counter[str]:
+def token_checks(installation: Installation, token: str, audience: str = AUDIENCE) -> Counter[str]:
     """What its API says of a token, and introspection and nginx's check at every replica.
 
     Those two speak for `AUTH0_AUDIENCE` only.
     """
     bearer = {"Authorization": f"Bearer {token}"}
-    answer = send("GET", f"{world.apis[audience]}/items", headers=bearer)
-    told = Counter([f"API {answer.status_code}"])
+    response = send("GET", f"{installation.apis[audience]}/items", headers=bearer)
+    results = Counter([f"API {response.status_code}"])
     if audience != AUDIENCE:
-        return told
-    client = ("proof", world.introspection_secret)
-    for url in world.urls:
+        return results
+    client = ("proof", installation.introspection_secret)
+    for url in installation.urls:
         asked = send("POST", f"{url}/auth/introspect", data={"token": token}, auth=client)
-        told[f"introspection {_introspected(asked)}"] += 1
+        results[f"introspection {_introspected(asked)}"] += 1
         checked = send("GET", f"{url}/auth/check-token", headers=bearer)
-        told[f"nginx {checked.status_code}"] += 1
-    return told
+        results[f"nginx {checked.status_code}"] += 1
+    return results
 
 
-def _introspected(answer: requests.Response) -> str:
-    if answer.status_code != 200:
-        return str(answer.status_code)
-    return "active" if answer.json().get("active") else "inactive"
+def _introspected(response: requests.Response) -> str:
+    if response.status_code != 200:
+        return str(response.status_code)
+    return "active" if response.json().get("active") else "inactive"
 
 
-def held(told: Counter[str], *refusals: str) -> Finding:
+def held(results: Counter[str], *refusals: str) -> Finding:
     """A finding: it held if something was tried, and nothing but these came of it."""
-    return Finding(_summary(told) or "nothing to try", bool(told) and set(told) <= set(refusals))
+    return Finding(
+        _summary(results) or "nothing to try", bool(results) and set(results) <= set(refusals)
+    )
 
 
-def _summary(told: Counter[str]) -> str:
+def _summary(results: Counter[str]) -> str:
     """How often each word was told: `401 ×5, 503 ×1`."""
-    return ", ".join(f"{word} ×{count}" for word, count in sorted(told.items()))
+    return ", ".join(f"{word} ×{count}" for word, count in sorted(results.items()))
 
 
 def _when(within_seconds: float) -> str:

@@ -71,11 +71,11 @@ class _AuthorizeEndpoint:
         cookie, session = self._state.sso.sign_in(user, sso_cookie())
         self._state.counts.add("login.ok")
         if self._wants_second_step(session):
-            answer = self._second_form(session)
+            response = self._second_form(session)
         else:
-            answer = self._answer_to_form(session)
-        set_sso_cookie(answer, cookie, self._state.settings.sso_session_seconds)
-        return answer
+            response = self._answer_to_form(session)
+        set_sso_cookie(response, cookie, self._state.settings.sso_session_seconds)
+        return response
 
     def code_posted(self) -> Response:
         """The one-time code, or that the user goes on without: a code for the client."""
@@ -121,10 +121,10 @@ class _AuthorizeEndpoint:
     def _grant(self, grant: Any, session: SSOSession | None) -> Response:
         if session is not None and session.user.blocked:
             return self._refuse(_error(grant, "unauthorized", "user is blocked"))
-        answer = self._server.create_authorization_response(grant=grant, grant_user=session)
+        response = self._server.create_authorization_response(grant=grant, grant_user=session)
         self._state.counts.add("authorize.ok")
-        par.done(self._state)
-        return self._forged(answer)
+        par.mark_used(self._state)
+        return self._forged(response)
 
     def _audience_refusal(self, grant: Any) -> Response | None:
         audience = request.values.get("audience") or request.values.get("resource")
@@ -137,15 +137,15 @@ class _AuthorizeEndpoint:
         if not error.redirect_uri:
             # RFC 6749, section 4.1.2.1: never redirect to what was not registered.
             return pages.message_page("This request can't be answered", str(error), 400)
-        answer = self._server.handle_error_response(None, error)
-        self._server.issuer_parameter.add_issuer_parameter(self._server, answer)
-        return self._forged(answer)
+        response = self._server.handle_error_response(None, error)
+        self._server.issuer_parameter.add_issuer_parameter(self._server, response)
+        return self._forged(response)
 
-    def _forged(self, answer: Response) -> Response:
+    def _forged(self, response: Response) -> Response:
         forgery = self._state.forgeries.take_authorization()
-        if forgery is not None and answer.location:
-            answer.location = with_query(answer.location, forgery.parameters())
-        return answer
+        if forgery is not None and response.location:
+            response.location = with_query(response.location, forgery.parameters())
+        return response
 
     def _form(self, error: str | None = None) -> Response:
         self._state.counts.add("authorize.login_page")

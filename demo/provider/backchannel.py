@@ -91,7 +91,7 @@ def _post(uri: str, token: str) -> int | str:
     with requests.Session() as session:
         session.trust_env = False
         try:
-            answer = session.post(
+            response = session.post(
                 uri,
                 data={"logout_token": token},
                 timeout=ANSWER_WITHIN_SECONDS,
@@ -99,4 +99,4 @@ def _post(uri: str, token: str) -> int | str:
             )
         except requests.RequestException:
             return "unreachable"
-        return answer.status_code
+        return response.status_code

@@ -11,8 +11,8 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort, jsonify, request
 
 from demo.provider.backchannel import BackChannel
+from demo.provider.faults import Fault
 from demo.provider.forgery import AuthorizationForgery, IDTokenForgery
-from demo.provider.orders import Order
 from demo.provider.records import Client, User
 from demo.provider.state import ProviderState
 
@@ -32,7 +32,7 @@ def register(app: Flask, state: ProviderState, backchannel: BackChannel) -> None
 
     @control.errorhandler(ValueError)
     @control.errorhandler(TypeError)
-    def badly_put(error: Exception) -> tuple[Response, int]:
+    def bad_request(error: Exception) -> tuple[Response, int]:
         return jsonify(error=str(error)), 400
 
     for method, path, view in _routes(state, backchannel):
@@ -43,46 +43,46 @@ def register(app: Flask, state: ProviderState, backchannel: BackChannel) -> None
 def _routes(
     state: ProviderState, backchannel: BackChannel
 ) -> list[tuple[str, str, Callable[..., Response]]]:
-    panel = _Panel(state, backchannel)
+    endpoints = _ControlEndpoints(state, backchannel)
     return [
-        ("GET", "/orders", lambda: jsonify(state.orders.listing())),
-        ("POST", "/orders", panel.give_order),
-        ("DELETE", "/orders", panel.clear_orders),
+        ("GET", "/faults", lambda: jsonify(state.faults.listing())),
+        ("POST", "/faults", endpoints.add_fault),
+        ("DELETE", "/faults", endpoints.clear_faults),
         ("GET", "/counts", lambda: jsonify(state.counts.listing())),
-        ("DELETE", "/counts", panel.clear_counts),
+        ("DELETE", "/counts", endpoints.clear_counts),
         ("GET", "/tokens", lambda: jsonify(state.ledger.listing())),
-        ("POST", "/users/<user>/<action>", panel.act_on_user),
+        ("POST", "/users/<user>/<action>", endpoints.act_on_user),
         ("GET", "/backchannel", lambda: jsonify(backchannel.deliveries())),
-        ("POST", "/backchannel", panel.send_logout_tokens),
-        ("POST", "/keys/rotate", panel.rotate_keys),
-        ("POST", "/id_token", panel.forge_id_tokens),
-        ("POST", "/authorize", panel.forge_authorizations),
-        ("POST", "/discovery", panel.change_discovery),
-        ("POST", "/clock", panel.put_clock_ahead),
-        ("POST", "/lifetimes", panel.change_lifetimes),
+        ("POST", "/backchannel", endpoints.send_logout_tokens),
+        ("POST", "/keys/rotate", endpoints.rotate_keys),
+        ("POST", "/id_token", endpoints.forge_id_tokens),
+        ("POST", "/authorize", endpoints.forge_authorizations),
+        ("POST", "/discovery", endpoints.change_discovery),
+        ("POST", "/clock", endpoints.put_clock_ahead),
+        ("POST", "/lifetimes", endpoints.change_lifetimes),
     ]
 
 
-class _Panel:
+class _ControlEndpoints:
     """What the control routes do."""
 
     def __init__(self, state: ProviderState, backchannel: BackChannel) -> None:
         self._state = state
         self._backchannel = backchannel
 
-    def give_order(self) -> Response:
-        self._state.orders.give(Order(**_body()))
-        return _done()
+    def add_fault(self) -> Response:
+        self._state.faults.add(Fault(**_body()))
+        return _no_content()
 
-    def clear_orders(self) -> Response:
+    def clear_faults(self) -> Response:
         """All orders and forgeries are forgotten; held calls go on."""
-        self._state.orders.clear()
+        self._state.faults.clear()
         self._state.forgeries.clear()
-        return _done()
+        return _no_content()
 
     def clear_counts(self) -> Response:
         self._state.counts.clear()
-        return _done()
+        return _no_content()
 
     def act_on_user(self, user: str, action: str) -> Response:
         """End the SSO sessions of a user; block and a new password do this as well.
@@ -98,7 +98,7 @@ class _Panel:
         if action in ("block", "unblock"):
             found.blocked = action == "block"
         if action == "unblock":
-            return _done()
+            return _no_content()
         return self._end_sessions(found, body.get("backchannel", action != "block"))
 
     def _end_sessions(self, user: User, tell_clients: bool) -> Response:
@@ -138,26 +138,26 @@ class _Panel:
 
     def forge_id_tokens(self) -> Response:
         self._state.forgeries.give_id_token(IDTokenForgery(**_body()))
-        return _done()
+        return _no_content()
 
     def forge_authorizations(self) -> Response:
         self._state.forgeries.give_authorization(AuthorizationForgery(**_body()))
-        return _done()
+        return _no_content()
 
     def change_discovery(self) -> Response:
         self._state.forgeries.change_discovery(_body())
-        return _done()
+        return _no_content()
 
     def put_clock_ahead(self) -> Response:
         """Add to the provider's clock, for what would need waiting (overlap, lifetimes)."""
         self._state.clock_ahead_seconds += float(_body()["advance_seconds"])
-        return _done()
+        return _no_content()
 
     def change_lifetimes(self) -> Response:
         """Give the access tokens that are issued from now on another lifetime."""
         seconds = int(_body()["access_token_seconds"])
         self._state.settings = replace(self._state.settings, access_token_seconds=seconds)
-        return _done()
+        return _no_content()
 
 
 def _body() -> dict[str, Any]:
@@ -169,5 +169,5 @@ def _body() -> dict[str, Any]:
     return body
 
 
-def _done() -> Response:
+def _no_content() -> Response:
     return Response(status=204)

@@ -10,12 +10,12 @@ def sso_cookie() -> str | None:
     return request.cookies.get(SSO_COOKIE)
 
 
-def set_sso_cookie(answer: Response, value: str, seconds: int) -> None:
-    answer.set_cookie(SSO_COOKIE, value, max_age=seconds, httponly=True, samesite="Lax", path="/")
+def set_sso_cookie(response: Response, value: str, seconds: int) -> None:
+    response.set_cookie(SSO_COOKIE, value, max_age=seconds, httponly=True, samesite="Lax", path="/")
 
 
-def clear_sso_cookie(answer: Response) -> None:
-    answer.delete_cookie(SSO_COOKIE, httponly=True, samesite="Lax", path="/")
+def clear_sso_cookie(response: Response) -> None:
+    response.delete_cookie(SSO_COOKIE, httponly=True, samesite="Lax", path="/")
 
 
 def form_from_another_site() -> bool:

@@ -10,7 +10,7 @@ from functools import wraps
 from flask import Response, make_response, request
 from flask.typing import ResponseReturnValue
 
-from demo.provider.orders import Order
+from demo.provider.faults import Fault
 from demo.provider.state import ProviderState
 
 View = Callable[[], ResponseReturnValue]
@@ -24,43 +24,43 @@ def counted(state: ProviderState, endpoint: str) -> Callable[[View], View]:
         @wraps(view)
         def call() -> ResponseReturnValue:
             state.counts.add(endpoint)
-            order = state.orders.take(endpoint, request.form)
-            if order is None:
+            fault = state.faults.take(endpoint, request.form)
+            if fault is None:
                 return view()
-            state.counts.add(f"{endpoint}.order.{order.do}")
-            answer = make_response(view()) if order.act and order.do != "delay" else None
-            if order.do == "hang" and not _held_until_released(order):
+            state.counts.add(f"{endpoint}.fault.{fault.do}")
+            response = make_response(view()) if fault.act and fault.do != "delay" else None
+            if fault.do == "hang" and not _held_until_released(fault):
                 state.counts.add(f"{endpoint}.client_left")
                 return _hang_up()
-            return _carry_out(order, answer, view)
+            return _carry_out(fault, response, view)
 
         return call
 
     return decorate
 
 
-def _carry_out(order: Order, answer: Response | None, view: View) -> ResponseReturnValue:
-    match order.do:
+def _carry_out(fault: Fault, response: Response | None, view: View) -> ResponseReturnValue:
+    match fault.do:
         case "delay":
-            order.released.wait(order.seconds)
+            fault.released.wait(fault.seconds)
             return view()
         case "hang":
-            return answer or view()
-        case "drip" if answer is not None:
-            return _drip(answer, order)
+            return response or view()
+        case "drip" if response is not None:
+            return _drip(response, fault)
         case "drop_before" | "drop_after":
             return _hang_up()
         case "garbage":
-            return _stated(order, 200, '{"access_token": "ey<!doctype html><p>Oh')
-    return _stated(order, order.status, _usual_body(order.status))
+            return _stated(fault, 200, '{"access_token": "ey<!doctype html><p>Oh')
+    return _stated(fault, fault.status, _usual_body(fault.status))
 
 
-def _stated(order: Order, status: int, usual_body: object) -> Response:
-    body = usual_body if order.body is None else order.body
+def _stated(fault: Fault, status: int, usual_body: object) -> Response:
+    body = usual_body if fault.body is None else fault.body
     text = body if isinstance(body, str) else json.dumps(body)
-    answer = Response(text, status=status, content_type="application/json")
-    answer.headers.update(order.headers)
-    return answer
+    response = Response(text, status=status, content_type="application/json")
+    response.headers.update(fault.headers)
+    return response
 
 
 def _usual_body(status: int) -> dict[str, str]:
@@ -76,10 +76,10 @@ def _connection() -> socket.socket:
     return connection
 
 
-def _held_until_released(order: Order) -> bool:
+def _held_until_released(fault: Fault) -> bool:
     """False if the client left before."""
     connection = _connection()
-    while not order.released.wait(LOOK_AT_CLIENT_SECONDS):
+    while not fault.released.wait(LOOK_AT_CLIENT_SECONDS):
         readable, _, _ = select.select([connection], [], [], 0)
         if readable and not connection.recv(1, socket.MSG_PEEK):
             return False
@@ -95,13 +95,13 @@ def _hang_up() -> Response:
     return Response(status=204)
 
 
-def _drip(answer: Response, order: Order) -> Response:
+def _drip(response: Response, fault: Fault) -> Response:
     connection = _connection()
-    answer.headers["Connection"] = "close"
-    head = f"HTTP/1.1 {answer.status}\r\n{answer.headers}".encode("latin-1")
+    response.headers["Connection"] = "close"
+    head = f"HTTP/1.1 {response.status}\r\n{response.headers}".encode("latin-1")
     # The client may have had enough before the end.
     with contextlib.suppress(OSError):
-        for byte in head + answer.get_data():
+        for byte in head + response.get_data():
             connection.sendall(bytes([byte]))
-            order.released.wait(order.seconds)
+            fault.released.wait(fault.seconds)
     return _hang_up()

@@ -6,12 +6,12 @@ from threading import Event, Lock
 from typing import Any
 
 ENDPOINTS = ("token", "revoke", "discovery", "jwks", "userinfo", "par")
-DEEDS = ("status", "garbage", "delay", "hang", "drop_before", "drop_after", "drip")
-DEEDS_THAT_ACT = ("drop_after", "hang", "delay", "drip")
+KINDS = ("status", "garbage", "delay", "hang", "drop_before", "drop_after", "drip")
+KINDS_THAT_ACT = ("drop_after", "hang", "delay", "drip")
 
 
 @dataclass
-class Order:
+class Fault:
     """Fail the next `times` calls of an endpoint.
 
     `do` is one of: `status` (answer so), `garbage` (200 with rubbish), `delay` (wait `seconds`,
@@ -37,10 +37,10 @@ class Order:
     def __post_init__(self) -> None:
         if self.endpoint not in ENDPOINTS:
             raise ValueError(f"endpoint must be one of {', '.join(ENDPOINTS)}")
-        if self.do not in DEEDS:
-            raise ValueError(f"do must be one of {', '.join(DEEDS)}")
+        if self.do not in KINDS:
+            raise ValueError(f"do must be one of {', '.join(KINDS)}")
         if self.act is None:
-            self.act = self.do in DEEDS_THAT_ACT
+            self.act = self.do in KINDS_THAT_ACT
 
     def concerns(self, endpoint: str, form: Mapping[str, str]) -> bool:
         return (
@@ -52,36 +52,36 @@ class Order:
         )
 
 
-class Orders:
+class Faults:
     """The orders that are open, oldest first."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._orders: list[Order] = []
+        self._faults: list[Fault] = []
 
-    def give(self, order: Order) -> None:
+    def add(self, fault: Fault) -> None:
         with self._lock:
-            self._orders.append(order)
+            self._faults.append(fault)
 
-    def take(self, endpoint: str, form: Mapping[str, str]) -> Order | None:
+    def take(self, endpoint: str, form: Mapping[str, str]) -> Fault | None:
         """The order for this call, with one of its times used up."""
         with self._lock:
-            for order in self._orders:
-                if order.concerns(endpoint, form):
-                    order.times -= 1
-                    return order
+            for fault in self._faults:
+                if fault.concerns(endpoint, form):
+                    fault.times -= 1
+                    return fault
         return None
 
     def clear(self) -> None:
         """Forget all orders, and let every call go on that one of them holds."""
         with self._lock:
-            for order in self._orders:
-                order.released.set()
-            self._orders = []
+            for fault in self._faults:
+                fault.released.set()
+            self._faults = []
 
     def listing(self) -> list[dict[str, Any]]:
         with self._lock:
             return [
                 {"endpoint": o.endpoint, "do": o.do, "times": o.times, "grant_type": o.grant_type}
-                for o in self._orders
+                for o in self._faults
             ]

@@ -40,7 +40,7 @@ class CodeGrant(MintedTokens, grants.AuthorizationCodeGrant):  # type: ignore[mi
         state, session = self.server.state, request.user
         now = state.now()
         sign_in = self._sign_in(request, session, now)
-        state.sso.remember_client(session, request.client)
+        state.sso.add_client(session, request.client)
         state.ledger.record(
             IssuedToken(
                 "code",
@@ -56,8 +56,8 @@ class CodeGrant(MintedTokens, grants.AuthorizationCodeGrant):  # type: ignore[mi
         )
 
     def _sign_in(self, request: Any, session: SSOSession, now: float) -> SignIn:
-        settings, asked = self.server.state.settings, request.payload.data
-        audience = asked.get("audience") or asked.get("resource") or None
+        settings, parameters = self.server.state.settings, request.payload.data
+        audience = parameters.get("audience") or parameters.get("resource") or None
         return SignIn(
             user=session.user,
             client=request.client,
@@ -65,8 +65,8 @@ class CodeGrant(MintedTokens, grants.AuthorizationCodeGrant):  # type: ignore[mi
             audience=audience,
             sid=session.sid,
             auth_time=session.auth_time,
-            show_auth_time=settings.auth_time_always or wants_auth_time(asked),
-            nonce=asked.get("nonce"),
+            show_auth_time=settings.auth_time_always or wants_auth_time(parameters),
+            nonce=parameters.get("nonce"),
             family_id=uuid4().hex,
             refresh_expires_at=now + settings.refresh_token_seconds,
             acr=session.acr,
@@ -97,12 +97,12 @@ class RefreshGrant(MintedTokens, grants.RefreshTokenGrant):  # type: ignore[misc
     def _validate_token_scope(self, token: IssuedToken) -> None:
         form = self.request.form
         own = (form.get("audience") or form.get("resource")) == token.sign_in.audience
-        asked = None if own else asked_api(form, self.request.client)
-        if asked is None:
+        api_and_scope = None if own else asked_api(form, self.request.client)
+        if api_and_scope is None:
             super()._validate_token_scope(token)
         else:
             # The scope of the sign-in doesn't bind the other API's, but what is the login's does.
-            self.request.api, granted = asked
+            self.request.api, granted = api_and_scope
             wanted = (self.request.payload.scope or "").split()
             of_login = [s for s in wanted if s in LOGIN_SCOPES and s in token.scope.split()]
             self.request.api_scope = " ".join([*of_login, *granted.split()])
@@ -132,8 +132,8 @@ def granted_scope(scope: str, audience: str | None) -> str:
     return " ".join(part for part in scope.split() if part in LOGIN_SCOPES)
 
 
-def wants_auth_time(asked: Any) -> bool:
-    return "max_age" in asked or "login" in asked.get("prompt", "").split()
+def wants_auth_time(parameters: Any) -> bool:
+    return "max_age" in parameters or "login" in parameters.get("prompt", "").split()
 
 
 def _unblocked(user: User) -> User | None:

@@ -141,7 +141,7 @@ class TokenLedger:
     def listing(self) -> list[dict[str, Any]]:
         """Every token ever issued, for the control page."""
         with self._lock:
-            return [_described(token, self._now()) for token in self._tokens.values()]
+            return [_as_json(token, self._now()) for token in self._tokens.values()]
 
 
 def new_token_value() -> str:
@@ -165,7 +165,7 @@ def _with_ancestors(token: IssuedToken) -> Iterator[IssuedToken]:
         current = current.parent
 
 
-def _described(token: IssuedToken, now: float) -> dict[str, Any]:
+def _as_json(token: IssuedToken, now: float) -> dict[str, Any]:
     return {
         "kind": token.kind,
         "value": token.value,

@@ -46,8 +46,8 @@ def _oidc_logout(state: ProviderState, server: DemoAuthorizationServer) -> Respo
     if _needs_confirmation(state, asked):
         state.counts.add("logout.confirmation")
         return pages.confirm_logout_page(pages.this_request_again())
-    answer: Response | None = server.create_endpoint_response("end_session", asked)
-    return _signed_out(state, answer)
+    response: Response | None = server.create_endpoint_response("end_session", asked)
+    return _signed_out(state, response)
 
 
 def _v2_logout(state: ProviderState, backchannel: BackChannel) -> Response:
@@ -55,8 +55,8 @@ def _v2_logout(state: ProviderState, backchannel: BackChannel) -> Response:
     if return_to and not _may_return_to(state, return_to):
         return _refused(state, "returnTo is not registered.")
     end_browser_session(state, backchannel, None)
-    answer = Response(status=302, headers={"Location": return_to}) if return_to else None
-    return _signed_out(state, answer)
+    response = Response(status=302, headers={"Location": return_to}) if return_to else None
+    return _signed_out(state, response)
 
 
 class EndSession(EndSessionEndpoint):  # type: ignore[misc] # Authlib has no types.
@@ -112,11 +112,11 @@ def _may_return_to(state: ProviderState, return_to: str) -> bool:
     return any(return_to in c.settings.post_logout_redirect_uris for c in clients)
 
 
-def _signed_out(state: ProviderState, answer: Response | None) -> Response:
+def _signed_out(state: ProviderState, response: Response | None) -> Response:
     state.counts.add("logout.ok")
-    answer = answer or pages.message_page("You are signed out", "You can close this page.")
-    clear_sso_cookie(answer)
-    return answer
+    response = response or pages.message_page("You are signed out", "You can close this page.")
+    clear_sso_cookie(response)
+    return response
 
 
 def _refused(state: ProviderState, why: str) -> Response:

@@ -43,17 +43,17 @@ class DemoAuthorizationServer(AuthorizationServer):  # type: ignore[misc] # Auth
 
     def create_token_response(self, request: Any = None) -> Response:
         with self.state.lock:
-            answer: Response = super().create_token_response(request)
-            return answer
+            response: Response = super().create_token_response(request)
+            return response
 
     def create_revocation_response(self) -> Response:
         with self.state.lock:
-            answer: Response = self.create_endpoint_response(Revocation.ENDPOINT_NAME)
-            return answer
+            response: Response = self.create_endpoint_response(Revocation.ENDPOINT_NAME)
+            return response
 
     def handle_error_response(self, request: Any, error: OAuth2Error) -> Response:
-        answer: Response = super().handle_error_response(request, _as_auth0(request, error))
-        return answer
+        response: Response = super().handle_error_response(request, _as_auth0(request, error))
+        return response
 
 
 def _as_auth0(request: Any, error: OAuth2Error) -> OAuth2Error:

@@ -54,9 +54,9 @@ def this_request_again() -> str:
 
 
 def _page(html: str, status: int) -> Response:
-    answer = make_response(html, status)
-    answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["Referrer-Policy"] = "no-referrer"
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
+    response = make_response(html, status)
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -12,7 +12,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc6749.token_endpoint import TokenEndpoint
 from flask import Flask, Response, request
 
-from demo.provider.faults import counted
+from demo.provider.fault_injection import counted
 from demo.provider.pages import PUSHED_QUERY
 from demo.provider.settings import AUTH_METHODS, ProviderSettings
 from demo.provider.state import ProviderState
@@ -31,12 +31,12 @@ def register(app: Flask, state: ProviderState, server: Any) -> None:
 
     @counted(state, "par")
     def push() -> Response:
-        answer: Response = server.create_endpoint_response(PushEndpoint.ENDPOINT_NAME)
-        state.counts.add(f"par.{answer.status_code}")
-        return answer
+        response: Response = server.create_endpoint_response(PushEndpoint.ENDPOINT_NAME)
+        state.counts.add(f"par.{response.status_code}")
+        return response
 
     app.add_url_rule("/oauth/par", view_func=push, methods=["POST"])
-    app.wsgi_app = _Unfolding(app.wsgi_app, state)  # type: ignore[method-assign]
+    app.wsgi_app = _ResolvesReferences(app.wsgi_app, state)  # type: ignore[method-assign]
 
 
 class PushEndpoint(TokenEndpoint):  # type: ignore[misc] # Authlib has no types.
@@ -48,10 +48,10 @@ class PushEndpoint(TokenEndpoint):  # type: ignore[misc] # Authlib has no types.
     def create_endpoint_response(self, oauth_request: Any) -> tuple[int, Any, Any]:
         client = self.authenticate_endpoint_client(oauth_request)
         form = [pair for pair in request.form.items(multi=True) if pair[0] not in CREDENTIALS]
-        asked = dict(form)
-        if asked.get("client_id") != client.client_id or "request_uri" in asked:
+        parameters = dict(form)
+        if parameters.get("client_id") != client.client_id or "request_uri" in parameters:
             raise InvalidRequestError("client_id is another, or a request_uri is pushed")
-        if not client.check_redirect_uri(asked.get("redirect_uri", "")):
+        if not client.check_redirect_uri(parameters.get("redirect_uri", "")):
             raise InvalidRequestError("redirect_uri is not registered")
         state: ProviderState = self.server.state
         seconds = state.settings.par_seconds
@@ -60,7 +60,7 @@ class PushEndpoint(TokenEndpoint):  # type: ignore[misc] # Authlib has no types.
         return 201, body, [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 
 
-class _Unfolding:
+class _ResolvesReferences:
     """Puts in place of a reference what was pushed, before anybody reads the query."""
 
     def __init__(self, application: WSGI, state: ProviderState) -> None:
@@ -69,10 +69,12 @@ class _Unfolding:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         query = environ.get("QUERY_STRING", "")
-        asked = parse_qs(query)
-        if environ["PATH_INFO"] == "/authorize" and "request_uri" in asked:
-            client_id = asked.get("client_id", [""])[0]
-            opened = self._state.pushed.open(asked["request_uri"][0], client_id, self._state.now())
+        parameters = parse_qs(query)
+        if environ["PATH_INFO"] == "/authorize" and "request_uri" in parameters:
+            client_id = parameters.get("client_id", [""])[0]
+            opened = self._state.pushed.open(
+                parameters["request_uri"][0], client_id, self._state.now()
+            )
             environ[PUSHED_QUERY], environ[UNKNOWN] = query, opened is None
             environ["QUERY_STRING"] = urlencode(opened or ())
         return self._next(environ, start_response)
@@ -87,7 +89,7 @@ def refusal(settings: ProviderSettings) -> str | None:
     return None
 
 
-def done(state: ProviderState) -> None:
+def mark_used(state: ProviderState) -> None:
     """The request being served has got its code."""
     if PUSHED_QUERY in request.environ:
         state.pushed.use(parse_qs(request.environ[PUSHED_QUERY])["request_uri"][0])

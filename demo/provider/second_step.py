@@ -29,15 +29,15 @@ class SecondSteps:
 
     def begin(self, session: SSOSession, now: float) -> str:
         """A ticket for the form: it shows that the first step was done for this very request."""
-        self._tickets = {t: held for t, held in self._tickets.items() if held.ends_at > now}
+        self._tickets = {t: found for t, found in self._tickets.items() if found.ends_at > now}
         ticket = secrets.token_urlsafe(24)
         self._tickets[ticket] = _Ticket(session, now + TICKET_SECONDS)
         return ticket
 
     def take(self, ticket: str, session: SSOSession | None, now: float) -> bool:
         """Whether the ticket is one of this session's; it is used up by that."""
-        held = self._tickets.pop(ticket, None)
-        return held is not None and held.session is session and held.ends_at > now
+        found = self._tickets.pop(ticket, None)
+        return found is not None and found.session is session and found.ends_at > now
 
 
 def is_wanted(acr_values: str, session: SSOSession) -> bool:

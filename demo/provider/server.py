@@ -31,12 +31,12 @@ class QuietHandler(WSGIRequestHandler):
 
         The application has read the request's body, so what follows on the wire is the next one.
         """
-        answer = Response.from_app(self.server.app, self.make_environ(), buffered=True)
-        body = answer.get_data()
-        self.send_response(answer.status_code, answer.status.partition(" ")[2])
-        for name, value in answer.headers:
+        response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
+        body = response.get_data()
+        self.send_response(response.status_code, response.status.partition(" ")[2])
+        for name, value in response.headers:
             self.send_header(name, value)
-        if "Content-Length" not in answer.headers and answer.status_code != NO_CONTENT:
+        if "Content-Length" not in response.headers and response.status_code != NO_CONTENT:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -113,7 +113,7 @@ class RunningProvider:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        self.state.orders.clear()
+        self.state.faults.clear()
         self._server.hang_up_on_all()
 
     def __enter__(self) -> "RunningProvider":

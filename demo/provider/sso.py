@@ -72,7 +72,7 @@ class SSOSessions:
             expires_at=self._now() + self._session_seconds,
         )
 
-    def remember_client(self, session: SSOSession, client: Client) -> None:
+    def add_client(self, session: SSOSession, client: Client) -> None:
         """The user signed in to this client in this session."""
         with self._lock:
             session.clients[client.client_id] = client

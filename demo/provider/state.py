@@ -4,10 +4,10 @@ import time
 from threading import RLock
 
 from demo.provider.counts import Counts
+from demo.provider.faults import Faults
 from demo.provider.forgery import Forgeries
 from demo.provider.keys import SigningKeys
 from demo.provider.ledger import TokenLedger
-from demo.provider.orders import Orders
 from demo.provider.pushed import PushedRequests
 from demo.provider.records import Client
 from demo.provider.second_step import SecondSteps
@@ -24,7 +24,7 @@ class ProviderState:
         self.clock_ahead_seconds = 0.0
         self.counts = Counts()
         self.keys = SigningKeys()
-        self.orders = Orders()
+        self.faults = Faults()
         self.forgeries = Forgeries()
         self.clients = {c.client_id: Client(c) for c in settings.clients}
         self.ledger = TokenLedger(settings, self.lock, self.now, self.counts)

@@ -8,7 +8,7 @@ from authlib.oauth2.rfc6750 import BearerTokenValidator
 from authlib.oidc.core import UserInfoEndpoint
 from flask import Flask, Response, jsonify, request
 
-from demo.provider.faults import counted
+from demo.provider.fault_injection import counted
 from demo.provider.forgery import changed
 from demo.provider.oauth import DemoAuthorizationServer
 from demo.provider.records import IssuedToken, User
@@ -39,22 +39,22 @@ def _register_token_endpoints(
 ) -> None:
     @counted(state, "token")
     def token() -> Response:
-        answer = server.create_token_response()
+        response = server.create_token_response()
         grant = GRANT_TYPES.get(request.form.get("grant_type", ""), "other")
-        state.counts.add(f"token.{grant}.{_outcome(answer)}")
-        return answer
+        state.counts.add(f"token.{grant}.{_outcome(response)}")
+        return response
 
     @counted(state, "revoke")
     def revoke() -> Response:
-        answer = server.create_revocation_response()
-        state.counts.add(f"revoke.{_outcome(answer)}")
-        return answer
+        response = server.create_revocation_response()
+        state.counts.add(f"revoke.{_outcome(response)}")
+        return response
 
     @counted(state, "userinfo")
     def userinfo() -> Response:
-        answer: Response = server.create_endpoint_response("userinfo")
+        response: Response = server.create_endpoint_response("userinfo")
         state.counts.add("userinfo.ok")
-        return answer
+        return response
 
     app.add_url_rule("/oauth/token", view_func=token, methods=["POST"])
     app.add_url_rule("/oauth/revoke", view_func=revoke, methods=["POST"])
@@ -154,8 +154,8 @@ class UserInfo(UserInfoEndpoint):  # type: ignore[misc] # Authlib has no types.
         return user.claims(scope)
 
 
-def _outcome(answer: Response) -> str:
-    if answer.status_code == 200:
+def _outcome(response: Response) -> str:
+    if response.status_code == 200:
         return "ok"
-    body = answer.get_json(silent=True)
-    return str(body.get("error", answer.status_code)) if isinstance(body, dict) else "error"
+    body = response.get_json(silent=True)
+    return str(body.get("error", response.status_code)) if isinstance(body, dict) else "error"

@@ -138,7 +138,7 @@ def test_a_client_without_the_grant_is_refused(start_client: StartClient, grant_
 # ---------------------------------------------------------------- on order
 def test_an_order_may_concern_one_api_only(client: ProviderClient) -> None:
     order = {"endpoint": "token", "do": "status", "status": 503, "audience": ORDERS}
-    client.control("POST", "orders", **order)
+    client.control("POST", "faults", **order)
     refresh_token = client.refresh(client.tokens()["refresh_token"]).json()["refresh_token"]
     assert refreshed(client, refresh_token, resource=ORDERS).status_code == 503
     assert refreshed(client, refresh_token, resource=ORDERS).status_code == 200

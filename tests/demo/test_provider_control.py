@@ -1,4 +1,4 @@
-"""Steering the demo provider: orders to fail, counts, forgeries, keys, and the process."""
+"""Steering the demo provider: faults, counts, forgeries, keys, and the process."""
 
 import base64
 import hmac
@@ -61,14 +61,14 @@ def test_control_needs_its_key(client: ProviderClient, key: str | None) -> None:
 )
 def test_order_that_makes_no_sense_is_400(client: ProviderClient, order: dict[str, Any]) -> None:
     with pytest.raises(AssertionError, match="error"):
-        client.control("POST", "orders", **order)
-    assert client.control("GET", "orders") == []
+        client.control("POST", "faults", **order)
+    assert client.control("GET", "faults") == []
 
 
 def test_status_for_the_next_n_calls_only(client: ProviderClient) -> None:
     headers = {"Retry-After": "7"}
     client.control(
-        "POST", "orders", endpoint="discovery", do="status", times=2, status=429, headers=headers
+        "POST", "faults", endpoint="discovery", do="status", times=2, status=429, headers=headers
     )
     for _ in range(2):
         answer = discovery(client)
@@ -79,7 +79,7 @@ def test_status_for_the_next_n_calls_only(client: ProviderClient) -> None:
 
 
 def test_order_for_one_grant_type_leaves_the_other_alone(client: ProviderClient) -> None:
-    client.control("POST", "orders", endpoint="token", grant_type="refresh_token", do="status")
+    client.control("POST", "faults", endpoint="token", grant_type="refresh_token", do="status")
     refresh_token = client.tokens()["refresh_token"]
     assert client.refresh(refresh_token).status_code == 503
     assert client.state_of(refresh_token) == "active"
@@ -87,7 +87,7 @@ def test_order_for_one_grant_type_leaves_the_other_alone(client: ProviderClient)
 
 
 def test_garbage_is_200_and_no_json(client: ProviderClient) -> None:
-    client.control("POST", "orders", endpoint="jwks", do="garbage")
+    client.control("POST", "faults", endpoint="jwks", do="garbage")
     answer = client.get(f"{client.issuer}.well-known/jwks.json")
     assert answer.status_code == 200
     with pytest.raises(requests.JSONDecodeError):
@@ -96,19 +96,19 @@ def test_garbage_is_200_and_no_json(client: ProviderClient) -> None:
 
 def test_hang_holds_the_answer_until_released(client: ProviderClient) -> None:
     refresh_token = client.tokens()["refresh_token"]
-    client.control("POST", "orders", endpoint="token", do="hang")
+    client.control("POST", "faults", endpoint="token", do="hang")
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.refresh, refresh_token)
         with pytest.raises(TimeoutError):
             answer.result(SHORT_SECONDS)
         wait_for(lambda: client.state_of(refresh_token) == "rotated", "the rotation")
         assert not answer.done()
-        client.control("DELETE", "orders")
+        client.control("DELETE", "faults")
         assert answer.result(TIMEOUT_SECONDS).status_code == 200
 
 
 def test_hang_ends_when_the_client_leaves(client: ProviderClient) -> None:
-    client.control("POST", "orders", endpoint="discovery", do="hang")
+    client.control("POST", "faults", endpoint="discovery", do="hang")
     with pytest.raises(requests.ReadTimeout):
         discovery(client, timeout=SHORT_SECONDS)
     deadline = time.monotonic() + TIMEOUT_SECONDS
@@ -118,7 +118,7 @@ def test_hang_ends_when_the_client_leaves(client: ProviderClient) -> None:
 
 
 def test_delay_is_waited_out(client: ProviderClient) -> None:
-    client.control("POST", "orders", endpoint="discovery", do="delay", seconds=SHORT_SECONDS)
+    client.control("POST", "faults", endpoint="discovery", do="delay", seconds=SHORT_SECONDS)
     answer = discovery(client)
     assert answer.status_code == 200
     assert answer.elapsed.total_seconds() >= SHORT_SECONDS
@@ -127,7 +127,7 @@ def test_delay_is_waited_out(client: ProviderClient) -> None:
 def test_drip_takes_its_time_for_each_byte_and_arrives_whole(client: ProviderClient) -> None:
     """Whoever has a timeout per read waits for all of it."""
     whole = discovery(client).text
-    client.control("POST", "orders", endpoint="discovery", do="drip", seconds=0.0002)
+    client.control("POST", "faults", endpoint="discovery", do="drip", seconds=0.0002)
     began = time.monotonic()
     assert discovery(client).text == whole
     assert time.monotonic() - began >= 0.0002 * len(whole)
@@ -210,7 +210,7 @@ def test_discovery_says_otherwise_until_cleared(client: ProviderClient) -> None:
     client.control("POST", "discovery", issuer=WRONG_ISSUER, revocation_endpoint=None)
     assert discovery(client).json()["issuer"] == WRONG_ISSUER
     assert "revocation_endpoint" not in discovery(client).json()
-    client.control("DELETE", "orders")
+    client.control("DELETE", "faults")
     assert discovery(client).json()["issuer"] == client.issuer
 
 

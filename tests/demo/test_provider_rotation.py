@@ -140,7 +140,7 @@ def test_dropped_answer_has_rotated_and_a_retry_in_the_overlap_succeeds(
 ) -> None:
     client = start_client(overlap_seconds=OVERLAP_SECONDS)
     first = client.tokens()["refresh_token"]
-    client.control("POST", "orders", endpoint="token", grant_type="refresh_token", do="drop_after")
+    client.control("POST", "faults", endpoint="token", grant_type="refresh_token", do="drop_after")
     with pytest.raises(requests.ConnectionError):
         client.refresh(first)
     assert client.state_of(first) == "rotated"
@@ -151,7 +151,7 @@ def test_dropped_answer_has_rotated_and_a_retry_in_the_overlap_succeeds(
 def test_dropped_request_has_not_rotated(start_client: StartClient) -> None:
     client = start_client(overlap_seconds=0)
     first = client.tokens()["refresh_token"]
-    client.control("POST", "orders", endpoint="token", do="drop_before")
+    client.control("POST", "faults", endpoint="token", do="drop_before")
     with pytest.raises(requests.ConnectionError):
         client.refresh(first)
     refreshed(client, first)

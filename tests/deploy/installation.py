@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import requests
 
-from demo.together import Together
+from demo.program_group import ProgramGroup
 from tests.deploy.api import EchoingAPI
 from tests.deploy.wire import page
 from tests.support.browser_client import BrowserClient
@@ -39,7 +39,7 @@ BLOCK = bytes(range(256)) * (MEGABYTE // 256)
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
-class Installation(Together):
+class Installation(ProgramGroup):
     """Everything on free ports, stopped at the end of the `with` block.
 
     Args:

@@ -28,11 +28,11 @@ def gateway() -> Iterator[Gateway]:
 
 @pytest.fixture
 def browser(gateway: Gateway) -> Iterator[BrowserClient]:
-    gateway.control("DELETE", "orders")
+    gateway.control("DELETE", "faults")
     browser = gateway.browser()
     browser.log_in()
     yield browser
-    gateway.control("DELETE", "orders")
+    gateway.control("DELETE", "faults")
 
 
 def claims(browser: BrowserClient, prefix: str, **options: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def asked(gateway: Gateway, audience: str, token: str) -> set[int]:
 
 def refuse(gateway: Gateway, error: str, **order: str) -> None:
     gateway.control(
-        "POST", "orders", endpoint="token", do="status", status=403,
+        "POST", "faults", endpoint="token", do="status", status=403,
         body={"error": error}, times=1000, **order,
     )  # fmt: skip
 
@@ -213,7 +213,7 @@ def test_a_refusal_answers_403_and_ends_nothing(
         assert "login_url" not in answer.json()
     assert gateway.counts()["token"] == before + 1
     assert claims(browser, "/api")["sub"] == "auth0|demo"
-    gateway.control("DELETE", "orders")
+    gateway.control("DELETE", "faults")
     age_access_token(gateway, browser.cookie, 0)
     assert claims(browser, "/api")["sub"] == "auth0|demo"
 
@@ -232,7 +232,7 @@ def test_an_exchange_that_gives_something_else_is_refused(
         "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
     } | wrong  # fmt: skip
     gateway.control(
-        "POST", "orders", endpoint="token", do="status", status=200, body=body,
+        "POST", "faults", endpoint="token", do="status", status=200, body=body,
         client_id=EXCHANGE_CLIENT,
     )  # fmt: skip
     answer = browser.fetch("GET", "/api/reports/whoami")
@@ -244,11 +244,11 @@ def test_an_exchange_that_gives_something_else_is_refused(
 def test_a_provider_that_is_away_is_a_503_until_it_is_back(
     gateway: Gateway, browser: BrowserClient, prefix: str
 ) -> None:
-    gateway.control("POST", "orders", endpoint="token", do="status", status=503, times=1000)
+    gateway.control("POST", "faults", endpoint="token", do="status", status=503, times=1000)
     answer = browser.fetch("GET", f"{prefix}/whoami")
     assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
-    gateway.control("DELETE", "orders")
+    gateway.control("DELETE", "faults")
     wait_for(
         lambda: browser.fetch("GET", f"{prefix}/whoami").status_code == 200, "the next try works"
     )

@@ -157,9 +157,9 @@ def flapping(cluster: Cluster) -> Iterator[None]:
     def flap() -> None:
         while not stop.is_set():
             order = chance.choice(FLAPS)
-            cluster.control("POST", "orders", endpoint="revoke", times=1000, **order)
+            cluster.control("POST", "faults", endpoint="revoke", times=1000, **order)
             stop.wait(chance.uniform(0.05, 1.5))
-            cluster.control("DELETE", "orders")
+            cluster.control("DELETE", "faults")
             stop.wait(chance.uniform(0.05, 0.5))
 
     thread = in_thread(flap)
@@ -168,7 +168,7 @@ def flapping(cluster: Cluster) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        cluster.control("DELETE", "orders")
+        cluster.control("DELETE", "faults")
 
 
 def every_token_that_was_written_dies(

@@ -45,7 +45,7 @@ def test_promise_3_a_logout_while_the_provider_fails_is_completed_later(
 ) -> None:
     browser = cluster.browser()
     browser.log_in()
-    cluster.control("POST", "orders", endpoint="revoke", times=1000, **order)
+    cluster.control("POST", "faults", endpoint="revoke", times=1000, **order)
     began = time.monotonic()
     assert browser.log_out().status_code == 200
     # One try; the rest is for the machine.
@@ -53,7 +53,7 @@ def test_promise_3_a_logout_while_the_provider_fails_is_completed_later(
     assert browser.profile(replica=1).status_code == 401
     assert len(cluster.keys("{outbox}:entry")) == 1
     assert len(cluster.keys("tombstone")) == 1
-    cluster.control("DELETE", "orders")
+    cluster.control("DELETE", "faults")
     wait_for(lambda: all_dead(cluster), "the revocation after the provider's return", 15)
     assert cluster.keys("tombstone") == []
 
@@ -70,11 +70,11 @@ def test_promise_3_a_session_that_times_out_is_revoked(cluster: Cluster) -> None
 def test_promise_3_a_restart_of_all_replicas_goes_on_with_the_outbox(cluster: Cluster) -> None:
     browser = cluster.browser()
     browser.log_in()
-    cluster.control("POST", "orders", endpoint="revoke", times=1000, do="status", status=503)
+    cluster.control("POST", "faults", endpoint="revoke", times=1000, do="status", status=503)
     browser.log_out()
     for replica in cluster.replicas:
         replica.kill()
-    cluster.control("DELETE", "orders")
+    cluster.control("DELETE", "faults")
     assert cluster.living_refresh_tokens() == 1
     cluster.start_replica(cluster.ports[0])
     wait_for(lambda: all_dead(cluster), "the drain after a restart", 30)
@@ -86,13 +86,13 @@ def test_promise_3_a_rotation_that_meets_a_logout_is_revoked_too(cluster: Cluste
     browser.log_in()
     age_access_token(cluster, browser.cookie, 0)
     order = {"grant_type": "refresh_token", "do": "hang"}
-    cluster.control("POST", "orders", endpoint="token", times=1, **order)
+    cluster.control("POST", "faults", endpoint="token", times=1, **order)
     statuses: list[int] = []
     thread = Thread(target=lambda: statuses.append(browser.api("/items").status_code))
     thread.start()
     wait_for(lambda: len(cluster.issued("refresh_token")) == 2, "the rotation")
     assert browser.log_out(replica=1).status_code == 200
-    cluster.control("DELETE", "orders")  # Now the answer goes out, to a session that has ended.
+    cluster.control("DELETE", "faults")  # Now the answer goes out, to a session that has ended.
     thread.join()
     assert statuses == [401]
     wait_for(lambda: all_dead(cluster), "the revocation of what was minted too late")

@@ -49,10 +49,10 @@ def test_promise_3_a_long_outage_costs_no_more_than_ten_seconds_after_it() -> No
     with Cluster(2, env={"BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS)}) as cluster:
         browser = cluster.browser()
         browser.log_in()
-        cluster.control("POST", "orders", endpoint="revoke", times=1000, do="drop_before")
+        cluster.control("POST", "faults", endpoint="revoke", times=1000, do="drop_before")
         browser.log_out()
         wait_for(lambda: cluster.counts().get("revoke", 0) >= ATTEMPTS, "the tries", 60)
-        cluster.control("DELETE", "orders")
+        cluster.control("DELETE", "faults")
         revoked_within(cluster, AFTER_RETURN_SECONDS)
 
 

@@ -152,7 +152,7 @@ def test_promise_5_the_provider_failing_when_a_refresh_is_due(
 ) -> None:
     browser = cluster.browser()
     browser.log_in()
-    cluster.control("POST", "orders", endpoint="token", times=100, **order)
+    cluster.control("POST", "faults", endpoint="token", times=100, **order)
     try:
         age_access_token(cluster, browser.cookie, 30)
         assert browser.api("/items").status_code == 200, "the old token serves while it lives"
@@ -165,7 +165,7 @@ def test_promise_5_the_provider_failing_when_a_refresh_is_due(
         refused_kindly(answer, "provider_unavailable")
         assert browser.profile().status_code == 200, "nobody is signed out"
     finally:
-        cluster.control("DELETE", "orders")
+        cluster.control("DELETE", "faults")
     forget_failures(cluster)
     assert browser.api("/items").status_code == 200
 
@@ -190,7 +190,7 @@ def test_promise_5_invalid_client_is_our_fault_and_signs_nobody_out(cluster: Clu
     browser.log_in()
     age_access_token(cluster, browser.cookie, 0)
     order = {"do": "status", "status": 401, "body": {"error": "invalid_client"}}
-    cluster.control("POST", "orders", endpoint="token", times=1, **order)
+    cluster.control("POST", "faults", endpoint="token", times=1, **order)
     answer = browser.api("/items")
     assert (answer.status_code, answer.json()["code"]) == (502, "provider_misconfigured")
     assert "Set-Cookie" not in answer.headers

@@ -47,7 +47,7 @@ def test_promise_7_a_dump_holds_no_token_no_cookie_and_no_person() -> None:
         age_access_token(cluster, browser.cookie, 0)
         assert browser.api("/items").status_code == 200
         # One session ended with the provider down: tombstone, outbox and deny-list are full too.
-        cluster.control("POST", "orders", endpoint="revoke", times=9, do="status", status=503)
+        cluster.control("POST", "faults", endpoint="revoke", times=9, do="status", status=503)
         assert gone.log_out().status_code == 200
         dump = everything_in_redis(cluster)
         assert b":tombstone:" in dump

@@ -23,7 +23,7 @@ import redis
 import requests
 
 from bff.core.sealing import Sealer
-from demo.together import Together
+from demo.program_group import ProgramGroup
 from tests.support.browser_client import BrowserClient
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
@@ -38,7 +38,7 @@ PASSWORD = "demo"  # noqa: S105
 TIMEOUT_SECONDS = 20
 
 
-class Cluster(Together):
+class Cluster(ProgramGroup):
     """A whole installation on free ports, stopped at the end of the `with` block.
 
     Args:

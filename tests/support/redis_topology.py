@@ -18,7 +18,7 @@ from urllib.parse import quote
 import redis
 
 from bff.store.redis_clients import make_client, make_cluster
-from demo.together import Together
+from demo.program_group import ProgramGroup
 from tests.support.certificate import Certificate
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import real_source, tls_source
@@ -36,7 +36,7 @@ SERVER_PASSWORD = "p@ss/of:servers"  # noqa: S105
 SENTINEL_PASSWORD = "p@ss&of=sentinels"  # noqa: S105
 
 
-class Topology(Together):
+class Topology(ProgramGroup):
     """Several Redis programs, started in order and stopped at the end of the `with` block.
 
     Args:

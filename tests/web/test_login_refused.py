@@ -64,7 +64,7 @@ def test_a_link_on_another_site_may_start_a_sign_in(world: World) -> None:
 
 
 def test_an_outage_of_the_provider_is_reported(world: World) -> None:
-    world.control.control("POST", "orders", endpoint="discovery", do="status", status=503, times=9)
+    world.control.control("POST", "faults", endpoint="discovery", do="status", status=503, times=9)
     response = world.get("/auth/login")
     assert (response.status_code, code_of(response)) == (503, "provider_unavailable")
     assert response.headers["Retry-After"]

@@ -52,9 +52,9 @@ def test_every_silent_failure_returns_to_the_spa(world: World) -> None:
     world.get(world.callback_url())
     orders: list[tuple[Callable[[], Any], str]] = [
         (lambda: world.control.control("POST", "id_token", omit=True), "id_token_invalid"),
-        (lambda: world.control.control("POST", "orders", endpoint="token", do="status"),
+        (lambda: world.control.control("POST", "faults", endpoint="token", do="status"),
          "provider_unavailable"),
-        (lambda: world.control.control("POST", "orders", endpoint="token", do="drop_after"),
+        (lambda: world.control.control("POST", "faults", endpoint="token", do="drop_after"),
          "provider_unavailable"),
         (lambda: setattr(world, "fail_with", StoreUnavailable("x")), "store_unavailable"),
         (lambda: setattr(world, "fail_with", RuntimeError("x")), "internal_error"),
@@ -71,7 +71,7 @@ def test_every_silent_failure_returns_to_the_spa(world: World) -> None:
 
 
 def test_a_silent_sign_in_returns_even_if_the_provider_is_down(world: World) -> None:
-    world.control.control("POST", "orders", endpoint="discovery", do="drop_before", times=9)
+    world.control.control("POST", "faults", endpoint="discovery", do="drop_before", times=9)
     response = world.get(f"/auth/login?{urlencode(SILENT)}")
     assert error_in(response) == "provider_unavailable"
     assert world.login_cookies() == set()

@@ -67,7 +67,7 @@ def test_a_failed_push_redirects_nowhere_and_the_next_try_succeeds(
     world_for: Callable[..., World], order: dict[str, Any], status: int, code: str
 ) -> None:
     world = world_for({"par": "offered"})
-    world.control.control("POST", "orders", endpoint="par", **order)
+    world.control.control("POST", "faults", endpoint="par", **order)
     response = world.get("/auth/login?returnTo=/items")
     assert (response.status_code, code_of(response)) == (status, code)
     assert ("Retry-After" in response.headers) is (status == 503)
@@ -78,6 +78,6 @@ def test_a_failed_push_redirects_nowhere_and_the_next_try_succeeds(
 
 def test_a_silent_sign_in_returns_with_the_error(world_for: Callable[..., World]) -> None:
     world = world_for({"par": "offered"})
-    world.control.control("POST", "orders", endpoint="par", do="status", status=503)
+    world.control.control("POST", "faults", endpoint="par", do="status", status=503)
     response = world.get("/auth/login?returnTo=/items&prompt=none")
     assert response.headers["Location"] == "/items?error=provider_unavailable"

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 def begun(cluster: Cluster) -> Iterator[Attempt]:
     made = attempt(cluster)
     yield made
-    cluster.control("DELETE", "orders")
+    cluster.control("DELETE", "faults")
     assert_quiet_logs(cluster, [*made.secrets, made.query("code")])
 
 
@@ -289,13 +289,13 @@ FAILURES: dict[str, tuple[dict[str, Any], int, str]] = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_promise_10_the_provider_fails_during_a_sign_in(begun: Attempt, name: str) -> None:
     order, status, code = FAILURES[name]
-    begun.cluster.control("POST", "orders", endpoint="token", times=9, **order)
+    begun.cluster.control("POST", "faults", endpoint="token", times=9, **order)
     began = time.monotonic()
     answer = begun.browser.come_back(begun.location)
     assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS
     assert_refused(answer, status, code)
     assert begun.browser.cookie is None
     assert "10.0.0.7" not in answer.text
-    begun.cluster.control("DELETE", "orders")
+    begun.cluster.control("DELETE", "faults")
     assert begun.browser.log_in().status_code == 303
     assert begun.browser.log_out().status_code == 200

@@ -180,11 +180,11 @@ def provider_hangs(cluster: Cluster) -> Iterator[None]:
 def provider_says(endpoint: str, **order: Any) -> Away:
     @contextmanager
     def away(cluster: Cluster) -> Iterator[None]:
-        cluster.control("POST", "orders", endpoint=endpoint, times=1000, **order)
+        cluster.control("POST", "faults", endpoint=endpoint, times=1000, **order)
         try:
             yield
         finally:
-            cluster.control("DELETE", "orders")
+            cluster.control("DELETE", "faults")
 
     return away
 
@@ -196,7 +196,7 @@ def provider_describes(**changes: Any) -> Away:
         try:
             yield
         finally:
-            cluster.control("DELETE", "orders")
+            cluster.control("DELETE", "faults")
 
     return away
 

@@ -133,11 +133,11 @@ class TwoVersions(Gateway):
     # ------------------------------------------------------------ the outbox and the provider
     def let_revocations_fail(self) -> None:
         """The provider answers revocations with 503 from now on."""
-        self.control("POST", "orders", endpoint="revoke", do="status", status=503, times=10_000)
+        self.control("POST", "faults", endpoint="revoke", do="status", status=503, times=10_000)
 
     def let_revocations_work(self) -> None:
         """The provider's revocation endpoint is back."""
-        self.control("DELETE", "orders")
+        self.control("DELETE", "faults")
 
     def wait_for_empty_outbox(self) -> None:
         """Return when the provider has confirmed every revocation."""
