@@ -26,9 +26,8 @@ def create_endpoint_client(
 ) -> EndpointClient:
     """Make the client for the configured provider; nothing is sent yet.
 
-    `AUTH0_DOMAIN` chooses Auth0's dialect. With `OIDC_ISSUER` the standard applies; an Auth0 tenant
-    works that way, too, if its metadata has `end_session_endpoint` and `BFF_RESOURCE_PARAMETER` is
-    `audience`.
+    `AUTH0_DOMAIN` chooses Auth0's dialect, `OIDC_ISSUER` the standard. An Auth0 tenant works with
+    `OIDC_ISSUER` as well, but for what `auth0` overrides.
 
     Args:
         config: The settings.

@@ -28,7 +28,7 @@ from bff.provider.jws import text
 
 LIFETIME_UNKNOWN_SECONDS = 300
 """Assumed for an access token whose `expires_in` is missing or invalid."""
-# Auth0: 30 days is the longest lifetime that an API can have there.
+# Auth0: the longest lifetime that can be set for the access tokens of an API is 30 days.
 LIFETIME_MAX_SECONDS = 30 * 86_400
 """A larger `expires_in` is reduced to it."""
 

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from tests.support.commands import run_command
-from tests.support.fake_provider import FakeProvider, Says
+from tests.support.fake_provider import FakeProvider, Reply
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
 
 @pytest.fixture
 def down(fake: FakeProvider) -> None:
-    fake.says("/oauth/revoke", lambda: Says(b"", 503))
+    fake.says("/oauth/revoke", lambda: Reply(b"", 503))
 
 
 def up(fake: FakeProvider) -> None:
-    fake.says("/oauth/revoke", lambda: Says(b""))
+    fake.says("/oauth/revoke", lambda: Reply(b""))
 
 
 def age(bff: Receiver, seconds: int) -> None:
@@ -76,7 +76,7 @@ def test_an_old_one_makes_it_fail(bff: Receiver, tmp_path: Path, limit: str, cod
 
 def test_a_retry_tries_what_is_not_due(bff: Receiver, fake: FakeProvider, tmp_path: Path) -> None:
     """The provider refused for good an hour ago; now our registration is mended."""
-    fake.says("/oauth/revoke", lambda: Says({"error": "invalid_client"}, 401))
+    fake.says("/oauth/revoke", lambda: Reply({"error": "invalid_client"}, 401))
     for number in range(3):
         bff.services.sessions.end(bff.start(sid=f"sid-{number}"), "logout")
     assert {e.last_error for e in bff.services.outbox.waiting()} == {"invalid_client"}

@@ -17,7 +17,7 @@ from tests.support.admin_calls import (
     assert_problem,
     end,
 )
-from tests.support.fake_provider import CLIENT_ID, OTHER_KEY, FakeProvider, Says
+from tests.support.fake_provider import CLIENT_ID, OTHER_KEY, FakeProvider, Reply
 from tests.support.fixtures import MakeReceiver
 from tests.support.receiver import Receiver
 
@@ -159,7 +159,7 @@ def test_a_token_dies_with_the_sessions_that_it_ends(bff: Receiver) -> None:
 def test_without_the_providers_keys_nothing_is_decided(
     receiver_for: MakeReceiver, fake: FakeProvider
 ) -> None:
-    fake.says("/jwks", lambda: Says({}, 500))
+    fake.says("/jwks", lambda: Reply({}, 500))
     bff = receiver_for(**BY_KEY, **BY_TOKEN)
     key = bff.start()
     assert_problem(end(bff, access_token(bff), sub="auth0|demo"), 503, "provider_unavailable")

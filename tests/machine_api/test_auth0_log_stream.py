@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from bff.core.errors import SignInTooOld, StoreUnavailable
 from bff.machine_api.auth0_log_stream import EFFECTS
 from tests.support.admin_calls import assert_problem
-from tests.support.fake_provider import CLIENT_ID, Says
+from tests.support.fake_provider import CLIENT_ID, Reply
 from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
@@ -332,9 +332,9 @@ def test_the_echo_of_our_own_revocation_ends_nothing(
 def test_a_revocation_is_known_as_ours_before_the_provider_can_tell_of_it(bff: Receiver) -> None:
     noted: list[set[str]] = []
 
-    def revoke() -> Says:
+    def revoke() -> Reply:
         noted.append(bff.names("revoked"))
-        return Says(b"")
+        return Reply(b"")
 
     bff.fake.says("/oauth/revoke", revoke)
     bff.services.sessions.end(bff.start(), "logout")
@@ -358,7 +358,7 @@ def test_a_revocation_that_was_late_is_still_known_as_ours(bff: Receiver, log: L
     """The provider was down at the logout, and the person has signed in again since."""
     down = True
 
-    bff.fake.says("/oauth/revoke", lambda: Says(b"", 503 if down else 200))
+    bff.fake.says("/oauth/revoke", lambda: Reply(b"", 503 if down else 200))
     bff.services.sessions.end(bff.start(), "logout")
     again = bff.start(auth_time=int(bff.services.database.now()) - HOUR)
     down = False

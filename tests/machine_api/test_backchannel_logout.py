@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from bff import services
 from bff.core.errors import StoreUnavailable
 from bff.sessions.lifecycle import session_key
-from tests.support.fake_provider import CLIENT_ID, FakeProvider, Says
+from tests.support.fake_provider import CLIENT_ID, FakeProvider, Reply
 from tests.support.fixtures import MakeReceiver
 from tests.support.logout_tokens import EVENT, FORM, assert_refused, from_now, post, send
 from tests.support.receiver import Receiver
@@ -209,8 +209,8 @@ def test_redis_away_is_503_and_a_retry_afterwards_succeeds(fake: FakeProvider) -
 def test_a_provider_whose_keys_are_away_is_503(receiver_for: MakeReceiver) -> None:
     fake = FakeProvider()
     try:
-        fake.says("/jwks", lambda: Says(b"", 503))
-        fake.says("/.well-known/openid-configuration", lambda: Says(b"", 503))
+        fake.says("/jwks", lambda: Reply(b"", 503))
+        fake.says("/.well-known/openid-configuration", lambda: Reply(b"", 503))
         receiver = receiver_for(OIDC_ISSUER=fake.issuer)
         mine = receiver.start()
         answer = post(receiver, fake.logout_token())

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from bff.core.errors import SignInTooOld, StoreUnavailable
 from bff.provider.transmitter_keys import metadata_url
-from tests.support.fake_provider import KEY, OTHER_KEY, FakeProvider, Says
+from tests.support.fake_provider import KEY, OTHER_KEY, FakeProvider, Reply
 from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
@@ -235,7 +235,7 @@ def test_the_keys_are_found_by_the_transmitters_metadata(
 ) -> None:
     issuer = f"{fake.issuer}tenant-one"
     document = {"issuer": issuer, "jwks_uri": f"{fake.issuer}jwks"}
-    fake.says("/.well-known/ssf-configuration/tenant-one", lambda: Says(document))
+    fake.says("/.well-known/ssf-configuration/tenant-one", lambda: Reply(document))
     bff = receiver_for(BFF_SSF_ISSUER=issuer, BFF_SSF_AUDIENCE="https://us.example")
     mine = bff.start()
     assert assert_refused(bff, push(bff, event_token(fake, iss=issuer))) == "invalid_audience"
@@ -261,7 +261,7 @@ def test_metadata_that_can_t_be_trusted_is_503(
     issuer = fake.issuer.rstrip("/")
     text = document if isinstance(document, bytes) else json.dumps(document).encode()
     text = text.replace(b"ISSUER", issuer.encode()).replace(b"JWKS", f"{issuer}/jwks".encode())
-    fake.says("/.well-known/ssf-configuration", lambda: Says(text))
+    fake.says("/.well-known/ssf-configuration", lambda: Reply(text))
     bff = receiver_for(BFF_SSF_ISSUER=issuer)
     mine = bff.start()
     assert push(bff, event_token(fake, iss=issuer)).status_code == 503

@@ -1,4 +1,4 @@
-"""A fake provider and a client of it, for one test each."""
+"""A fake provider, and the client of it that is tested."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ from tests.support.standalone_provider import StandaloneProvider, with_rules
 
 @pytest.fixture
 def client_for(fake: FakeProvider) -> Iterator[Callable[..., StandaloneProvider]]:
-    """Makes clients with changed settings and routes; they are closed at the end."""
+    """Makes clients with other settings and routes, and closes them at the end."""
     made: list[StandaloneProvider] = []
 
     def make(

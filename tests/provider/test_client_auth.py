@@ -1,4 +1,4 @@
-"""Who we are is proved in the configured way, at the token and the revocation endpoint alike."""
+"""The client authenticates as configured, at the token and the revocation endpoint alike."""
 
 import base64
 import json
@@ -13,14 +13,14 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from bff.core.errors import ConfigError
-from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, Asked, FakeProvider
+from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, Request
 from tests.support.standalone_provider import StandaloneProvider
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-def both_requests(fake: FakeProvider, provider: StandaloneProvider) -> list[Asked]:
-    """A refresh and a revocation, as the provider got them."""
+def both_requests(fake: FakeProvider, provider: StandaloneProvider) -> list[Request]:
+    """A refresh and a revocation, as the provider received them."""
     fake.token(fake.grant(id_token=None))
     provider.refresh("the-token")
     provider.revoke("the-token")
@@ -37,7 +37,7 @@ def test_post_is_the_default(fake: FakeProvider, provider: StandaloneProvider) -
 def test_basic_is_form_encoded_first(
     fake: FakeProvider, client_for: Callable[..., StandaloneProvider]
 ) -> None:
-    """RFC 6749, 2.3.1; Authlib sends it raw."""
+    """RFC 6749, 2.3.1; Authlib sends it unencoded."""
     provider = client_for(AUTH0_CLIENT_AUTH="client_secret_basic", AUTH0_CLIENT_ID="client:one/é")
     for asked in both_requests(fake, provider):
         scheme, _, value = asked.headers["Authorization"].partition(" ")
@@ -74,7 +74,7 @@ def test_private_key_jwt_never_sends_the_key(
     jwk: bool,
     alg: str,
 ) -> None:
-    """Authlib's revoke_token sends the PEM as the Basic password unless it is told otherwise."""
+    """By default, Authlib's revoke_token sends the PEM as the Basic password."""
     key = make()
     provider = client_for(
         AUTH0_CLIENT_AUTH="private_key_jwt",

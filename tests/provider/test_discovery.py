@@ -1,4 +1,4 @@
-"""Metadata and keys: whose they are, how long they are used, and who fetches them."""
+"""Metadata and keys: of which issuer, for how long, and fetched by which thread."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from bff.provider.create import create_endpoint_client
 from bff.provider.discovery import KEYS_LIFETIME_SECONDS, METADATA_LIFETIME_SECONDS
 from bff.provider.http_transport import Deadline
 from bff.provider.metadata import checked_metadata
-from tests.support.fake_provider import OTHER_KEY, FakeProvider, Says, pending
+from tests.support.fake_provider import OTHER_KEY, FakeProvider, Reply, transaction
 from tests.support.standalone_provider import StandaloneProvider
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -26,25 +26,25 @@ TLS_ISSUER = "https://tenant.example/"
 
 
 class Clock:
-    """Monotonic seconds that a test moves on."""
+    """Monotonic seconds that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """The seconds now."""
+        """The present time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock of the test's own."""
+    """A clock for one test."""
     return Clock()
 
 
 @pytest.fixture
 def aging(fake: FakeProvider, clock: Clock) -> Iterator[StandaloneProvider]:
-    """A client whose documents age as the test says."""
+    """A client whose metadata and keys age by the test's clock."""
     provider = StandaloneProvider(create_endpoint_client(fake.config(), monotonic=clock))
     yield provider
     provider.close()
@@ -60,14 +60,14 @@ def document(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-# ---------------------------------------------------------------- whose they are
+# ---------------------------------------------------------------- of which issuer
 
 
 @pytest.mark.parametrize(
     "issuer", ["https://evil.example/", "https://tenant.example", "https://TENANT.example/"]
 )
 def test_a_document_of_another_issuer_is_refused(issuer: str) -> None:
-    """To the letter, the trailing slash too; Authlib compares nothing."""
+    """Compared exactly, with the trailing slash; Authlib compares nothing."""
     with pytest.raises(ProviderMisconfigured):
         checked_metadata(document(issuer=issuer), TLS_ISSUER)
 
@@ -114,13 +114,19 @@ def test_what_is_no_discovery_document_is_an_outage(rubbish: Any) -> None:
         checked_metadata(rubbish, TLS_ISSUER)
 
 
-BAD_DOCUMENTS = [Says(b"<html>"), Says({}, 404), Says({}, 500), Says(b"", 302), Says(b"[" * 99_999)]
+BAD_DOCUMENTS = [
+    Reply(b"<html>"),
+    Reply({}, 404),
+    Reply({}, 500),
+    Reply(b"", 302),
+    Reply(b"[" * 99_999),
+]
 
 
 @pytest.mark.parametrize("path", [DISCOVERY, "/jwks"])
 @pytest.mark.parametrize("says", BAD_DOCUMENTS, ids=lambda says: f"{says.status} {says.body!r:.9}")
-def test_a_bad_answer_is_an_outage(
-    fake: FakeProvider, provider: StandaloneProvider, path: str, says: Says
+def test_a_bad_response_is_an_outage(
+    fake: FakeProvider, provider: StandaloneProvider, path: str, says: Reply
 ) -> None:
     fake.says(path, lambda: says)
     with pytest.raises(ProviderUnavailable):
@@ -138,16 +144,16 @@ def test_keys_without_a_usable_one_are_an_outage(
         provider.warm_up()
 
 
-def test_a_key_that_nobody_understands_does_not_take_the_others_with_it(
+def test_an_unreadable_key_does_not_affect_the_others(
     fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
     fake.keys[:0] = [{"kty": "AKP", "kid": "pq"}, {"kty": "EC", "crv": "P-0"}, "x"]
     fake.token(fake.grant())
-    assert provider.exchange_code("c", pending())
+    assert provider.exchange_code("c", transaction())
 
 
-def test_iss_of_the_answer_is_checked(fake: FakeProvider, provider: StandaloneProvider) -> None:
-    """RFC 9207, 2.4; Authlib never looks at it."""
+def test_iss_of_the_response_is_checked(fake: FakeProvider, provider: StandaloneProvider) -> None:
+    """RFC 9207, 2.4; Authlib doesn't check it."""
     provider.check_issuer_parameter(None)
     provider.check_issuer_parameter(fake.issuer)
     for iss in ("https://evil.example/", fake.issuer.rstrip("/"), "", fake.issuer.upper()):
@@ -167,7 +173,7 @@ def test_iss_must_be_there_once_it_is_announced(
 # ---------------------------------------------------------------- how long they are used
 
 
-def test_documents_are_fetched_again_after_their_lifetime(
+def test_metadata_and_keys_are_fetched_again_after_their_lifetime(
     fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     """Authlib keeps them until the process ends."""
@@ -185,7 +191,7 @@ def test_documents_are_fetched_again_after_their_lifetime(
 def test_new_metadata_is_used(fake: FakeProvider, aging: StandaloneProvider, clock: Clock) -> None:
     aging.warm_up()
     fake.metadata["revocation_endpoint"] = f"{fake.issuer}new"
-    fake.says("/new", lambda: Says(b""))
+    fake.says("/new", lambda: Reply(b""))
     clock.now += METADATA_LIFETIME_SECONDS
     aging.revoke("x")
     assert fake.count("/new") == 1
@@ -202,11 +208,11 @@ def test_bad_new_metadata_does_not_replace_good_old(
     assert aging.ready
 
 
-def test_old_documents_serve_while_the_provider_is_down_and_it_is_asked_seldom(
+def test_old_metadata_stays_in_use_during_an_outage_and_is_fetched_seldom(
     fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     aging.warm_up()
-    fake.says(DISCOVERY, lambda: Says(b"", 503))
+    fake.says(DISCOVERY, lambda: Reply(b"", 503))
     clock.now += METADATA_LIFETIME_SECONDS
     for _ in range(5):
         aging.check_issuer_parameter(fake.issuer)
@@ -223,11 +229,11 @@ def test_keys_that_rotate_are_found_by_one_more_fetch(
     fake.keys = [OTHER_KEY.as_dict(private=False)]
     clock.now += RENEW_PAUSE_SECONDS
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
-    assert aging.exchange_code("c", pending())
+    assert aging.exchange_code("c", transaction())
     assert fake.count("/jwks") == 2
 
 
-def test_unknown_keys_do_not_make_us_fetch_without_end(
+def test_unknown_keys_do_not_cause_endless_fetches(
     fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     aging.warm_up()
@@ -235,32 +241,32 @@ def test_unknown_keys_do_not_make_us_fetch_without_end(
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
     for _ in range(5):
         with pytest.raises(IDTokenInvalid):
-            aging.exchange_code("c", pending())
+            aging.exchange_code("c", transaction())
     assert fake.count("/jwks") == 2
 
 
-def test_keys_that_cannot_be_had_make_a_sign_in_an_outage(
+def test_keys_that_cannot_be_fetched_make_a_sign_in_an_outage(
     fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
-    """Not a forgery: nobody knows. The refresh token that came is discarded."""
+    """It need not be a forgery. The refresh token in the response is discarded."""
     aging.warm_up()
     clock.now += RENEW_PAUSE_SECONDS
-    fake.says("/jwks", lambda: Says(b"", 503))
+    fake.says("/jwks", lambda: Reply(b"", 503))
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
     for _ in range(2):
         with pytest.raises(ProviderUnavailable):
-            aging.exchange_code("c", pending())
+            aging.exchange_code("c", transaction())
     assert fake.count("/oauth/revoke") == 2
     assert fake.count("/jwks") == 2
 
 
-def test_keys_that_cannot_be_had_do_not_end_a_refresh(fake: FakeProvider, clock: Clock) -> None:
-    """The old token is spent by then; a failure would cost the session (promise 5)."""
+def test_keys_that_cannot_be_fetched_do_not_end_a_refresh(fake: FakeProvider, clock: Clock) -> None:
+    """The old token is spent by then; a failure would end the session (promise 5)."""
     config = fake.config(BFF_LOGOUT_ID_TOKEN_HINT="true")
     provider = StandaloneProvider(create_endpoint_client(config, monotonic=clock))
     provider.warm_up()
     clock.now += RENEW_PAUSE_SECONDS
-    fake.says("/jwks", lambda: Says(b"", 503))
+    fake.says("/jwks", lambda: Reply(b"", 503))
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
     answer = provider.refresh("old", subject="auth0|demo")
     assert (answer.refresh_token, answer.id_token) == ("the-refresh-token", None)
@@ -268,30 +274,33 @@ def test_keys_that_cannot_be_had_do_not_end_a_refresh(fake: FakeProvider, clock:
     provider.close()
 
 
-def test_nothing_is_spent_before_the_keys_are_there(
+def test_nothing_is_spent_before_the_keys_are_loaded(
     fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
-    fake.says("/jwks", lambda: Says(b"", 503))
+    fake.says("/jwks", lambda: Reply(b"", 503))
     fake.token(fake.grant())
-    for call in (lambda: provider.refresh("old"), lambda: provider.exchange_code("c", pending())):
+    for call in (
+        lambda: provider.refresh("old"),
+        lambda: provider.exchange_code("c", transaction()),
+    ):
         with pytest.raises(ProviderUnavailable) as caught:
             call()
         assert not caught.value.maybe_acted
     assert fake.count("/oauth/token") == 0
 
 
-# ---------------------------------------------------------------- who fetches them
+# ---------------------------------------------------------------- by which thread they are fetched
 
 
 def test_a_failed_first_fetch_is_shared_and_tried_again_soon(
     fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
-    fake.says(DISCOVERY, lambda: Says(b"", 503))
+    fake.says(DISCOVERY, lambda: Reply(b"", 503))
     for _ in range(3):
         with pytest.raises(ProviderUnavailable):
             aging.warm_up()
     assert fake.count(DISCOVERY) == 1
-    fake.says(DISCOVERY, lambda: Says(fake.metadata))
+    fake.says(DISCOVERY, lambda: Reply(fake.metadata))
     clock.now += 1
     aging.warm_up()
     assert aging.ready
@@ -317,7 +326,7 @@ def test_the_first_fetch_is_made_once_for_all_threads() -> None:
     assert (len(asked), found) == (1, ["the document"] * 8)
 
 
-def test_while_one_thread_fetches_anew_the_others_use_the_old(clock: Clock) -> None:
+def test_while_one_thread_fetches_again_the_others_use_the_old_document(clock: Clock) -> None:
     entered, go, answers = threading.Event(), threading.Event(), iter(["old", "new"])
 
     def fetch(_deadline: Deadline) -> str:
@@ -340,7 +349,7 @@ def test_while_one_thread_fetches_anew_the_others_use_the_old(clock: Clock) -> N
     assert found == ["new"]
 
 
-def test_a_refetch_takes_only_a_part_of_the_callers_time(clock: Clock) -> None:
+def test_a_refetch_uses_only_a_part_of_the_callers_time(clock: Clock) -> None:
     left: list[float] = []
 
     def fetch(deadline: Deadline) -> int:
@@ -355,7 +364,7 @@ def test_a_refetch_takes_only_a_part_of_the_callers_time(clock: Clock) -> None:
     assert left[1] < 6
 
 
-def test_who_waits_for_the_first_fetch_waits_no_longer_than_allowed() -> None:
+def test_the_wait_for_the_first_fetch_of_another_thread_is_bounded() -> None:
     entered, go = threading.Event(), threading.Event()
 
     def fetch(_deadline: Deadline) -> int:
@@ -373,11 +382,11 @@ def test_who_waits_for_the_first_fetch_waits_no_longer_than_allowed() -> None:
     first.join(5)
 
 
-def test_every_endpoint_is_asked_through_the_configured_issuer(
+def test_the_metadata_is_fetched_below_the_path_of_the_issuer(
     fake: FakeProvider, client_for: Callable[..., StandaloneProvider]
 ) -> None:
     """A path in the issuer stays in front of the well-known path (Discovery, 4.1)."""
-    fake.answers["/tenant" + DISCOVERY] = fake.answers[DISCOVERY]
+    fake.responders["/tenant" + DISCOVERY] = fake.responders[DISCOVERY]
     fake.metadata["issuer"] = f"{fake.issuer}tenant/"
     client_for(OIDC_ISSUER=f"{fake.issuer}tenant/").warm_up()
     assert fake.count("/tenant" + DISCOVERY) == 1

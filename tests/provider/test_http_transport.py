@@ -1,4 +1,4 @@
-"""One call has one deadline, a bounded answer, and connections of nobody's environment."""
+"""A request has one deadline and a bounded response; the environment has no influence on it."""
 
 import os
 import socket
@@ -17,38 +17,38 @@ from bff.provider import http_transport
 from bff.provider.create import create_endpoint_client
 from bff.provider.http_transport import Deadline, Transport
 from tests.support.certificate import Certificate
-from tests.support.fake_provider import Asked, FakeProvider, Says, pending
+from tests.support.fake_provider import FakeProvider, Reply, Request, transaction
 from tests.support.http_proxy import HTTPProxy
 from tests.support.raw_upstream import RawUpstream, Wire, answering
 from tests.support.standalone_provider import StandaloneProvider
 from tests.support.tls_front import Front
 
 TIMEOUT_SECONDS = 1.5
-"""Long enough for the request to get there on a machine under load."""
+"""Long enough for the request to arrive on a machine under load."""
 TUNNEL_SECONDS = 4.0
 """The same for one with two connections and a handshake."""
 AT_MOST_SECONDS = 8.0
-"""Less than any of the hangs below lasts."""
+"""Shorter than any of the hangs below."""
 JSON = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @pytest.fixture
 def warm(provider: StandaloneProvider) -> StandaloneProvider:
-    """A client that has loaded its documents."""
+    """A client that has loaded metadata and keys."""
     provider.warm_up()
     return provider
 
 
 @pytest.fixture
 def hasty(warm: StandaloneProvider) -> StandaloneProvider:
-    """It has a short timeout from now on."""
+    """The same with a short timeout from now on."""
     changed = {"provider_timeout_seconds": TIMEOUT_SECONDS}
     warm._client.config = warm._client.config.model_copy(update=changed)
     return warm
 
 
 def outage(call: Callable[[], Any]) -> ProviderUnavailable:
-    """The outage that *call* meets, within the time it has."""
+    """The error that *call* raises, within its time."""
     started_at = time.monotonic()
     with pytest.raises(ProviderUnavailable) as caught:
         call()
@@ -56,10 +56,10 @@ def outage(call: Callable[[], Any]) -> ProviderUnavailable:
     return caught.value
 
 
-def drip(fake: FakeProvider, data: bytes, cut: threading.Event) -> Callable[[Any, Asked], None]:
-    """Send *data* one byte each 50 ms, far quicker than any timeout between bytes."""
+def drip(fake: FakeProvider, data: bytes, cut: threading.Event) -> Callable[[Any, Request], None]:
+    """Send *data* one byte each 50 ms, far faster than any timeout between bytes."""
 
-    def send(handler: Any, _asked: Asked) -> None:
+    def send(handler: Any, _asked: Request) -> None:
         handler.close_connection = True
         try:
             for position in range(len(data)):
@@ -81,7 +81,7 @@ def test_a_provider_that_drips_is_cut_off_at_the_deadline(
     fake: FakeProvider, hasty: StandaloneProvider, data: bytes
 ) -> None:
     cut = threading.Event()
-    fake.answers["/oauth/token"] = drip(fake, data, cut)
+    fake.responders["/oauth/token"] = drip(fake, data, cut)
     assert outage(lambda: hasty.refresh("old")).maybe_acted
     assert cut.wait(5), "the connection stayed open"
 
@@ -89,33 +89,33 @@ def test_a_provider_that_drips_is_cut_off_at_the_deadline(
 def test_a_provider_that_hangs_is_given_up(fake: FakeProvider, hasty: StandaloneProvider) -> None:
     """Authlib has no timeout by default."""
 
-    def hang(_duplicater: Any, _asked: Asked) -> Says:
+    def hang(_duplicater: Any, _asked: Request) -> Reply:
         fake.stopping.wait(20)
-        return Says(b"")
+        return Reply(b"")
 
-    fake.answers["/oauth/token"] = hang
+    fake.responders["/oauth/token"] = hang
     assert outage(lambda: hasty.refresh("old")).maybe_acted
-    fake.answers["/oauth/revoke"] = hang
+    fake.responders["/oauth/revoke"] = hang
     assert outage(lambda: hasty.revoke("old")).maybe_acted
 
 
 def test_a_provider_that_hangs_up_after_the_request_may_have_acted(
     fake: FakeProvider, warm: StandaloneProvider
 ) -> None:
-    def hang_up(handler: Any, _asked: Asked) -> None:
+    def hang_up(handler: Any, _asked: Request) -> None:
         handler.close_connection = True
 
-    fake.answers["/oauth/token"] = hang_up
+    fake.responders["/oauth/token"] = hang_up
     assert outage(lambda: warm.refresh("old")).maybe_acted
     assert fake.count("/oauth/token") == 1, "a POST must not be repeated"
 
 
-def test_half_an_answer_is_none(fake: FakeProvider, warm: StandaloneProvider) -> None:
-    def half(handler: Any, _asked: Asked) -> None:
+def test_an_incomplete_response_is_none(fake: FakeProvider, warm: StandaloneProvider) -> None:
+    def half(handler: Any, _asked: Request) -> None:
         handler.close_connection = True
         handler.wfile.write(HEAD + b'{"access_token": "x", "token_type": "Bearer"}')
 
-    fake.answers["/oauth/token"] = half
+    fake.responders["/oauth/token"] = half
     assert outage(lambda: warm.refresh("old")).maybe_acted
 
 
@@ -131,7 +131,7 @@ def test_a_refused_connection_has_not_acted(fake: FakeProvider) -> None:
 def test_a_name_lookup_that_hangs_is_given_up(
     fake: FakeProvider, hasty: StandaloneProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No timeout of requests covers it; and what is found too late is not sent any more."""
+    """The requests library has no timeout for it; after a late lookup nothing is sent."""
     found, connected = threading.Event(), threading.Event()
     look_up = socket.getaddrinfo
 
@@ -162,11 +162,11 @@ def test_a_tls_handshake_that_hangs_has_not_acted() -> None:
     transport.close()
 
 
-@pytest.mark.parametrize("vouched_for_by", ["its own CA", "another CA", "the public ones"])
-def test_only_whom_the_given_cas_vouch_for_is_asked(
-    vouched_for_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("issued_by", ["its own CA", "another CA", "the public ones"])
+def test_only_a_certificate_of_the_given_cas_is_accepted(
+    issued_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else whoever sits in between would be told the client's secret."""
+    """Otherwise a server in between would receive the client's secret."""
     certificate, stranger = Certificate(tmp_path), tmp_path / "stranger"
     stranger.mkdir()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.ca_file))
@@ -174,12 +174,12 @@ def test_only_whom_the_given_cas_vouch_for_is_asked(
         "its own CA": str(certificate.ca_file),
         "another CA": str(Certificate(stranger).ca_file),
         "the public ones": certifi.where(),
-    }[vouched_for_by]
+    }[issued_by]
     transport = Transport(ca_file)
     with RawUpstream() as raw, Front(raw.port, certificate.server_context()) as front:
         url = f"https://127.0.0.1:{front.port}/"
         raw.script = answering(JSON)
-        if vouched_for_by == "its own CA":
+        if issued_by == "its own CA":
             assert transport.get_json(url, Deadline(5)) == {}
             assert len(raw.seen) == 1
         else:
@@ -190,7 +190,7 @@ def test_only_whom_the_given_cas_vouch_for_is_asked(
         transport.close()
 
 
-def test_the_proxy_is_asked_for_a_tunnel_and_told_nothing_else(tmp_path: Path) -> None:
+def test_the_proxy_gets_a_request_for_a_tunnel_and_nothing_else(tmp_path: Path) -> None:
     certificate = Certificate(tmp_path)
     with (
         RawUpstream() as raw,
@@ -211,8 +211,8 @@ def test_the_proxy_is_asked_for_a_tunnel_and_told_nothing_else(tmp_path: Path) -
         transport.close()
 
 
-def test_what_went_through_the_proxy_may_have_acted(tmp_path: Path) -> None:
-    """And the deadline ends it: the connection is cut, not left to its thread."""
+def test_a_request_through_the_proxy_may_have_acted(tmp_path: Path) -> None:
+    """At the deadline the connection is shut, not left to its thread."""
     certificate, left = Certificate(tmp_path), threading.Event()
 
     def hang(upstream: RawUpstream, wire: Wire) -> None:
@@ -249,8 +249,8 @@ def test_a_proxy_that_opens_no_tunnel_is_an_outage_before_anything_is_sent(
         transport.close()
 
 
-def test_an_answer_over_a_megabyte_is_none(fake: FakeProvider, warm: StandaloneProvider) -> None:
-    """Also if the first megabyte of it would do."""
+def test_a_response_over_a_megabyte_is_none(fake: FakeProvider, warm: StandaloneProvider) -> None:
+    """Even if its first megabyte is valid."""
     good = b'{"access_token": "a", "token_type": "Bearer"}'
     fake.token(good + b" " * http_transport.RESPONSE_MAX_BYTES)
     assert outage(lambda: warm.refresh("old")).maybe_acted
@@ -265,13 +265,13 @@ def test_no_time_left_sends_nothing(fake: FakeProvider) -> None:
     transport.close()
 
 
-def test_the_process_environment_plays_no_part(
+def test_the_process_environment_has_no_influence(
     fake: FakeProvider,
     provider: StandaloneProvider,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """A proxy variable would send tokens elsewhere, a netrc would replace who we are."""
+    """A proxy variable would send tokens elsewhere, a netrc would replace our credentials."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login evil password evil\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -280,12 +280,14 @@ def test_the_process_environment_plays_no_part(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     fake.token(fake.grant())
-    assert provider.exchange_code("c", pending())
+    assert provider.exchange_code("c", transaction())
     assert len(fake.asked) == 3
     assert not [asked for asked in fake.asked if "Authorization" in asked.headers]
 
 
-def test_cookies_of_the_provider_are_not_kept(fake: FakeProvider, warm: StandaloneProvider) -> None:
+def test_cookies_of_the_provider_are_not_stored(
+    fake: FakeProvider, warm: StandaloneProvider
+) -> None:
     fake.token(fake.grant(id_token=None), Set_Cookie="a=b; Path=/")
     warm.refresh("old")
     warm.refresh("old")
@@ -306,8 +308,8 @@ def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
     assert len({asked.connection for asked in fake.asked}) == 3
 
 
-def test_a_call_given_up_late_does_not_cut_the_next_one() -> None:
-    """The connection may already serve another call: only its owner may cut it."""
+def test_giving_up_late_does_not_shut_the_next_exchange() -> None:
+    """Another exchange may use the connection already: only its owner may shut it."""
     first, second = http_transport._Exchange(), http_transport._Exchange()
     left, right = socket.socketpair()
     connection = http_transport._Connection("127.0.0.1", 1)
@@ -323,7 +325,7 @@ def test_a_call_given_up_late_does_not_cut_the_next_one() -> None:
     connection.close()
 
 
-def test_what_was_given_up_is_never_sent() -> None:
+def test_after_giving_up_nothing_is_sent() -> None:
     call = http_transport._Exchange()
     call.give_up()
     with pytest.raises(TimeoutError):

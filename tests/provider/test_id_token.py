@@ -1,4 +1,4 @@
-"""An ID token is accepted only if it is genuine, ours, fresh, and the answer to this sign-in."""
+"""An ID token is accepted only if it is genuine, fresh, for us and for this sign-in."""
 
 import base64
 import hmac
@@ -18,7 +18,7 @@ from tests.support.fake_provider import (
     OTHER_KEY,
     FakeProvider,
     at_hash,
-    pending,
+    transaction,
 )
 from tests.support.standalone_provider import ListingSink
 
@@ -28,7 +28,7 @@ HOUR = 3600
 def sign_in(fake: FakeProvider, provider: Provider, id_token: Any, **changes: Any) -> Any:
     """Exchange a code for which the provider sends *id_token*."""
     fake.token(fake.grant(id_token=id_token))
-    return provider.exchange_code("the-code", pending(**changes))
+    return provider.exchange_code("the-code", transaction(**changes))
 
 
 def refused(fake: FakeProvider, provider: Provider, id_token: Any, **changes: Any) -> str:
@@ -38,7 +38,7 @@ def refused(fake: FakeProvider, provider: Provider, id_token: Any, **changes: An
 
 
 def unsigned(fake: FakeProvider, header: dict[str, Any]) -> str:
-    """The claims of a good token under another header and no signature."""
+    """The claims of a valid token with another header and no signature."""
     claims = fake.id_token().split(".")[1]
     head = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
     return f"{head}.{claims}."
@@ -57,7 +57,7 @@ def test_a_missing_id_token_is_refused(fake: FakeProvider, provider: Provider) -
 def test_an_id_token_for_another_audience_with_our_azp_is_refused(
     fake: FakeProvider, provider: Provider
 ) -> None:
-    """What Authlib accepts: aud is not checked there, so azp alone would do."""
+    """Authlib accepts it: it doesn't check aud, so azp alone is enough."""
     refused(fake, provider, fake.id_token(aud="another", azp=CLIENT_ID))
 
 
@@ -74,11 +74,11 @@ def test_hs256_signed_with_the_public_key_is_refused(
 def test_hs256_signed_with_the_client_secret_is_refused(
     fake: FakeProvider, provider: Provider
 ) -> None:
-    """Legal in the standard, but never on our allow-list."""
+    """The standard permits it, our allow-list doesn't."""
     refused(fake, provider, signed_with_hmac(fake, CLIENT_SECRET.encode()))
 
 
-def test_a_symmetric_key_in_the_list_is_passed_over(fake: FakeProvider, provider: Provider) -> None:
+def test_a_symmetric_key_in_the_jwks_is_ignored(fake: FakeProvider, provider: Provider) -> None:
     secret = b"a secret that everybody can read in the list"
     shown = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
     fake.keys.insert(0, {"kty": "oct", "k": shown, "kid": "one"})
@@ -183,9 +183,7 @@ def test_auth_time_is_required_once_max_age_was_asked_for(
     assert sign_in(fake, provider, fake.id_token(auth_time=now - 60), max_age=HOUR)
 
 
-def test_a_user_who_takes_minutes_over_the_form_is_let_in(
-    fake: FakeProvider, provider: Provider
-) -> None:
+def test_a_user_may_spend_minutes_on_the_form(fake: FakeProvider, provider: Provider) -> None:
     """max_age counts from the start of the sign-in, or max_age=0 could never be met."""
     now = int(time.time())
     token = fake.id_token(auth_time=now - 60)
@@ -215,7 +213,7 @@ def test_an_elliptic_key_and_an_unknown_header_are_accepted(
     assert sign_in(fake, provider, fake.id_token(key, "ES256", header={"x-extra": "1"}))
 
 
-def test_without_kid_there_must_be_no_choice_of_keys(
+def test_without_kid_only_one_key_may_fit(
     fake: FakeProvider, provider: Provider, client_for: Any
 ) -> None:
     token = fake.id_token(header={"kid": None})
@@ -224,7 +222,7 @@ def test_without_kid_there_must_be_no_choice_of_keys(
     refused(fake, client_for(), token)
 
 
-def test_what_is_kept_of_the_claims(fake: FakeProvider, client_for: Any) -> None:
+def test_which_claims_are_stored(fake: FakeProvider, client_for: Any) -> None:
     provider = client_for(BFF_PROFILE_CLAIMS="name,email")
     token = fake.id_token(
         email="d@example.com", secret_claim="x", acr="high", amr=["mfa", 7], auth_time=12.0
@@ -235,7 +233,7 @@ def test_what_is_kept_of_the_claims(fake: FakeProvider, client_for: Any) -> None
     assert (identity.amr, identity.auth_time) == (("mfa",), 12)
 
 
-def test_a_refresh_token_that_came_with_a_bad_id_token_is_revoked(
+def test_a_refresh_token_beside_a_bad_id_token_is_revoked(
     fake: FakeProvider, provider: Provider
 ) -> None:
     refused(fake, provider, fake.id_token(nonce="another"))
@@ -244,7 +242,7 @@ def test_a_refresh_token_that_came_with_a_bad_id_token_is_revoked(
     ]
 
 
-def test_the_wiring_can_take_over_such_a_refresh_token(fake: FakeProvider, client_for: Any) -> None:
+def test_the_sink_gets_such_a_refresh_token(fake: FakeProvider, client_for: Any) -> None:
     sink = ListingSink()
     refused(fake, client_for(discard=sink), None)
     assert sink.discarded == [("the-refresh-token", None)]
@@ -286,7 +284,7 @@ def test_an_id_token_of_another_organization_is_refused(
     [("org_acme", {"org_id": "org_acme"}), ("Acme", {"org_id": "org_1", "org_name": "acme"})],
     ids=["id", "name"],
 )
-def test_the_organization_that_was_asked_for_is_let_in(
+def test_the_requested_organization_is_accepted(
     fake: FakeProvider, provider: Provider, asked: str, claims: dict[str, Any]
 ) -> None:
     assert sign_in(fake, provider, fake.id_token(**claims), organization=asked)

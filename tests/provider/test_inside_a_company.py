@@ -112,7 +112,7 @@ def test_sign_in_refresh_and_logout(cluster: Company) -> None:
 
 
 def test_the_proxy_carries_what_goes_to_the_provider_and_for_keys(cluster: Company) -> None:
-    """And nothing else: the API is reached straight."""
+    """And nothing else: the connection to the API is direct."""
     browser = cluster.browser()
     browser.log_in()
     assert browser.api("/items").status_code == 200
@@ -122,7 +122,7 @@ def test_the_proxy_carries_what_goes_to_the_provider_and_for_keys(cluster: Compa
     assert cluster.proxy.targets() == {urlsplit(cluster.issuer).netloc, cluster.transmitter}
 
 
-def test_redis_tells_each_replica_what_has_changed(cluster: Company, session_cache: str) -> None:
+def test_redis_tells_each_replica_about_changes(cluster: Company, session_cache: str) -> None:
     expected = REPLICAS if session_cache == "cache on" else 0
     wait_for(lambda: cluster.told_of_changes() == expected, f"{expected} such connections")
 
@@ -131,7 +131,7 @@ def test_redis_tells_each_replica_what_has_changed(cluster: Company, session_cac
 def test_an_unknown_ca_is_an_outage_of_the_one_that_shows_it(
     unknown: str, cluster: Company, certificate: Certificate, tmp_path: Path
 ) -> None:
-    """Nobody is let in by it, and nobody is signed out."""
+    """It signs no user in or out."""
     [known] = {"provider", "redis"} - {unknown}
     browser = cluster.browser()
     browser.log_in()
@@ -155,7 +155,7 @@ def test_an_unknown_ca_is_an_outage_of_the_one_that_shows_it(
 
 @contextmanager
 def replica(cluster: Company, env: dict[str, str]) -> Iterator[str]:
-    """One more BFF process, which may be without some of what it needs; where it listens."""
+    """Start one more BFF process, perhaps without some settings; returns its address."""
     port = free_port()
     command = [sys.executable, "-m", "bff", "serve", "--port", str(port)]
     with Process(command, name=f"bff:{port}", env=cluster.environment() | env) as process:
@@ -169,7 +169,7 @@ def checks(url: str) -> dict[str, bool]:
 
 
 def show_forged_event(cluster: Company) -> requests.Response:
-    """Post a security event token whose key nobody has."""
+    """Post a security event token that is signed with an unknown key."""
     head = {"alg": "RS256", "typ": "secevent+jwt", "kid": "made-up"}
     forged = ".".join(
         b64encode(json.dumps(part).encode()).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""Secrets and keys are replaced while people go on working: nobody is signed out by it."""
+"""Secrets and keys are replaced during operation: no user is signed out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bff.core.errors import (
     ProviderRejected,
     ProviderUnavailable,
 )
-from tests.support.fake_provider import Asked, FakeProvider, Says, pending
+from tests.support.fake_provider import FakeProvider, Reply, Request, transaction
 from tests.support.standalone_provider import StandaloneProvider
 
 OLD, NEW, NEWER = "old-secret", "new,secret with a comma", "newer-secret"
@@ -30,21 +30,21 @@ NEW_KEY = ECKey.generate_key("P-256", {"kid": "the-new-one"})
 
 
 class Registered:
-    """The client as the provider knows it: which secrets or keys it takes."""
+    """The client as the provider has it registered: with which secrets or keys."""
 
     def __init__(self, fake: FakeProvider) -> None:
         self.taken: set[str] = set()
         self.keys: list[Key] = []
-        self.refusal = Says({"error": "invalid_client"}, 401)
+        self.refusal = Reply({"error": "invalid_client"}, 401)
         self.tried: list[str] = []
         for path, answer in {
-            "/oauth/token": lambda: Says(fake.grant(id_token=None)),
-            "/oauth/revoke": lambda: Says(b""),
-            "/oauth/par": lambda: Says({"request_uri": "urn:one", "expires_in": 30}, 201),
+            "/oauth/token": lambda: Reply(fake.grant(id_token=None)),
+            "/oauth/revoke": lambda: Reply(b""),
+            "/oauth/par": lambda: Reply({"request_uri": "urn:one", "expires_in": 30}, 201),
         }.items():
-            fake.answers[path] = lambda _, asked, answer=answer: self._answer(asked, answer)  # type: ignore[misc]
+            fake.responders[path] = lambda _, asked, answer=answer: self._answer(asked, answer)  # type: ignore[misc]
 
-    def _answer(self, asked: Asked, answer: Callable[[], Says]) -> Says:
+    def _answer(self, asked: Request, answer: Callable[[], Reply]) -> Reply:
         shown = asked.form.get("client_secret") or self._key_of(asked.form["client_assertion"])
         self.tried.append(shown)
         known = self.taken | {str(key.get("kid")) for key in self.keys}
@@ -60,7 +60,7 @@ class Registered:
         return "a key that is not registered"
 
     def tries(self) -> list[str]:
-        """What was tried since the last look."""
+        """What was tried since the last call."""
         tried, self.tried = self.tried, []
         return tried
 
@@ -74,12 +74,12 @@ def registered(fake: FakeProvider) -> Registered:
 CALLS: dict[str, Callable[[StandaloneProvider], object]] = {
     "refresh": lambda provider: provider.refresh("the-token"),
     "revoke": lambda provider: provider.revoke("the-token"),
-    "push": lambda provider: provider.authorization_url(pending(), {}),
+    "push": lambda provider: provider.authorization_url(transaction(), {}),
 }
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_where_the_newest_is_refused_the_next_is_taken_and_remembered(
+def test_where_the_newest_is_refused_the_next_is_used_from_then_on(
     client_for: Callable[..., StandaloneProvider], registered: Registered,
     call: Callable[[StandaloneProvider], object], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -90,7 +90,7 @@ def test_where_the_newest_is_refused_the_next_is_taken_and_remembered(
     assert "number 2 of 2" in caplog.text
     call(provider)
     assert registered.tries() == [OLD]
-    # Then the provider learns the new one and forgets the old one: seen once, and healed.
+    # Then the provider replaces the old one by the new one: one refusal, and the new one is used.
     registered.taken = {NEW}
     call(provider)
     call(provider)
@@ -98,7 +98,7 @@ def test_where_the_newest_is_refused_the_next_is_taken_and_remembered(
     assert not {OLD, NEW} & set(caplog.text.split())
 
 
-def test_while_both_are_taken_the_newest_is_used(
+def test_while_both_are_accepted_the_newest_is_used(
     client_for: Callable[..., StandaloneProvider], registered: Registered
 ) -> None:
     registered.taken = {NEW, OLD}
@@ -110,12 +110,12 @@ def test_auth0s_word_for_a_wrong_secret_counts(
     client_for: Callable[..., StandaloneProvider], registered: Registered
 ) -> None:
     registered.taken = {OLD}
-    registered.refusal = Says({"error": "access_denied", "error_description": "Unauthorized"}, 401)
+    registered.refusal = Reply({"error": "access_denied", "error_description": "Unauthorized"}, 401)
     client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}").refresh("the-token")
     assert registered.tries() == [NEW, OLD]
 
 
-def test_where_none_is_taken_each_is_tried_once_and_nobody_is_signed_out(
+def test_where_none_is_accepted_each_is_tried_once_and_no_user_is_signed_out(
     client_for: Callable[..., StandaloneProvider], registered: Registered
 ) -> None:
     provider = client_for(AUTH0_CLIENT_SECRET=f"{NEWER}\n{NEW}\n{OLD}")
@@ -129,13 +129,13 @@ def test_where_none_is_taken_each_is_tried_once_and_nobody_is_signed_out(
     assert registered.tries() == [NEWER, NEW, OLD]
 
 
-REFUSALS: dict[str, tuple[Says, type[Exception]]] = {
-    "invalid_grant": (Says({"error": "invalid_grant"}, 400), ProviderRejected),
-    "403": (Says({"error": "access_denied"}, 403), ProviderRejected),
-    "unauthorized_client": (Says({"error": "unauthorized_client"}, 400), ProviderMisconfigured),
-    "503": (Says({"error": "invalid_client"}, 503), ProviderUnavailable),
-    "429": (Says({"error": "invalid_client"}, 429), ProviderUnavailable),
-    "rubbish": (Says(b"<p>no", 401), ProviderUnavailable),
+REFUSALS: dict[str, tuple[Reply, type[Exception]]] = {
+    "invalid_grant": (Reply({"error": "invalid_grant"}, 400), ProviderRejected),
+    "403": (Reply({"error": "access_denied"}, 403), ProviderRejected),
+    "unauthorized_client": (Reply({"error": "unauthorized_client"}, 400), ProviderMisconfigured),
+    "503": (Reply({"error": "invalid_client"}, 503), ProviderUnavailable),
+    "429": (Reply({"error": "invalid_client"}, 429), ProviderUnavailable),
+    "rubbish": (Reply(b"<p>no", 401), ProviderUnavailable),
 }
 
 
@@ -143,23 +143,23 @@ REFUSALS: dict[str, tuple[Says, type[Exception]]] = {
 def test_no_other_refusal_is_repeated(
     client_for: Callable[..., StandaloneProvider],
     registered: Registered,
-    says: Says,
+    says: Reply,
     error: type[Exception],
 ) -> None:
-    """The provider may have acted, or would act: a refresh token is spent once."""
+    """The provider may have acted, or would act twice: a refresh token is spent once."""
     registered.refusal = says
     with pytest.raises(error):
         client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}").refresh("the-token")
     assert registered.tries() == [NEW]
 
 
-def test_a_route_of_its_own_client_may_have_several_secrets(
+def test_the_own_client_of_a_route_may_have_several_secrets(
     client_for: Callable[..., StandaloneProvider], registered: Registered, fake: FakeProvider
 ) -> None:
     registered.taken = {OLD}
     rule = TokenRule(mode="client", client_id="other", client_secret=SecretStr(f"{NEW}\n{OLD}"))
     client_for(rules=(rule,)).client_token(rule)
-    # The third revokes the refresh token that nobody had asked for, with what was taken.
+    # The third revokes the unrequested refresh token, with the accepted secret.
     assert registered.tries() == [NEW, OLD, OLD]
     assert fake.asked[-1].form["client_id"] == "other"
 
@@ -189,7 +189,7 @@ def test_a_file_of_secrets_is_read_again_when_it_changes(
     assert registered.tries() == [OLD, NEW, OLD, OLD, NEW]
 
 
-def test_a_link_that_is_turned_to_another_file_is_a_change(
+def test_a_link_to_another_file_is_a_change(
     client_for: Callable[..., StandaloneProvider],
     registered: Registered,
     tmp_path: Path,
@@ -278,7 +278,7 @@ def test_a_bad_replacement_keeps_the_old_key_and_is_an_error_once(
     assert registered.tries() == ["old"] * 3
     (told,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert "AUTH0_CLIENT_PRIVATE_KEY_FILE" in told.getMessage()
-    # And a good one after that is taken over.
+    # A good one after that is used.
     if file.is_dir():
         file.rmdir()
     keys_file(file, NEW_KEY)
@@ -288,7 +288,7 @@ def test_a_bad_replacement_keeps_the_old_key_and_is_an_error_once(
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\n".join("abcdef")])
-def test_a_file_of_secrets_that_can_not_be_used_at_the_start_is_a_wrong_setting(
+def test_an_unusable_file_of_secrets_at_the_start_is_a_wrong_setting(
     client_for: Callable[..., StandaloneProvider], file: Path, content: str
 ) -> None:
     file.write_text(content)
@@ -306,14 +306,14 @@ WRONG: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("settings", WRONG.values(), ids=WRONG)
-def test_wrong_settings_are_told(fake: FakeProvider, settings: dict[str, str]) -> None:
+def test_wrong_settings_are_reported(fake: FakeProvider, settings: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as told:
         fake.config(**settings)
     assert len(told.value.problems) == 1
     assert "AUTH0_CLIENT_SECRET" in told.value.problems[0]
 
 
-def test_a_change_is_seen_though_time_and_length_stay(
+def test_a_change_is_noticed_although_time_and_length_stay(
     client_for: Callable[..., StandaloneProvider], registered: Registered, file: Path
 ) -> None:
     file.write_text("secret-a")

@@ -1,4 +1,4 @@
-"""How routes' tokens are asked for, and what is made of the answers: what goes over the wire."""
+"""The requests for the tokens of routes, and which responses are accepted, over the wire."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from bff.core.errors import ProviderMisconfigured, ProviderRejected, ProviderUna
 from bff.core.model import IssuedTokens
 from bff.provider.create import create_endpoint_client
 from bff.provider.route_grants import EXCHANGE, RouteGrants, rejection_reason
-from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, Says, pending
+from tests.support.fake_provider import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    FakeProvider,
+    Reply,
+    transaction,
+)
 from tests.support.standalone_provider import ListingSink, StandaloneProvider
 
 MakeClient = Callable[..., StandaloneProvider]
@@ -43,7 +49,7 @@ def exchanged(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (usual | changes).items() if value is not None}
 
 
-# ---------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------- requests
 @pytest.mark.parametrize(
     ("settings", "parameter"),
     [({}, "resource"), ({"BFF_RESOURCE_PARAMETER": "audience"}, "audience")],
@@ -78,7 +84,7 @@ def test_auth0_names_it_audience(settings: dict[str, str], parameter: str) -> No
     assert grants.parameters_for(STOCK) == {parameter: "https://stock"}
 
 
-def test_an_exchange_says_what_rfc_8693_wants(
+def test_an_exchange_has_the_parameters_of_rfc_8693(
     fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
     fake.token(exchanged(scope="read"))
@@ -132,7 +138,7 @@ def test_a_route_s_own_client_by_basic_and_its_revocation(
     provider.exchange("the-user-s", OWN)
     provider.revoke("rt", client_id="own client")
     sent = {asked.path: asked.headers["Authorization"] for asked in fake.asked if asked.form}
-    # Form-encoded before they are put together (RFC 6749, 2.3.1).
+    # Form-encoded before they are joined (RFC 6749, 2.3.1).
     expected = "Basic " + base64.b64encode(b"own+client:p%25%2B").decode()
     assert sent == {"/oauth/token": expected, "/oauth/revoke": expected}
 
@@ -140,30 +146,30 @@ def test_a_route_s_own_client_by_basic_and_its_revocation(
 def test_a_client_that_no_route_has_any_more_is_a_permanent_refusal(
     provider: StandaloneProvider,
 ) -> None:
-    """It stays in the outbox and is reported, until the route is back or its time is over."""
+    """It stays in the outbox and is reported until the route is back, or until it is given up."""
     with pytest.raises(ProviderRejected, match="no route has this client"):
         provider.revoke("rt", client_id="gone")
 
 
 # ---------------------------------------------------------------- consent to several resources
-def test_without_a_route_for_an_audience_nothing_more_is_said(
+def test_without_a_route_for_an_audience_no_resource_is_named(
     fake: FakeProvider, client_for: MakeClient
 ) -> None:
     provider = client_for(rules=(EXCHANGED, STOCK), **API)
-    assert "resource" not in parse_qs(urlsplit(provider.authorization_url(pending(), {})).query)
+    assert "resource" not in parse_qs(urlsplit(provider.authorization_url(transaction(), {})).query)
     fake.token(fake.grant())
-    provider.exchange_code("code", pending())
+    provider.exchange_code("code", transaction())
     assert "resource" not in last_form(fake)
 
 
-def test_the_consent_names_all_and_each_request_one(
+def test_the_consent_names_all_resources_and_each_request_one(
     fake: FakeProvider, client_for: MakeClient
 ) -> None:
     provider = client_for(rules=(ORDERS, ORDERS, STOCK), **API)
-    asked = parse_qs(urlsplit(provider.authorization_url(pending(), {})).query)
+    asked = parse_qs(urlsplit(provider.authorization_url(transaction(), {})).query)
     assert asked["resource"] == ["https://api", "https://orders"]
     fake.token(fake.grant())
-    provider.exchange_code("code", pending())
+    provider.exchange_code("code", transaction())
     assert last_form(fake)["resource"] == "https://api"
     fake.token(fake.grant(id_token=None))
     provider.refresh("rt")
@@ -174,27 +180,27 @@ def test_the_consent_names_all_and_each_request_one(
 
 def test_an_audience_needs_no_such_consent(client_for: MakeClient) -> None:
     provider = client_for(rules=(ORDERS,), **API, BFF_RESOURCE_PARAMETER="audience")
-    asked = parse_qs(urlsplit(provider.authorization_url(pending(), {})).query)
+    asked = parse_qs(urlsplit(provider.authorization_url(transaction(), {})).query)
     assert asked["audience"] == ["https://api"]
     assert "resource" not in asked
 
 
-# ---------------------------------------------------------------- what comes back
+# ---------------------------------------------------------------- responses
 @pytest.mark.parametrize(
     ("says", "error"),
     [
-        (Says({"error": "invalid_target"}, 400), ProviderRejected),
-        (Says({"error": "access_denied"}, 403), ProviderRejected),
-        (Says({"error": "unauthorized_client"}, 403), ProviderMisconfigured),
-        (Says({"error": "temporarily_unavailable"}, 400), ProviderUnavailable),
-        (Says(b"<html>", 502), ProviderUnavailable),
-        (Says({"token_type": "Bearer"}), ProviderUnavailable),
-        (Says({"access_token": "", "token_type": "Bearer"}), ProviderUnavailable),
+        (Reply({"error": "invalid_target"}, 400), ProviderRejected),
+        (Reply({"error": "access_denied"}, 403), ProviderRejected),
+        (Reply({"error": "unauthorized_client"}, 403), ProviderMisconfigured),
+        (Reply({"error": "temporarily_unavailable"}, 400), ProviderUnavailable),
+        (Reply(b"<html>", 502), ProviderUnavailable),
+        (Reply({"token_type": "Bearer"}), ProviderUnavailable),
+        (Reply({"access_token": "", "token_type": "Bearer"}), ProviderUnavailable),
     ],
 )
 @pytest.mark.parametrize("mode", ["exchange", "client"])
-def test_what_is_no_token_is_read_as_everywhere(
-    fake: FakeProvider, provider: StandaloneProvider, says: Says, error: type[Exception], mode: str
+def test_errors_are_read_as_in_every_token_response(
+    fake: FakeProvider, provider: StandaloneProvider, says: Reply, error: type[Exception], mode: str
 ) -> None:
     fake.says("/oauth/token", lambda: says)
     with pytest.raises(error):
@@ -204,7 +210,7 @@ def test_what_is_no_token_is_read_as_everywhere(
             provider.client_token(STOCK)
 
 
-def test_a_refresh_token_in_an_unusable_answer_is_discarded(
+def test_a_refresh_token_in_an_unusable_response_is_discarded(
     fake: FakeProvider, client_for: MakeClient
 ) -> None:
     sink = ListingSink()
@@ -228,7 +234,7 @@ def test_a_refresh_token_with_a_client_s_own_token_is_discarded(
 FIT = IssuedTokens(access_token="t", expires_at=2, issued_at=1, issued_token_type=ACCESS_TOKEN_TYPE)
 FOR_ORDERS = "e30.eyJhdWQiOlsiaHR0cHM6Ly9vcmRlcnMiXX0.s"
 FOR_ANOTHER = "e30.eyJhdWQiOiJodHRwczovL29yZGVycy8ifQ.s"
-"""To the letter: `https://orders/`."""
+"""Exactly: `https://orders/`."""
 
 
 @pytest.mark.parametrize(
@@ -251,6 +257,6 @@ FOR_ANOTHER = "e30.eyJhdWQiOiJodHRwczovL29yZGVycy8ifQ.s"
     ],
     ids=str,
 )
-def test_what_must_not_be_used(changes: dict[str, Any], expected: str | None) -> None:
+def test_which_tokens_must_not_be_used(changes: dict[str, Any], expected: str | None) -> None:
     answer = IssuedTokens(**{name: getattr(FIT, name) for name in FIT.__struct_fields__} | changes)
     assert rejection_reason(EXCHANGED, answer) == expected

@@ -1,4 +1,4 @@
-"""What the token and revocation endpoints answer is understood, or counts as no answer."""
+"""A response of the token or revocation endpoint is understood, or counts as none."""
 
 import time
 import traceback
@@ -19,7 +19,7 @@ from bff.provider.auth0 import Auth0Dialect
 from bff.provider.endpoints import EndpointClient
 from bff.provider.retry_after import retry_after
 from bff.provider.token_response import LIFETIME_MAX_SECONDS, LIFETIME_UNKNOWN_SECONDS
-from tests.support.fake_provider import CLIENT_SECRET, FakeProvider, Says, pending
+from tests.support.fake_provider import CLIENT_SECRET, FakeProvider, Reply, transaction
 from tests.support.standalone_provider import StandaloneProvider
 
 HTML = b"<html><body>error=invalid_grant</body></html>"
@@ -72,7 +72,7 @@ def test_rubbish_at_a_sign_in_is_an_outage(
 ) -> None:
     fake.token(body, status, Location=f"{fake.issuer}elsewhere")
     with pytest.raises(ProviderUnavailable):
-        provider.exchange_code("the-code", pending())
+        provider.exchange_code("the-code", transaction())
 
 
 def test_a_refresh_token_in_rubbish_is_revoked(
@@ -86,10 +86,10 @@ def test_a_refresh_token_in_rubbish_is_revoked(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 200])
-def test_invalid_grant_is_parsed_whatever_the_status(
+def test_invalid_grant_is_parsed_with_any_status(
     fake: FakeProvider, provider: StandaloneProvider, status: int
 ) -> None:
-    """Auth0 answers a bad refresh token with 403."""
+    """Auth0 responds with 403 to an invalid refresh token."""
     fake.token({"error": "invalid_grant", "error_description": "Unknown refresh token."}, status)
     with pytest.raises(ProviderRejected) as caught:
         provider.refresh("old")
@@ -114,7 +114,7 @@ def test_our_own_fault_is_a_misconfiguration(
         provider.refresh("old")
 
 
-def test_429_was_turned_away_at_the_door(fake: FakeProvider, provider: StandaloneProvider) -> None:
+def test_429_has_not_acted(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.token({"error": "too_many_requests"}, 429, Retry_After="17")
     with pytest.raises(ProviderUnavailable) as caught:
         provider.refresh("old")
@@ -146,7 +146,7 @@ def test_the_access_token_lifetime_is_bounded(
 def test_a_refresh_without_rotation_brings_no_refresh_token(
     fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
-    """Authlib would put the old one in, and a caller couldn't tell."""
+    """Authlib would insert the old one, and the caller couldn't tell the difference."""
     fake.token(fake.grant(refresh_token=None, id_token=None, scope=None, token_type="bearer"))
     answer = provider.refresh("old")
     assert (answer.refresh_token, answer.scope) == (None, None)
@@ -164,7 +164,7 @@ def test_what_a_refresh_sends(fake: FakeProvider, provider: StandaloneProvider) 
 
 def test_what_a_sign_in_sends_and_gives(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.token(fake.grant(scope=None))
-    found = provider.exchange_code("co+de/=", pending())
+    found = provider.exchange_code("co+de/=", transaction())
     form = next(asked.form for asked in fake.asked if asked.path == "/oauth/token")
     assert form["grant_type"] == "authorization_code"
     assert (form["code"], form["code_verifier"]) == ("co+de/=", "v" * 43)
@@ -174,22 +174,22 @@ def test_what_a_sign_in_sends_and_gives(fake: FakeProvider, provider: Standalone
     assert found.tokens.id_token is None
 
 
-def test_the_id_token_is_kept_only_where_the_logout_needs_it(
+def test_the_id_token_is_stored_only_where_the_logout_needs_it(
     fake: FakeProvider, provider: StandaloneProvider, client_for: Callable[..., StandaloneProvider]
 ) -> None:
     grant = fake.grant()
     fake.token(grant)
     with_hint = client_for(BFF_LOGOUT_ID_TOKEN_HINT="true")
-    assert provider.exchange_code("c", pending()).tokens.id_token is None
+    assert provider.exchange_code("c", transaction()).tokens.id_token is None
     assert provider.refresh("old").id_token is None
-    assert with_hint.exchange_code("c", pending()).tokens.id_token == grant["id_token"]
+    assert with_hint.exchange_code("c", transaction()).tokens.id_token == grant["id_token"]
     assert with_hint.refresh("old").id_token == grant["id_token"]
 
 
 def revocation(
-    fake: FakeProvider, provider: StandaloneProvider, says: Says
+    fake: FakeProvider, provider: StandaloneProvider, says: Reply
 ) -> ProviderError | None:
-    """What revoking raises if the provider answers so."""
+    """The error of a revocation with this response, if any."""
     fake.says("/oauth/revoke", lambda: says)
     try:
         provider.revoke("the-token")
@@ -199,10 +199,10 @@ def revocation(
 
 
 @pytest.mark.parametrize("body", [b"", b"OK", {}, HTML])
-def test_a_revocation_with_200_is_done_whatever_the_body(
+def test_a_revocation_with_200_is_done_with_any_body(
     fake: FakeProvider, provider: StandaloneProvider, body: Any
 ) -> None:
-    assert revocation(fake, provider, Says(body)) is None
+    assert revocation(fake, provider, Reply(body)) is None
     assert fake.asked[-1].form["token"] == "the-token"
     assert fake.asked[-1].form["token_type_hint"] == "refresh_token"
 
@@ -211,8 +211,8 @@ def test_a_revocation_with_200_is_done_whatever_the_body(
 def test_the_status_of_a_revocation_is_checked(
     fake: FakeProvider, provider: StandaloneProvider, status: int
 ) -> None:
-    """Authlib returns the answer and leaves it at that."""
-    error = revocation(fake, provider, Says(HTML, status, {"Retry-After": "30"}))
+    """Authlib returns the response without a check."""
+    error = revocation(fake, provider, Reply(HTML, status, {"Retry-After": "30"}))
     assert isinstance(error, ProviderUnavailable)
     assert error.retry_after_seconds == 30
 
@@ -221,7 +221,7 @@ def test_a_revocation_refused_for_good_says_why(
     fake: FakeProvider, provider: StandaloneProvider
 ) -> None:
     for code in ("unsupported_token_type", "invalid_client", "invalid_request"):
-        error = revocation(fake, provider, Says({"error": code}, 401))
+        error = revocation(fake, provider, Reply({"error": code}, 401))
         assert isinstance(error, ProviderRejected)
         assert (error.error, error.provider_status) == (code, 401)
 
@@ -230,7 +230,7 @@ def test_a_revocation_refused_for_good_says_why(
 def test_a_revocation_endpoint_that_is_not_there(
     fake: FakeProvider, provider: StandaloneProvider, status: int
 ) -> None:
-    error = revocation(fake, provider, Says(HTML, status))
+    error = revocation(fake, provider, Reply(HTML, status))
     assert isinstance(error, ProviderRejected)
     assert error.error == "unsupported_revocation"
 
@@ -256,7 +256,7 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: int | None) -> No
     assert retry_after({"Retry-After": value}, NOW) == seconds
 
 
-def test_auth0_tells_the_pause_in_a_header_of_its_own(fake: FakeProvider) -> None:
+def test_auth0_gives_the_pause_in_a_header_of_its_own(fake: FakeProvider) -> None:
     provider = StandaloneProvider(EndpointClient(fake.config(), Auth0Dialect(), lambda: NOW))
     reset = {"X-RateLimit-Reset": str(int(NOW) + 40)}
     for status, headers, seconds in (
@@ -265,7 +265,7 @@ def test_auth0_tells_the_pause_in_a_header_of_its_own(fake: FakeProvider) -> Non
         (429, {"X-RateLimit-Reset": "soon"}, ProviderUnavailable.retry_after_seconds),
         (503, reset, ProviderUnavailable.retry_after_seconds),
     ):
-        error = revocation(fake, provider, Says(b"", status, headers))
+        error = revocation(fake, provider, Reply(b"", status, headers))
         assert isinstance(error, ProviderUnavailable)
         assert error.retry_after_seconds == seconds
     provider.close()
@@ -274,10 +274,10 @@ def test_auth0_tells_the_pause_in_a_header_of_its_own(fake: FakeProvider) -> Non
 SECRETS = {"refresh": "refresh-secret-1", "code": "code-secret-2", "verifier": "v-secret-3" * 5}
 
 
-def test_no_secret_stands_in_an_error_or_a_log_line(
+def test_no_secret_is_in_an_error_or_a_log_line(
     fake: FakeProvider, provider: StandaloneProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Authlib's DEBUG line has the verifier; what a provider answers may quote a token."""
+    """Authlib's DEBUG line has the verifier; a response may quote a token."""
     caplog.set_level("DEBUG")
     echo = SECRETS["refresh"]
     said: list[str] = []
@@ -293,7 +293,7 @@ def test_no_secret_stands_in_an_error_or_a_log_line(
         fake.token(body, status)
         said += [raised(lambda: provider.refresh(SECRETS["refresh"])), raised(
             lambda: provider.exchange_code(
-                SECRETS["code"], pending(code_verifier=SECRETS["verifier"]))
+                SECRETS["code"], transaction(code_verifier=SECRETS["verifier"]))
         )]  # fmt: skip
     said += [record.getMessage() for record in caplog.records]
     assert len(said) > 14
@@ -302,14 +302,14 @@ def test_no_secret_stands_in_an_error_or_a_log_line(
 
 
 def raised(call: Callable[[], Any]) -> str:
-    """Everything that a log would show of what *call* raises, its causes included."""
+    """Everything that a log would show of the error that *call* raises, with its causes."""
     with pytest.raises(BFFError) as caught:
         call()
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
-def test_calls_share_a_connection(fake: FakeProvider, provider: StandaloneProvider) -> None:
-    """With plain Authlib every call would open one, TLS included."""
+def test_requests_share_a_connection(fake: FakeProvider, provider: StandaloneProvider) -> None:
+    """With plain Authlib every request would open one, with a TLS handshake."""
     fake.token(fake.grant(id_token=None))
     for _ in range(3):
         provider.refresh("old")

@@ -1,4 +1,4 @@
-"""Where the browser is sent: to sign in, and to sign out at the provider."""
+"""The URLs for signing in and out at the provider."""
 
 import base64
 import hashlib
@@ -14,13 +14,13 @@ from bff.provider.create import create_endpoint_client
 from bff.provider.dialect import Dialect
 from bff.provider.endpoints import EndpointClient
 from bff.provider.oidc import Provider
-from tests.support.fake_provider import CLIENT_ID, FakeProvider, Says, pending
+from tests.support.fake_provider import CLIENT_ID, FakeProvider, Reply, transaction
 from tests.support.standalone_provider import StandaloneProvider
 
 
 @pytest.fixture
 def auth0_for(fake: FakeProvider) -> Iterator[Callable[..., Provider]]:
-    """Makes clients of Auth0's dialect for the fake."""
+    """Makes clients of the fake with Auth0's dialect."""
     made: list[Provider] = []
 
     def make(**changes: str) -> Provider:
@@ -41,7 +41,9 @@ def query(url: str | None) -> dict[str, list[str]]:
 def test_the_authorization_request(fake: FakeProvider, client_for: Callable[..., Provider]) -> None:
     fake.metadata["authorization_endpoint"] += "?tenant=a"
     provider = client_for(AUTH0_AUDIENCE="https://api.example.com")
-    url = provider.authorization_url(pending(max_age=0), {"prompt": "login", "login_hint": "a@b&c"})
+    url = provider.authorization_url(
+        transaction(max_age=0), {"prompt": "login", "login_hint": "a@b&c"}
+    )
     verifier = hashlib.sha256(b"v" * 43).digest()
     assert url.startswith(f"{fake.issuer}authorize?tenant=a&")
     assert query(url) == {
@@ -62,13 +64,13 @@ def test_the_authorization_request(fake: FakeProvider, client_for: Callable[...,
 
 
 def test_a_parameter_never_replaces_one_of_ours(provider: Provider) -> None:
-    url = provider.authorization_url(pending(), {"nonce": "evil", "scope": "evil"})
+    url = provider.authorization_url(transaction(), {"nonce": "evil", "scope": "evil"})
     assert query(url)["nonce"] == ["the-nonce"]
     assert "evil" not in url
 
 
-def test_no_audience_and_no_max_age_unless_configured_or_asked(provider: Provider) -> None:
-    assert not {"audience", "max_age"} & set(query(provider.authorization_url(pending(), {})))
+def test_no_audience_and_no_max_age_unless_configured_or_requested(provider: Provider) -> None:
+    assert not {"audience", "max_age"} & set(query(provider.authorization_url(transaction(), {})))
 
 
 def test_the_logout_names_the_session_and_carries_no_token(
@@ -85,27 +87,27 @@ def test_the_logout_names_the_session_and_carries_no_token(
     }
 
 
-def test_the_id_token_goes_along_only_if_configured(client_for: Callable[..., Provider]) -> None:
+def test_the_id_token_is_sent_only_if_configured(client_for: Callable[..., Provider]) -> None:
     provider = client_for(BFF_LOGOUT_ID_TOKEN_HINT="true")
     url = provider.logout_url(sid=None, id_token="the.id.token", state="s")
     assert query(url)["id_token_hint"] == ["the.id.token"]
     assert "logout_hint" not in query(url)
 
 
-def test_a_provider_without_logout_has_no_address(fake: FakeProvider, provider: Provider) -> None:
+def test_a_provider_without_logout_has_no_url(fake: FakeProvider, provider: Provider) -> None:
     del fake.metadata["end_session_endpoint"]
     assert provider.logout_url(sid="s", id_token=None, state="s") is None
 
 
-def test_a_provider_that_is_down_from_the_start_has_no_address(
+def test_a_provider_that_is_down_from_the_start_has_no_url(
     fake: FakeProvider, provider: Provider
 ) -> None:
-    """A logout never fails because the provider does."""
-    fake.says("/.well-known/openid-configuration", lambda: Says(b"", 503))
+    """An outage of the provider doesn't make a logout fail."""
+    fake.says("/.well-known/openid-configuration", lambda: Reply(b"", 503))
     assert provider.logout_url(sid="s", id_token=None, state="s") is None
 
 
-def test_auth0_signs_out_further_up_if_configured(
+def test_auth0_signs_out_of_the_identity_provider_if_configured(
     auth0_for: Callable[..., Provider],
 ) -> None:
     url = auth0_for(AUTH0_FEDERATED_LOGOUT="true").logout_url(sid="s", id_token=None, state="s")
@@ -113,7 +115,7 @@ def test_auth0_signs_out_further_up_if_configured(
     assert "federated" not in query(auth0_for().logout_url(sid="s", id_token=None, state="s"))
 
 
-def test_an_auth0_tenant_without_the_endpoint_has_the_older_one(
+def test_an_auth0_tenant_without_the_endpoint_has_v2_logout(
     fake: FakeProvider, auth0_for: Callable[..., Provider]
 ) -> None:
     del fake.metadata["end_session_endpoint"]
@@ -140,7 +142,7 @@ def test_the_dialect_follows_the_setting(fake: FakeProvider) -> None:
 
 
 def test_authlib_never_logs_at_debug(fake: FakeProvider) -> None:
-    """It writes the code verifier there."""
+    """That level has the code verifier."""
     logger = logging.getLogger("authlib")
     before = logger.level
     try:

@@ -1,6 +1,6 @@
-"""A provider that says exactly what a test wants, over real HTTP and with real keys.
+"""A provider that replies exactly as a test wants, over real HTTP and with real keys.
 
-The demo provider behaves; this one can be told to answer anything, byte by byte if need be.
+The demo provider follows the standard; this one can reply with anything, byte by byte if need be.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ KEY = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "two", "use": "sig", "alg": "RS256"})
 
 
-class Asked(msgspec.Struct):
-    """One request as it came."""
+class Request(msgspec.Struct):
+    """One received request."""
 
     method: str
     path: str
@@ -41,27 +41,27 @@ class Asked(msgspec.Struct):
     connection: int
     """The client's port: the same for requests over one connection."""
     names: list[str] = []
-    """Of the form's fields, as often as each came."""
+    """Of the form's fields, with repetitions."""
 
 
-class Says(msgspec.Struct):
-    """One answer: JSON unless it is bytes."""
+class Reply(msgspec.Struct):
+    """One response: JSON unless it is bytes."""
 
     body: Any = None
     status: int = 200
     headers: dict[str, str] = {}
 
 
-Answer = Callable[["_Handler", Asked], Says | None]
-"""Gives the answer; None if it has written to the socket itself."""
+Responder = Callable[["_Handler", Request], Reply | None]
+"""Makes the reply; None if it has written to the socket itself."""
 
 
 class FakeProvider:
     """Listens on a free port of the loopback until `stop`."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.answers: dict[str, Answer] = {}
+        self.asked: list[Request] = []
+        self.responders: dict[str, Responder] = {}
         self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.fake = self
@@ -75,27 +75,27 @@ class FakeProvider:
             "end_session_endpoint": f"{self.issuer}oidc/logout",
         }
         self.keys: list[Any] = [KEY.as_dict(private=False)]
-        self.says("/.well-known/openid-configuration", lambda: Says(self.metadata))
-        self.says("/jwks", lambda: Says({"keys": self.keys}))
-        self.says("/oauth/revoke", lambda: Says(b""))
+        self.says("/.well-known/openid-configuration", lambda: Reply(self.metadata))
+        self.says("/jwks", lambda: Reply({"keys": self.keys}))
+        self.says("/oauth/revoke", lambda: Reply(b""))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
-    def says(self, path: str, answer: Callable[[], Says]) -> None:
-        """Let *path* answer so, whatever it is asked."""
-        self.answers[path] = lambda _handler, _asked: answer()
+    def says(self, path: str, reply: Callable[[], Reply]) -> None:
+        """Reply so to every request to *path*."""
+        self.responders[path] = lambda _handler, _request: reply()
 
     def token(self, body: Any = None, status: int = 200, **headers: str) -> None:
-        """Let the token endpoint answer so."""
+        """Reply so to every token request."""
         shown = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.says("/oauth/token", lambda: Says(body, status, shown))
+        self.says("/oauth/token", lambda: Reply(body, status, shown))
 
     def count(self, path: str) -> int:
-        """How often *path* was asked for."""
+        """How many requests to *path* were received."""
         return sum(asked.path == path for asked in self.asked)
 
     def stop(self) -> None:
-        """Stop listening and let every held answer go."""
+        """Stop listening, and release every reply that waits."""
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -108,7 +108,7 @@ class FakeProvider:
         header: dict[str, Any] | None = None,
         **changes: Any,
     ) -> str:
-        """A good ID token, changed; None takes a claim away."""
+        """A valid ID token with changes; None removes a claim."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self.issuer, "sub": "auth0|demo", "aud": CLIENT_ID, "iat": now,
@@ -123,7 +123,7 @@ class FakeProvider:
         header: dict[str, Any] | None = None,
         **changes: Any,
     ) -> str:
-        """A good logout token as Auth0 sends it, changed; None takes a claim away."""
+        """A valid logout token as Auth0 sends it, with changes; None removes a claim."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self.issuer, "sub": "auth0|demo", "aud": CLIENT_ID, "iat": now,
@@ -140,16 +140,16 @@ class FakeProvider:
         key: Key = KEY,
         alg: str = "RS256",
     ) -> str:
-        """Whatever a test wants, signed; what is None is left out."""
+        """Any claims and header, signed; those that are None are left out."""
         protected = {"alg": alg, "kid": key.get("kid")} | (header or {})
-        # In ASCII, so that half a character can be sent as its escape.
+        # In ASCII, so that half a surrogate pair can be sent as its escape.
         payload = json.dumps(_given(claims)).encode()
         return jws.serialize_compact(
             _given(protected), payload, key, registry=_Unchecked(algorithms=[alg])
         )
 
     def grant(self, **changes: Any) -> dict[str, Any]:
-        """A good token answer, changed; None takes a field away."""
+        """A valid token response with changes; None removes a field."""
         body = {
             "access_token": "the-access-token", "token_type": "Bearer", "expires_in": 600,
             "refresh_token": "the-refresh-token", "id_token": self.id_token(), "scope": "openid",
@@ -167,7 +167,7 @@ class FakeProvider:
                 "APP_BASE_URL": "http://localhost:8000",
                 "BFF_API_URL": "http://127.0.0.1:9",
                 "BFF_PROVIDER_TIMEOUT_SECONDS": "5",
-                # A machine that stalls for a moment is no outage.
+                # A short stall of the machine is no outage.
                 "BFF_REDIS_TIMEOUT_SECONDS": "10",
             }
             | cache_environment()
@@ -176,13 +176,13 @@ class FakeProvider:
 
 
 def at_hash(access_token: str) -> str:
-    """What stands in an RS256 ID token for *access_token*."""
+    """The `at_hash` of an RS256 ID token for *access_token*."""
     half = hashlib.sha256(access_token.encode()).digest()[:16]
     return base64.urlsafe_b64encode(half).rstrip(b"=").decode()
 
 
-def pending(**changes: Any) -> LoginTransaction:
-    """A sign-in under way."""
+def transaction(**changes: Any) -> LoginTransaction:
+    """The transaction of a sign-in."""
     usual = LoginTransaction(
         state="the-state", nonce="the-nonce", code_verifier="v" * 43, return_to="/",
         started_at=int(time.time()),
@@ -195,10 +195,10 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Unchecked(JWSRegistry):
-    """Signs whatever header a test wants."""
+    """Signs any header."""
 
     def check_header(self, header: Any) -> None:
-        """Everything goes."""
+        """Accept everything."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -207,7 +207,7 @@ class _Server(ThreadingHTTPServer):
     fake: FakeProvider
 
     def handle_error(self, *_: Any) -> None:
-        """A client that hung up is what some tests want."""
+        """Some tests hang up on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -215,25 +215,25 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Answer as told."""
+        """Reply as the test wants."""
         length = int(self.headers.get("Content-Length") or 0)
         fields = parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True)
         fake = self.server.fake  # type: ignore[attr-defined]
         names = [name for name, _ in fields]
-        asked = Asked(self.command, self.path.partition("?")[0], dict(self.headers.items()),
+        asked = Request(self.command, self.path.partition("?")[0], dict(self.headers.items()),
                       dict(fields), self.client_address[1], names)  # fmt: skip
         fake.asked.append(asked)
-        says = fake.answers[asked.path](self, asked)
-        if says is not None:
-            self.answer(says)
+        reply = fake.responders[asked.path](self, asked)
+        if reply is not None:
+            self.send_reply(reply)
 
     do_POST = do_GET
 
-    def answer(self, says: Says) -> None:
-        """Write *says*."""
-        body = says.body if isinstance(says.body, bytes) else json.dumps(says.body).encode()
-        self.send_response(says.status)
-        for name, value in says.headers.items():
+    def send_reply(self, reply: Reply) -> None:
+        """Write *reply* to the socket."""
+        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
