@@ -188,6 +188,13 @@ def test_metadata_and_keys_are_fetched_again_after_their_lifetime(
     assert (fake.count(DISCOVERY), fake.count("/jwks")) == (2, 3)
 
 
+def test_warm_up_once(fake: FakeProvider, aging: StandaloneProvider, clock: Clock) -> None:
+    aging.warm_up_once()
+    clock.now += METADATA_LIFETIME_SECONDS
+    aging.warm_up_once()
+    assert (fake.count(DISCOVERY), fake.count("/jwks")) == (1, 1)
+
+
 def test_new_metadata_is_used(fake: FakeProvider, aging: StandaloneProvider, clock: Clock) -> None:
     aging.warm_up()
     fake.metadata["revocation_endpoint"] = f"{fake.issuer}new"

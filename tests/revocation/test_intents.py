@@ -99,6 +99,15 @@ def test_each_try_waits_longer_than_the_one_before(bench: Bench) -> None:
     assert waits == [1, 2, 4, 6, 6]
 
 
+def test_promise_3_a_discarded_refresh_token_waits_in_the_outbox(bench: Bench) -> None:
+    bench.provider.on_revoke = failing(ProviderUnavailable("503"))
+    bench.holding.discard("refresh-x", "client-x")
+    [entry] = bench.outbox.waiting()
+    tokens = bench.outbox.open_tokens(entry)
+    assert (tokens.refresh_token, tokens.client_id) == ("refresh-x", "client-x")
+    assert (tokens.access_token, entry.reason) == ("", "answer_refused")
+
+
 def test_promise_3_tokens_without_a_session_are_held_while_redis_is_away(bench: Bench) -> None:
     real = bench.outbox.add
 
