@@ -69,10 +69,10 @@ def test_promise_2_holds_at_a_replica_that_hears_nothing() -> None:
             wait_for(lambda: len(listening(cluster.store())) == 2, "both replicas listen")
             cookie = browser.cookie or ""
             wait_for(lambda: answers_from_memory(cluster, deaf, cookie), "it is remembered")  # noqa: B023
-            front.hold()
+            front.withhold()
             assert browser.log_out().status_code == 200
             assert statuses(deaf, cookie) == {401}
-            front.let_go()
+            front.release()
 
 
 def listening(store: redis.Redis) -> list[str]:

@@ -323,7 +323,7 @@ def paused(nodes: RedisCluster, ports: list[int]) -> Iterator[None]:
     finally:
         for port in ports:
             nodes.servers[port].resume()
-        nodes.wait_until_well()
+        nodes.wait_until_healthy()
 
 
 @contextmanager

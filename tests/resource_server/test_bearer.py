@@ -1,4 +1,4 @@
-"""What is a token in an `Authorization` header, and how is its lack answered?"""
+"""Which `Authorization` headers have a token, and what is the challenge without one?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_no_token(header: str | None) -> None:
     ["Bearer a b", "Bearer a,Bearer b", "Bearer a, b", 'Bearer "a"', "Bearer =", "Bearer a=b",
      "Bearer \u00e9", "Bearer a\tb", "Bearer a\x00", "Bearer " + "a" * 20_000],
 )  # fmt: skip
-def test_what_two_readers_could_read_in_two_ways_is_none(header: str) -> None:
+def test_an_ambiguous_header_is_rejected(header: str) -> None:
     with pytest.raises(TokenInvalid):
         bearer_token(header)
 

@@ -1,4 +1,4 @@
-"""The provider's keys at an API: fetched when needed, and no more often than that."""
+"""When does an API fetch the provider's keys? When needed, and no more often."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_keys_survive_an_outage_of_the_issuer() -> None:
     assert len(issuer.fetched) == 3
 
 
-def test_keys_that_are_no_longer_listed_are_forgotten() -> None:
+def test_keys_that_are_no_longer_listed_are_dropped() -> None:
     issuer, clock = Issuer(), Clock()
     keys = issuer.keys(clock)
     keys.find("RS256", "k1")
@@ -49,7 +49,7 @@ def test_keys_that_are_no_longer_listed_are_forgotten() -> None:
     assert keys.find("RS256", "k1") is None
 
 
-def test_without_any_keys_nothing_is_said_and_the_issuer_is_not_stormed() -> None:
+def test_without_keys_nothing_is_verified_and_the_issuer_is_not_flooded() -> None:
     issuer, clock = Issuer(), Clock()
     keys = issuer.keys(clock)
     issuer.broken = True
@@ -77,17 +77,17 @@ def test_discovery_of_another_issuer_is_not_used() -> None:
         ("none", "k1", False), ("RS256", None, True),
     ],
 )  # fmt: skip
-def test_a_key_serves_the_algorithms_of_its_family(alg: str, kid: str | None, found: bool) -> None:
+def test_a_key_is_for_the_algorithms_of_its_type(alg: str, kid: str | None, found: bool) -> None:
     assert (Issuer().keys().find(alg, kid) is not None) == found
 
 
-def test_without_a_kid_there_must_be_no_choice() -> None:
+def test_without_a_kid_there_must_be_one_key() -> None:
     issuer = Issuer()
     issuer.listed = [KEY, NEXT_KEY]
     assert issuer.keys().find("RS256", None) is None
 
 
-def test_unusable_keys_are_passed_over() -> None:
+def test_unusable_keys_are_skipped() -> None:
     issuer = Issuer()
     symmetric = OctKey.generate_key(256, {"kid": "k1"}).as_dict(private=True)
     broken = {"kty": "RSA", "kid": "k9", "n": "!", "e": "AQAB"}
@@ -102,15 +102,15 @@ def test_unusable_keys_are_passed_over() -> None:
 
 
 def test_discovery_over_http_and_no_redirects() -> None:
-    """The default fetch follows no redirect and takes nothing but a 200."""
-    answers = {
+    """The default fetch follows no redirect and accepts nothing but a 200."""
+    responses = {
         "/ok": (200, b'{"a": 1}', ""),
         "/moved": (302, b"", "/ok"),
         "/gone": (404, b"{}", ""),
     }
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
-        status, body, location = answers[environ["PATH_INFO"]]
+        status, body, location = responses[environ["PATH_INFO"]]
         start_response(f"{status} X", [("Location", location)] if location else [])
         return [body]
 

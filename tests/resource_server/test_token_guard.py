@@ -1,4 +1,4 @@
-"""One import and one decorator: a Flask API of somebody else's."""
+"""Which requests does a Flask API accept, with one import and one decorator?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def guard_of(issuer: Issuer, **options: Any) -> TokenGuard:
 
 
 def patient(database: Database) -> dict[str, Any]:
-    """Options of a guard that waits for a Redis, or for its turn, on a machine under load."""
+    """Options of a guard that waits for Redis, or for a connection, on a machine under load."""
     return {"redis_prefix": database.prefix, "deny_key": DENY_KEY, "redis_timeout_seconds": 10}
 
 
@@ -48,7 +48,7 @@ def client_of(guard: TokenGuard) -> FlaskClient:
 
     @app.get("/open")
     def unguarded() -> str:
-        return "anybody"
+        return "open"
 
     return app.test_client()
 
@@ -70,10 +70,10 @@ def api(redis_server: RedisServer, database: Database) -> FlaskClient:
     return client_of(guard_of(Issuer(), redis_url=redis_server.url, **patient(database)))
 
 
-def test_a_living_token_comes_through_and_its_claims_are_there(api: FlaskClient) -> None:
-    answer = api.get("/items", headers=bearer(token()))
-    assert (answer.status_code, answer.json) == (200, {"of": "alice"})
-    assert api.get("/open").text == "anybody"
+def test_a_valid_token_is_accepted_and_its_claims_are_available(api: FlaskClient) -> None:
+    response = api.get("/items", headers=bearer(token()))
+    assert (response.status_code, response.json) == (200, {"of": "alice"})
+    assert api.get("/open").text == "open"
 
 
 def test_a_copied_token_is_refused_after_it_was_denied(
@@ -83,20 +83,20 @@ def test_a_copied_token_is_refused_after_it_was_denied(
     assert api.get("/items", headers=bearer(copied)).status_code == 200
     deny_list = DenyList(database, SEALER, 10)
     deny_list.add([deny_list.entry(Tokens(access_token=copied, issued_at=NOW, expires_at=0))])
-    answer = api.get("/items", headers=bearer(copied))
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.mimetype == "application/problem+json"
-    # A dead token and a forged one look the same from outside.
+    response = api.get("/items", headers=bearer(copied))
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.mimetype == "application/problem+json"
+    # Responses for a revoked and for a forged token are the same.
     forged = api.get("/items", headers=bearer(REFUSED["expired"]()))
-    assert (forged.data, forged.headers) == (answer.data, answer.headers)
+    assert (forged.data, forged.headers) == (response.data, response.headers)
 
 
 def test_a_missing_scope_is_403_and_named(api: FlaskClient) -> None:
-    answer = api.post("/items/7", headers=bearer(token()))
-    assert answer.status_code == 403
-    assert answer.headers["WWW-Authenticate"] == (
+    response = api.post("/items/7", headers=bearer(token()))
+    assert response.status_code == 403
+    assert response.headers["WWW-Authenticate"] == (
         'Bearer realm="api", error="insufficient_scope", scope="write:items"'
     )
     allowed = bearer(token(scope="write:items"))
@@ -114,10 +114,10 @@ def test_a_missing_scope_is_403_and_named(api: FlaskClient) -> None:
     ],
 )  # fmt: skip
 def test_headers_without_a_usable_token(api: FlaskClient, header: str | None, code: str) -> None:
-    answer = api.get("/items", headers={} if header is None else {"Authorization": header})
-    assert answer.status_code == 401
-    assert answer.get_json()["code"] == code
-    assert ("error=" in answer.headers["WWW-Authenticate"]) == (code == "invalid_token")
+    response = api.get("/items", headers={} if header is None else {"Authorization": header})
+    assert response.status_code == 401
+    assert response.get_json()["code"] == code
+    assert ("error=" in response.headers["WWW-Authenticate"]) == (code == "invalid_token")
 
 
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED.keys())
@@ -125,19 +125,19 @@ def test_forgeries(api: FlaskClient, make: Any) -> None:
     assert api.get("/items", headers=bearer(make())).status_code == 401
 
 
-def test_redis_away_is_503_and_says_when_to_come_back(redis_prefix: str) -> None:
+def test_redis_away_is_503_with_retry_after(redis_prefix: str) -> None:
     with RedisServer() as server:
         guard = guard_of(
             Issuer(), redis_url=server.url, redis_prefix=redis_prefix, deny_key=DENY_KEY
         )
         api = client_of(guard)
-        # Nobody has begun an epoch here: that can't be told from a wrong key.
+        # There is no history start here: that looks like a wrong key.
         assert api.get("/items", headers=bearer(token())).status_code == 503
         server.stop()
-        answer = api.get("/items", headers=bearer(token()))
-        assert (answer.status_code, answer.get_json()["code"]) == (503, "store_unavailable")
-        assert answer.headers["Retry-After"] == "2"
-        # What is no token needs no Redis to be refused.
+        response = api.get("/items", headers=bearer(token()))
+        assert (response.status_code, response.get_json()["code"]) == (503, "store_unavailable")
+        assert response.headers["Retry-After"] == "2"
+        # A malformed token is rejected without Redis.
         assert api.get("/items", headers=bearer("garbage")).status_code == 401
 
 
@@ -148,22 +148,22 @@ def test_a_redis_that_hangs_is_503_in_time(redis_prefix: str) -> None:
             redis_timeout_seconds=0.2,
         )  # fmt: skip
         server.pause()
-        answer = client_of(guard).get("/items", headers=bearer(token()))
+        response = client_of(guard).get("/items", headers=bearer(token()))
         server.resume()
-    assert answer.status_code == 503
+    assert response.status_code == 503
 
 
 def test_a_crowd_shares_a_few_connections(redis_server: RedisServer, database: Database) -> None:
-    """200 requests at once: all are answered, and Redis sees few connections."""
+    """200 concurrent requests: all succeed, over few connections."""
     url = f"{redis_server.url}?client_name=crowd-{database.prefix}"
     api = client_of(guard_of(Issuer(), redis_url=url, **patient(database)))
     headers = bearer(token())
     with ThreadPoolExecutor(200) as crowd:
-        answers = list(
+        responses = list(
             crowd.map(lambda _: api.application.test_client().get("/items", headers=headers),
                       range(400))
         )  # fmt: skip
-    assert Counter(a.status_code for a in answers) == {200: 400}
+    assert Counter(a.status_code for a in responses) == {200: 400}
     connected = database.client.client_list()
     assert 1 <= sum(c["name"] == f"crowd-{database.prefix}" for c in connected) <= 16
 
@@ -172,14 +172,12 @@ def test_keys_away_is_503() -> None:
     issuer = Issuer()
     issuer.broken = True
     guard = TokenGuard.without_deny_list(issuer=ISSUER, audience=AUDIENCE, keys=issuer.keys())
-    answer = client_of(guard).get("/items", headers=bearer(token()))
-    assert (answer.status_code, answer.get_json()["code"]) == (503, "keys_unavailable")
+    response = client_of(guard).get("/items", headers=bearer(token()))
+    assert (response.status_code, response.get_json()["code"]) == (503, "keys_unavailable")
 
 
-def test_reading_is_all_that_redis_must_allow(
-    redis_server: RedisServer, database: Database
-) -> None:
-    """The rights that docs/apis.md names are enough."""
+def test_permission_to_read_redis_is_enough(redis_server: RedisServer, database: Database) -> None:
+    """The permissions in docs/apis.md are sufficient."""
     user, password = f"reader-{database.prefix}", "p" * 20
     prefix = database.prefix
     patterns = [f"~{prefix}:{kind}:*" for kind in ("deny", "watermark", "{born_at}")]
@@ -203,6 +201,6 @@ def test_reading_is_all_that_redis_must_allow(
         {"redis_url": "redis://x", "deny_key": f"{DENY_KEY},"},
     ],
 )  # fmt: skip
-def test_an_empty_setting_opens_nothing(options: dict[str, str]) -> None:
+def test_an_empty_setting_is_an_error(options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"needed|hex"):
         guard_of(Issuer(), **options)

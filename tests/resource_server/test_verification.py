@@ -1,4 +1,4 @@
-"""Is this access token alive? The one rule, on a real Redis, against a table of forgeries."""
+"""Which access tokens are valid? On a real Redis, and against a table of forgeries."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SECRET, NEWER_SECRET = "s" * 40, "n" * 40
 
 
 class Bench:
-    """The BFF's side of a Redis, and whoever asks there."""
+    """What the BFF writes to Redis, and a verifier that reads it."""
 
     def __init__(self, server: RedisServer, prefix: str) -> None:
         self.database = Database(server.client(), prefix)
         self.sealer = Sealer([SECRET])
         self.issuer = Issuer()
-        self.born(3600)
+        self.start_history(3600)
 
-    def born(self, seconds_ago: int) -> None:
+    def start_history(self, seconds_ago: int) -> None:
         key = self.keys().history_start_keys()[0]
         self.database.command("SET", key, int(time.time()) - seconds_ago)
 
@@ -68,7 +68,7 @@ def bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[Bench]:
     bench.database.client.close()
 
 
-# ---------------------------------------------------------------- alive
+# ---------------------------------------------------------------- valid
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[Bench]:
         "es256", "audience_list", "clock_a_little_ahead", "odd_subject",
     ],
 )  # fmt: skip
-def test_a_living_token_is_let_through(bench: Bench, make: Callable[[], str]) -> None:
+def test_a_valid_token_is_accepted(bench: Bench, make: Callable[[], str]) -> None:
     assert bench.verifier().verify(make())["iss"] == ISSUER
 
 
@@ -126,37 +126,37 @@ def test_scopes(bench: Bench, scope: str, claims: dict[str, Any], allowed: bool)
 
 
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED.keys())
-def test_refused_tokens_cost_no_look_at_redis(bench: Bench, make: Callable[[], str]) -> None:
+def test_a_forged_token_is_rejected_without_redis(bench: Bench, make: Callable[[], str]) -> None:
     forged = make()
-    asked: list[object] = []
-    revoked_tokens = RevokedTokens(lambda *c: asked.append(c) or [], bench.keys())  # type: ignore[func-returns-value]
+    sent: list[object] = []
+    revoked_tokens = RevokedTokens(lambda *c: sent.append(c) or [], bench.keys())  # type: ignore[func-returns-value]
     expected = ExpectedAccessToken(issuer=ISSUER, audience=AUDIENCE)
     with pytest.raises(TokenInvalid) as refusal:
         AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens).verify(forged)
-    assert not asked
+    assert not sent
     assert not any(part in refusal.value.detail for part in forged.split(".") if len(part) > 9)
 
 
-def test_a_token_ends_at_its_very_end(bench: Bench) -> None:
-    """The deny-list forgets it a little later, so there is no leeway here."""
+def test_there_is_no_leeway_for_exp(bench: Bench) -> None:
+    """The deny-list drops a token soon after it expires."""
     access_token = token(iat=1000, exp=2000)
     bench.database.command("SET", bench.keys().history_start_keys()[0], 1)
     revoked_tokens = RevokedTokens(bench.database.commands, bench.keys())
-    for now, alive in ((1999.9, True), (2000.0, False)):
+    for now, valid in ((1999.9, True), (2000.0, False)):
         expected = ExpectedAccessToken(issuer=ISSUER, audience=AUDIENCE)
         clock: Callable[[], float] = partial(float, now)
         verifier = AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens, clock)
-        if alive:
+        if valid:
             assert verifier.verify(access_token)
         else:
             with pytest.raises(TokenInvalid):
                 verifier.verify(access_token)
 
 
-# ---------------------------------------------------------------- dead before its time
+# ---------------------------------------------------------------- revoked
 
 
-def test_a_denied_token_is_dead_and_its_sister_is_not(bench: Bench) -> None:
+def test_a_denied_token_is_rejected_and_another_of_the_user_is_not(bench: Bench) -> None:
     copied, other = token(jti="1"), token(jti="2")
     assert bench.verifier().verify(copied)
     bench.deny(copied)
@@ -165,7 +165,7 @@ def test_a_denied_token_is_dead_and_its_sister_is_not(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("group", [Group.of_user(ISSUER, "alice"), Group.everyone()])
-def test_a_watermark_kills_what_is_older(bench: Bench, group: Group) -> None:
+def test_tokens_older_than_a_watermark_are_rejected(bench: Bench, group: Group) -> None:
     old = token()
     risen = bench.rise(group)
     assert bench.reason(old) == "older_than_watermark"
@@ -178,7 +178,7 @@ def test_a_watermark_kills_what_is_older(bench: Bench, group: Group) -> None:
     [Group.of_user(ISSUER, "bob"), Group.of_user("https://other/", "alice"),
      Group.of_sid(ISSUER, "alice"), Group.of_email(ISSUER, "alice")],
 )  # fmt: skip
-def test_the_watermark_of_others_kills_nothing(bench: Bench, group: Group) -> None:
+def test_the_watermark_of_another_group_has_no_effect(bench: Bench, group: Group) -> None:
     bench.rise(group)
     assert bench.verifier().verify(token())
 
@@ -194,45 +194,45 @@ def test_the_newest_of_several_watermarks_counts(bench: Bench) -> None:
 
 
 def test_keys_can_be_rotated(bench: Bench) -> None:
-    """Names written under the old key are found with both, and so are those of the new one."""
+    """With both keys, entries named with either key are found."""
     old, new = token(jti="1"), token(jti="2")
     bench.deny(old)
     bench.deny(new, NEWER_SECRET)
     verifier = bench.verifier(NEWER_SECRET, SECRET)
-    for dead in (old, new):
+    for denied in (old, new):
         with pytest.raises(TokenInvalid, match="denied"):
-            verifier.verify(dead)
+            verifier.verify(denied)
     assert verifier.verify(token(jti="3"))
 
 
-# ---------------------------------------------------------------- what can't be judged
+# ---------------------------------------------------------------- unknown
 
 
-def test_an_emptied_redis_calls_older_tokens_dead(bench: Bench) -> None:
+def test_after_redis_was_emptied_older_tokens_are_rejected(bench: Bench) -> None:
     copied = token()
     bench.deny(copied)
     for key in bench.database.client.scan_iter(f"{bench.database.prefix}:*"):
         bench.database.client.delete(key)
-    born_at = HistoryStart(bench.database, bench.sealer).begin()
+    start_at = HistoryStart(bench.database, bench.sealer).begin()
     assert bench.reason(copied) == "older_than_store"
-    assert bench.reason(token(iat=born_at - 1)) == "older_than_store"
-    assert bench.verifier().verify(token(iat=born_at))
+    assert bench.reason(token(iat=start_at - 1)) == "older_than_store"
+    assert bench.verifier().verify(token(iat=start_at))
 
 
-def test_the_bff_begins_an_epoch_and_an_api_waits_for_it(bench: Bench) -> None:
+def test_the_bff_writes_the_history_start_and_an_api_waits_for_it(bench: Bench) -> None:
     copied = token()
     bench.database.command("DEL", *bench.keys().history_start_keys())
     with pytest.raises(StoreUnavailable):
         bench.verifier().verify(copied)
-    epoch = HistoryStart(bench.database, bench.sealer)
-    may_write = RevokedTokens(bench.database.commands, bench.keys(), epoch.begin)
+    start = HistoryStart(bench.database, bench.sealer)
+    may_write = RevokedTokens(bench.database.commands, bench.keys(), start.begin)
     assert may_write.reason(copied, {"iss": ISSUER, "sub": "alice", "iat": int(time.time())}) == (
         "older_than_store"
     )
     assert bench.reason(copied) == "older_than_store"
 
 
-def test_a_wrong_key_or_prefix_is_noticed_and_lets_nobody_in(bench: Bench) -> None:
+def test_with_a_wrong_key_or_prefix_every_request_fails(bench: Bench) -> None:
     with pytest.raises(StoreUnavailable, match="deny-list key"):
         bench.verifier(NEWER_SECRET).verify(token())
     bench.database.prefix += "x"
@@ -240,22 +240,22 @@ def test_a_wrong_key_or_prefix_is_noticed_and_lets_nobody_in(bench: Bench) -> No
         bench.verifier().verify(token())
 
 
-def test_a_key_that_was_rotated_away_is_noticed(bench: Bench) -> None:
-    """An API with the old key alone can't see what is denied now."""
+def test_with_an_outdated_key_every_request_fails(bench: Bench) -> None:
+    """An API that has only the old key can't find new entries."""
     HistoryStart(bench.database, Sealer([NEWER_SECRET, SECRET])).begin()
     with pytest.raises(StoreUnavailable):
         bench.verifier(SECRET).verify(token())
     assert bench.verifier(NEWER_SECRET, SECRET).verify(token())
 
 
-def test_of_two_first_instants_the_older_counts(bench: Bench) -> None:
-    """During a rotation of the keys there may be one under each name."""
+def test_of_two_history_starts_the_older_counts(bench: Bench) -> None:
+    """During a key rotation there may be one for each key."""
     newer_name = bench.keys(NEWER_SECRET).history_start_keys()[0]
     bench.database.command("SET", newer_name, int(time.time()) + 60)
     assert bench.verifier(NEWER_SECRET, SECRET).verify(token())
 
 
-def test_redis_away_is_no_verdict(redis_prefix: str) -> None:
+def test_without_redis_validity_is_unknown(redis_prefix: str) -> None:
     with RedisServer() as server:
         bench = Bench(server, redis_prefix)
         verifier = bench.verifier()
@@ -268,13 +268,13 @@ def test_redis_away_is_no_verdict(redis_prefix: str) -> None:
         bench.database.client.close()
 
 
-def test_the_provider_away_is_no_verdict(bench: Bench) -> None:
+def test_without_the_provider_s_keys_validity_is_unknown(bench: Bench) -> None:
     bench.issuer.broken = True
     with pytest.raises(ProviderUnavailable):
         bench.verifier().verify(token())
 
 
-def test_all_of_it_is_one_round_trip(bench: Bench) -> None:
+def test_all_lookups_are_one_round_trip(bench: Bench) -> None:
     trips: list[int] = []
 
     def counted(*commands: tuple[str | bytes | float, ...]) -> list[Any]:

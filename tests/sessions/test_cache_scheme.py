@@ -62,7 +62,7 @@ def test_who_hears_nothing_refuses_after_the_answer(
 ) -> None:
     key = bench.start()
     deaf.remember(key)
-    front.hold()
+    front.withhold()
     end(bench, key, deaf)
     assert deaf.ask(key) is None
 
@@ -73,7 +73,7 @@ def test_without_the_wait_it_would_still_let_in(
     """So the test above can fail."""
     key = bench.start()
     deaf.remember(key)
-    front.hold()
+    front.withhold()
     end(bench, key, deaf, lease_seconds=0)
     assert deaf.ask(key) is not None
 
@@ -82,10 +82,10 @@ def late_proof(bench: Bench, front: RedisFront, process: Remembering) -> str:
     """An answer to a PING comes late, when the end that came after it is nearly answered."""
     key = bench.start()
     process.remember(key)
-    front.hold()
+    front.withhold()
     proving = threading.Thread(target=process.memory.prove)
     proving.start()
-    front.wait_for_held_pong()
+    front.wait_for_withheld_pong()
 
     def late() -> None:
         front.let_first_pong_through()

@@ -1,4 +1,4 @@
-"""What a single step in Redis leaves behind: lifetimes, leases, and conditions that must hold."""
+"""What does each step in Redis write: lifetimes, locks, and conditions that must hold?"""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def deadline_of(bench: Bench, key: str) -> float | None:
 # ---------------------------------------------------------------- the record
 
 
-def test_an_id_that_has_ended_can_not_begin_again(bench: Bench) -> None:
+def test_an_ended_session_can_not_be_created_again(bench: Bench) -> None:
     key = bench.start()
     session = bench.load(key)
     assert bench.records.end_record(key, "logout").kind == "ended"
@@ -42,8 +42,8 @@ def test_an_id_that_has_ended_can_not_begin_again(bench: Bench) -> None:
     assert bench.sessions.load(key) is None
 
 
-def test_the_record_outlasts_the_session_by_a_refresh_token_s_life(bench: Bench) -> None:
-    """Its TTL is a net below the sweep: a record that vanishes takes its tokens along."""
+def test_the_record_outlasts_the_session_by_the_lifetime_of_a_refresh_token(bench: Bench) -> None:
+    """Its TTL is a safety net for the sweep: with the record, unrevoked tokens would be lost."""
     config = bench.config
     left = seconds_left(bench, record_name(bench, bench.start()))
     expected = config.session_absolute_seconds + config.refresh_token_lifetime_seconds
@@ -51,7 +51,7 @@ def test_the_record_outlasts_the_session_by_a_refresh_token_s_life(bench: Bench)
 
 
 def test_a_short_idle_time_slides_in_time(make_bench: MakeBench) -> None:
-    """Once a minute would be too late for a session that idles out after a minute."""
+    """Once a minute would be too late for an idle time of one minute."""
     bench = make_bench(BFF_SESSION_IDLE_SECONDS="60")
     key = bench.start()
     for field in ("last_seen_at", "idle_ends_at"):
@@ -60,7 +60,7 @@ def test_a_short_idle_time_slides_in_time(make_bench: MakeBench) -> None:
 
 
 def test_a_sealed_field_moved_to_another_field_does_not_open(bench: Bench) -> None:
-    """Else an application's own data could become somebody's identity."""
+    """Else data of the application could become an identity."""
     key = bench.start()
     forged = msgspec.json.encode({"issuer": ISSUER, "subject": "auth0|admin"})
     assert bench.sessions.write_data(key, forged)
@@ -71,7 +71,7 @@ def test_a_sealed_field_moved_to_another_field_does_not_open(bench: Bench) -> No
         bench.sessions.load(key)
 
 
-def test_replacing_tokens_tells_five_things_apart(bench: Bench) -> None:
+def test_replacing_tokens_has_four_outcomes(bench: Bench) -> None:
     key = bench.start()
     sealed = bench.records.seal_tokens(key, bench.sign_in().tokens)
     assert bench.records.replace_tokens(key, 1, "mine", sealed) == "applied"
@@ -86,7 +86,7 @@ def test_replacing_tokens_tells_five_things_apart(bench: Bench) -> None:
 # ---------------------------------------------------------------- the lock
 
 
-def test_the_lock_has_a_lease_and_belongs_to_one(bench: Bench) -> None:
+def test_the_lock_has_a_lifetime_and_one_owner(bench: Bench) -> None:
     key = bench.start()
     assert bench.refresh_lock.begin_refresh(key, 1, "me", 15).kind == "yours"
     assert 14_000 < int(bench.database.command("PTTL", bench.database.keys.lock(key))) <= 15_000
@@ -94,7 +94,7 @@ def test_the_lock_has_a_lease_and_belongs_to_one(bench: Bench) -> None:
     assert bench.refresh_lock.begin_refresh(key, 1, "you", 15).kind == "locked"
 
 
-def test_the_lease_is_renewed_by_its_owner_only(bench: Bench) -> None:
+def test_the_lock_is_renewed_by_its_owner_only(bench: Bench) -> None:
     key = bench.start()
     lock = bench.database.keys.lock(key)
     bench.refresh_lock.begin_refresh(key, 1, "me", 2)
@@ -104,7 +104,7 @@ def test_the_lease_is_renewed_by_its_owner_only(bench: Bench) -> None:
     assert int(bench.database.command("PTTL", lock)) > 50_000
 
 
-def test_the_lock_is_given_back_by_its_owner_only(bench: Bench) -> None:
+def test_the_lock_is_released_by_its_owner_only(bench: Bench) -> None:
     key = bench.start()
     bench.refresh_lock.begin_refresh(key, 1, "me", 15)
     bench.refresh_lock.end_refresh(key, "you")
@@ -113,7 +113,7 @@ def test_the_lock_is_given_back_by_its_owner_only(bench: Bench) -> None:
     assert bench.refresh_lock.begin_refresh(key, 1, "you", 15).kind == "yours"
 
 
-def test_an_ended_session_gives_nobody_a_turn(bench: Bench) -> None:
+def test_an_ended_session_has_no_refresh_lock(bench: Bench) -> None:
     key = bench.start()
     bench.database.command("HSET", record_name(bench, key), "idle_ends_at", bench.now())
     assert bench.refresh_lock.begin_refresh(key, 1, "me", 15).kind == "gone"
@@ -124,48 +124,50 @@ def test_an_ended_session_gives_nobody_a_turn(bench: Bench) -> None:
 # ---------------------------------------------------------------- the tombstone
 
 
-def test_the_tombstone_keeps_the_tokens_as_long_as_they_may_live(bench: Bench) -> None:
+def test_the_tombstone_has_the_tokens_until_they_expire(bench: Bench) -> None:
     key = bench.start()
     bench.sessions.write_data(key, b"{}")
     bench.refresh_lock.begin_refresh(key, 1, "me", 15)
-    bench.refresh_lock.end_refresh(key, "nobody", "provider_unavailable", 30)
+    bench.refresh_lock.end_refresh(key, "another", "provider_unavailable", 30)
     bench.records.end_record(key, "logout")
     name = tombstone_name(bench, key)
     least = bench.config.refresh_token_lifetime_seconds
     assert least <= seconds_left(bench, name) <= least + DAY
     fields = {field.decode() for field in bench.database.command("HGETALL", name)}
     assert {"tokens", "identity", "reason", "ended_at"} <= fields
-    assert "data" not in fields, "the application's data has nothing to do there"
+    assert "data" not in fields, "data of the application stays there"
     assert [k for k in bench.stored() if ":lock:" in k or ":failure:" in k] == []
 
 
 # ---------------------------------------------------------------- the indexes
 
 
-def test_a_session_is_due_when_its_idle_time_is_over(bench: Bench) -> None:
+def test_a_session_is_due_at_its_idle_end(bench: Bench) -> None:
     key = bench.start()
     assert deadline_of(bench, key) == bench.load(key).idle_ends_at
 
 
-def test_the_sweep_moves_a_slid_session_to_its_new_end(bench: Bench) -> None:
+def test_the_sweep_updates_the_deadline_of_a_session_that_was_used(bench: Bench) -> None:
     key = bench.start()
     bench.indexes.set_deadline(key, bench.now() - 1)
     bench.sweep.run()
     assert deadline_of(bench, key) == bench.load(key).idle_ends_at
 
 
-def test_the_sweep_forgets_a_session_without_a_record(bench: Bench) -> None:
+def test_the_sweep_removes_a_session_without_a_record(bench: Bench) -> None:
     bench.indexes.set_deadline("f" * 64, bench.now() - 1)
     assert bench.sweep.run() == 0
     assert deadline_of(bench, "f" * 64) is None
 
 
-def test_a_user_s_index_goes_with_the_last_session_and_forgets_the_others(bench: Bench) -> None:
+def test_an_index_expires_with_its_longest_session_and_drops_expired_ones(
+    bench: Bench,
+) -> None:
     key = bench.start()
     [name] = [k for k in bench.stored() if ":user:" in k]
     lasts = bench.config.session_absolute_seconds
     assert lasts - 5 <= seconds_left(bench, name) <= lasts + 1
-    bench.database.command("ZADD", name, bench.now() - 1, "a session of long ago")
+    bench.database.command("ZADD", name, bench.now() - 1, "an expired session")
     shorter = msgspec.structs.replace(
         bench.load(key), key="e" * 64, absolute_ends_at=bench.now() + 60
     )
@@ -174,7 +176,7 @@ def test_a_user_s_index_goes_with_the_last_session_and_forgets_the_others(bench:
     assert seconds_left(bench, name) >= lasts - 5, "the longest one counts"
 
 
-def test_the_same_subject_of_another_issuer_is_somebody_else(bench: Bench) -> None:
+def test_the_same_subject_of_another_issuer_is_another_user(bench: Bench) -> None:
     bench.start()
     assert bench.indexes.members(Group.of_user("https://other.example/", "auth0|dana")) == []
     assert bench.indexes.members(Group.of_sid("https://other.example/", "provider-sid")) == []
@@ -187,15 +189,15 @@ def entry(reason: str) -> Entry:
     return Entry(id="an-entry", kind="session", reason=reason, session_key="f" * 64)
 
 
-def test_an_intent_that_stands_is_not_overwritten(bench: Bench) -> None:
+def test_an_existing_intent_is_not_overwritten(bench: Bench) -> None:
     bench.outbox.add(entry("first"), due_in_seconds=60)
     bench.outbox.add(entry("second"), due_in_seconds=0)
     assert [e.reason for e in bench.outbox.waiting()] == ["first"]
     assert bench.outbox.claim_due(1, 10) == []
 
 
-def test_what_is_done_stays_done(bench: Bench) -> None:
-    """A slow process that postpones what another has confirmed doesn't bring it back."""
+def test_a_confirmed_entry_is_not_written_again(bench: Bench) -> None:
+    """A slow process may postpone an entry that another process has confirmed."""
     bench.outbox.add(entry("logout"), due_in_seconds=0)
     bench.outbox.done("an-entry")
     bench.outbox.reschedule(entry("logout"), 0, "provider_unavailable")
@@ -217,10 +219,10 @@ def test_a_token_listed_under_an_older_key_is_still_listed(make_bench: MakeBench
     assert after.deny_list.contains("access-0")
 
 
-def test_too_few_replicas_are_logged_and_the_end_stands(
+def test_too_few_replicas_are_logged_and_the_session_has_ended(
     make_bench: MakeBench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server of the tests has no replica; `WAIT` gives up before the socket does."""
+    """The test server has no replica; `WAIT` times out before the socket does."""
     bench = make_bench(BFF_REDIS_WAIT_REPLICAS="1", BFF_REDIS_TIMEOUT_SECONDS="4")
     key = bench.start()
     assert bench.sessions.end(key, "logout")

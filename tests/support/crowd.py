@@ -1,7 +1,7 @@
-"""How does a test get a hundred thousand sessions into Redis within seconds?
+"""How does a test write a hundred thousand sessions to Redis within seconds?
 
-They are written by the BFF's own records and indexes, whose commands are gathered and sent in
-large pipelines instead of one by one. Nothing is checked, since the ids are random.
+With the BFF's own records and indexes, whose commands are collected and sent in large pipelines.
+No reply is checked; that is safe, since the ids are random.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from bff.store.connection import Script
 PIPELINE = 2000
 
 
-class Gathering(Database):
-    """Keeps what it is told, and sends it in pipelines."""
+class BatchingDatabase(Database):
+    """Collects commands, and sends them in pipelines."""
 
     def __init__(self, real: Database) -> None:
         super().__init__(real.client, real.prefix)
@@ -30,21 +30,21 @@ class Gathering(Database):
         self._words: list[tuple[str | bytes | float, ...]] = []
 
     def run(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
-        """Keep it; the answer is a guess."""
+        """Collect it; the reply is made up."""
         if script.sha not in self._known:
             self._real.command("SCRIPT LOAD", script.source)
             self._known.add(script.sha)
         return self.command("EVALSHA", script.sha, len(keys), *keys, *args)
 
     def command(self, *words: str | bytes | float) -> Any:
-        """Keep it."""
+        """Collect it."""
         self._words.append(words)
         if len(self._words) >= PIPELINE:
             self.flush()
         return b"1"
 
     def flush(self) -> None:
-        """Send what was kept."""
+        """Send what was collected."""
         words, self._words = self._words, []
         self._real.commands(*words)
 
@@ -56,10 +56,10 @@ class Crowd:
         sealer = Sealer([key.get_secret_value() for key in config.secrets])
         self._config = config
         self._database = connect(config)
-        self._gathering = Gathering(self._database)
-        self._indexes = Indexes(self._gathering, sealer)
+        self._batching = BatchingDatabase(self._database)
+        self._indexes = Indexes(self._batching, sealer)
         self._records = SessionRecords(
-            self._gathering,
+            self._batching,
             sealer,
             idle_seconds=config.session_idle_seconds,
             token_lifetime_seconds=config.refresh_token_lifetime_seconds,
@@ -70,17 +70,17 @@ class Crowd:
         self._database.client.close()
 
     def of_user(self, subject: str, count: int) -> list[str]:
-        """So many sessions of one user; the ids for the cookies."""
+        """Write *count* sessions of one user; returns the ids for the cookies."""
         ids = [self._add(subject, f"{subject} {number}") for number in range(count)]
-        self._gathering.flush()
+        self._batching.flush()
         return ids
 
     def of_others(self, count: int) -> None:
-        """So many sessions of as many users."""
+        """Write *count* sessions of as many users."""
         for _ in range(count):
             name = secrets.token_hex(8)
             self._add(f"auth0|other-{name}", name)
-        self._gathering.flush()
+        self._batching.flush()
 
     def _add(self, subject: str, sid: str) -> str:
         cookie_id, now = secrets.token_urlsafe(32), int(time.time())

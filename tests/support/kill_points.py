@@ -1,8 +1,8 @@
-"""At which steps between a logout's request and the provider's confirmation can a process die?
+"""At which steps between a logout request and the provider's confirmation can a process die?
 
-Imported by a BFF process at its start (`start_with`): when a request comes to the step `KILL_AT`,
-the process and its whole process group are killed with SIGKILL. The drain passes the same steps
-with what others left behind; it may.
+Imported by a BFF process at its start (`start_with`): when a request reaches the step `KILL_AT`,
+the process and its process group are killed with SIGKILL. The drain, which passes the same steps
+for other processes, isn't affected.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ STEPS: dict[str, tuple[type, str, bool]] = {
     "after the tombstone went": (SessionRecords, "delete_tombstone", False),
     "after the intent went": (Outbox, "done", False),
 }
-"""Class, method, and whether it dies before it or after it; in the order of the steps."""
+"""Class, method, and whether the process dies before it or after; in the order of the steps."""
 
 
 def die_at(step: str) -> None:
-    """Arrange it."""
+    """Patch the method of *step*."""
     owner, name, before = STEPS[step]
     setattr(owner, name, _deadly(getattr(owner, name), before))
 
@@ -46,7 +46,7 @@ def _deadly(method: Callable[..., Any], before: bool) -> Callable[..., Any]:
         if not before:
             method(*args, **options)
         os.killpg(os.getpgrp(), signal.SIGKILL)
-        raise AssertionError("still alive")
+        raise AssertionError("the process wasn't killed")
 
     return die
 

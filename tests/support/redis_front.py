@@ -1,7 +1,7 @@
-"""What stands between a BFF and its Redis and holds back what Redis tells?
+"""How does a test delay what Redis sends over a tracking connection?
 
-A TCP proxy. It knows a tracking connection by its `CLIENT TRACKING`; what Redis says on such a one
-can be withheld, as a network would that is stuck, while all other connections go on.
+With a TCP proxy. It recognises a tracking connection by `CLIENT TRACKING`, and can withhold what
+Redis sends over it, as a stuck network would, while all other connections go on.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ CHUNK_BYTES = 65_536
 
 
 class RedisFront:
-    """Listens on a port of its own (`url`) and forwards to the Redis on *port*."""
+    """Listens on its own port (`url`) and forwards to the Redis on *port*."""
 
     def __init__(self, port: int) -> None:
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         self._lock = threading.Lock()
-        self._holding = False
+        self._withholding = False
         self._tracking: set[socket.socket] = set()
-        self._held: list[tuple[socket.socket, bytes]] = []
+        self._withheld: list[tuple[socket.socket, bytes]] = []
         self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> RedisFront:
@@ -44,37 +44,37 @@ class RedisFront:
         for one in self._sockets:
             _hang_up(one)
 
-    # ------------------------------------------------------------ what tests do with it
-    def hold(self) -> None:
-        """From now on nothing that Redis says on a tracking connection arrives."""
+    # ------------------------------------------------------------ for tests
+    def withhold(self) -> None:
+        """From now on nothing that Redis sends over a tracking connection arrives."""
         with self._lock:
-            self._holding = True
+            self._withholding = True
 
-    def held(self) -> bytes:
-        """What was withheld so far."""
+    def withheld(self) -> bytes:
+        """What has been withheld so far."""
         with self._lock:
-            return b"".join(data for _, data in self._held)
+            return b"".join(data for _, data in self._withheld)
 
-    def wait_for_held_pong(self) -> None:
-        """Return when an answer to a PING is among what is withheld."""
-        wait_for(lambda: PONG in self.held(), "an answer to a PING")
+    def wait_for_withheld_pong(self) -> None:
+        """Return when the reply to a PING is withheld."""
+        wait_for(lambda: PONG in self.withheld(), "a reply to PING")
 
     def let_first_pong_through(self) -> None:
-        """Let the first answer to a PING arrive, and nothing that came after it."""
+        """Forward the first reply to a PING, and nothing after it."""
         with self._lock:
-            client, data = self._held.pop(0)
+            client, data = self._withheld.pop(0)
             end = data.index(PONG) + len(PONG)
             if data[end:]:
-                self._held.insert(0, (client, data[end:]))
+                self._withheld.insert(0, (client, data[end:]))
             client.sendall(data[:end])
 
-    def let_go(self) -> None:
-        """Everything withheld arrives, and nothing is withheld any more."""
+    def release(self) -> None:
+        """Forward everything withheld, and withhold nothing any more."""
         with self._lock:
-            self._holding = False
-            for client, data in self._held:
+            self._withholding = False
+            for client, data in self._withheld:
                 _send(client, data)
-            self._held.clear()
+            self._withheld.clear()
 
     # ------------------------------------------------------------ forwarding
     def _accept(self) -> None:
@@ -99,8 +99,8 @@ class RedisFront:
     def _to_client(self, server: socket.socket, client: socket.socket) -> None:
         while data := _receive(server):
             with self._lock:
-                if self._holding and client in self._tracking:
-                    self._held.append((client, data))
+                if self._withholding and client in self._tracking:
+                    self._withheld.append((client, data))
                 else:
                     _send(client, data)
         _hang_up(client)

@@ -1,7 +1,7 @@
 """Which refresh tokens were ever written to Redis? Its append-only file has every write.
 
-Scripts are in it by their effects, so each value that a hash ever had is there; what is sealed is
-opened with the cluster's own key.
+It records the effects of scripts, so it has each value that a hash ever had; sealed values are
+opened with the cluster's key.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support.cluster import Cluster
 
 
 def refresh_tokens_written(cluster: Cluster) -> set[str]:
-    """All of them, from the first write on. Redis must be stopped, so that the file is whole."""
+    """All of them, from the first write. Redis must be stopped, so that the file is complete."""
     assert cluster.redis.folder is not None
     sealer = Sealer([cluster.secret])
     found: set[str] = set()
@@ -32,7 +32,7 @@ def refresh_tokens_written(cluster: Cluster) -> set[str]:
 
 
 def _sealed(prefix: str, key: str, fields: dict[bytes, bytes]) -> Iterator[tuple[bytes, str]]:
-    """The sealed tokens in one write, and what they are sealed for."""
+    """The sealed tokens in one write, and the context of the seal."""
     name = key.removeprefix(f"{prefix}:")
     if tokens := fields.get(b"tokens"):
         yield tokens, f"session {name.partition('{')[2].rstrip('}')} tokens"
@@ -42,13 +42,13 @@ def _sealed(prefix: str, key: str, fields: dict[bytes, bytes]) -> Iterator[tuple
 
 def _commands(folder: Path) -> Iterator[list[bytes]]:
     files = sorted(folder.rglob("*.aof"))
-    assert files, "Redis keeps no append-only file"
+    assert files, "Redis has no append-only file"
     for file in files:
         yield from _parsed(file.read_bytes())
 
 
 def _parsed(raw: bytes) -> Iterator[list[bytes]]:
-    """Commands in the protocol's own form: `*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\nk\\r\\n`."""
+    """Commands in the form of the protocol: `*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\nk\\r\\n`."""
     at = 0
 
     def line(mark: bytes) -> int:

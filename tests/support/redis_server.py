@@ -1,7 +1,7 @@
-"""What is the real Redis of the tests, and how is it stopped, restarted and paused?
+"""Which Redis do the tests use, and how is it stopped, restarted and paused?
 
-Tests share one server for speed, so every test takes a key prefix of its own (`redis_prefix`) and
-never flushes. A test that stops or pauses the server starts one for itself:
+Tests share one server for speed, so every test has its own key prefix (`redis_prefix`) and never
+flushes. A test that stops or pauses the server starts its own:
 
     with RedisServer() as server: ...
 """
@@ -27,13 +27,13 @@ ADVICE = "No Redis with TLS was found. Install one (Debian: apt-get install redi
 
 @functools.cache
 def real_source() -> Source:
-    """The Redis or Valkey of this machine, or that of a wheel; never the emulation."""
+    """The Redis or Valkey of this machine, or from a wheel; never the emulation."""
     return first_source(accept=lambda source: source.real)
 
 
 @functools.cache
 def tls_source() -> Source:
-    """One that speaks TLS, which those of the wheels don't; raises NoRedis if there is none."""
+    """One with TLS, which the wheels don't have; raises NoRedis if there is none."""
     try:
         return first_source(accept=_speaks_tls)
     except NoRedis as error:
@@ -41,7 +41,7 @@ def tls_source() -> Source:
 
 
 def _speaks_tls(source: Source) -> bool:
-    # It reads its settings in order, and ends at the first that it can't take.
+    # It reads its settings in order, and exits at the first invalid one.
     command = [*source.command, "--tls-port", "0", "--no-such-setting", "0"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=10)
     return source.real and "no-such-setting" in told.stdout + told.stderr
@@ -67,22 +67,22 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """For `REDIS_URL`; stays the same over a restart."""
+        """For `REDIS_URL`; a restart doesn't change it."""
         return self._server.url
 
     @property
     def port(self) -> int:
-        """Stays the same over a restart."""
+        """A restart doesn't change it."""
         return self._server.port
 
     @property
     def pid(self) -> int:
-        """The process id of the server as it runs now."""
+        """The process id of the running server."""
         return self._server.child.pid
 
     @property
     def folder(self) -> Path | None:
-        """Where its files are; None if it doesn't run."""
+        """The folder of its files; None if it isn't running."""
         return self._server.folder
 
     def client(self) -> redis.Redis:
@@ -90,15 +90,15 @@ class RedisServer:
         return redis.Redis.from_url(self.url, protocol=3)
 
     def stop(self) -> None:
-        """Stop the server and keep its data; connections are refused from now on."""
+        """Stop the server but keep its data; connections are refused from now on."""
         self._server.child.stop()
 
     def kill(self) -> None:
-        """The same with SIGKILL."""
+        """`stop`, with SIGKILL."""
         self._server.child.kill()
 
     def start_again(self) -> None:
-        """Start the stopped server with its data; returns when it answers."""
+        """Start the stopped server with its data; returns when it responds."""
         self._server.start_again()
 
     def restart(self) -> None:
@@ -107,29 +107,29 @@ class RedisServer:
         self.start_again()
 
     def pause(self) -> None:
-        """From now on it takes connections and answers nothing (SIGSTOP)."""
+        """From now on it accepts connections, but doesn't reply (SIGSTOP)."""
         self._server.child.pause()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Undo `pause`."""
         self._server.child.resume()
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """The server that the tests share. Don't stop or pause it."""
+    """The server that all tests share. Don't stop or pause it."""
     with RedisServer() as server:
         yield server
 
 
 @pytest.fixture
 def redis_prefix() -> str:
-    """A key prefix that no other test has."""
+    """A key prefix that no other test uses."""
     return f"test-{secrets.token_hex(6)}"
 
 
 def main() -> int:
-    """Say which Redis with TLS would be used (`python -m tests.support.redis_server`), or 1."""
+    """Print which Redis with TLS is used (`python -m tests.support.redis_server`); 1 if none."""
     try:
         print(f"Redis with TLS: {tls_source().description}")
     except NoRedis as error:

@@ -1,10 +1,10 @@
-"""How does a test get a Redis with replicas and sentinels, or a cluster? Real servers, all of them.
+"""How does a test get a Redis with replicas and Sentinels, or a cluster? They are real servers.
 
     with Sentinels() as redis: …          one master, two replicas, three sentinels
     with RedisCluster() as redis: …       three masters, one replica each
 
 Both have `url` for `REDIS_URL` and `fail_over()`, which kills a master and waits for the next. With
-a certificate they speak TLS and nothing else, to us and among themselves, and ask for passwords.
+a certificate they use TLS only, for clients and among themselves, and require passwords.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ SENTINEL_PASSWORD = "p@ss&of=sentinels"  # noqa: S105
 
 
 class Topology(ProgramGroup):
-    """Several Redis programs, started in order and stopped at the end of the `with` block.
+    """Several Redis processes, started in order and stopped at the end of the `with` block.
 
     Args:
-        certificate: What all of them show; None for no TLS, and no passwords.
+        certificate: The certificate of all of them; None for neither TLS nor passwords.
     """
 
     def __init__(self, certificate: Certificate | None = None) -> None:
@@ -56,11 +56,11 @@ class Topology(ProgramGroup):
         self._begin()
 
     def _begin(self) -> None:
-        """Start them, those that keep data at `_ports`."""
+        """Start them; data servers on `_ports`."""
         raise NotImplementedError
 
     def _serve(self, port: int, **settings: str) -> None:
-        """Start a server that keeps data."""
+        """Start a data server."""
         folder = self._folder / str(port)
         folder.mkdir()
         usual = {
@@ -74,13 +74,13 @@ class Topology(ProgramGroup):
         self._run(port, words)
 
     def _listening(self, port: int, password: str) -> dict[str, str]:
-        shown = self._certificate
-        if shown is None:
+        certificate = self._certificate
+        if certificate is None:
             return {"port": str(port)}
         return {
             "port": "0", "tls-port": str(port), "tls-replication": "yes", "tls-auth-clients": "no",
-            "tls-cert-file": str(shown.chain_file), "tls-key-file": str(shown.key_file),
-            "tls-ca-cert-file": str(shown.ca_file), "requirepass": password,
+            "tls-cert-file": str(certificate.chain_file), "tls-key-file": str(certificate.key_file),
+            "tls-ca-cert-file": str(certificate.ca_file), "requirepass": password,
         }  # fmt: skip
 
     def _run(self, port: int, words: list[str]) -> None:
@@ -95,21 +95,21 @@ class Topology(ProgramGroup):
         raise NotImplementedError
 
     def command(self, port: int, *words: str | int | bytes) -> Any:
-        """What one of the servers answers."""
+        """The reply of one of the servers."""
         return self.client(port).execute_command(*words)  # type: ignore[no-untyped-call]
 
     def let_replicas_follow(self) -> None:
-        """What no replica has acknowledged may be lost by a failover; now there is none such."""
+        """Wait for the replicas: a failover may lose what none of them has confirmed."""
         for port in self._ports:
             if _role(self.client(port)) == "master":
                 assert self.command(port, "WAIT", 1, WAIT_MILLISECONDS) >= 1
 
     def fail_over(self) -> None:
-        """Kill a master; returns when another server has taken its place."""
+        """Kill a master; returns when another server has replaced it."""
         raise NotImplementedError
 
     def client_of_all(self) -> Any:
-        """A client that finds every key, also by a scan."""
+        """A client that finds every key, also with SCAN."""
         client: Any = self._client_of_all()
         self._stack.callback(client.close)
         return client
@@ -125,7 +125,7 @@ class Topology(ProgramGroup):
         return {"ssl_ca_certs": self._ca_file, "password": password} if self._ca_file else {}
 
     def client(self, port: int, password: str = SERVER_PASSWORD) -> redis.Redis:
-        """A client of one of the servers, or with *password* of a sentinel."""
+        """A client of one of the servers, or, with *password*, of a Sentinel."""
         options = self._options(password)
         client = redis.Redis.from_url(
             f"{self._scheme}://{HOST}:{port}",
@@ -138,7 +138,7 @@ class Topology(ProgramGroup):
 
 
 class Sentinels(Topology):
-    """A master with two replicas, and three sentinels that agree on the next master."""
+    """A master with two replicas, and three Sentinels that elect the next master."""
 
     def _begin(self) -> None:
         self._ports = [free_port() for _ in range(3)]
@@ -168,17 +168,17 @@ class Sentinels(Topology):
         return f"{self._scheme}+sentinel://{self._login}{hosts}/{MASTER}/0{query}"
 
     def ask_sentinel(self, port: int, *words: str) -> Any:
-        """What one of the sentinels answers."""
+        """The reply of one of the Sentinels."""
         client = self.client(port, SENTINEL_PASSWORD)
         return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def master_port(self) -> int:
-        """As the first sentinel says."""
+        """According to the first Sentinel."""
         asked = "SENTINEL GET-MASTER-ADDR-BY-NAME"
         return int(self.ask_sentinel(self.sentinel_ports[0], asked, MASTER)[1])
 
     def fail_over(self) -> None:
-        """Kill the master; returns when the sentinels have another one."""
+        """Kill the master; returns when the Sentinels have elected another one."""
         old = self.master_port()
         self.servers[old].kill()
         wait_for(lambda: self.master_port() != old, "another master", 30)
@@ -216,7 +216,7 @@ class RedisCluster(Topology):
             self.command(self._ports[0], "CLUSTER MEET", HOST, port)
         wait_for(self._all_know_six, "six nodes that know each other")
         self._add_replicas()
-        self.wait_until_well()
+        self.wait_until_healthy()
 
     @property
     def url(self) -> str:
@@ -228,31 +228,31 @@ class RedisCluster(Topology):
         return make_cluster(self.url, timeouts | self._options(SERVER_PASSWORD))
 
     def fail_over(self) -> None:
-        """Kill a master; returns when its replica serves its slots."""
+        """Kill a master; returns when its replica has been promoted."""
         self.servers[self._ports[0]].kill()
         promoted = self.client(self._ports[3])
         wait_for(lambda: _role(promoted) == "master", "the replica's promotion", 30)
 
-    def wait_until_well(self) -> None:
-        """Return when all slots are served and each master has its replica."""
-        wait_for(self._all_well, "a cluster that serves all slots", 30)
+    def wait_until_healthy(self) -> None:
+        """Return when all slots are served and each master has a replica."""
+        wait_for(self._all_healthy, "a cluster that serves all slots", 30)
 
     def masters(self) -> list[int]:
-        """The ports of the masters, as they are now."""
+        """The ports of the current masters."""
         return [port for port in self._ports if _role(self.client(port)) == "master"]
 
     def replicas(self) -> list[int]:
-        """The ports of the replicas, as they are now."""
+        """The ports of the current replicas."""
         return [port for port in self._ports if port not in self.masters()]
 
     def owner_of(self, key: str) -> int:
-        """The port of the master that has *key*."""
+        """The port of the master of *key*."""
         slot = self.command(self._ports[1], "CLUSTER KEYSLOT", key)
         ranges = self.command(self._ports[1], "CLUSTER SLOTS")
         return next(int(entry[2][1]) for entry in ranges if entry[0] <= slot <= entry[1])
 
     def _cluster_port(self) -> int:
-        """A port whose bus port is free too, and below those of outgoing connections."""
+        """A free port whose bus port is free, too, and below the ephemeral ports."""
         while True:
             port = free_port()
             if port + BUS_OFFSET < EPHEMERAL_PORTS_BEGIN and _is_free(port + BUS_OFFSET):
@@ -275,7 +275,7 @@ class RedisCluster(Topology):
     def _info(self, port: int, field: str) -> str:
         return str(self.command(port, "CLUSTER INFO")[field])
 
-    def _all_well(self) -> bool:
+    def _all_healthy(self) -> bool:
         return all(
             self._info(port, "cluster_state") == "ok"
             and self._info(port, "cluster_slots_ok") == str(SLOTS)

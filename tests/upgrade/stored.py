@@ -1,7 +1,7 @@
-"""What does a version keep in Redis and in cookies, and how is that written down for later ones?
+"""What does a version store in Redis and in cookies? Written to a file for later versions.
 
-`python -m tests.upgrade.stored > tests/upgrade/stored_by_X_Y_Z.json` writes one of everything with
-a fixed secret, as the version does that is checked out. Once released, such a file never changes.
+`python -m tests.upgrade.stored > tests/upgrade/stored_by_X_Y_Z.json` stores one of everything with
+a fixed secret, by the version that is checked out. Once released, such a file never changes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.support.redis_server import RedisServer
 SETTINGS = {"BFF_LOG_STREAM_KEY": "log-stream-key-of-32-characters!!"}
 PREFIX = "stored"
 FAR_AT = 4_102_444_800
-"""The year 2100: nothing here expires by itself."""
+"""The year 2100, so that nothing here expires."""
 COOKIE_IDS = {"live": "L" * 43, "ended": "E" * 43}
 USER = ("https://provider.example/", "auth0|dana")
 SID = "provider-sid"
@@ -73,7 +73,7 @@ LOGIN = LoginTransaction(
 
 
 def session(name: str) -> Session:
-    """The session of the cookie that is called *name*."""
+    """The session whose cookie is called *name*."""
     key = session_key(COOKIE_IDS[name])
     assert key
     return Session(
@@ -83,18 +83,18 @@ def session(name: str) -> Session:
 
 
 def shared_client_tokens(services: Services) -> SharedClientTokens:
-    """Where the BFF's own tokens are."""
+    """The store of the BFF's own tokens."""
     config = services.config
     return SharedClientTokens(services.database, services.sealer, (config.issuer, config.client_id))
 
 
 def login_transactions(config: Config, services: Services) -> LoginTransactions:
-    """The sign-ins of a browser at the instant when `LOGIN` began."""
+    """The login transactions of a browser at the instant when `LOGIN` began."""
     return LoginTransactions(config, services.sealer, clock=lambda: STARTED_AT)
 
 
 def write(config: Config, services: Services) -> dict[str, str]:
-    """Write one of everything into Redis; returns what stands elsewhere, by name."""
+    """Write one of everything to Redis; returns what is stored elsewhere, by name."""
     records = services.sessions._records
     for name in COOKIE_IDS:
         assert records.create(session(name))
@@ -121,7 +121,7 @@ def write(config: Config, services: Services) -> dict[str, str]:
 
 
 def texts(config: Config, services: Services) -> dict[str, str]:
-    """What is not in Redis: sealed for the browser, or a name that others know."""
+    """What is stored elsewhere: sealed for the browser, or a name that others have."""
     logins = login_transactions(config, services)
     response = Response()
     with Flask(__name__).test_request_context():
@@ -150,7 +150,7 @@ def from_base64(value: str) -> bytes:
 
 
 def dump(services: Services, prefix: str = PREFIX) -> dict[str, dict[str, Any]]:
-    """Every key below *prefix*, without the prefix, with its type and what is in it."""
+    """Every key with *prefix*, without it, with its type and content."""
     client, found = services.database.client, {}
     for name in sorted(client.scan_iter(f"{prefix}:*")):
         kind = client.type(name).decode()
@@ -168,7 +168,7 @@ def dump(services: Services, prefix: str = PREFIX) -> dict[str, dict[str, Any]]:
 
 
 def restore(keys: dict[str, dict[str, Any]], services: Services, prefix: str) -> None:
-    """Write what `dump` gave below another prefix."""
+    """Write what `dump` returned, with another prefix."""
     client = services.database.client
     for name, key in keys.items():
         full, content = f"{prefix}:{name}", key["content"]

@@ -1,8 +1,8 @@
-"""Is what earlier versions left in Redis, in cookies and with APIs still understood?
+"""Can this version read what earlier versions stored in Redis, in cookies and at APIs?
 
-The files beside this one were written by those versions. A purpose string of a seal or a hash, the
-name of a key or of a stored field that changes is found here, and by no test that writes and reads
-with one version.
+The files beside this one were written by those versions. Only here is a change noticed in a purpose
+string of a seal or a hash, in a key or in the name of a stored field: other tests write and read
+with the same version.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSIONS = sorted(Path(__file__).parent.glob("stored_by_*.json"))
 
 @pytest.fixture(params=VERSIONS, ids=lambda path: str(path.stem))
 def earlier(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the version wrote."""
+    """What that version stored."""
     found: dict[str, Any] = json.loads(request.param.read_text())
     return found
 
@@ -40,7 +40,7 @@ def config(redis_server: RedisServer, redis_prefix: str) -> Config:
 
 @pytest.fixture
 def services(config: Config, earlier: dict[str, Any]) -> Iterator[Services]:
-    """This version's services over what the earlier one left in Redis."""
+    """This version's services on what the earlier one stored in Redis."""
     made = build_services(config)
     stored.restore(earlier["keys"], made, config.redis_prefix)
     yield made
@@ -51,7 +51,7 @@ def test_there_is_a_file_of_the_first_version() -> None:
     assert "stored_by_0_1_0.json" in {path.name for path in VERSIONS}
 
 
-def test_a_session_lives_on_with_all_that_it_holds(services: Services) -> None:
+def test_a_session_stays_valid_with_all_its_contents(services: Services) -> None:
     wanted = stored.session("live")
     found = services.sessions.load(wanted.key, slide=False)
     assert found
@@ -77,7 +77,7 @@ def test_a_session_is_found_by_its_group(services: Services, group: Group) -> No
     ]
 
 
-def test_an_ended_session_stays_dead_and_gives_its_tokens_to_whoever_revokes_them(
+def test_an_ended_session_stays_ended_and_its_tokens_can_be_revoked(
     services: Services,
 ) -> None:
     key = stored.session("ended").key
@@ -90,7 +90,7 @@ def test_an_ended_session_stays_dead_and_gives_its_tokens_to_whoever_revokes_the
     assert records.open_identity(key, ended.sealed_identity) == stored.IDENTITY
 
 
-def test_the_outbox_knows_what_is_to_be_revoked(services: Services) -> None:
+def test_the_outbox_has_what_must_be_revoked(services: Services) -> None:
     entries = {entry.id: entry for entry in services.outbox.waiting()}
     assert set(entries) == {"end-one", "tokens-one"}
     ending = entries["end-one"]
@@ -101,7 +101,7 @@ def test_the_outbox_knows_what_is_to_be_revoked(services: Services) -> None:
     assert opened.client_id == "other-client"
 
 
-def test_a_denied_token_a_watermark_and_the_first_instant_are_found(
+def test_a_denied_token_a_watermark_and_the_history_start_are_found(
     services: Services, earlier: dict[str, Any]
 ) -> None:
     assert services.deny_list.contains(stored.DENIED)
@@ -119,13 +119,13 @@ def test_a_message_and_a_revocation_are_recognised(
     assert services.sent_revocations.is_echo(stored.SID, *noted["content"].values())
 
 
-def test_the_token_of_all_sessions_is_found(services: Services) -> None:
+def test_the_client_token_is_found(services: Services) -> None:
     shared = stored.shared_client_tokens(services).read(stored.RULE)
     assert shared
     assert (shared.token, shared.attempt) == (stored.CLIENT_TOKEN, "attempt-1")
 
 
-def test_a_sign_in_under_way_can_be_finished(
+def test_a_sign_in_in_progress_can_be_completed(
     config: Config, services: Services, earlier: dict[str, Any]
 ) -> None:
     texts = earlier["texts"]
@@ -134,10 +134,10 @@ def test_a_sign_in_under_way_can_be_finished(
     assert logins.find("state", cookies) == (texts["login cookie name"], stored.LOGIN)
 
 
-def test_what_others_know_us_by_is_the_same(
+def test_names_that_others_have_stored_are_the_same(
     config: Config, services: Services, earlier: dict[str, Any]
 ) -> None:
-    """The id of a device, a user's name in the audit log, the key that APIs have."""
+    """The id of a device, a user's name in the audit log, the deny-list key of APIs."""
     before, now = earlier["texts"], stored.texts(config, services)
     sealed_anew = {"login cookie", "logout state"}
     assert {n: t for n, t in now.items() if n not in sealed_anew} == {
@@ -158,13 +158,13 @@ def test_this_version_writes_the_same_keys_and_fields(
 
 
 def _numbers(earlier: dict[str, Any], start: str) -> set[int]:
-    """What stands under the keys that begin so."""
+    """The numbers in keys that begin with *start*."""
     values = (key["content"] for name, key in earlier["keys"].items() if name.startswith(start))
     return {int(stored.from_base64(value)) for value in values}
 
 
 def _shape(keys: dict[str, dict[str, Any]]) -> dict[str, tuple[str, list[str]]]:
-    """Names, types and the fields of hashes, which are what versions agree upon."""
+    """Names, types and the fields of hashes, on which versions must agree."""
     return {
         name: (key["type"], sorted(key["content"]) if key["type"] == "hash" else [])
         for name, key in keys.items()
