@@ -1,4 +1,4 @@
-"""How does a test write a routes file and see what the settings make of it?"""
+"""How does a test write a routes file and load the settings with it?"""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ GOOD = {
 
 
 def loaded(file: Path, text: str | bytes, **environ: str) -> Config:
-    """The settings with that file."""
+    """The settings with a file of that text."""
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     return load(GOOD | {"BFF_ROUTES_FILE": str(file)} | environ)
 
 
 def problems(file: Path, text: str | bytes, **environ: str) -> list[str]:
-    """What is wrong with that file."""
+    """The problems with a file of that text."""
     with pytest.raises(ConfigError) as caught:
         loaded(file, text, **environ)
     return caught.value.problems

@@ -1,4 +1,4 @@
-"""Every mistake in a key of a route is named, with its route and key; no value is shown."""
+"""Every mistake in a route is reported with its route and key, and without the value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "routes.toml"
 
 
-# ---------------------------------------------------------------- what is wrong with one key
+# ---------------------------------------------------------------- one key
 
 WRONG: list[tuple[str, str, str]] = [
     ("prefix", '"api"', "must begin with /"),
@@ -107,7 +107,7 @@ WRONG: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("key", "value", "says"), WRONG, ids=[f"{k}={v}" for k, v, _ in WRONG])
-def test_a_wrong_value_is_named(file: Path, key: str, value: str, says: str) -> None:
+def test_an_invalid_value_is_reported(file: Path, key: str, value: str, says: str) -> None:
     keys = {"prefix": '"/x"', "upstream": '"http://x"'} | {key: value}
     if key in ("audience", "scope"):
         keys |= {"token": '"client"'}
@@ -121,7 +121,7 @@ def test_a_wrong_value_is_named(file: Path, key: str, value: str, says: str) -> 
 
 
 @pytest.mark.parametrize("key", ["prefix", "upstream"])
-def test_a_missing_key_is_named(file: Path, key: str) -> None:
+def test_a_missing_key_is_reported(file: Path, key: str) -> None:
     keys = {"prefix": '"/x"', "upstream": '"http://x"'}
     del keys[key]
     text = "[[route]]\n" + "\n".join(f"{name} = {one}" for name, one in keys.items())
@@ -143,9 +143,9 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(file: Path, line: str, say
     assert problems(file, text) == [f"BFF_ROUTES_FILE: route /x: {says}"]
 
 
-# ---------------------------------------------------------------- what is wrong together
+# ---------------------------------------------------------------- combinations of keys
 
-TOGETHER: list[tuple[str, dict[str, Any]]] = [
+COMBINATIONS: list[tuple[str, dict[str, Any]]] = [
     ("token = 'audience'", {"audience": "is missing"}),
     ("token = 'exchange'", {"audience": "so is scope"}),
     ("token = 'client'", {"audience": "so is scope"}),
@@ -201,8 +201,10 @@ TOGETHER: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("lines", "expected"), TOGETHER, ids=[line for line, _ in TOGETHER])
-def test_keys_that_do_not_go_together_are_named(
+@pytest.mark.parametrize(
+    ("lines", "expected"), COMBINATIONS, ids=[line for line, _ in COMBINATIONS]
+)
+def test_invalid_combinations_of_keys_are_reported(
     file: Path, lines: str, expected: dict[str, str]
 ) -> None:
     text = f'[[route]]\nprefix = "/x"\nupstream = "http://x"\n{lines}'

@@ -1,4 +1,4 @@
-"""What a routes file says, and everything that is wrong with it told at once."""
+"""A routes file becomes routes, or all problems with it are reported at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def only(config: Config) -> Route:
     return route
 
 
-# ---------------------------------------------------------------- what is right
+# ---------------------------------------------------------------- valid files
 
 
 def test_a_route_of_two_lines_has_all_defaults(file: Path) -> None:
@@ -90,7 +90,7 @@ def test_every_key_is_used(file: Path) -> None:
     assert (other.forward_auth, other.websocket) == (False, False)
 
 
-def test_the_settings_are_the_routes_defaults(file: Path) -> None:
+def test_the_settings_are_the_defaults_of_the_routes(file: Path) -> None:
     route = only(
         loaded(
             file,
@@ -104,7 +104,7 @@ def test_the_settings_are_the_routes_defaults(file: Path) -> None:
     assert route.repeatable_methods == REPEATABLE_METHODS
 
 
-def test_the_api_of_the_environment_stands_beside_the_files_routes(file: Path) -> None:
+def test_the_route_of_bff_api_url_is_added_to_the_files_routes(file: Path) -> None:
     text = '[[route]]\nprefix = "/api/orders"\nupstream = "http://x"'
     config = loaded(file, text, BFF_API_URL="http://api/v1")
     assert [route.prefix for route in config.routes] == ["/api/orders", "/api"]
@@ -112,7 +112,7 @@ def test_the_api_of_the_environment_stands_beside_the_files_routes(file: Path) -
     assert [route.prefix for route in alone.routes] == ["/api"]
 
 
-def test_the_environment_is_told_which_variables_hold_secrets(file: Path) -> None:
+def test_the_settings_know_which_variables_hold_secrets(file: Path) -> None:
     text = """
     [[route]]
     prefix = "/x"
@@ -128,7 +128,7 @@ def test_the_environment_is_told_which_variables_hold_secrets(file: Path) -> Non
     assert not any(SECRET in text for text in shown)
 
 
-# ---------------------------------------------------------------- the file and the other routes
+# ---------------------------------------------------------------- invalid files
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def test_the_environment_is_told_which_variables_hold_secrets(file: Path) -> Non
         (b"\0" * 100, "is not TOML"),
     ],
 )
-def test_a_file_that_is_none_is_named(file: Path, text: str | bytes, says: str) -> None:
+def test_an_invalid_file_is_reported(file: Path, text: str | bytes, says: str) -> None:
     [problem] = problems(file, text)
     assert problem.startswith("BFF_ROUTES_FILE: ")
     assert says in problem
 
 
-def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     for path, says in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigError) as caught:
             load(GOOD | {"BFF_ROUTES_FILE": str(path)})
@@ -161,7 +161,7 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("second", ["/x", "/X"])
-def test_two_routes_with_one_prefix_are_named(file: Path, second: str) -> None:
+def test_two_routes_with_one_prefix_are_reported(file: Path, second: str) -> None:
     one = '[[route]]\nprefix = "/x"\nupstream = "http://x"\n'
     [problem] = problems(file, one + one.replace("/x", second, 1))
     assert problem == (
@@ -200,7 +200,7 @@ def test_one_of_the_two_settings_is_required() -> None:
     assert problem.startswith("BFF_API_URL: is missing, and so is BFF_ROUTES_FILE")
 
 
-def test_everything_is_told_at_once(file: Path) -> None:
+def test_all_problems_are_reported_at_once(file: Path) -> None:
     text = """
     routes = 1
     [[route]]
@@ -229,7 +229,7 @@ def test_everything_is_told_at_once(file: Path) -> None:
     assert len(found) == 10
 
 
-# ---------------------------------------------------------------- ourselves
+# ---------------------------------------------------------------- routes to ourselves
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_everything_is_told_at_once(file: Path) -> None:
         ("http://127.0.0.1:8000", "http://[::1]:8000/v1"),
     ],
 )
-def test_an_api_that_is_this_application_is_named(app: str, upstream: str) -> None:
+def test_an_api_that_is_this_application_is_reported(app: str, upstream: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(GOOD | {"APP_BASE_URL": app, "BFF_API_URL": upstream})
     [problem] = caught.value.problems

@@ -1,4 +1,4 @@
-"""Every wrong setting is named, all at once, and no secret is shown."""
+"""Every invalid setting is reported, all at once, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ GOOD = {
 
 
 def problems(**changes: str | None) -> list[str]:
-    """What `load` complains about, with these changes to good settings."""
+    """The problems that `load` reports, with these changes to valid settings."""
     environ = {name: value for name, value in (GOOD | changes).items() if value is not None}
     with pytest.raises(ConfigError) as caught:
         load(environ)
     return caught.value.problems
 
 
-def test_good_settings_load_and_say_what_follows_from_them() -> None:
+def test_valid_settings_load_and_have_their_derived_values() -> None:
     config = load(GOOD)
     assert config.issuer == "https://example.eu.auth0.com/"
     assert config.redirect_uri == "https://app.example.com/auth/callback"
@@ -100,14 +100,14 @@ def test_good_settings_load_and_say_what_follows_from_them() -> None:
         ("BFF_CLOCK_SKEW_SECONDS", "3600", "less than or equal to 120"),
     ],
 )
-def test_a_wrong_setting_is_named(name: str, value: str | None, says: str) -> None:
+def test_an_invalid_setting_is_reported(name: str, value: str | None, says: str) -> None:
     [problem] = problems(**{name: value})
     assert problem.startswith(f"{name}: ")
     assert says in problem
 
 
 @pytest.mark.parametrize("scheme", ["redis+cluster", "rediss+cluster"])
-def test_a_cluster_has_no_session_memory(scheme: str) -> None:
+def test_a_cluster_has_no_session_cache(scheme: str) -> None:
     assert load(GOOD).session_lease_seconds == 0.25
     assert load(GOOD | {"REDIS_URL": f"{scheme}://redis:6379"}).session_lease_seconds == 0
 
@@ -153,7 +153,7 @@ def test_all_problems_are_reported_at_once() -> None:
     assert len(found) == 6
 
 
-def test_an_issuer_is_kept_to_the_letter() -> None:
+def test_an_issuer_stays_exactly_as_written() -> None:
     other = GOOD | {"OIDC_ISSUER": "https://provider.example/realms/x"}
     del other["AUTH0_DOMAIN"]
     assert load(other).issuer == "https://provider.example/realms/x"

@@ -91,7 +91,7 @@ def create_app(environ: dict[str, str]) -> Flask:
 
 
 def resident_bytes() -> int:
-    """How much memory this process has in use (Linux)."""
+    """How much memory this process uses (Linux)."""
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 

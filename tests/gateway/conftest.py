@@ -15,41 +15,41 @@ UPSTREAM_TIMEOUT_SECONDS = 3
 
 
 @dataclass
-class Line:
-    """A server with the proxy in it, and the upstream behind."""
+class RunningProxy:
+    """A server with the proxy, and its upstream."""
 
     server: WebServer
     raw: RawUpstream
 
     @property
     def port(self) -> int:
-        """Of the server."""
+        """The server's port."""
         return self.server.port
 
 
 @pytest.fixture(scope="session", params=SERVERS)
-def running(request: pytest.FixtureRequest) -> Iterator[Line]:
-    """Started once for the whole run."""
+def running(request: pytest.FixtureRequest) -> Iterator[RunningProxy]:
+    """Started once for all tests."""
     with RawUpstream() as raw:
         env = {
             "BFF_API_URL": f"{raw.url}/v1",
             "BFF_UPSTREAM_TIMEOUT_SECONDS": str(UPSTREAM_TIMEOUT_SECONDS),
             "BFF_REQUEST_MAX_BYTES": "3000000",
-            # What a container often has; it must reach no upstream.
+            # Containers often have such variables; they must not reach an upstream.
             "HTTP_PROXY": "http://user:secret@proxy.test:3128",
             "HTTP_X_OF_THE_PROCESS": "not for the upstream",
             "REQUEST_URI": "/api/from-the-environment",
         }
         server = start_server(request.param, APP, env=env)
         try:
-            yield Line(server, raw)
+            yield RunningProxy(server, raw)
         finally:
             server.stop()
 
 
 @pytest.fixture
-def line(running: Line) -> Line:
-    """The server and its upstream, the latter answering `ok` and with an empty memory."""
+def proxy(running: RunningProxy) -> RunningProxy:
+    """The server and its upstream, which responds with `ok` and has seen no request yet."""
     running.raw.script = answering()
     running.raw.drop_connections()
     running.raw.forget()
@@ -58,6 +58,6 @@ def line(running: Line) -> Line:
 
 @pytest.fixture
 def raw() -> Iterator[RawUpstream]:
-    """An upstream that answers everything with `ok` until it is given another script."""
+    """An upstream that responds with `ok` until it gets another script."""
     with RawUpstream() as upstream:
         yield upstream

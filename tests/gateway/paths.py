@@ -1,6 +1,6 @@
-"""Requests that try to mean two things, and the table of what each server makes of them.
+"""Ambiguous requests, and the table of what each server makes of them.
 
-`python -m tests.gateway.paths` writes `docs/paths.md` anew; a test compares it with what happens.
+`python -m tests.gateway.paths` rewrites `docs/paths.md`; a test compares it with what happens.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ HOSTILE_TARGETS = {
     "too long": "/api/" + "a" * 8_300,
     "absolute form, another path": "http://app.test/other/../api/x",
 }
-"""Nothing of these may reach an upstream."""
+"""None of these may reach an upstream."""
 
 OTHER_TARGETS = {
     "bad escape": "/api/a%zzb",
@@ -106,7 +106,7 @@ OTHER_TARGETS = {
     "case of the prefix": "/API/x",
     "longer than the prefix": "/apix",
 }
-"""What may be forwarded where it has one meaning by then, and as the table says."""
+"""These may be forwarded where the server has made them unambiguous; the table says how."""
 
 _POST = b"POST /api/x HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n"
 _GET = b"GET /api/x HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n"
@@ -138,17 +138,17 @@ FRAMINGS = {
     "chunks": _POST + _TE + b"chunked\r\n\r\n" + _CHUNKS,
     "chunk extension": _POST + _TE + b"chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n",
     "bad chunk size": _POST + _TE + b"chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
-    "trailer field": _POST + _TE + b"chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Evil: 1\r\n\r\n",
+    "trailer": _POST + _TE + b"chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Evil: 1\r\n\r\n",
     "body with GET": _GET + b"Content-Length: 3\r\n\r\nabc",
     "body with HEAD": _GET.replace(b"GET", b"HEAD") + b"Content-Length: 3\r\n\r\nabc",
     "Expect: 100-continue": _POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
     "another Expect": _POST + b"Expect: 200-ok\r\nContent-Length: 3\r\n\r\nabc",
-    "folded field": _GET + b"X-A: b\r\n c\r\n\r\n",
+    "folded header": _GET + b"X-A: b\r\n c\r\n\r\n",
     "line feeds only": b"GET /api/x HTTP/1.1\nHost: app.test\nConnection: close\n\n",
-    "bare CR in a field": _GET + b"X-A: b\rX-B: c\r\n\r\n",
-    "NUL in a field": _GET + b"X-A: b\0c\r\n\r\n",
-    "field without colon": _GET + b"nonsense\r\n\r\n",
-    "two Host fields": _GET + b"Host: evil.test\r\n\r\n",
+    "bare CR in a header": _GET + b"X-A: b\rX-B: c\r\n\r\n",
+    "NUL in a header": _GET + b"X-A: b\0c\r\n\r\n",
+    "header without colon": _GET + b"nonsense\r\n\r\n",
+    "two Host headers": _GET + b"Host: evil.test\r\n\r\n",
     "HTTP/0.9": b"GET /api/x\r\n\r\n",
     "TRACE": _GET.replace(b"GET", b"TRACE") + b"\r\n",
     "CONNECT": b"CONNECT app.test:443 HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n",
@@ -161,18 +161,18 @@ FRAMINGS = {
     ),
     "h2c": _GET.replace(b"close", b"Upgrade, close") + b"Upgrade: h2c\r\n\r\n",
 }  # fmt: skip
-"""Whole requests; what reaches the upstream must have one reading."""
+"""Whole requests; what reaches the upstream must be unambiguous."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one server and the proxy made of one request."""
+    """What a server and the proxy made of a request."""
 
     status: int
     code: str
-    """Ours if we refused; empty if the server did, or if it was forwarded."""
+    """The error code, if we refused it; empty if the server did, or if it was forwarded."""
     forwarded: str
-    """Request line as it reached the upstream, and its framing."""
+    """The request line as it reached the upstream, and the framing."""
 
     def __str__(self) -> str:
         if self.forwarded:
@@ -183,17 +183,17 @@ class Outcome:
 
 
 def try_it(port: int, raw: RawUpstream, data: bytes) -> Outcome:
-    """Send *data* and look what comes out at both ends."""
+    """Send *data*, and see what client and upstream receive."""
     raw.forget()
     with raw_client.connect(port) as sock:
         sock.sendall(data)
         received = raw_client.read_all(sock)
     return Outcome(
-        received.status, received.fields.get("x-code", ""), ", ".join(map(_described, raw.seen))
+        received.status, received.fields.get("x-code", ""), ", ".join(map(_summary, raw.seen))
     )
 
 
-def _described(seen: Seen) -> str:
+def _summary(seen: Seen) -> str:
     parts = [f"{seen.method} {seen.target}"]
     if seen.get("content-length") is not None:
         parts.append(f"length {seen.get('content-length')}")
@@ -237,13 +237,13 @@ def document(found: dict[str, dict[str, Outcome]]) -> str:
         shown = target if len(target) < 60 else f"{target[:12]}… ({len(target)} characters)"
         shown = shown.replace("\xff", "<FF>").replace("|", "\\|")
         rows.append(_row(f"{name}: `` {shown} ``", [found[kind][name] for kind in SERVERS]))
-    rows += ["", "## Methods, fields and bodies", "", *_head("request")]
+    rows += ["", "## Methods, headers and bodies", "", *_head("request")]
     rows += [_row(name, [found[kind][name] for kind in SERVERS]) for name in FRAMINGS]
     return introduction() + "\n".join(rows) + "\n"
 
 
 def introduction() -> str:
-    """What stands above the tables; written by hand, in the document itself."""
+    """The text above the tables, written by hand."""
     return DOCUMENT.read_text("utf-8").partition("\n## Targets\n")[0]
 
 

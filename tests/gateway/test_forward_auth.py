@@ -1,6 +1,6 @@
-"""What does `/auth/verify` say to a proxy in front, and to everybody else?
+"""What does `/auth/verify` respond to a proxy in front, and to any other caller?
 
-The whole application in this process; a proxy is who sends the fields that a proxy sends. With a
+The whole application in this process; the tests send what a proxy would send. With a
 real nginx: tests/deploy.
 """
 
@@ -69,16 +69,16 @@ def bff(receiver_for: MakeReceiver, tmp_path: Path) -> Receiver:
 
 
 class Front:
-    """A proxy that carries one route, with the cookie of a browser that is signed in."""
+    """A proxy in front that forwards one route, and a browser that is signed in."""
 
     def __init__(self, bff: Receiver, *, signed_in: bool = True) -> None:
         self.bff = bff
-        # Without a jar of its own, which would write the field anew.
+        # A cookie jar would replace the header.
         self.client = bff.app.test_client(use_cookies=False)
         cookie_id = bff.services.sessions.start(bff.sign_in()) if signed_in else None
         self.cookie = f"{cookie_name(bff.config)}={cookie_id}" if cookie_id else None
 
-    def asks(self, uri: str = "/api/items", method: str = "GET", **changed: Any) -> TestResponse:
+    def verify(self, uri: str = "/api/items", method: str = "GET", **changed: Any) -> TestResponse:
         peer = changed.pop("peer", "127.0.0.1")
         route = changed.pop("route", "/api")
         fields: dict[str, str | None] = {
@@ -90,7 +90,7 @@ class Front:
         } | changed.pop("fields", {})
         return self.client.open(
             f"/auth/verify?route={route}" if route else "/auth/verify",
-            method=changed.pop("asked_with", "GET"),
+            method=changed.pop("sent_with", "GET"),
             headers={name: value for name, value in fields.items() if value is not None},
             environ_base={"REMOTE_ADDR": peer},
         )
@@ -101,63 +101,63 @@ def front(bff: Receiver) -> Front:
     return Front(bff)
 
 
-def refused(answer: TestResponse, status: int, code: str) -> bool:
-    assert "Authorization" not in answer.headers
-    assert "X-BFF-Target" not in answer.headers
-    assert (answer.status_code, answer.headers["X-BFF-Code"]) == (status, code)
-    assert "access-" not in answer.text
+def refused(response: TestResponse, status: int, code: str) -> bool:
+    assert "Authorization" not in response.headers
+    assert "X-BFF-Target" not in response.headers
+    assert (response.status_code, response.headers["X-BFF-Code"]) == (status, code)
+    assert "access-" not in response.text
     return True
 
 
 # ---------------------------------------------------------------- what passes
-def test_the_proxy_gets_token_and_target_and_little_else(front: Front) -> None:
-    answer = front.asks("/api/a%2Fb?x=%20&y=/..")
-    assert answer.status_code == 204
-    assert dict(answer.headers) == {
+def test_the_proxy_gets_token_and_target_and_nothing_else(front: Front) -> None:
+    response = front.verify("/api/a%2Fb?x=%20&y=/..")
+    assert response.status_code == 204
+    assert dict(response.headers) == {
         "Authorization": "Bearer access-1",
         "X-BFF-Target": "/v1/a%2Fb?x=%20&y=/..",
         "Cache-Control": "no-store",
     }
-    assert answer.data == b""
+    assert response.data == b""
 
 
-def test_the_prefix_stays_where_the_route_says_so(front: Front) -> None:
-    answer = front.asks("/api/orders/7", route="/api/orders")
-    assert answer.headers["X-BFF-Target"] == "/api/orders/7"
+def test_the_prefix_stays_if_the_route_says_so(front: Front) -> None:
+    response = front.verify("/api/orders/7", route="/api/orders")
+    assert response.headers["X-BFF-Target"] == "/api/orders/7"
 
 
-def test_traefik_and_caddy_name_the_fields_otherwise(front: Front) -> None:
+def test_traefik_and_caddy_use_other_header_names(front: Front) -> None:
     told = {"X-Forwarded-Method": "DELETE", "X-Forwarded-Uri": "/api/items/1"}
     theirs = told | {"X-Original-Method": None, "X-Original-URI": None}
-    assert front.asks(fields=theirs).headers["X-BFF-Target"] == "/v1/items/1"
+    assert front.verify(fields=theirs).headers["X-BFF-Target"] == "/v1/items/1"
     both = {"X-Original-Method": "DELETE", "X-Original-URI": "/api/items/1"}
-    assert front.asks(fields=told | both).status_code == 204
+    assert front.verify(fields=told | both).status_code == 204
 
 
-def test_a_route_without_token_gives_none_and_asks_for_no_session(bff: Receiver) -> None:
-    answer = Front(bff, signed_in=False).asks("/open/x", route="/open")
-    assert answer.status_code == 204
-    assert "Authorization" not in answer.headers
-    assert answer.headers["X-BFF-Target"] == "/x"
+def test_a_route_without_token_gives_none_and_needs_no_session(bff: Receiver) -> None:
+    response = Front(bff, signed_in=False).verify("/open/x", route="/open")
+    assert response.status_code == 204
+    assert "Authorization" not in response.headers
+    assert response.headers["X-BFF-Target"] == "/x"
 
 
-def test_a_request_slides_the_idle_end_and_writes_no_audit_line(
+def test_a_request_extends_the_session_and_writes_no_audit_line(
     front: Front, audit_lines: AuditLines
 ) -> None:
     before = len(audit_lines())
-    assert front.asks().status_code == 204
+    assert front.verify().status_code == 204
     assert len(audit_lines()) == before
 
 
 def test_nothing_passes_after_the_logout(front: Front) -> None:
-    assert front.asks().status_code == 204
+    assert front.verify().status_code == 204
     fields = {"Cookie": front.cookie or "", "X-CSRF": "1"}
-    answer = front.client.post("/auth/logout", headers=fields)
-    assert answer.status_code == 200
-    assert refused(front.asks(), 401, "session_ended")
+    response = front.client.post("/auth/logout", headers=fields)
+    assert response.status_code == 200
+    assert refused(front.verify(), 401, "session_ended")
 
 
-# ---------------------------------------------------------------- who may ask
+# ---------------------------------------------------------------- the caller
 @pytest.mark.parametrize(
     "changed",
     [
@@ -171,34 +171,34 @@ def test_nothing_passes_after_the_logout(front: Front) -> None:
         {"peer": ""},
     ],
 )
-def test_who_is_no_trusted_proxy_with_the_key_learns_nothing(
+def test_a_caller_that_is_no_trusted_proxy_with_the_key_learns_nothing(
     front: Front, audit_lines: AuditLines, changed: dict[str, Any]
 ) -> None:
-    assert refused(front.asks(**changed), 403, "proxy_unknown")
+    assert refused(front.verify(**changed), 403, "proxy_unknown")
     assert audit_lines()[-1]["reason"].startswith("forward_auth: ")
 
 
-def test_without_a_key_there_is_nothing(receiver_for: MakeReceiver) -> None:
+def test_without_a_key_it_is_a_404(receiver_for: MakeReceiver) -> None:
     front = Front(receiver_for(BFF_TRUSTED_PROXIES="127.0.0.1"))
-    answer = front.asks()
-    assert answer.status_code == 404
-    assert "Authorization" not in answer.headers
+    response = front.verify()
+    assert response.status_code == 404
+    assert "Authorization" not in response.headers
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "OPTIONS", "PUT"])
-def test_only_get_is_answered(front: Front, method: str) -> None:
-    answer = front.asks(asked_with=method)
-    assert answer.status_code != 204
-    assert "Authorization" not in answer.headers
+def test_only_get_gets_a_token(front: Front, method: str) -> None:
+    response = front.verify(sent_with=method)
+    assert response.status_code != 204
+    assert "Authorization" not in response.headers
 
 
-def test_a_key_without_trusted_proxies_is_a_mistake(bff: Receiver) -> None:
+def test_a_key_without_trusted_proxies_is_a_config_error(bff: Receiver) -> None:
     environ = {"BFF_FORWARD_AUTH_KEY": KEY, "APP_BASE_URL": OURS}
     with pytest.raises(ConfigError, match="BFF_FORWARD_AUTH_KEY: needs BFF_TRUSTED_PROXIES"):
         load(environ)
 
 
-# ---------------------------------------------------------------- what is asked about
+# ---------------------------------------------------------------- the original request
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
@@ -226,10 +226,10 @@ def test_a_key_without_trusted_proxies_is_a_mistake(bff: Receiver) -> None:
         ({"X-Original-Method": "GET,POST"}, "method_not_allowed"),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_refused(
+def test_an_ambiguous_or_incomplete_request_is_refused(
     front: Front, fields: dict[str, str | None], code: str
 ) -> None:
-    assert refused(front.asks(fields=fields), 403, code)
+    assert refused(front.verify(fields=fields), 403, code)
 
 
 @pytest.mark.parametrize(
@@ -245,18 +245,18 @@ def test_what_can_be_read_in_two_ways_is_refused(
         ("/picky/x", "/picky"),
     ],
 )
-def test_a_token_goes_to_no_other_route_than_the_proxy_named(
+def test_a_token_is_only_for_the_route_that_the_proxy_named(
     front: Front, uri: str, route: str
 ) -> None:
-    assert refused(front.asks(uri, route=route), 403, "carried_here")
+    assert refused(front.verify(uri, route=route), 403, "carried_here")
 
 
-def test_the_methods_of_the_route_hold(front: Front) -> None:
-    answer = front.asks("/api/orders/7", "DELETE", route="/api/orders")
-    assert refused(answer, 403, "method_not_allowed")
+def test_the_methods_of_the_route_apply(front: Front) -> None:
+    response = front.verify("/api/orders/7", "DELETE", route="/api/orders")
+    assert refused(response, 403, "method_not_allowed")
 
 
-# ---------------------------------------------------------------- who asked the proxy
+# ---------------------------------------------------------------- the client of the proxy
 @pytest.mark.parametrize(
     ("method", "fields"),
     [
@@ -270,30 +270,30 @@ def test_the_methods_of_the_route_hold(front: Front) -> None:
 def test_promise_8_another_site_is_refused_by_the_original_method(
     front: Front, method: str, fields: dict[str, str | None]
 ) -> None:
-    assert refused(front.asks(method=method, fields=fields), 403, "cross_site")
+    assert refused(front.verify(method=method, fields=fields), 403, "cross_site")
 
 
-def test_what_may_pass_passes_by_the_original_method(front: Front) -> None:
-    assert front.asks(method="GET", fields={"Sec-Fetch-Site": "none"}).status_code == 204
+def test_an_allowed_request_passes_by_the_original_method(front: Front) -> None:
+    assert front.verify(method="GET", fields={"Sec-Fetch-Site": "none"}).status_code == 204
     program = {"Sec-Fetch-Site": None, "X-CSRF": "1"}
-    assert front.asks(method="DELETE", fields=program).status_code == 204
+    assert front.verify(method="DELETE", fields=program).status_code == 204
 
 
-def test_without_a_session_there_is_401_with_the_way_to_sign_in(bff: Receiver) -> None:
-    answer = Front(bff, signed_in=False).asks()
-    assert refused(answer, 401, "session_missing")
-    assert json.loads(answer.data)["login_url"] == "/auth/login"
+def test_without_a_session_it_is_a_401_with_the_login_url(bff: Receiver) -> None:
+    response = Front(bff, signed_in=False).verify()
+    assert refused(response, 401, "session_missing")
+    assert json.loads(response.data)["login_url"] == "/auth/login"
 
 
 def test_the_audit_line_of_a_refusal_has_the_proxys_request_id(
     front: Front, audit_lines: AuditLines
 ) -> None:
-    front.asks(fields={"Sec-Fetch-Site": "cross-site", "X-Request-ID": "from-the-proxy"})
+    front.verify(fields={"Sec-Fetch-Site": "cross-site", "X-Request-ID": "from-the-proxy"})
     line = audit_lines()[-1]
     assert (line["origin"], line["request_id"]) == ("forward_auth", "from-the-proxy")
 
 
-def test_the_audit_line_of_our_own_proxy_says_so(front: Front, audit_lines: AuditLines) -> None:
+def test_the_audit_line_of_our_own_proxy_names_it(front: Front, audit_lines: AuditLines) -> None:
     foreign = {"Sec-Fetch-Site": "cross-site"}
     assert front.client.get("/api/items", headers=foreign).status_code == 403
     assert audit_lines()[-1]["origin"] == "proxy"
@@ -301,9 +301,9 @@ def test_the_audit_line_of_our_own_proxy_says_so(front: Front, audit_lines: Audi
 
 # ---------------------------------------------------------------- WebSockets
 def test_a_page_of_ours_opens_a_websocket(front: Front) -> None:
-    answer = front.asks(route="/api/live", fields=HANDSHAKE)
-    assert answer.status_code == 204
-    assert answer.headers["X-BFF-Target"] == "/live/1"
+    response = front.verify(route="/api/live", fields=HANDSHAKE)
+    assert response.status_code == 204
+    assert response.headers["X-BFF-Target"] == "/live/1"
 
 
 @pytest.mark.parametrize(
@@ -312,25 +312,25 @@ def test_a_page_of_ours_opens_a_websocket(front: Front) -> None:
      "http://app.example.com", f"{OURS}, {OURS}"],
 )  # fmt: skip
 def test_promise_8_no_other_page_opens_one(front: Front, origin: str | None) -> None:
-    """Whatever the browser, or somebody else, says in `Sec-Fetch-Site` and `X-CSRF`."""
+    """Whatever `Sec-Fetch-Site` and `X-CSRF` say."""
     said: dict[str, str | None] = {"Origin": origin, "Sec-Fetch-Site": "same-origin", "X-CSRF": "1"}
-    answer = front.asks(route="/api/live", fields=HANDSHAKE | said)
-    assert refused(answer, 403, "cross_site")
+    response = front.verify(route="/api/live", fields=HANDSHAKE | said)
+    assert refused(response, 403, "cross_site")
 
 
 def test_a_websocket_is_for_routes_that_allow_it_for_get_and_for_sessions(front: Front) -> None:
     elsewhere = HANDSHAKE | {"X-Original-URI": "/api/items"}
-    assert refused(front.asks(fields=elsewhere), 403, "upgrade_unsupported")
+    assert refused(front.verify(fields=elsewhere), 403, "upgrade_unsupported")
     posted = HANDSHAKE | {"X-Original-Method": "POST"}
-    assert refused(front.asks(route="/api/live", fields=posted), 403, "request_refused")
-    nobody = Front(front.bff, signed_in=False)
-    assert refused(nobody.asks(route="/api/live", fields=HANDSHAKE), 401, "session_missing")
+    assert refused(front.verify(route="/api/live", fields=posted), 403, "request_refused")
+    anonymous = Front(front.bff, signed_in=False)
+    assert refused(anonymous.verify(route="/api/live", fields=HANDSHAKE), 401, "session_missing")
 
 
 def test_an_upgrade_without_a_key_counts_as_one(front: Front) -> None:
     fields = {"Upgrade": "WebSocket", "Origin": "https://evil.example"}
-    answer = front.asks("/api/live/1", route="/api/live", fields=fields)
-    assert refused(answer, 403, "cross_site")
+    response = front.verify("/api/live/1", route="/api/live", fields=fields)
+    assert refused(response, 403, "cross_site")
 
 
 # ---------------------------------------------------------------- outages
@@ -343,7 +343,7 @@ def test_promise_5_an_outage_is_503_and_no_sign_out(
         raise StoreUnavailable("for this test")
 
     monkeypatch.setattr(front.bff.services.database, "run", away)
-    answer = front.asks()
-    assert refused(answer, 503, "store_unavailable")
-    assert answer.headers["Retry-After"] == "2"
-    assert "Set-Cookie" not in answer.headers
+    response = front.verify()
+    assert refused(response, 503, "store_unavailable")
+    assert response.headers["Retry-After"] == "2"
+    assert "Set-Cookie" not in response.headers

@@ -1,4 +1,4 @@
-"""Which fields pass, which are dropped, which are ours; and whose address is the client's."""
+"""Which headers pass, are dropped or are written by us, and which address is the client's?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bff.gateway.request_headers import RequestHeaders, check_protocol
 from bff.gateway.response_headers import our_reference, response_headers
 from bff.gateway.upstream import Head
 from tests.gateway.app import TOKEN
-from tests.gateway.conftest import Line
+from tests.gateway.conftest import RunningProxy
 from tests.support import raw_client
 from tests.support.raw_upstream import answering
 
@@ -46,23 +46,23 @@ PASSED = [
 ]  # fmt: skip
 
 
-def names(fields: list[str]) -> set[str]:
-    return {field.partition(":")[0].lower() for field in fields}
+def names(lines: list[str]) -> set[str]:
+    return {line.partition(":")[0].lower() for line in lines}
 
 
-def test_nothing_smuggled_reaches_the_upstream(line: Line) -> None:
-    assert raw_client.request(line.port, "/api/x", *SMUGGLED, *PASSED).status == 200
-    (seen,) = line.raw.seen
+def test_nothing_smuggled_reaches_the_upstream(proxy: RunningProxy) -> None:
+    assert raw_client.request(proxy.port, "/api/x", *SMUGGLED, *PASSED).status == 200
+    (seen,) = proxy.raw.seen
     values = [value for _, value in seen.fields]
     assert not [value for value in values if "evil" in value or "6.6.6.6" in value]
     ours = {"authorization", "forwarded", "via", "x-request-id", "host",
             "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}  # fmt: skip
     assert {name for name, _ in seen.fields} == names(PASSED) | ours
-    for field in PASSED:
-        name, _, value = field.partition(":")
+    for line in PASSED:
+        name, _, value = line.partition(":")
         assert seen.get(name.lower()) == value.strip()
     assert seen.get("authorization") == f"Bearer {TOKEN}"
-    assert seen.get("host") == f"127.0.0.1:{line.raw.port}"
+    assert seen.get("host") == f"127.0.0.1:{proxy.raw.port}"
     assert seen.get("forwarded") == 'for=127.0.0.1;host="app.test";proto=https'
     assert seen.get("x-forwarded-for") == "127.0.0.1"
     assert seen.get("x-forwarded-host") == "app.test"
@@ -70,35 +70,35 @@ def test_nothing_smuggled_reaches_the_upstream(line: Line) -> None:
     assert seen.get("via") == VIA
 
 
-def test_libcurl_adds_nothing_of_its_own(line: Line) -> None:
-    raw_client.request(line.port, "/api/x", method="POST", body=b"abc")
-    (seen,) = line.raw.seen
+def test_libcurl_adds_nothing_of_its_own(proxy: RunningProxy) -> None:
+    raw_client.request(proxy.port, "/api/x", method="POST", body=b"abc")
+    (seen,) = proxy.raw.seen
     assert not {"user-agent", "accept", "content-type", "expect"} & {n for n, _ in seen.fields}
 
 
-def test_what_connection_names_is_dropped_but_not_what_we_write(line: Line) -> None:
-    """RFC 9110, 7.6.1: a client could nominate the token away."""
+def test_headers_named_in_connection_are_dropped_but_not_ours(proxy: RunningProxy) -> None:
+    """Else a client could remove the token (RFC 9110, 7.6.1)."""
     raw_client.request(
-        line.port, "/api/x", "X-A: 1", "X-B: 2", "X-C: 3",
+        proxy.port, "/api/x", "X-A: 1", "X-B: 2", "X-C: 3",
         "Connection: x-a, Authorization, X-Forwarded-For, x_c, Host, Via",
     )  # fmt: skip
-    (seen,) = line.raw.seen
+    (seen,) = proxy.raw.seen
     assert {"x-a", "x-c"} & {name for name, _ in seen.fields} == set()
     assert seen.get("x-b") == "2"
     assert seen.get("authorization") == f"Bearer {TOKEN}"
     assert seen.get("x-forwarded-for") == "127.0.0.1"
-    assert seen.get("host") == f"127.0.0.1:{line.raw.port}"
+    assert seen.get("host") == f"127.0.0.1:{proxy.raw.port}"
 
 
-def test_an_empty_field_stays_empty(line: Line) -> None:
-    raw_client.request(line.port, "/api/x", "X-Empty:")
-    assert line.raw.seen[0].get("x-empty") == ""
+def test_an_empty_header_stays_empty(proxy: RunningProxy) -> None:
+    raw_client.request(proxy.port, "/api/x", "X-Empty:")
+    assert proxy.raw.seen[0].get("x-empty") == ""
 
 
-def test_bytes_above_127_go_on_where_the_server_shows_them(line: Line) -> None:
-    raw_client.request(line.port, "/api/x", "X-Name: \xc3\xa9", method="POST", body=b"abc")
-    expected = "" if "granian" in line.server.name else "\xc3\xa9"
-    assert line.raw.seen[0].get("x-name") == expected
+def test_bytes_above_127_pass_where_the_server_provides_them(proxy: RunningProxy) -> None:
+    raw_client.request(proxy.port, "/api/x", "X-Name: \xc3\xa9", method="POST", body=b"abc")
+    expected = "" if "granian" in proxy.server.name else "\xc3\xa9"
+    assert proxy.raw.seen[0].get("x-name") == expected
 
 
 def lines_for(trusted: tuple[str, ...] = (), **environ: Any) -> list[str | bytes]:
@@ -106,7 +106,7 @@ def lines_for(trusted: tuple[str, ...] = (), **environ: Any) -> list[str | bytes
     return list(writer.lines({"REMOTE_ADDR": "10.0.0.1", **environ}, "t", "id"))
 
 
-def test_a_control_character_in_a_field_is_refused() -> None:
+def test_a_control_character_in_a_header_is_refused() -> None:
     for value in ("a\r\nb: c", "a\nb", "a\0b", "a\x7f"):
         with pytest.raises(RequestRefused):
             lines_for(HTTP_X_A=value)
@@ -114,7 +114,7 @@ def test_a_control_character_in_a_field_is_refused() -> None:
             lines_for(CONTENT_TYPE=value)
 
 
-def test_a_trusted_proxys_chain_and_id_are_kept() -> None:
+def test_via_and_request_id_of_a_trusted_proxy_pass() -> None:
     given = {"HTTP_VIA": "1.1 edge", "HTTP_X_REQUEST_ID": "abcdefgh-1"}
     assert f"via: 1.1 edge, {VIA}" in lines_for(("10.0.0.0/8",), **given)
     assert f"via: {VIA}" in lines_for((), **given)
@@ -164,8 +164,8 @@ def test_a_websocket_is_refused_and_h2c_ignored() -> None:
 # ---------------------------------------------------------------- to the browser
 
 
-def fields_for(*fields: tuple[str, str], status: int = 200) -> dict[str, str]:
-    result = response_headers(Head(status, list(fields)), ROUTE, OURS, "/v1/x")
+def headers_for(*headers: tuple[str, str], status: int = 200) -> dict[str, str]:
+    result = response_headers(Head(status, list(headers)), ROUTE, OURS, "/v1/x")
     assert len({name for name, _ in result}) == len(result)
     return dict(result)
 
@@ -180,25 +180,25 @@ DROPPED = [
 
 
 @pytest.mark.parametrize("name", DROPPED)
-def test_a_field_that_acts_on_the_origin_or_the_hop_is_dropped(name: str) -> None:
-    assert name not in fields_for((name, "x"))
+def test_a_header_for_the_origin_or_the_hop_is_dropped(name: str) -> None:
+    assert name not in headers_for((name, "x"))
 
 
-def test_what_the_upstreams_connection_names_is_dropped() -> None:
-    fields = fields_for(("connection", "close, X-Hop"), ("x-hop", "1"), ("x-end", "2"))
-    assert "x-hop" not in fields
-    assert fields["x-end"] == "2"
+def test_headers_named_in_the_upstreams_connection_are_dropped() -> None:
+    headers = headers_for(("connection", "close, X-Hop"), ("x-hop", "1"), ("x-end", "2"))
+    assert "x-hop" not in headers
+    assert headers["x-end"] == "2"
 
 
 def test_a_document_can_not_run_in_our_origin() -> None:
-    fields = response_headers(
+    headers = response_headers(
         Head(200, [("content-security-policy", "default-src *"), ("content-type", "text/html"),
                    ("x-content-type-options", "none")]),
         ROUTE, OURS, "/v1/x",
     )  # fmt: skip
-    assert ("content-security-policy", "sandbox") in fields
-    assert ("content-security-policy", "default-src *") in fields
-    assert [v for n, v in fields if n == "x-content-type-options"] == ["nosniff"]
+    assert ("content-security-policy", "sandbox") in headers
+    assert ("content-security-policy", "default-src *") in headers
+    assert [v for n, v in headers if n == "x-content-type-options"] == ["nosniff"]
 
 
 @pytest.mark.parametrize(
@@ -224,14 +224,16 @@ def test_a_document_can_not_run_in_our_origin() -> None:
         ({"expires": "Thu, 01 Jan 2099 00:00:00 GMT"}, "private", "Cookie"),
     ],
 )  # fmt: skip
-def test_shared_caches_stay_out(given: dict[str, str], cache: str, vary: str | None) -> None:
-    fields = fields_for(*given.items())
-    assert fields.get("cache-control") == cache
-    assert fields.get("vary") == vary
+def test_shared_caches_store_nothing_personal(
+    given: dict[str, str], cache: str, vary: str | None
+) -> None:
+    headers = headers_for(*given.items())
+    assert headers.get("cache-control") == cache
+    assert headers.get("vary") == vary
 
 
-def test_a_304_says_nothing_new_about_caching() -> None:
-    assert "cache-control" not in fields_for(("etag", '"a"'), status=304)
+def test_a_304_changes_nothing_about_caching() -> None:
+    assert "cache-control" not in headers_for(("etag", '"a"'), status=304)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ def test_a_304_says_nothing_new_about_caching() -> None:
         ("http://[bad", ""),
     ],
 )
-def test_a_location_that_names_the_upstream_is_ours(given: str, expected: str) -> None:
+def test_a_location_at_the_upstream_becomes_ours(given: str, expected: str) -> None:
     assert our_reference(given, ROUTE, OURS, "/v1/a/b?q=1") == expected
 
 
@@ -276,20 +278,20 @@ def test_a_location_that_names_the_upstream_is_ours(given: str, expected: str) -
         ("/", ""),
     ],
 )
-def test_a_reference_to_any_address_is_turned_into_ours(given: str, expected: str) -> None:
+def test_a_reference_to_any_address_becomes_ours(given: str, expected: str) -> None:
     urls = ("http://one.test/v1", "http://two.test:8080/v1")
     route = Route(prefix="/api", upstream_urls=urls, strip_prefix=False)
     assert our_reference(given, route, OURS, "/v1/api/a/b?q=1") == expected
 
 
-def test_a_challenge_that_makes_browsers_ask_for_passwords_is_dropped() -> None:
-    assert "www-authenticate" not in fields_for(("www-authenticate", 'Basic realm="x"'))
+def test_a_challenge_that_makes_browsers_prompt_for_passwords_is_dropped() -> None:
+    assert "www-authenticate" not in headers_for(("www-authenticate", 'Basic realm="x"'))
     bearer = 'Bearer error="insufficient_scope"'
-    assert fields_for(("www-authenticate", bearer))["www-authenticate"] == bearer
+    assert headers_for(("www-authenticate", bearer))["www-authenticate"] == bearer
 
 
 @pytest.mark.parametrize(
-    ("method", "answer", "body"),
+    ("method", "response", "body"),
     [
         ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b""),
         ("GET", b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n", b""),
@@ -299,23 +301,25 @@ def test_a_challenge_that_makes_browsers_ask_for_passwords_is_dropped() -> None:
         ("GET", b"HTTP/1.1 299 Odd\r\nContent-Length: 2\r\n\r\nhi", b"hi"),
     ],
 )  # fmt: skip
-def test_the_answers_framing_is_right(line: Line, method: str, answer: bytes, body: bytes) -> None:
-    line.raw.script = answering(answer)
-    received = raw_client.request(line.port, "/api/x", method=method)
-    assert received.status == int(answer[9:12])
+def test_the_framing_of_the_response_is_right(
+    proxy: RunningProxy, method: str, response: bytes, body: bytes
+) -> None:
+    proxy.raw.script = answering(response)
+    received = raw_client.request(proxy.port, "/api/x", method=method)
+    assert received.status == int(response[9:12])
     assert received.body == body
     assert "transfer-encoding" not in received.fields
     if method == "HEAD":
         assert received.fields["content-length"] == "5"
 
 
-def test_one_answer_by_wire(line: Line) -> None:
-    """All the rules at once, as the browser sees them."""
-    line.raw.script = answering(
+def test_a_response_on_the_wire(proxy: RunningProxy) -> None:
+    """All of it at once, as the browser sees it."""
+    proxy.raw.script = answering(
         b"HTTP/1.1 201 Created\r\nSet-Cookie: a=b\r\nLocation: /v1/x/1\r\nContent-Length: 2\r\n"
         b"Access-Control-Allow-Origin: *\r\nX-Own: 1\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\nok"
     )
-    received = raw_client.request(line.port, "/api/x", method="POST", body=b"a")
+    received = raw_client.request(proxy.port, "/api/x", method="POST", body=b"a")
     assert received.status == 201
     assert received.fields["location"] == "https://app.test/api/x/1"
     assert received.fields["cache-control"] == "private, no-store"

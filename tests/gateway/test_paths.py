@@ -1,4 +1,4 @@
-"""Path and framing tricks on real servers: refused, or documented to the letter."""
+"""Path and framing tricks on real servers: refused, or documented exactly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bff.config.route import Route
 from bff.core.errors import PathRefused
 from bff.gateway.request_target import check_path, upstream_target
 from tests.gateway import paths
-from tests.gateway.conftest import Line
+from tests.gateway.conftest import RunningProxy
 from tests.support.raw_upstream import answering
 from tests.support.servers import SERVERS
 
@@ -19,8 +19,8 @@ ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 
 
 @pytest.fixture(scope="module")
-def outcomes(running: Line) -> dict[str, paths.Outcome]:
-    """Everything in the tables, tried once on this server."""
+def outcomes(running: RunningProxy) -> dict[str, paths.Outcome]:
+    """Each request of the tables, tried once on this server."""
     running.raw.script = answering()
     running.raw.drop_connections()
     return paths.measure_at(running.port, running.raw)
@@ -41,7 +41,7 @@ def test_refusals_are_clear(outcomes: dict[str, paths.Outcome]) -> None:
 
 
 def test_what_reaches_the_upstream_has_one_meaning(outcomes: dict[str, paths.Outcome]) -> None:
-    """Judged here by rules of its own, not by those of the code."""
+    """Checked independently of the code."""
     for name, outcome in outcomes.items():
         for part in filter(None, outcome.forwarded.split(", ")):
             path = part.split(" ")[1].partition("?")[0]
@@ -56,9 +56,11 @@ def test_what_reaches_the_upstream_has_one_meaning(outcomes: dict[str, paths.Out
             assert not ("length" in part and "chunked" in part), name
 
 
-def test_the_document_says_what_happens(line: Line, outcomes: dict[str, paths.Outcome]) -> None:
+def test_the_document_says_what_happens(
+    proxy: RunningProxy, outcomes: dict[str, paths.Outcome]
+) -> None:
     """Written by `python -m tests.gateway.paths`."""
-    kind = line.server.name.split()[0]
+    kind = proxy.server.name.split()[0]
     column = SERVERS.index(kind)
     text = paths.DOCUMENT.read_text("utf-8").partition("\n## Targets\n")[2]
     for name, outcome in outcomes.items():
@@ -88,7 +90,7 @@ def environ(path: str, raw: str | None = None, query: str = "", **more: str) -> 
         (environ("/api/", SERVER_SOFTWARE="Granian", REQUEST_URI="/api/evil"), "/v1/"),
     ],
 )
-def test_a_target_is_mapped(given: dict[str, str], expected: str) -> None:
+def test_a_target_becomes_the_upstreams(given: dict[str, str], expected: str) -> None:
     assert upstream_target(given, ROUTE) == expected
 
 
@@ -111,14 +113,14 @@ def test_an_upstream_without_a_path_gets_at_least_a_slash() -> None:
         environ("/api/\xff"),
     ],
 )
-def test_views_that_disagree_are_refused(given: dict[str, str]) -> None:
+def test_inconsistent_targets_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(PathRefused):
         upstream_target(given, ROUTE)
 
 
 @pytest.mark.parametrize("target", paths.HOSTILE_TARGETS.values(), ids=paths.HOSTILE_TARGETS)
 def test_a_hostile_target_is_refused_before_anything_else(target: str) -> None:
-    """The same targets without a server, which may have refused for reasons of its own."""
+    """The same targets without a server, which may have refused them itself."""
     path, _, query = target.partition("?")
     decoded = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
     with pytest.raises(PathRefused):

@@ -1,4 +1,4 @@
-"""The longest prefix wins, and what may be read as a path further in is refused."""
+"""The longest prefix wins, and a path that may be taken for one of a nested route is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_longest_prefix_wins(path: str, prefix: str | None) -> None:
     assert (found.prefix if found else None) == prefix
 
 
-def test_one_route_alone_is_found_likewise() -> None:
+def test_a_single_route_is_found_the_same_way() -> None:
     alone = table("/api")
     for path, there in (("/api", 1), ("/api/", 1), ("/api/x", 1), ("/apix", 0), ("/ap", 0)):
         assert bool(alone.find(path)) == there
@@ -50,18 +50,18 @@ def test_one_route_alone_is_found_likewise() -> None:
         "/api/order%c5%bf/7", "/api/order\u00c5\u00bf/7", "/api/orders/OLD/7", "/api/orders/old;x",
     ],
 )  # fmt: skip
-def test_what_may_be_read_as_a_path_further_in_is_refused(path: str) -> None:
-    """`/api/Orders` would go to the upstream of `/api`, past the rules of `/api/orders`."""
+def test_a_path_that_may_be_taken_for_a_nested_routes_is_refused(path: str) -> None:
+    """`/api/Orders` would go to the upstream of `/api`, and bypass what `/api/orders` requires."""
     with pytest.raises(PathRefused):
         TREE.find(path)
 
 
-def test_it_is_refused_only_where_there_is_something_further_in() -> None:
+def test_it_is_refused_only_where_a_nested_route_exists() -> None:
     for path in ("/files/Orders", "/files/orders;x", "/api/x/Orders", "/apix/Orders"):
         assert TREE.find(path) is not None
 
 
-def test_the_routes_are_in_the_order_of_their_prefixes() -> None:
+def test_the_routes_are_sorted_by_prefix() -> None:
     assert [route.prefix for route in TREE] == [
         "/api", "/api/orders", "/api/orders/old", "/apix", "/files",
     ]  # fmt: skip
@@ -74,5 +74,5 @@ def test_the_routes_are_in_the_order_of_their_prefixes() -> None:
         ("http://x", False, "/api"), ("http://x/v1/", False, "/v1/api"),
     ],
 )  # fmt: skip
-def test_what_stands_for_the_prefix_at_the_upstream(url: str, strip: bool, base: str) -> None:
+def test_the_base_path_replaces_the_prefix(url: str, strip: bool, base: str) -> None:
     assert Route(prefix="/api", upstream_urls=(url,), strip_prefix=strip).base_path == base

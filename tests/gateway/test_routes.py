@@ -1,4 +1,4 @@
-"""Several routes through real servers: each path to its upstream, by the rules of its route."""
+"""Several routes through real servers: each request gets the upstream and limits of its route."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ OWN_COOKIE = "__Host-Http-session=" + "s" * 43
 
 
 @dataclass
-class House:
-    """A server with three routes, and what is behind them."""
+class ThreeRoutes:
+    """A server with three routes, and their upstreams."""
 
     server: WebServer
     api: RawUpstream
     orders: RawUpstream
     files: RawUpstream
 
-    def ask(self, target: str, *fields: str, method: str = "GET", body: bytes = b"") -> int:
+    def status_of(self, target: str, *headers: str, method: str = "GET", body: bytes = b"") -> int:
         """The status of one request."""
         return raw_client.request(
-            self.server.port, target, *fields, method=method, body=body
+            self.server.port, target, *headers, method=method, body=body
         ).status
 
-    def came(self) -> list[tuple[str, str]]:
-        """Upstream and target of everything that came since the last look."""
+    def received(self) -> list[tuple[str, str]]:
+        """Upstream and target of each request that came since the last call."""
         named = {"api": self.api, "orders": self.orders, "files": self.files}
         found = [(name, seen.target) for name, one in named.items() for seen in one.seen]
         for one in named.values():
@@ -60,29 +60,29 @@ class House:
 @pytest.fixture(scope="module", params=SERVERS)
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
+) -> Iterator[ThreeRoutes]:
     with RawUpstream() as api, RawUpstream() as orders, RawUpstream() as files:
         path: Path = tmp_path_factory.mktemp("routes") / "routes.toml"
         path.write_text(ROUTES.format(orders=orders.url, files=files.url))
         env = {"BFF_API_URL": f"{api.url}/v1", "BFF_ROUTES_FILE": str(path)}
         server = start_server(request.param, APP, env=env)
         try:
-            yield House(server, api, orders, files)
+            yield ThreeRoutes(server, api, orders, files)
         finally:
             server.stop()
 
 
 @pytest.fixture
-def house(running: House) -> House:
+def routes(running: ThreeRoutes) -> ThreeRoutes:
     for one in (running.api, running.orders, running.files):
         one.script = answering()
         one.drop_connections()
-    running.came()
+    running.received()
     return running
 
 
 @pytest.mark.parametrize(
-    ("target", "came"),
+    ("target", "expected"),
     [
         ("/api/x?a=b", ("api", "/v1/x?a=b")),
         ("/api", ("api", "/v1")),
@@ -93,9 +93,11 @@ def house(running: House) -> House:
         ("/files/a/b?c", ("files", "/base/files/a/b?c")),
     ],
 )
-def test_every_path_goes_to_its_upstream(house: House, target: str, came: tuple[str, str]) -> None:
-    assert house.ask(target) == 200
-    assert house.came() == [came]
+def test_every_path_goes_to_its_upstream(
+    routes: ThreeRoutes, target: str, expected: tuple[str, str]
+) -> None:
+    assert routes.status_of(target) == 200
+    assert routes.received() == [expected]
 
 
 @pytest.mark.parametrize(
@@ -103,56 +105,56 @@ def test_every_path_goes_to_its_upstream(house: House, target: str, came: tuple[
     [
         ("/filesx", 404), ("/other", 404), ("/", 404),
         ("/api/Orders/7", 400), ("/api/orders;x/7", 400), ("/api/%2e%2e/files/x", 400),
-        # The router doesn't take this one for a path of ours.
+        # Flask's router doesn't match this one with a route.
         ("/api/orders;%0a/7", 400),
         ("/files//x", 400), ("/files/../api/x", 400), ("/api/orders/../x", 400),
     ],
 )  # fmt: skip
-def test_what_belongs_to_no_route_or_to_two_goes_nowhere(
-    house: House, target: str, status: int
+def test_a_path_on_no_route_or_an_ambiguous_one_is_not_forwarded(
+    routes: ThreeRoutes, target: str, status: int
 ) -> None:
-    assert house.ask(target) == status
-    assert house.came() == []
+    assert routes.status_of(target) == status
+    assert routes.received() == []
 
 
-def test_an_encoded_slash_leads_to_no_other_route(house: House) -> None:
-    """Granian shows it as a slash, and then it is one for both of us."""
-    granian = "granian" in house.server.name
-    assert house.ask("/api%2Forders/7") == (200 if granian else 400)
-    assert house.came() == ([("orders", "/v2/7")] if granian else [])
+def test_an_encoded_slash_leads_to_no_other_route(routes: ThreeRoutes) -> None:
+    """Granian reports it as a slash, and so it is one for us and the upstream."""
+    granian = "granian" in routes.server.name
+    assert routes.status_of("/api%2Forders/7") == (200 if granian else 400)
+    assert routes.received() == ([("orders", "/v2/7")] if granian else [])
 
 
-def test_methods_and_sizes_are_those_of_the_route(house: House) -> None:
-    assert house.ask("/api/orders/7", method="DELETE") == 405
-    assert house.ask("/api/x", method="DELETE") == 200
-    assert house.ask("/api/orders/7", method="POST", body=b"x" * 10) == 200
-    assert house.ask("/api/orders/7", method="POST", body=b"x" * 11) == 413
-    assert house.ask("/files/7", method="POST", body=b"x" * 11) == 200
-    assert [name for name, _ in house.came()] == ["api", "orders", "files"]
+def test_methods_and_sizes_are_those_of_the_route(routes: ThreeRoutes) -> None:
+    assert routes.status_of("/api/orders/7", method="DELETE") == 405
+    assert routes.status_of("/api/x", method="DELETE") == 200
+    assert routes.status_of("/api/orders/7", method="POST", body=b"x" * 10) == 200
+    assert routes.status_of("/api/orders/7", method="POST", body=b"x" * 11) == 413
+    assert routes.status_of("/files/7", method="POST", body=b"x" * 11) == 200
+    assert [name for name, _ in routes.received()] == ["api", "orders", "files"]
 
 
-# ---------------------------------------------------------------- fields and cookies
+# ---------------------------------------------------------------- headers and cookies
 
 
-def test_a_list_of_fields_keeps_all_others_out_but_those_that_change_the_meaning(
-    house: House,
+def test_with_a_list_no_other_headers_pass_but_those_that_change_the_meaning(
+    routes: ThreeRoutes,
 ) -> None:
-    fields = [
+    headers = [
         "Accept: text/plain", "Accept-Language: de", "X-Tenant: 7", "X-Own: value",
         "User-Agent: tester", "Origin: https://app.test", "If-Match: \"a\"", "Range: bytes=0-1",
         "Content-Encoding: gzip", "Content-Type: text/plain", "Authorization: Bearer evil",
         "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ]  # fmt: skip
-    assert house.ask("/api/orders/7", *fields, method="POST", body=b"x") == 200
-    [seen] = house.orders.seen
+    assert routes.status_of("/api/orders/7", *headers, method="POST", body=b"x") == 200
+    [seen] = routes.orders.seen
     assert {name for name, _ in seen.fields} == {
         "accept-language", "x-tenant", "if-match", "content-encoding", "content-type",
         "content-length", "traceparent", "authorization", "host", "forwarded", "via",
         "x-request-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
     }  # fmt: skip
     assert seen.get("authorization") == f"Bearer {TOKEN}"
-    assert house.ask("/api/x", *fields) == 200
-    assert house.api.seen[0].get("user-agent") == "tester", "another route has no list"
+    assert routes.status_of("/api/x", *headers) == 200
+    assert routes.api.seen[0].get("user-agent") == "tester", "another route has no list"
 
 
 @pytest.mark.parametrize(
@@ -171,30 +173,30 @@ def test_a_list_of_fields_keeps_all_others_out_but_those_that_change_the_meaning
         ([f"tenant={OWN_COOKIE}"], f"tenant={OWN_COOKIE}"),
     ],
 )
-def test_only_the_cookies_that_are_named_pass(
-    house: House, lines: list[str], passes: str | None
+def test_only_the_named_cookies_pass(
+    routes: ThreeRoutes, lines: list[str], passes: str | None
 ) -> None:
-    assert house.ask("/api/orders/7", *(f"Cookie: {line}" for line in lines)) == 200
-    assert house.orders.seen[0].get("cookie") == passes
-    assert house.ask("/api/x", "Cookie: tenant=7") == 200
-    assert house.api.seen[0].get("cookie") is None
+    assert routes.status_of("/api/orders/7", *(f"Cookie: {line}" for line in lines)) == 200
+    assert routes.orders.seen[0].get("cookie") == passes
+    assert routes.status_of("/api/x", "Cookie: tenant=7") == 200
+    assert routes.api.seen[0].get("cookie") is None
 
 
-def test_our_cookie_does_not_pass_in_a_second_field(house: House) -> None:
-    """A server may join the two with a comma or keep one of them."""
+def test_our_cookie_does_not_pass_in_a_second_header(routes: ThreeRoutes) -> None:
+    """A server may join the two with a comma, or drop one of them."""
     for pair in (("tenant=7", OWN_COOKIE), (OWN_COOKIE, "tenant=7")):
-        assert house.ask("/api/orders/7", *(f"Cookie: {one}" for one in pair)) == 200
-    for seen in house.orders.seen:
+        assert routes.status_of("/api/orders/7", *(f"Cookie: {one}" for one in pair)) == 200
+    for seen in routes.orders.seen:
         assert "session" not in (seen.get("cookie") or "")
 
 
-def set_cookies(house: House, target: str, *values: str) -> list[str]:
+def set_cookies(routes: ThreeRoutes, target: str, *values: str) -> list[str]:
     lines = "".join(f"Set-Cookie: {value}\r\n" for value in values).encode()
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
-    for one in (house.orders, house.api):
-        one.script = answering(answer)
-    fields = raw_client.request(house.server.port, target).fields
-    return list(filter(None, fields.get("set-cookie", "").split("|")))
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
+    for one in (routes.orders, routes.api):
+        one.script = answering(response)
+    headers = raw_client.request(routes.server.port, target).fields
+    return list(filter(None, headers.get("set-cookie", "").split("|")))
 
 
 @pytest.mark.parametrize(
@@ -229,13 +231,13 @@ def set_cookies(house: House, target: str, *values: str) -> list[str]:
         ("tenant=7; Max-Age=x; Expires=<a>", "tenant=7; Path=/api/orders; Secure; SameSite=Strict"),
     ],
 )  # fmt: skip
-def test_an_upstream_sets_the_cookies_that_are_named_for_its_own_paths(
-    house: House, value: str, passes: str | None
+def test_an_upstream_sets_the_named_cookies_for_its_own_paths(
+    routes: ThreeRoutes, value: str, passes: str | None
 ) -> None:
-    assert set_cookies(house, "/api/orders/7", value) == ([passes] if passes else [])
+    assert set_cookies(routes, "/api/orders/7", value) == ([passes] if passes else [])
 
 
-def test_several_cookies_are_judged_one_by_one(house: House) -> None:
-    found = set_cookies(house, "/api/orders/7", "a=1", "tenant=7", OWN_COOKIE, "XSRF-TOKEN=x")
+def test_several_cookies_are_checked_one_by_one(routes: ThreeRoutes) -> None:
+    found = set_cookies(routes, "/api/orders/7", "a=1", "tenant=7", OWN_COOKIE, "XSRF-TOKEN=x")
     assert [one.split(";")[0] for one in found] == ["tenant=7", "XSRF-TOKEN=x"]
-    assert set_cookies(house, "/api/x", "tenant=7") == [], "another route lets none pass"
+    assert set_cookies(routes, "/api/x", "tenant=7") == [], "another route lets none pass"

@@ -1,4 +1,4 @@
-"""Which 401 of an upstream asks for a stronger sign-in, and which only looks like it? (RFC 9470)"""
+"""Which 401 of an upstream demands a stronger sign-in, and which only looks like it? (RFC 9470)"""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ DEMANDS: dict[str, tuple[list[str], dict[str, str | int]]] = {
         {"max_age": 7},
     ),
     "before another challenge": ([f"Bearer {ERROR}, max_age=7, Negotiate YWJj=="], {"max_age": 7}),
-    "in a field of its own": (["Negotiate YWJj", f"Bearer {ERROR}, max_age=7"], {"max_age": 7}),
+    "in a header of its own": (["Negotiate YWJj", f"Bearer {ERROR}, max_age=7"], {"max_age": 7}),
     "with empty elements": ([f", ,Bearer {ERROR}, , max_age=7 ,,"], {"max_age": 7}),
 }  # fmt: skip
 
@@ -111,7 +111,7 @@ NONE: dict[str, str] = {
 
 
 @pytest.mark.parametrize("value", NONE.values(), ids=NONE)
-def test_what_is_no_demand_or_malformed_passes(value: str) -> None:
+def test_any_other_or_malformed_challenge_passes(value: str) -> None:
     assert demanded(value) is None
 
 
@@ -121,7 +121,7 @@ def test_the_limits_themselves_are_allowed() -> None:
     assert demanded(f"Bearer {ERROR}{parameters}{others}") == {}
 
 
-def test_challenges_are_told_apart() -> None:
+def test_challenges_are_distinguished() -> None:
     """RFC 9110, 11.6.1."""
     value = 'Basic realm="simple", Newauth realm="apps", type=1, title="Login to \\"apps\\"", X a=='
     assert challenges(value) == [
@@ -132,12 +132,12 @@ def test_challenges_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("value", ['A "x"', "A b c", "A =", "A,b=c d", "=", '"', "A b=c, =d"])
-def test_rubbish_is_malformed(value: str) -> None:
+def test_garbage_is_malformed(value: str) -> None:
     with pytest.raises(Malformed):
         challenges(value)
 
 
-def test_reading_takes_no_time_whatever_comes() -> None:
+def test_parsing_takes_no_time_whatever_comes() -> None:
     started_at = time.perf_counter()
     for part in ('a="', '\\"', "a,", "a =", " ", "\t", "a b", '"\\'):
         demanded("Bearer " + part * (HEADER_MAX_CHARACTERS // len(part) - 8))
@@ -149,7 +149,7 @@ def route(mode: TokenMode) -> Route:
 
 
 @pytest.mark.parametrize("mode", ["user", "audience", "exchange", "optional"])
-def test_a_401_with_a_demand_is_refused_in_our_words(mode: TokenMode) -> None:
+def test_a_401_with_a_demand_becomes_our_own(mode: TokenMode) -> None:
     head = Head(401, [("www-authenticate", f'Bearer {ERROR}, acr_values="urn:a b", max_age="5"')])
     with pytest.raises(StepUpRequired) as refused:
         refuse_weak_sign_in(head, route(mode))

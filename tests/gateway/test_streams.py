@@ -1,4 +1,4 @@
-"""Bodies stream both ways in constant memory, and a client that leaves frees the upstream."""
+"""Bodies stream both ways in constant memory; a client that disconnects releases the upstream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, Line
+from tests.gateway.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, RunningProxy
 from tests.support import raw_client
 from tests.support.raw_upstream import WAIT_SECONDS, RawUpstream, Wire
 from tests.support.scale import rounds
@@ -21,7 +21,7 @@ from tests.support.servers import start_server
 
 LARGE_BYTES = rounds(1024**3, 160 * 1024**2)
 MEMORY_BYTES = min(100 * 1024**2, LARGE_BYTES // 2)
-FREED_SECONDS = 5.0
+RELEASED_SECONDS = 5.0
 EVENT_SECONDS = 0.2
 PIECE = b"0123456789abcdef" * 4096
 
@@ -38,14 +38,14 @@ def sse(upstream: RawUpstream, connection: Wire) -> None:
     connection.wait_closed()
 
 
-def open_stream(line: Line) -> socket.socket:
-    sock = raw_client.connect(line.port)
+def open_stream(proxy: RunningProxy) -> socket.socket:
+    sock = raw_client.connect(proxy.port)
     sock.sendall(b"GET /api/events HTTP/1.1\r\nHost: app.test\r\n\r\n")
     assert b"data: first" in raw_client.read_until(sock, b"first!!!\n\n")
     return sock
 
 
-def test_an_event_arrives_as_it_is_sent(line: Line) -> None:
+def test_an_event_arrives_as_it_is_sent(proxy: RunningProxy) -> None:
     sent_at: list[float] = []
     took: list[float] = []
     go_on = threading.Semaphore(0)
@@ -62,8 +62,8 @@ def test_an_event_arrives_as_it_is_sent(line: Line) -> None:
             connection.send(b"9\r\ndata: %d\n\n\r\n" % number)
         connection.send(b"0\r\n\r\n")
 
-    line.raw.script = script
-    with raw_client.connect(line.port) as sock:
+    proxy.raw.script = script
+    with raw_client.connect(proxy.port) as sock:
         sock.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         got = b""
         for number in range(5):
@@ -71,25 +71,25 @@ def test_an_event_arrives_as_it_is_sent(line: Line) -> None:
             got += raw_client.read_until(sock, b"data: %d\n\n" % number)
             took.append(time.monotonic() - sent_at[number])
         assert (got + raw_client.read_all(sock).raw).endswith(b"0\r\n\r\n")
-    # A busy machine delays one of them; who waits for more, or looks now and then, delays each.
+    # A busy machine delays one of them; buffering or polling would delay each.
     assert statistics.median(took) < EVENT_SECONDS, took
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_client_that_leaves_frees_a_silent_stream(line: Line, how: str) -> None:
-    line.raw.script = sse
-    sock = open_stream(line)
-    (connection,) = line.raw.wires
-    assert not connection.closed.wait(1.5), "a client that stays keeps its stream"
+def test_a_client_that_disconnects_releases_a_silent_stream(proxy: RunningProxy, how: str) -> None:
+    proxy.raw.script = sse
+    sock = open_stream(proxy)
+    (connection,) = proxy.raw.wires
+    assert not connection.closed.wait(1.5), "the stream stays while the client does"
     if how == "reset":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sock.close()
     left_at = time.monotonic()
-    assert connection.closed.wait(FREED_SECONDS + 5)
-    assert time.monotonic() - left_at < FREED_SECONDS
+    assert connection.closed.wait(RELEASED_SECONDS + 5)
+    assert time.monotonic() - left_at < RELEASED_SECONDS
 
 
-def test_a_client_that_leaves_a_download_frees_the_upstream(line: Line) -> None:
+def test_a_client_that_aborts_a_download_releases_the_upstream(proxy: RunningProxy) -> None:
     def script(upstream: RawUpstream, connection: Wire) -> None:
         connection.read_request()
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n")
@@ -99,18 +99,18 @@ def test_a_client_that_leaves_a_download_frees_the_upstream(line: Line) -> None:
         except OSError:
             connection.closed.set()
 
-    line.raw.script = script
-    sock = raw_client.connect(line.port)
+    proxy.raw.script = script
+    sock = raw_client.connect(proxy.port)
     sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\n\r\n")
     sock.recv(100_000)
     sock.close()
-    assert line.raw.wires[0].closed.wait(FREED_SECONDS)
+    assert proxy.raw.wires[0].closed.wait(RELEASED_SECONDS)
 
 
-def test_a_client_that_leaves_an_upload_breaks_it_off(line: Line) -> None:
-    with raw_client.connect(line.port) as sock:
+def test_a_client_that_aborts_an_upload_breaks_it_off(proxy: RunningProxy) -> None:
+    with raw_client.connect(proxy.port) as sock:
         sock.sendall(b"POST /api/x HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n" + PIECE)
-    (seen,) = line.raw.wait_for(1)
+    (seen,) = proxy.raw.wait_for(1)
     assert not seen.complete
 
 
@@ -118,44 +118,44 @@ CHUNKED = b"POST /api/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
 
 
 @pytest.mark.parametrize("running", ["gunicorn"], indirect=True)
-def test_a_client_that_leaves_an_upload_in_chunks_breaks_it_off(line: Line) -> None:
-    with raw_client.connect(line.port) as sock:
+def test_a_client_that_aborts_a_chunked_upload_breaks_it_off(proxy: RunningProxy) -> None:
+    with raw_client.connect(proxy.port) as sock:
         sock.sendall(CHUNKED + b"\r\n10000\r\n" + PIECE + b"\r\n")
-        line.raw.wait_for_connection()
-    (seen,) = line.raw.wait_for(1)
+        proxy.raw.wait_for_connection()
+    (seen,) = proxy.raw.wait_for(1)
     assert not seen.complete
 
 
 @pytest.mark.parametrize("running", ["gunicorn"], indirect=True)
-def test_an_upload_in_chunks_goes_through_whole(line: Line) -> None:
+def test_a_chunked_upload_arrives_complete(proxy: RunningProxy) -> None:
     pieces = [b"10000\r\n" + PIECE + b"\r\n"] * 8
     received = raw_client.send(
-        line.port, CHUNKED + b"Connection: close\r\n\r\n", *pieces, b"0\r\n\r\n"
+        proxy.port, CHUNKED + b"Connection: close\r\n\r\n", *pieces, b"0\r\n\r\n"
     )
     assert received.status == 200
-    (seen,) = line.raw.wait_for(1)
+    (seen,) = proxy.raw.wait_for(1)
     assert seen.complete
     assert seen.body == PIECE * 8
 
 
 @pytest.mark.parametrize("running", ["granian"], indirect=True)
-def test_an_upload_in_chunks_is_refused_where_its_end_can_t_be_trusted(line: Line) -> None:
-    """Granian reports a body in chunks that broke off as a whole one."""
+def test_a_chunked_upload_is_refused_where_its_end_can_t_be_trusted(proxy: RunningProxy) -> None:
+    """Granian reports a chunked body that broke off as complete."""
     received = raw_client.send(
-        line.port, CHUNKED + b"Connection: close\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n"
+        proxy.port, CHUNKED + b"Connection: close\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n"
     )
     assert received.status == 411
     assert b"length_required" in received.body
-    assert line.raw.seen == []
+    assert proxy.raw.seen == []
 
 
 IN_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 
 
-def broken_off(line: Line, rest: bytes) -> raw_client.Received:
-    """What a client gets of an answer that goes on so, and breaks off once the client has that.
+def broken_off(proxy: RunningProxy, rest: bytes) -> raw_client.Received:
+    """What a client gets of a response that breaks off after *rest*, once the client has that.
 
-    Not before: what breaks off while nothing of it was passed on is a 502.
+    Not before: while nothing has been passed on, it would get a 502.
     """
     go_on = threading.Event()
 
@@ -164,8 +164,8 @@ def broken_off(line: Line, rest: bytes) -> raw_client.Received:
         connection.send(b"HTTP/1.1 200 OK\r\n" + rest)
         assert go_on.wait(WAIT_SECONDS)
 
-    line.raw.script = script
-    with raw_client.connect(line.port) as sock:
+    proxy.raw.script = script
+    with raw_client.connect(proxy.port) as sock:
         sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")
         begun = raw_client.read_until(sock, b"abc")
         go_on.set()
@@ -173,26 +173,30 @@ def broken_off(line: Line, rest: bytes) -> raw_client.Received:
     return raw_client.Received(begun + ended.raw, ended.reset)
 
 
-def test_an_answer_of_known_length_that_breaks_off_breaks_the_client_off(line: Line) -> None:
-    received = broken_off(line, b"Content-Length: 1000\r\n\r\n" + b"x" * 497 + b"abc")
+def test_a_response_of_known_length_that_breaks_off_breaks_the_clients_connection(
+    proxy: RunningProxy,
+) -> None:
+    received = broken_off(proxy, b"Content-Length: 1000\r\n\r\n" + b"x" * 497 + b"abc")
     assert received.status == 200
     assert not received.complete
 
 
-def test_an_answer_in_chunks_that_breaks_off_breaks_the_client_off(line: Line) -> None:
-    """Granian would end it as if it were whole."""
-    received = broken_off(line, IN_CHUNKS)
+def test_a_chunked_response_that_breaks_off_breaks_the_clients_connection(
+    proxy: RunningProxy,
+) -> None:
+    """Granian would end it as if it were complete."""
+    received = broken_off(proxy, IN_CHUNKS)
     assert received.status == 200
     assert not received.complete
 
 
-def test_of_several_connections_none_is_cut(line: Line) -> None:
-    """Granian doesn't say which is the one; the others must not suffer."""
-    with raw_client.connect(line.port) as other:
+def test_of_several_connections_none_is_broken(proxy: RunningProxy) -> None:
+    """Granian doesn't tell which one it is; the others must not be broken."""
+    with raw_client.connect(proxy.port) as other:
         other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
         raw_client.read_until(other, b"}")
-        received = broken_off(line, IN_CHUNKS)
-        assert received.complete == ("granian" in line.server.name)
+        received = broken_off(proxy, IN_CHUNKS)
+        assert received.complete == ("granian" in proxy.server.name)
         other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
         raw_client.read_until(other, b"}")
 
@@ -204,7 +208,7 @@ def memory(server_port: int) -> int:
 
 @contextmanager
 def watched(port: int) -> Iterator[list[int]]:
-    """The server's memory again and again; the server must live until the end of the block."""
+    """The server's memory, measured repeatedly; it must run until the end of the block."""
     seen, done = [memory(port)], threading.Event()
 
     def watch() -> None:
@@ -221,7 +225,7 @@ def watched(port: int) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_a_large_download_takes_no_memory(line: Line, framing: str) -> None:
+def test_a_large_download_takes_no_memory(proxy: RunningProxy, framing: str) -> None:
     count = LARGE_BYTES // len(PIECE)
 
     def script(upstream: RawUpstream, connection: Wire) -> None:
@@ -237,11 +241,11 @@ def test_a_large_download_takes_no_memory(line: Line, framing: str) -> None:
             connection.send(b"0\r\n\r\n")
         connection.wait_closed()
 
-    line.raw.script = script
+    proxy.raw.script = script
     got = 0
-    with watched(line.port) as seen, raw_client.connect(line.port) as sock:
+    with watched(proxy.port) as seen, raw_client.connect(proxy.port) as sock:
         sock.sendall(b"GET /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        # A client slower than the upstream, so that something would pile up.
+        # The client is slower than the upstream, so that a buffer would grow.
         while data := sock.recv(1_000_000):
             got += len(data)
             if got < 20_000_000:
@@ -274,7 +278,7 @@ def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
 
     with RawUpstream(script) as raw:
         env = {"BFF_API_URL": raw.url, "BFF_REQUEST_MAX_BYTES": "0"}
-        # The watching ends before the server does: it would ask one that is gone.
+        # The measuring must end before the server does.
         with start_server(kind, APP, env=env) as server, watched(server.port) as seen:
             head = b"POST /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
             if framing == "length":
@@ -289,13 +293,15 @@ def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
     assert received[0] > LARGE_BYTES
 
 
-def test_a_slow_answer_of_a_client_that_left_ends_with_the_timeout(line: Line) -> None:
-    """Before the answer's fields are there, Granian can't tell that the client left."""
-    line.raw.script = lambda upstream, connection: connection.wait_closed()
-    with raw_client.connect(line.port) as sock:
+def test_a_slow_response_to_a_disconnected_client_ends_with_the_timeout(
+    proxy: RunningProxy,
+) -> None:
+    """Before the head of the response, Granian can't tell that the client has disconnected."""
+    proxy.raw.script = lambda upstream, connection: connection.wait_closed()
+    with raw_client.connect(proxy.port) as sock:
         sock.sendall(b"GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        line.raw.wait_for_connection()
-    assert line.raw.wires[0].closed.wait(UPSTREAM_TIMEOUT_SECONDS + WAIT_SECONDS)
+        proxy.raw.wait_for_connection()
+    assert proxy.raw.wires[0].closed.wait(UPSTREAM_TIMEOUT_SECONDS + WAIT_SECONDS)
 
 
 assert Path("/proc/self/statm").exists(), "memory is read the Linux way"

@@ -1,4 +1,4 @@
-"""Each token mode through the whole installation: what its API sees, and what becomes of it."""
+"""Each token mode through a whole installation: what the API sees, and what a logout revokes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def browser(gateway: Gateway) -> Iterator[BrowserClient]:
 
 
 def claims(browser: BrowserClient, prefix: str, **options: Any) -> dict[str, Any]:
-    answer = browser.fetch("GET", f"{prefix}/whoami", **options)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json()["claims"])
+    response = browser.fetch("GET", f"{prefix}/whoami", **options)
+    assert response.status_code == 200, response.text
+    return dict(response.json()["claims"])
 
 
 def audiences(seen: dict[str, Any]) -> list[str]:
@@ -47,7 +47,7 @@ def audiences(seen: dict[str, Any]) -> list[str]:
 
 
 def bearer(gateway: Gateway, audience: str, token: str) -> int:
-    """What an API says to a token, past the BFF."""
+    """The API's response to a token, without the BFF."""
     return requests.get(
         f"{gateway.apis[audience]}/whoami",
         headers={"Authorization": f"Bearer {token}"},
@@ -55,8 +55,8 @@ def bearer(gateway: Gateway, audience: str, token: str) -> int:
     ).status_code
 
 
-def asked(gateway: Gateway, audience: str, token: str) -> set[int]:
-    """What is said of a token in each way that an API has of asking."""
+def checked(gateway: Gateway, audience: str, token: str) -> set[int]:
+    """The statuses from each way in which an API can check a token."""
     return {
         bearer(gateway, audience, token),
         by_introspection(gateway, token, audience=audience),
@@ -79,13 +79,13 @@ def test_each_api_gets_a_token_of_the_user_for_itself(browser: BrowserClient, pr
     assert audiences(seen)[0] == OF_A_USER[prefix]
 
 
-def test_scopes_and_clients_are_the_route_s(browser: BrowserClient) -> None:
+def test_scope_and_client_are_the_routes(browser: BrowserClient) -> None:
     orders, reports = claims(browser, "/api/orders"), claims(browser, "/api/reports")
     assert (orders["scope"], orders["azp"]) == ("read:orders write:orders", CLIENT_ID)
     assert (reports["scope"], reports["azp"]) == ("read:reports", EXCHANGE_CLIENT)
 
 
-def test_a_client_token_is_one_for_all_and_says_nothing_of_the_user(
+def test_a_client_token_is_shared_and_contains_nothing_of_the_user(
     gateway: Gateway, browser: BrowserClient
 ) -> None:
     other = gateway.browser()
@@ -98,38 +98,36 @@ def test_a_client_token_is_one_for_all_and_says_nothing_of_the_user(
 
 @pytest.mark.parametrize("prefix", FOR_SIGNED_IN)
 def test_without_a_session_there_is_no_way_in(gateway: Gateway, prefix: str) -> None:
-    answer = gateway.browser().fetch("GET", f"{prefix}/whoami")
-    assert (answer.status_code, answer.json()["code"]) == (401, "session_missing")
+    response = gateway.browser().fetch("GET", f"{prefix}/whoami")
+    assert (response.status_code, response.json()["code"]) == (401, "session_missing")
 
 
 @pytest.mark.parametrize("prefix", [*FOR_SIGNED_IN, "/api/both"])
 def test_another_site_is_refused(browser: BrowserClient, prefix: str) -> None:
-    answer = browser.fetch("GET", f"{prefix}/whoami", headers={"Sec-Fetch-Site": "cross-site"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    response = browser.fetch("GET", f"{prefix}/whoami", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (response.status_code, response.json()["code"]) == (403, "cross_site")
 
 
 # ---------------------------------------------------------------- optional and none
-def test_optional_gives_the_user_s_token_or_nothing(
-    gateway: Gateway, browser: BrowserClient
-) -> None:
+def test_optional_gives_the_users_token_or_none(gateway: Gateway, browser: BrowserClient) -> None:
     assert claims(browser, "/api/both")["sub"] == "auth0|demo"
     stranger = gateway.browser()
-    answer = stranger.fetch("GET", "/api/both/whoami")
-    assert (answer.status_code, answer.json()["claims"]) == (200, {})
-    assert "Cookie" in answer.headers["Vary"]
-    assert answer.headers["Cache-Control"] == "private, no-store"
+    response = stranger.fetch("GET", "/api/both/whoami")
+    assert (response.status_code, response.json()["claims"]) == (200, {})
+    assert "Cookie" in response.headers["Vary"]
+    assert response.headers["Cache-Control"] == "private, no-store"
 
 
-def test_optional_takes_strangers_from_other_sites(gateway: Gateway) -> None:
-    """They bring no cookie, so there is nothing to ride on."""
-    answer = gateway.browser().fetch(
+def test_optional_admits_anonymous_requests_from_other_sites(gateway: Gateway) -> None:
+    """They send no cookie that could be abused."""
+    response = gateway.browser().fetch(
         "GET", "/api/both/whoami", headers={"Sec-Fetch-Site": "cross-site"}
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("how", ["ended", "unknown", "run out", "rubbish"])
-def test_optional_takes_an_ended_session_for_none(
+def test_optional_treats_an_ended_session_as_none(
     gateway: Gateway, browser: BrowserClient, how: str
 ) -> None:
     cookie = browser.cookie
@@ -140,28 +138,28 @@ def test_optional_takes_an_ended_session_for_none(
     sent = {"unknown": "A" * 43, "rubbish": "x"}.get(how, cookie)
 
     def asked() -> bool:
-        answer = requests.get(
+        response = requests.get(
             f"{gateway.url()}/api/both/whoami", headers=FETCH,
             cookies={"session": sent or ""}, timeout=TIMEOUT_SECONDS,
         )  # fmt: skip
-        assert answer.status_code == 200
-        return bool(answer.json()["claims"] == {})
+        assert response.status_code == 200
+        return bool(response.json()["claims"] == {})
 
     assert asked()
 
 
-def test_promise_5_while_redis_is_away_nobody_is_taken_for_a_stranger(
+def test_promise_5_while_redis_is_away_no_user_becomes_anonymous(
     gateway: Gateway, browser: BrowserClient
 ) -> None:
     stranger = gateway.browser()
     gateway.redis.pause()
     try:
-        # A process may trust its memory of the session for a moment longer.
+        # A process may trust a cached session for a moment longer.
         wait_for(
             lambda: browser.fetch("GET", "/api/both/whoami").status_code != 200, "it is noticed"
         )
-        answer = browser.fetch("GET", "/api/both/whoami")
-        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        response = browser.fetch("GET", "/api/both/whoami")
+        assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
         assert stranger.fetch("GET", "/api/both/whoami").json()["claims"] == {}
         assert browser.fetch("GET", "/api/open/whoami").status_code == 200
     finally:
@@ -170,16 +168,16 @@ def test_promise_5_while_redis_is_away_nobody_is_taken_for_a_stranger(
     assert claims(browser, "/api/both")["sub"] == "auth0|demo"
 
 
-def test_none_gets_nothing_though_somebody_is_signed_in(browser: BrowserClient) -> None:
-    answer = browser.fetch("GET", "/api/open/whoami")
-    assert (answer.status_code, answer.json()["claims"]) == (200, {})
-    assert "authorization" not in [name.lower() for name in answer.json()["header_names"]]
+def test_none_gets_no_token_even_with_a_session(browser: BrowserClient) -> None:
+    response = browser.fetch("GET", "/api/open/whoami")
+    assert (response.status_code, response.json()["claims"]) == (200, {})
+    assert "authorization" not in [name.lower() for name in response.json()["header_names"]]
 
 
-def test_none_streams_to_strangers_and_past_a_logout(
+def test_none_streams_without_a_session_and_past_a_logout(
     gateway: Gateway, browser: BrowserClient
 ) -> None:
-    """A stream that belongs to no session isn't ended with one."""
+    """A stream without a session doesn't end with one."""
     url = f"{gateway.url()}/api/open/events?interval_ms=50"
     cookie = browser.cookie or ""
     with requests.get(
@@ -202,15 +200,15 @@ def test_none_streams_to_strangers_and_past_a_logout(
     ],
 )
 @pytest.mark.parametrize("error", ["access_denied", "invalid_grant"])
-def test_a_refusal_answers_403_and_ends_nothing(
+def test_a_refusal_is_a_403_and_ends_nothing(
     gateway: Gateway, browser: BrowserClient, prefix: str, order: dict[str, str], error: str
 ) -> None:
     refuse(gateway, error, **order)
     before = gateway.counts()["token"]
     for replica in (0, 1, 0):
-        answer = browser.fetch("GET", f"{prefix}/whoami", replica=replica)
-        assert (answer.status_code, answer.json()["code"]) == (403, "route_token_refused")
-        assert "login_url" not in answer.json()
+        response = browser.fetch("GET", f"{prefix}/whoami", replica=replica)
+        assert (response.status_code, response.json()["code"]) == (403, "route_token_refused")
+        assert "login_url" not in response.json()
     assert gateway.counts()["token"] == before + 1
     assert claims(browser, "/api")["sub"] == "auth0|demo"
     gateway.control("DELETE", "faults")
@@ -224,7 +222,7 @@ def test_a_refusal_answers_403_and_ends_nothing(
     {"token_type": "N_A"},
     {"scope": "read:reports admin"},
 ], ids=str)  # fmt: skip
-def test_an_exchange_that_gives_something_else_is_refused(
+def test_an_exchange_that_returns_something_else_is_refused(
     gateway: Gateway, browser: BrowserClient, wrong: dict[str, Any]
 ) -> None:
     body = {
@@ -235,8 +233,8 @@ def test_an_exchange_that_gives_something_else_is_refused(
         "POST", "faults", endpoint="token", do="status", status=200, body=body,
         client_id=EXCHANGE_CLIENT,
     )  # fmt: skip
-    answer = browser.fetch("GET", "/api/reports/whoami")
-    assert (answer.status_code, answer.json()["code"]) == (403, "route_token_refused")
+    response = browser.fetch("GET", "/api/reports/whoami")
+    assert (response.status_code, response.json()["code"]) == (403, "route_token_refused")
     assert claims(browser, "/api")
 
 
@@ -245,19 +243,19 @@ def test_a_provider_that_is_away_is_a_503_until_it_is_back(
     gateway: Gateway, browser: BrowserClient, prefix: str
 ) -> None:
     gateway.control("POST", "faults", endpoint="token", do="status", status=503, times=1000)
-    answer = browser.fetch("GET", f"{prefix}/whoami")
-    assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
-    assert int(answer.headers["Retry-After"]) > 0
+    response = browser.fetch("GET", f"{prefix}/whoami")
+    assert (response.status_code, response.json()["code"]) == (503, "provider_unavailable")
+    assert int(response.headers["Retry-After"]) > 0
     gateway.control("DELETE", "faults")
     wait_for(
         lambda: browser.fetch("GET", f"{prefix}/whoami").status_code == 200, "the next try works"
     )
 
 
-def test_a_wrong_registration_is_told_apart(gateway: Gateway, browser: BrowserClient) -> None:
+def test_a_wrong_registration_has_its_own_code(gateway: Gateway, browser: BrowserClient) -> None:
     refuse(gateway, "unauthorized_client", client_id=EXCHANGE_CLIENT)
-    answer = browser.fetch("GET", "/api/reports/whoami")
-    assert (answer.status_code, answer.json()["code"]) == (502, "provider_misconfigured")
+    response = browser.fetch("GET", "/api/reports/whoami")
+    assert (response.status_code, response.json()["code"]) == (502, "provider_misconfigured")
 
 
 # ---------------------------------------------------------------- the end
@@ -281,41 +279,43 @@ def test_a_logout_makes_every_token_of_the_session_refused_at_its_api(
             stolen[ORDERS if one.name.startswith("audience") else REPORTS].append(one.access_token)
     everything = [(api, token) for api, tokens in stolen.items() for token in tokens]
     assert len(set(everything)) == (6 if renewed else 3)
-    assert [asked(gateway, *one) for one in everything] == [{200}] * len(everything)
+    assert [checked(gateway, *one) for one in everything] == [{200}] * len(everything)
     assert browser.log_out().status_code == 200
-    assert [asked(gateway, *one) for one in everything] == [{401}] * len(everything)
-    # The BFF's own token is nobody's session's.
+    assert [checked(gateway, *one) for one in everything] == [{401}] * len(everything)
+    # The BFF's own token belongs to no session.
     other = gateway.browser()
     other.log_in()
     assert claims(other, "/api/stock")
 
 
-def test_an_api_is_told_of_tokens_for_itself_only(gateway: Gateway, browser: BrowserClient) -> None:
+def test_an_api_learns_only_about_tokens_for_itself(
+    gateway: Gateway, browser: BrowserClient
+) -> None:
     claims(browser, "/api/orders")
     token = held_tokens(gateway, browser.cookie).route_tokens[0].access_token
     for audience, status in ((ORDERS, 200), (REPORTS, 401), (None, 401), (AUDIENCE, 401)):
         assert by_introspection(gateway, token, audience=audience) == status
         assert by_token_check(gateway, token, audience=audience) == status
-    # Of whom no route hands out tokens, nobody here can speak.
+    # About tokens for any other audience, the BFF knows nothing.
     for unknown in ("https://elsewhere.example", "", CLIENT_ID):
-        answer = introspect(gateway, {"token": token}, audience=unknown)
-        assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+        response = introspect(gateway, {"token": token}, audience=unknown)
+        assert (response.status_code, response.json()) == (400, {"error": "invalid_request"})
         assert by_token_check(gateway, token, audience=unknown) == 400
     both = f"{ORDERS}&audience={REPORTS}"
-    answer = requests.get(
+    response = requests.get(
         f"{gateway.url()}/auth/check-token?audience={both}",
         headers={"Authorization": f"Bearer {token}"},
         timeout=TIMEOUT_SECONDS,
     )
-    assert (answer.status_code, answer.json()["code"]) == (400, "request_refused")
+    assert (response.status_code, response.json()["code"]) == (400, "request_refused")
 
 
 def test_tokens_are_sealed_and_the_browser_sees_none(
     gateway: Gateway, browser: BrowserClient
 ) -> None:
     seen = "".join(
-        str(answer.headers) + answer.text
-        for answer in (browser.fetch("GET", f"{prefix}/whoami") for prefix in FOR_SIGNED_IN)
+        str(response.headers) + response.text
+        for response in (browser.fetch("GET", f"{prefix}/whoami") for prefix in FOR_SIGNED_IN)
     )
     issued = [token["value"] for token in gateway.issued("access_token")]
     assert len(issued) >= 4

@@ -1,4 +1,4 @@
-"""What does a request that the router doesn't see get of Flask?"""
+"""Which parts of Flask does a request that bypasses the router get?"""
 
 from __future__ import annotations
 
@@ -20,84 +20,84 @@ from tests.support.processes import free_port
 
 
 class NoAccess(RouteAccess):
-    """Refuses every request, and notes how Flask names it."""
+    """Refuses every request, and records how Flask names it."""
 
-    def __init__(self, diary: list[str]) -> None:
-        self.diary = diary
+    def __init__(self, called: list[str]) -> None:
+        self.called = called
 
     def access_token(self, route: Route) -> str | None:
-        self.diary.append(f"{request.endpoint} of {request.blueprint} at {request.url_rule}")
+        self.called.append(f"{request.endpoint} of {request.blueprint} at {request.url_rule}")
         flask.session["seen"] = flask.session.get("seen", 0) + 1
-        raise SessionMissing("nobody")
+        raise SessionMissing("for this test")
 
 
-class House:
-    """An application with a route whose upstream is away, and a diary of what Flask called."""
+class RecordingApp:
+    """An application with a route to an unreachable upstream; records what Flask calls."""
 
     def __init__(self) -> None:
-        self.diary: list[str] = []
+        self.called: list[str] = []
         self.app = FlaskWithUnroutedRequests(__name__, static_folder=None)
         self.app.secret_key = "k"
         self.fails: Exception | None = None
-        self.app.before_request(lambda: self.diary.append("before"))
+        self.app.before_request(lambda: self.called.append("before"))
         self.app.after_request(self.after)
-        self.app.teardown_request(lambda _: self.diary.append("teardown"))
+        self.app.teardown_request(lambda _: self.called.append("teardown"))
         self.app.register_error_handler(Exception, self.refused)
         away = f"http://127.0.0.1:{free_port()}"
-        add_proxy(self.app, load(DEFAULTS | {"BFF_API_URL": away}), NoAccess(self.diary))
+        add_proxy(self.app, load(DEFAULTS | {"BFF_API_URL": away}), NoAccess(self.called))
         self.app.get("/page")(lambda: "page")
         self.client: FlaskClient = self.app.test_client()
 
     def after(self, response: Response) -> Response:
-        """Runs for errors too; fails once if it is to."""
-        self.diary.append("after")
+        """Runs for errors, too; fails once if the test wants it."""
+        self.called.append("after")
         fails, self.fails = self.fails, None
         if fails is not None:
             raise fails
         return response
 
     def refused(self, error: Exception) -> Answer:
-        """Answers every error."""
+        """The handler of all errors."""
         return Response(type(error).__name__, 418)
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    """A new one, whose hooks nobody else sees."""
-    yield House()
+def recording() -> Iterator[RecordingApp]:
+    """A new application for each test."""
+    yield RecordingApp()
 
 
-def test_it_gets_everything_but_before_request(house: House) -> None:
-    answer = house.client.get("/api/x")
-    assert (answer.status_code, answer.text) == (418, "SessionMissing")
-    assert house.diary == ["proxy.forward of proxy at /api", "after", "teardown"]
+def test_it_gets_everything_but_before_request(recording: RecordingApp) -> None:
+    response = recording.client.get("/api/x")
+    assert (response.status_code, response.text) == (418, "SessionMissing")
+    assert recording.called == ["proxy.forward of proxy at /api", "after", "teardown"]
 
 
-def test_flasks_session_is_read_and_written(house: House) -> None:
-    house.client.get("/api/x")
-    house.client.get("/api/x")
-    with house.client.session_transaction() as session:
+def test_flasks_session_is_read_and_written(recording: RecordingApp) -> None:
+    recording.client.get("/api/x")
+    recording.client.get("/api/x")
+    with recording.client.session_transaction() as session:
         assert session["seen"] == 2
 
 
-def test_what_fails_after_the_answer_is_answered_too(house: House) -> None:
-    house.fails = RuntimeError("the session can't be written")
-    answer = house.client.get("/api/x")
-    assert (answer.status_code, answer.text) == (418, "RuntimeError")
-    assert house.diary[1:] == ["after", "after", "teardown"]
+def test_a_failure_after_the_response_is_handled_too(recording: RecordingApp) -> None:
+    recording.fails = RuntimeError("the session can't be written")
+    response = recording.client.get("/api/x")
+    assert (response.status_code, response.text) == (418, "RuntimeError")
+    assert recording.called[1:] == ["after", "after", "teardown"]
 
 
-def test_all_others_take_the_usual_way(house: House) -> None:
-    assert house.client.get("/page").text == "page"
-    assert house.diary == ["before", "after", "teardown"]
+def test_all_other_requests_go_through_the_router(recording: RecordingApp) -> None:
+    assert recording.client.get("/page").text == "page"
+    assert recording.called == ["before", "after", "teardown"]
 
 
-def test_two_at_once_are_not_mixed_up(house: House) -> None:
-    """A page that asks the API inside its own request, as an extension may, keeps its own."""
+def test_nested_requests_are_not_mixed_up(recording: RecordingApp) -> None:
+    """A view that calls the API within its request, as an extension may, keeps its own context."""
 
-    @house.app.get("/outer")
+    @recording.app.get("/outer")
     def outer() -> str:
-        house.app.test_client().get("/api/x")
+        recording.app.test_client().get("/api/x")
         return f"{request.endpoint}"
 
-    assert house.client.get("/outer").text == "outer"
+    assert recording.client.get("/outer").text == "outer"

@@ -1,4 +1,4 @@
-"""How an upstream is asked: how often, how long, and what counts as an answer."""
+"""How a request is sent: how often, with which timeouts, and what counts as a response."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ TIMEOUT_SECONDS = 2.0
 
 
 def acts_and_hangs_up(upstream: RawUpstream, wire: Wire) -> None:
-    """Answer the first request of a connection, read the second, and close without a word."""
-    for answer in (ANSWER, b""):
+    """Respond to the first request on a connection, read the second, and close."""
+    for response in (ANSWER, b""):
         seen = wire.read_request()
         if seen is None:
             return
         upstream.note(seen)
-        if answer:
-            wire.send(answer)
+        if response:
+            wire.send(response)
 
 
 @pytest.mark.parametrize(
     ("method", "body"),
     [("POST", b"one"), ("POST", b""), ("DELETE", None), ("PATCH", b"x"), ("PUT", b"y" * 200_000)],
 )
-def test_a_write_that_may_have_been_acted_on_is_sent_once(
+def test_a_write_that_may_have_had_an_effect_is_sent_once(
     raw: RawUpstream, method: str, body: bytes | None
 ) -> None:
     """libcurl by itself would send it again on a new connection."""
@@ -49,7 +49,7 @@ def test_a_write_that_may_have_been_acted_on_is_sent_once(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_a_read_is_asked_once_more(raw: RawUpstream, method: str) -> None:
+def test_a_read_is_repeated_once(raw: RawUpstream, method: str) -> None:
     raw.script = acts_and_hangs_up
     upstream = upstream_at(raw.url)
     assert read(send(upstream)) == b"ok"
@@ -69,7 +69,7 @@ def test_a_read_on_a_new_connection_is_not_repeated(raw: RawUpstream) -> None:
     assert len(raw.seen) == 1
 
 
-def test_a_write_on_a_connection_that_has_gone_stale_gets_a_new_one(raw: RawUpstream) -> None:
+def test_a_write_on_a_stale_connection_gets_a_new_one(raw: RawUpstream) -> None:
     """The upstream closed an idle connection; the write must not fail for that."""
     closed = threading.Event()
 
@@ -122,7 +122,7 @@ def test_a_connection_that_can_not_be_opened_is_tried_once_more(
 # ---------------------------------------------------------------- how long
 
 
-def test_no_answer_in_time_is_a_504(raw: RawUpstream) -> None:
+def test_no_response_in_time_is_a_504(raw: RawUpstream) -> None:
     raw.script = lambda upstream, wire: wire.wait_closed()
     started = time.monotonic()
     with pytest.raises(UpstreamTimeout):
@@ -151,7 +151,7 @@ def test_a_connection_that_hangs_is_a_504() -> None:
         assert time.monotonic() - started < 6
 
 
-def test_a_silent_answer_may_last_longer_than_the_timeout(raw: RawUpstream) -> None:
+def test_a_silent_response_may_last_longer_than_the_timeout(raw: RawUpstream) -> None:
     go_on = threading.Event()
 
     def script(upstream: RawUpstream, wire: Wire) -> None:
@@ -170,14 +170,14 @@ def test_a_silent_answer_may_last_longer_than_the_timeout(raw: RawUpstream) -> N
     assert b"".join(exchange) == b"b"
 
 
-# ---------------------------------------------------------------- what counts as an answer
+# ---------------------------------------------------------------- what counts as a response
 
-BROKEN_ANSWERS = {
+BROKEN_RESPONSES = {
     "closed at once": b"",
     "rubbish": b"SSH-2.0-OpenSSH_9.2\r\n",
     "HTTP/0.9": b"<html>hello</html>",
-    "cut off in the fields": b"HTTP/1.1 200 OK\r\nContent-Le",
-    "no end of fields": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
+    "broken off in the headers": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "no end of headers": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
     "list of lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nabc",
     "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc",
@@ -196,10 +196,10 @@ BROKEN_ANSWERS = {
     "bare CR in a value": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\rX-B: c\r\n\r\nok",
     "NUL in a value": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\0c\r\n\r\nok",
     "control in a value": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\x1bc\r\n\r\nok",
-    "fields too large": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+    "headers too large": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
     + b"".join(b"X-%d: %s\r\n" % (n, b"v" * 1000) for n in range(70))
     + b"\r\nok",
-    "one huge field": b"HTTP/1.1 200 OK\r\nX: " + b"v" * 400_000 + b"\r\n\r\nok",
+    "one huge header": b"HTTP/1.1 200 OK\r\nX: " + b"v" * 400_000 + b"\r\n\r\nok",
     "101 unasked": b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nok",
     "status 600": b"HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\nok",
     "status 99": b"HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nok",
@@ -208,12 +208,12 @@ BROKEN_ANSWERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("answer", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS)
-def test_an_answer_that_breaks_http_is_a_502(raw: RawUpstream, answer: bytes) -> None:
+@pytest.mark.parametrize("response", BROKEN_RESPONSES.values(), ids=BROKEN_RESPONSES)
+def test_a_response_that_violates_http_is_a_502(raw: RawUpstream, response: bytes) -> None:
     def script(upstream: RawUpstream, wire: Wire) -> None:
         wire.read_request()
-        wire.send(answer)
-        with suppress(OSError):  # It may have hung up by now.
+        wire.send(response)
+        with suppress(OSError):  # The other side may have closed by now.
             wire.sock.shutdown(socket.SHUT_WR)
         wire.wait_closed()
 
@@ -225,7 +225,7 @@ def test_an_answer_that_breaks_http_is_a_502(raw: RawUpstream, answer: bytes) ->
     assert read(send(upstream)) == b"ok", "the next request must not suffer"
 
 
-GOOD_ANSWERS = {
+GOOD_RESPONSES = {
     "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
     "twice the same length": (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
@@ -248,16 +248,18 @@ GOOD_ANSWERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("answer", "status", "body"), GOOD_ANSWERS.values(), ids=GOOD_ANSWERS)
-def test_an_answer_is_read_to_its_end(
-    raw: RawUpstream, answer: bytes, status: int, body: bytes
+@pytest.mark.parametrize(
+    ("response", "status", "body"), GOOD_RESPONSES.values(), ids=GOOD_RESPONSES
+)
+def test_a_response_is_read_to_its_end(
+    raw: RawUpstream, response: bytes, status: int, body: bytes
 ) -> None:
     def script(upstream: RawUpstream, wire: Wire) -> None:
         seen = wire.read_request()
         assert seen is not None
         upstream.note(seen)
-        wire.send(answer)
-        # Whoever has read it to its end may have hung up already.
+        wire.send(response)
+        # The other side may have closed already.
         with suppress(OSError):
             wire.sock.shutdown(socket.SHUT_WR)
         wire.wait_closed()
@@ -269,7 +271,7 @@ def test_an_answer_is_read_to_its_end(
     assert "link" not in dict(exchange.head.headers)
 
 
-def test_an_answer_that_breaks_off_later_raises_in_the_middle(raw: RawUpstream) -> None:
+def test_a_response_that_breaks_off_later_raises_in_the_middle(raw: RawUpstream) -> None:
     go_on = threading.Event()
 
     def script(upstream: RawUpstream, wire: Wire) -> None:
@@ -285,7 +287,7 @@ def test_an_answer_that_breaks_off_later_raises_in_the_middle(raw: RawUpstream) 
         list(exchange)
 
 
-def test_an_answer_that_is_given_up_closes_its_connection(raw: RawUpstream) -> None:
+def test_an_abandoned_response_closes_its_connection(raw: RawUpstream) -> None:
     def script(upstream: RawUpstream, wire: Wire) -> None:
         wire.read_request()
         wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
@@ -298,8 +300,8 @@ def test_an_answer_that_is_given_up_closes_its_connection(raw: RawUpstream) -> N
     assert raw.wires[0].closed.wait(5)
 
 
-def test_nobody_reads_ahead_of_the_client(raw: RawUpstream) -> None:
-    """While nobody asks for more, the upstream can't send more than the sockets hold."""
+def test_nothing_is_read_ahead_of_the_client(raw: RawUpstream) -> None:
+    """Unless the client reads, the upstream can't send more than the sockets buffer."""
     sent = [0]
     blocked = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What of the client's body, and of the process's environment, reaches the upstream."""
+"""What reaches the upstream of the client's body and of the process's environment?"""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.processes import free_port
 from tests.support.raw_upstream import RawUpstream, Wire
 
 
-def test_a_body_in_chunks_goes_on_in_chunks(raw: RawUpstream) -> None:
+def test_a_chunked_body_stays_chunked(raw: RawUpstream) -> None:
     assert read(send(upstream_at(raw.url), "POST", b"abc" * 100_000, None)) == b"ok"
     assert raw.seen[0].get("transfer-encoding") == "chunked"
     assert raw.seen[0].get("content-length") is None
     assert raw.seen[0].body == b"abc" * 100_000
 
 
-def test_a_body_of_known_length_goes_on_with_it(raw: RawUpstream) -> None:
+def test_a_body_of_known_length_keeps_it(raw: RawUpstream) -> None:
     assert read(send(upstream_at(raw.url), "PUT", b"abc" * 1_000_000)) == b"ok"
     assert raw.seen[0].get("content-length") == "3000000"
     assert raw.seen[0].get("transfer-encoding") is None
@@ -44,7 +44,7 @@ def body_problem(make: Callable[[], RequestBody], raw: RawUpstream) -> BFFError:
     return caught.value
 
 
-def test_a_body_that_ends_early_never_reaches_the_upstream_whole(raw: RawUpstream) -> None:
+def test_a_body_that_ends_early_never_looks_complete_to_the_upstream(raw: RawUpstream) -> None:
     problem = body_problem(lambda: RequestBody(io.BytesIO(b"x" * 500_000), 600_000, 0), raw)
     assert isinstance(problem, RequestRefused)
 
@@ -54,8 +54,8 @@ def test_a_body_over_the_limit_is_broken_off(raw: RawUpstream) -> None:
     assert isinstance(problem, BodyTooLarge)
 
 
-def test_an_upstream_that_refuses_early_is_heard(raw: RawUpstream) -> None:
-    """It answers 413 after the fields and reads no further."""
+def test_an_early_response_of_the_upstream_is_read(raw: RawUpstream) -> None:
+    """It responds with 413 after the headers, and reads no further."""
 
     def script(upstream: RawUpstream, wire: Wire) -> None:
         wire.sock.recv(1000)

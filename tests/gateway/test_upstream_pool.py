@@ -1,4 +1,4 @@
-"""Several addresses of one upstream: in turn, round those that can't be connected to."""
+"""Several addresses of one upstream: in rotation, without those that can't be connected to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.raw_upstream import ANSWER, RawUpstream, Wire
 
 
 class Clock:
-    """Stands in for the monotonic clock of the addresses."""
+    """Replaces the monotonic clock of the addresses."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The port of every address in the order in which they are tried."""
+    """The port of each address, in the order in which they are tried."""
     ports: list[int] = []
     take = upstream_pool.UpstreamAddress.take
 
@@ -67,7 +67,7 @@ def upstream_at(*urls: str, timeout_seconds: float = 4.0) -> Upstream:
     )
 
 
-def nobody() -> str:
+def unreachable_url() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
@@ -75,34 +75,32 @@ def counts(upstreams: list[RawUpstream]) -> list[int]:
     return [len(one.seen) for one in upstreams]
 
 
-def test_requests_go_round_all_addresses(three: list[RawUpstream]) -> None:
+def test_requests_rotate_over_all_addresses(three: list[RawUpstream]) -> None:
     upstream = upstream_at(*(one.url for one in three))
     for _ in range(9):
         assert read(send(upstream)) == b"ok"
     assert counts(three) == [3, 3, 3]
     assert [seen.get("host") for seen in three[1].seen] == [f"127.0.0.1:{three[1].port}"] * 3
-    assert {len(one.wires) for one in three} == {1}, "connections are kept for each address"
+    assert {len(one.wires) for one in three} == {1}, "each address reuses its connection"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_address_that_refuses_is_passed_over_and_left_out(
+def test_an_address_that_refuses_is_skipped(
     three: list[RawUpstream], method: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing was sent to it, so a write goes on too."""
-    dead = nobody()
-    upstream = upstream_at(dead, three[0].url, three[1].url)
+    """Nothing was sent to it, so a write is sent to the next one, too."""
+    away = unreachable_url()
+    upstream = upstream_at(away, three[0].url, three[1].url)
     body = b"x" if method == "POST" else None
     for _ in range(6):
         assert read(send(upstream, method, body)) == b"ok"
     assert sum(counts(three)) == 6
     tried = [r for r in caplog.records if "can't be connected to" in r.message]
-    assert len(tried) == 1, "tried once, then left out"
-    assert dead in tried[0].message
+    assert len(tried) == 1, "tried once, then skipped"
+    assert away in tried[0].message
 
 
-def test_one_request_tries_it_again_after_a_while(
-    raw: RawUpstream, clock: Clock, tried: list[int]
-) -> None:
+def test_one_request_tries_it_again_later(raw: RawUpstream, clock: Clock, tried: list[int]) -> None:
     port = free_port()
     upstream = upstream_at(f"http://127.0.0.1:{port}", raw.url)
     for _ in range(4):
@@ -119,24 +117,24 @@ def test_one_request_tries_it_again_after_a_while(
         clock.now += upstream_pool.SKIPPED_SECONDS + 0.1
         for _ in range(4):
             assert read(send(upstream)) == b"ok"
-        assert len(back.seen) >= 2, "it is in turn again"
+        assert len(back.seen) >= 2, "it is used again"
 
 
-def test_only_one_request_at_a_time_tries_an_address_that_was_away(clock: Clock) -> None:
-    """The others are asked of it only if all else fails."""
+def test_only_one_request_at_a_time_tries_a_skipped_address(clock: Clock) -> None:
+    """The others try it only if all else fails."""
     route = Route(prefix="/api", upstream_urls=("http://a", "http://b", "http://c"))
-    ring = upstream_pool.UpstreamPool(route)
-    away = next(one for one in ring.addresses_to_try() if one.origin[1] == "b")
+    pool = upstream_pool.UpstreamPool(route)
+    away = next(one for one in pool.addresses_to_try() if one.origin[1] == "b")
     away.mark_unreachable()
-    assert [ring.addresses_to_try()[-1] for _ in range(3)] == [away] * 3
+    assert [pool.addresses_to_try()[-1] for _ in range(3)] == [away] * 3
     clock.now += upstream_pool.SKIPPED_SECONDS + 0.1
-    assert ring.addresses_to_try()[0] is away
-    assert [ring.addresses_to_try()[-1] for _ in range(3)] == [away] * 3, "while that one tries"
+    assert pool.addresses_to_try()[0] is away
+    assert [pool.addresses_to_try()[-1] for _ in range(3)] == [away] * 3, "while that one tries"
     away.mark_reachable()
-    assert {ring.addresses_to_try()[0].origin[1] for _ in range(3)} == {"a", "b", "c"}
+    assert {pool.addresses_to_try()[0].origin[1] for _ in range(3)} == {"a", "b", "c"}
 
 
-def test_an_address_that_hangs_costs_one_request_its_time_only(three: list[RawUpstream]) -> None:
+def test_an_address_that_hangs_delays_one_request_only(three: list[RawUpstream]) -> None:
     """A full backlog drops what comes, as a firewall would."""
     with ExitStack() as stack:
         listener = stack.enter_context(closing(socket.socket()))
@@ -155,10 +153,10 @@ def test_an_address_that_hangs_costs_one_request_its_time_only(three: list[RawUp
             send(upstream_at(hanging))
 
 
-def test_when_all_are_away_it_is_a_502_and_they_are_all_tried_each_time(
+def test_when_all_are_unreachable_it_is_a_502_and_each_request_tries_all(
     tried: list[int],
 ) -> None:
-    upstream = upstream_at(nobody(), nobody(), nobody())
+    upstream = upstream_at(unreachable_url(), unreachable_url(), unreachable_url())
     for number in (3, 6):
         with pytest.raises(UpstreamUnreachable):
             send(upstream, "POST", b"x")
@@ -166,33 +164,33 @@ def test_when_all_are_away_it_is_a_502_and_they_are_all_tried_each_time(
 
 
 @pytest.mark.parametrize(("method", "body"), [("POST", b"one"), ("DELETE", None)])
-def test_what_one_address_may_have_acted_on_is_sent_to_no_other(
+def test_a_request_that_may_have_had_an_effect_is_sent_to_no_other_address(
     three: list[RawUpstream], method: str, body: bytes | None
 ) -> None:
-    def acts_and_hangs_up(upstream: RawUpstream, wire: Wire) -> None:
+    def acts_and_closes(upstream: RawUpstream, wire: Wire) -> None:
         seen = wire.read_request()
         assert seen is not None
         upstream.note(seen)
 
     for one in three:
-        one.script = acts_and_hangs_up
+        one.script = acts_and_closes
     upstream = upstream_at(*(one.url for one in three))
     with pytest.raises(UpstreamUnreachable):
         send(upstream, method, body)
     assert sum(counts(three)) == 1
 
 
-def test_an_address_that_answers_badly_is_not_left_out(three: list[RawUpstream]) -> None:
-    """It can be connected to; whether it is well is for its own balancer to say."""
+def test_an_address_with_bad_responses_is_not_skipped(three: list[RawUpstream]) -> None:
+    """It can be connected to; whether it works is up to its own load balancer."""
 
-    def rubbish(upstream: RawUpstream, wire: Wire) -> None:
+    def garbage(upstream: RawUpstream, wire: Wire) -> None:
         seen = wire.read_request()
         assert seen is not None
         upstream.note(seen)
-        wire.send(b"rubbish\r\n\r\n" if upstream is three[0] else ANSWER)
+        wire.send(b"garbage\r\n\r\n" if upstream is three[0] else ANSWER)
 
     for one in three:
-        one.script = rubbish
+        one.script = garbage
     upstream = upstream_at(*(one.url for one in three))
     said = []
     for _ in range(6):
