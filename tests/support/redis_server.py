@@ -43,8 +43,8 @@ def tls_source() -> Source:
 def _speaks_tls(source: Source) -> bool:
     # It reads its settings in order, and exits at the first invalid one.
     command = [*source.command, "--tls-port", "0", "--no-such-setting", "0"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    return source.real and "no-such-setting" in told.stdout + told.stderr
+    output = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    return source.real and "no-such-setting" in output.stdout + output.stderr
 
 
 class RedisServer:
