@@ -1,10 +1,14 @@
 """Which provider do we talk to, in which dialect, and how is the client for it made?
 
-`dialect` is the standard, `auth0` an exception to it, and the dialect is chosen here. The other
-modules from the outside in: `oidc` (sign-in, tokens, logout) uses `authorization_request`,
-`route_grants`, `id_token` and `token_response` (what each message must look like); these use
-`endpoints` and `revocation_endpoint` (one request each), `client_auth` (our secret or key),
-`discovery` (metadata and keys) and `http_transport` (connections and deadlines).
+`dialect` is the standard, `auth0` an exception to it; the choice is made here. The other modules:
+
+    oidc, revocation_endpoint              all that other packages request of the provider
+    authorization_request, route_grants    the parameters of requests
+    endpoints, client_auth                 sending one request, with one of our secrets or keys
+    token_response, id_token               what a response means, and what of it is stored
+    logout_token, security_event           tokens that the provider and a transmitter send us
+    discovery, jwks, transmitter_keys      their metadata and keys, cached
+    http_transport                         connections and deadlines
 """
 
 from __future__ import annotations
