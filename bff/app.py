@@ -1,21 +1,36 @@
-"""A backend-for-frontend: signs people in, keeps their tokens, and makes logout final.
-
-`create_app` is the wiring in order, and with that the map of the code. What everything stands on is
-in `assembly`: settings, sealing, where sessions are kept, who the provider is, how a session lives
-and ends. Here come the cookie, the guard, and one file for each group of routes.
-"""
+"""What is the application made of? Every endpoint, who may call it, and what wraps it."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from flask import Flask
+from flask import Blueprint, Flask
 
-    from bff.config import Config
-
-__all__ = ["create_app"]
+from bff.access.session_cookie import SessionCookieInterface
+from bff.access.session_guard import SessionGuard
+from bff.config import Config, load
+from bff.gateway import forward_auth
+from bff.gateway.client_address import ClientAddresses
+from bff.gateway.forward_auth import ForwardAuth, ForwardAuthEndpoint
+from bff.gateway.lingering_close import LingeringClose
+from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
+from bff.gateway.route_access import RouteAccess
+from bff.gateway.route_table import RouteTable
+from bff.gateway.unrouted import FlaskWithUnroutedRequests
+from bff.machine_api import (
+    admin,
+    auth0_log_stream,
+    backchannel_logout,
+    global_token_revocation,
+    health,
+    introspection,
+    shared_signals,
+    token_check,
+)
+from bff.machine_api.audiences import AudienceVerifiers
+from bff.machine_api.authentication import AdminAuth
+from bff.services import Services, build_services
+from bff.web import devices, error_responses, login, logout, profile, security_headers, spa
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +39,7 @@ OWN_BODY_MAX_BYTES = 65_536
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Make the application, and start what its process does besides answering.
+    """Make the application, and start the background work of its process.
 
     Args:
         config: The settings; read from the environment and `.env` if None.
@@ -32,77 +47,70 @@ def create_app(config: Config | None = None) -> Flask:
     Raises:
         ConfigError: The settings can't be used; it lists everything that is wrong.
     """
-    # Imported here, since the demo's programs are in this package too (`demo`), and neither
-    # need the application nor may be kept from starting by it.
-    from bff.access.session_cookie import SessionCookieInterface
-    from bff.access.session_guard import SessionGuard
-    from bff.config import load
-    from bff.gateway import forward_auth
-    from bff.gateway.client_address import ClientAddresses
-    from bff.gateway.forward_auth import ForwardAuth, ForwardAuthEndpoint
-    from bff.gateway.lingering_close import LingeringClose
-    from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
-    from bff.gateway.route_access import RouteAccess
-    from bff.gateway.route_table import RouteTable
-    from bff.gateway.unrouted import FlaskWithUnroutedRequests
-    from bff.machine_api import (
-        admin,
-        auth0_log_stream,
-        backchannel_logout,
-        global_token_revocation,
-        health,
-        introspection,
-        shared_signals,
-        token_check,
-    )
-    from bff.machine_api.audiences import AudienceVerifiers
-    from bff.machine_api.authentication import AdminAuth
-    from bff.services import build_services
-    from bff.web import devices, error_responses, login, logout, profile, security_headers, spa
-
     services = build_services(config or load())
-    config, sessions, provider = services.config, services.sessions, services.provider
+    config = services.config
     if not config.https:
         log.warning(
             "APP_BASE_URL is plain http: cookies are neither Secure nor bound to this host. "
             "This is for trying things on one machine, never for anybody else's use."
         )
-
     # Static files have rules of their own (`spa`), so Flask's are off.
     app = FlaskWithUnroutedRequests(__name__, static_folder=None)
-    # Without it a form of any size would be read into memory, from anybody.
+    # Without it any client could have a form of any size read into memory.
     app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
-    interface = SessionCookieInterface(app, config, sessions)
-    app.session_interface = interface
-    guard = SessionGuard(config, interface)
-    route_access = RouteAccess(guard, sessions, services.client_tokens)
-    admin_auth = AdminAuth(config, services.verifier(config.admin_audience))
-    audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
+    cookies = SessionCookieInterface(app, config, services.sessions)
+    app.session_interface = cookies
+    guard = SessionGuard(config, cookies)
 
     error_responses.register(app, config)
     security_headers.register(app, config)
-    for blueprint in (
-        health.create_blueprint(services.history_start, provider),
+    for blueprint in (*_for_browsers(services, guard), *_for_programs(services)):
+        app.register_blueprint(blueprint)
+    _put_gateway_around(app, services, RouteAccess(guard, services.tokens))
+
+    app.extensions["bff"] = services
+    for background in services.background:
+        background.start()
+    return app
+
+
+def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, ...]:
+    """Each that uses the session asks the guard, which refuses what another site has caused."""
+    config, sessions, provider = services.config, services.sessions, services.provider
+    return (
         login.create_blueprint(config, provider, sessions, services.sealer),
         logout.create_blueprint(config, guard, sessions, provider, services.sealer),
-        backchannel_logout.create_blueprint(
-            config, provider.discovery, sessions, services.seen_messages
-        ),
-        introspection.create_blueprint(config.introspection_clients, audiences),
-        token_check.create_blueprint(audiences),
-        admin.create_blueprint(config, admin_auth, sessions),
-        global_token_revocation.create_blueprint(config, admin_auth, sessions),
-        auth0_log_stream.create_blueprint(
-            config, sessions, services.seen_messages, services.sent_revocations
-        ),
-        shared_signals.create_blueprint(config, sessions, services.seen_messages),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
-        forward_auth.create_blueprint(),
         spa.create_blueprint(config),
-    ):
-        app.register_blueprint(blueprint)
+    )
 
+
+def _for_programs(services: Services) -> tuple[Blueprint, ...]:
+    """None looks at the cookie; each says in its file how the caller proves itself."""
+    config, sessions, provider = services.config, services.sessions, services.provider
+    stores = services.stores
+    admin_auth = AdminAuth(config, services.verifier(config.admin_audience))
+    audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
+    seen = stores.seen_messages
+    return (
+        health.create_blueprint(stores.history_start, provider),
+        admin.create_blueprint(config, admin_auth, sessions),
+        global_token_revocation.create_blueprint(config, admin_auth, sessions),
+        backchannel_logout.create_blueprint(config, provider.discovery, sessions, seen),
+        auth0_log_stream.create_blueprint(config, sessions, seen, stores.sent_revocations),
+        shared_signals.create_blueprint(config, sessions, seen),
+        introspection.create_blueprint(config.introspection_clients, audiences),
+        token_check.create_blueprint(audiences),
+        forward_auth.create_blueprint(),
+    )
+
+
+def _put_gateway_around(
+    app: FlaskWithUnroutedRequests, services: Services, route_access: RouteAccess
+) -> None:
+    """Answer requests on routes and `/auth/verify` before Flask's router sees them."""
+    config = services.config
     routes = RouteTable(config.routes)
     proxy = Proxy(config, routes, route_access, services.open_responses)
     register_proxy_errors(app, proxy)
@@ -113,8 +121,3 @@ def create_app(config: Config | None = None) -> Flask:
         app.wsgi_app = ForwardAuthEndpoint(app, auth)  # type: ignore[method-assign]
     clients = ClientAddresses(config.trusted_proxies)
     app.wsgi_app = LingeringClose(app.wsgi_app, clients)  # type: ignore[method-assign]
-
-    app.extensions["bff"] = services
-    for background in services.background:
-        background.start()
-    return app

@@ -87,7 +87,7 @@ def _with_services(options: argparse.Namespace) -> int:
         return COMMAND_FAILED
     finally:
         services.provider.close()
-        services.database.client.close()
+        services.stores.database.client.close()
 
 
 def _routes(options: argparse.Namespace) -> int:

@@ -42,8 +42,8 @@ def run(options: argparse.Namespace, services: Services) -> int:
         StoreUnavailable: Redis can't be reached.
     """
     confirmed = services.revocation.retry_all() if options.retry else 0
-    now = services.database.now()
-    entries = sorted(services.outbox.waiting(), key=lambda entry: entry.created_at)
+    now = services.stores.database.now()
+    entries = sorted(services.stores.outbox.waiting(), key=lambda entry: entry.created_at)
     rows = [_row(entry, now) for entry in entries]
     if options.json:
         print(json.dumps({"confirmed": confirmed, "waiting": rows}))

@@ -49,6 +49,24 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str | None = None
     """The client of the refresh tokens, if it is a route's own client."""
 
+    @classmethod
+    def without_session(
+        cls,
+        *,
+        refresh_token: str | None = None,
+        route_token: RouteToken | None = None,
+        client_id: str | None = None,
+    ) -> Tokens:
+        """Tokens that belong to no session: all that is left to do is to revoke them."""
+        return cls(
+            access_token="",
+            expires_at=0,
+            issued_at=0,
+            refresh_token=refresh_token,
+            route_tokens=(route_token,) if route_token else (),
+            client_id=client_id,
+        )
+
     def route_token(self, name: str) -> RouteToken | None:
         """The token of the rule with this name."""
         return next((token for token in self.route_tokens if token.name == name), None)

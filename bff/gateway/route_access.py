@@ -9,8 +9,7 @@ from bff.access import session_cookie
 from bff.access.session_guard import SessionGuard
 from bff.config.route import Route
 from bff.core.errors import SessionEnded
-from bff.sessions.lifecycle import Sessions
-from bff.tokens.client_tokens import ClientTokens
+from bff.tokens.access_tokens import AccessTokens
 
 
 class RouteAccess:
@@ -18,16 +17,12 @@ class RouteAccess:
 
     Args:
         guard: Refuses other sites, and finds the session.
-        sessions: Has the access tokens of sessions.
-        client_tokens: Has the BFF's own access tokens.
+        tokens: Gets the access token that the route's rule names.
     """
 
-    def __init__(
-        self, guard: SessionGuard, sessions: Sessions, client_tokens: ClientTokens
-    ) -> None:
+    def __init__(self, guard: SessionGuard, tokens: AccessTokens) -> None:
         self._guard = guard
-        self._sessions = sessions
-        self._client_tokens = client_tokens
+        self._tokens = tokens
 
     def access_token(self, route: Route) -> str | None:
         """The access token for the upstream of *route*; None if it gets none.
@@ -43,11 +38,8 @@ class RouteAccess:
             return None
         if mode == "optional":
             return self._if_signed_in(route)
-        session = self._guard.api_session(route.step_up)
-        if mode == "client":
-            # A client token carries nothing of the user, but only a session may cause its use.
-            return self._client_tokens.access_token(route.token)
-        return self._sessions.access_token(session, route.token)
+        # The mode `client` requires a session, too, though nothing of it goes to the upstream.
+        return self._tokens.for_route(route.token, self._guard.api_session(route.step_up))
 
     def _if_signed_in(self, route: Route) -> str | None:
         """The user's token if there is a session; an ended session counts as none.
@@ -61,7 +53,7 @@ class RouteAccess:
         if browser.session_key is None:
             return None
         try:
-            return self._sessions.access_token(self._guard.api_session(), route.token)
+            return self._tokens.for_route(route.token, self._guard.api_session())
         except SessionEnded:
             return None
 

@@ -91,11 +91,11 @@ def create_blueprint(
     config: Config,
     sessions: Sessions,
     seen_messages: SeenMessages,
-    sent_revocations: SentRevocations,
+    sent_revocations: SentRevocations | None,
 ) -> Blueprint:
     """The route, or 404 in its place if it isn't configured."""
     blueprint = Blueprint("log_streams", __name__)
-    if config.log_stream_key is None:
+    if config.log_stream_key is None or sent_revocations is None:
         blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
         return blueprint
     secret = config.log_stream_key.get_secret_value()

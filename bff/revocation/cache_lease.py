@@ -1,9 +1,9 @@
-"""When may the end of a session be answered, if processes remember sessions for a moment?
+"""When may the end of a session be answered, if processes cache sessions for a moment?
 
-A process trusts what it remembers for at most a lease after the last proof that nothing has changed
+A process uses a cached session for at most a lease after the last proof that nothing has changed
 (`bff/sessions/cache.py`). So an end is answered no sooner than a lease after the session was gone
-from Redis: by then no process trusts a proof from before. Each measures on its own clock, and no
-clocks are compared. Whoever answers nobody, such as the sweep and the drain, doesn't wait.
+from Redis: by then no process goes by a proof from before. Each measures on its own clock, and no
+clocks are compared. An end without a response, such as the sweep's and the drain's, doesn't wait.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CacheLease:
     """Lets the threads of a process wait; each waits for the ends that it made itself.
 
     Args:
-        seconds: How long a process may trust what it remembers; 0 if none remembers anything.
+        seconds: How long a process may use a cached session; 0 if none caches any.
         clock: Monotonic seconds.
         sleep: Waits so many seconds.
     """
@@ -41,16 +41,16 @@ class CacheLease:
 
     @property
     def trace_milliseconds(self) -> int:
-        """How long a session that is gone must be known as such, so that every end waits."""
+        """How long Redis remembers that a session is gone, so that every end of it waits."""
         return math.ceil(self._seconds * 2_000)
 
     def begin(self) -> None:
-        """A session is gone from Redis: its answer to that was received before this call."""
+        """A session is gone from Redis, which has answered so before this call."""
         if self._seconds:
             self._own.began_at = self._clock()
 
     def wait(self) -> None:
-        """Return when nobody trusts any more what was gone at this thread's last `begin`."""
+        """Return when no process can have cached what was gone at this thread's last `begin`."""
         began_at = getattr(self._own, "began_at", None)
         if began_at is None or getattr(self._own, "together", False):
             return
@@ -61,7 +61,7 @@ class CacheLease:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Let all ends in this block, which share one answer, wait once and at its close."""
+        """Let all ends in this block, which share one response, wait once, when it closes."""
         self._own.together = True
         try:
             yield

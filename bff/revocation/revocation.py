@@ -1,86 +1,61 @@
-"""What outlives a session, and how does it come to its end?
+"""How does a session end, whatever the reason?
 
-`end` is the one way in which a session ends, whatever the reason: the intent goes into the outbox,
-the record becomes a tombstone, its access tokens go on the deny-list, its refresh tokens are
-revoked at the provider, and only then tombstone and intent go. `drain` completes what a crash or an
-outage left behind; any replica may do it. `completion` holds the steps of one end, `groups` those
-of many at once. Source: DESIGN, section 6; RFC 7009.
+The intent goes into the outbox, the record becomes a tombstone, its access tokens go on the
+deny-list, its refresh tokens are revoked at the provider, and only then tombstone and intent go.
+`drain` completes what a crash or an outage left behind; any replica may do it. `steps` holds the
+steps of one end, `group_end` those of many at once. Callers come in through `bff/sessions`.
 """
 
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from bff.config import Config
+from bff.core.background import Background
 from bff.core.errors import ProviderUnavailable
 from bff.core.model import Group, Tokens
+from bff.provider.token_endpoint import TokenRevoker
 from bff.revocation.cache_lease import CacheLease
 from bff.revocation.group_end import GroupEnd
-from bff.revocation.steps import EndSteps, Revoker, intent
-from bff.store import DenyList, Entry, Indexes, Outbox, SessionRecords, Watermarks
+from bff.revocation.steps import EndSteps, intent
+from bff.store import Entry, Stores
 
 CLAIM_COUNT = 20
+"""How many due entries a drain claims at once."""
 
 
 class Revocation:
-    """Ends sessions, and gets every refresh token revoked.
+    """Ends sessions, and has every refresh token revoked.
 
     Args:
-        answer_seconds: How long an end may keep its caller waiting for the provider.
-        lease: How long processes may remember a session that is gone; None if none does.
-        skew_seconds: How far the provider's clock may be off.
-        token_lifetime_seconds: How long a revocation is worth trying.
-        clock: Monotonic seconds.
+        stores: Where sessions, outbox, deny-list and watermarks are.
+        revoker: The provider's revocation endpoint.
+        background: Runs the drain when more is due at once than a caller does.
+        lease: Delays the response to an end while processes may still use a cached session.
+        config: Time-outs and clock skew.
     """
 
     def __init__(
         self,
-        *,
-        records: SessionRecords,
-        indexes: Indexes,
-        outbox: Outbox,
-        deny_list: DenyList,
-        watermarks: Watermarks,
-        provider: Revoker,
-        answer_seconds: float,
-        lease: CacheLease | None = None,
-        skew_seconds: int = 10,
-        token_lifetime_seconds: float = 30 * 86_400,
-        clock: Callable[[], float] = time.monotonic,
+        stores: Stores,
+        revoker: TokenRevoker,
+        background: Background,
+        lease: CacheLease,
+        config: Config,
     ) -> None:
-        self.on_due: Callable[[], object] = lambda: None
-        """Called when more is due at once than this caller does; the wiring wakes the drain."""
-        self._outbox = outbox
-        self._clock = clock
-        self._lease = lease or CacheLease()
-        # The caller works on its own entry until then; afterwards anybody may.
-        self._lease_seconds = 3 * answer_seconds + 5
-        self.completion = EndSteps(
-            records=records,
-            indexes=indexes,
-            outbox=outbox,
-            deny_list=deny_list,
-            provider=provider,
-            lease=self._lease,
-            answer_seconds=answer_seconds,
-            token_lifetime_seconds=token_lifetime_seconds,
-            clock=lambda: self._clock(),
-        )
+        self._outbox = stores.outbox
+        self._background = background
+        self._lease = lease
+        # The caller works on its own entry until then; afterwards any process may.
+        self._claim_seconds = 3 * config.provider_timeout_seconds + 5
+        self._steps = EndSteps(stores, revoker, lease, config)
         self._groups = GroupEnd(
-            records=records,
-            indexes=indexes,
-            outbox=outbox,
-            deny_list=deny_list,
-            watermarks=watermarks,
-            lease=self._lease,
-            lease_seconds=self._lease_seconds,
-            skew_seconds=skew_seconds,
+            stores, lease, self._claim_seconds, skew_seconds=config.clock_skew_seconds
         )
 
     def together(self) -> AbstractContextManager[None]:
-        """Let several ends that share one answer wait together; see `CacheLease.together`."""
+        """Let several ends that share one response wait together; see `CacheLease.together`."""
         return self._lease.together()
 
     def end(
@@ -97,17 +72,15 @@ class Revocation:
             session_key: The session's hash.
             reason: Why, as a short word for the audit log.
             generation: End it only if its tokens are still of this generation.
-            is_answered: Somebody is told of it; so not before every process knows.
+            is_answered: A response tells of the end, so it waits until every process knows.
 
         Returns:
             Whether there was such a session (or its tombstone).
 
         Raises:
-            StoreUnavailable: Nothing is promised then; the caller must say so.
+            StoreUnavailable: The session may live on; the caller must say so.
         """
-        entry = intent(session_key, reason, generation)
-        self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        ended = self._try(entry)
+        ended = self._run(intent(session_key, reason, generation))
         if is_answered:
             self._lease.wait()
         return ended
@@ -124,13 +97,12 @@ class Revocation:
             session_key=session_key,
             into=new_session_key,
         )
-        self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        ended = self._try(entry)
+        ended = self._run(entry)
         self._lease.wait()
         return ended
 
     def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
-        """End all sessions of a user, of a provider session, or of everybody.
+        """End all sessions of a user, of a provider session, or of all users.
 
         The sessions are over when this returns; their refresh tokens are revoked by the drain,
         since a thousand revocations take longer than a caller waits.
@@ -145,10 +117,10 @@ class Revocation:
             How many sessions there were.
 
         Raises:
-            StoreUnavailable: Nothing is promised then; ask again.
+            StoreUnavailable: Some sessions may live on; ask again.
         """
         ended = self._groups.end(group, reason, before_at)
-        self.on_due()
+        self._drain_soon()
         self._lease.wait()
         return ended
 
@@ -156,15 +128,15 @@ class Revocation:
         """End these sessions and no others, without a watermark; returns how many there were.
 
         Raises:
-            StoreUnavailable: Nothing is promised then; ask again.
+            StoreUnavailable: Some sessions may live on; ask again.
         """
         ended = self._groups.end_sessions(session_keys, reason)
-        self.on_due()
+        self._drain_soon()
         self._lease.wait()
         return ended
 
-    def abandon(self, tokens: Tokens, reason: str) -> None:
-        """Revoke tokens that found no session to live in.
+    def revoke_tokens(self, tokens: Tokens, reason: str) -> None:
+        """Revoke tokens that belong to no session.
 
         Raises:
             StoreUnavailable: They are not in the outbox; the caller must keep them and ask again.
@@ -176,8 +148,7 @@ class Revocation:
             reason=reason,
             sealed_tokens=self._outbox.seal_tokens(entry_id, tokens),
         )
-        self._outbox.add(entry, due_in_seconds=self._lease_seconds)
-        self._try(entry)
+        self._run(entry)
 
     def drain(self) -> int:
         """Try what is due, until the provider fails; returns how many entries were confirmed.
@@ -186,18 +157,18 @@ class Revocation:
             StoreUnavailable: Redis is away; nothing is lost by it.
         """
         confirmed = 0
-        due = self._outbox.claim_due(self._lease_seconds, CLAIM_COUNT)
+        due = self._outbox.claim_due(self._claim_seconds, CLAIM_COUNT)
         for position, entry in enumerate(due):
             try:
-                self.completion.complete(entry)
+                self._steps.run(entry)
                 confirmed += self._outbox.read(entry.id) is None
             except ProviderUnavailable as error:
-                # An outage is felt once; the others of this round wait as long as this one.
+                # One entry meets the outage; the others of this round wait as long as it does.
                 for waiting in due[position + 1 :]:
-                    self._outbox.put_off(waiting, self.completion.backoff(entry, error))
+                    self._outbox.put_off(waiting, self._steps.backoff(entry, error))
                 return confirmed
         if len(due) == CLAIM_COUNT:
-            self.on_due()  # There may be more; other work gets its turn between two rounds.
+            self._drain_soon()  # There may be more; other work runs between two rounds.
         return confirmed
 
     def retry_all(self) -> int:
@@ -209,15 +180,19 @@ class Revocation:
         done = 0
         for entry in self._outbox.waiting():
             try:
-                self.completion.complete(entry)
+                self._steps.run(entry)
             except ProviderUnavailable:
                 break
             done += self._outbox.read(entry.id) is None
         return done
 
-    def _try(self, entry: Entry) -> bool:
-        """Complete for a caller whose answer must not depend on the provider."""
+    def _run(self, entry: Entry) -> bool:
+        """Write the intent, and take its steps; the response doesn't depend on the provider."""
+        self._outbox.add(entry, due_in_seconds=self._claim_seconds)
         try:
-            return self.completion.complete(entry)
+            return self._steps.run(entry)
         except ProviderUnavailable:
             return True
+
+    def _drain_soon(self) -> None:
+        self._background.run_soon(self.drain)

@@ -1,15 +1,17 @@
 """What are the steps from an intent in the outbox to the provider's confirmation?
 
-Tombstone, deny-list, revocation, and then everything is forgotten. Each step can be repeated by
-whoever finds the entry half done. Source: DESIGN, section 6; RFC 7009.
+Tombstone, deny-list, revocation at the provider; then tombstone and intent are forgotten. Each step
+can be repeated, so any process can finish an entry that another one left half done.
+docs/architecture/ending.md shows what a kill between two steps leaves. Source: RFC 7009.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from typing import Protocol
 
+from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
     ProviderError,
@@ -19,8 +21,9 @@ from bff.core.errors import (
     StoreUnavailable,
 )
 from bff.core.model import Identity, Tokens
+from bff.provider.token_endpoint import TokenRevoker
 from bff.revocation.cache_lease import CacheLease
-from bff.store import DenyList, Entry, Indexes, Outbox, SessionRecords
+from bff.store import Entry, Stores
 
 log = logging.getLogger(__name__)
 
@@ -29,64 +32,49 @@ BACKOFF_SECONDS = (1, 2, 4, 6)
 PERMANENT_RETRY_SECONDS = 3600
 
 
-class Revoker(Protocol):
-    """What is needed of the provider."""
-
-    def revoke(self, refresh_token: str, *, client_id: str | None = None) -> None:
-        """Revoke at the provider (RFC 7009), as another client if so; raises ProviderError."""
-
-
 class EndSteps:
-    """Brings one entry of the outbox to its end.
+    """Takes one entry of the outbox through all steps.
 
     Args:
+        stores: Outbox, session records, indexes, deny-list.
+        revoker: The provider's revocation endpoint.
         lease: Told when a session is gone, so that its end isn't answered too soon.
-        answer_seconds: How long a caller may be kept waiting for the provider.
-        token_lifetime_seconds: After so long a refresh token has expired at the provider by itself,
-            and what waits for its revocation is given up.
+        config: How long a caller waits for the provider, and how long a refresh token lives there.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        *,
-        records: SessionRecords,
-        indexes: Indexes,
-        outbox: Outbox,
-        deny_list: DenyList,
-        provider: Revoker,
+        stores: Stores,
+        revoker: TokenRevoker,
         lease: CacheLease,
-        answer_seconds: float,
-        token_lifetime_seconds: float,
-        clock: Callable[[], float],
+        config: Config,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._records = records
-        self._indexes = indexes
-        self._outbox = outbox
-        self._deny_list = deny_list
-        self._provider = provider
+        self._stores = stores
+        self._revoker = revoker
         self._lease = lease
-        self._answer_seconds = answer_seconds
-        self._token_lifetime_seconds = token_lifetime_seconds
+        self._answer_seconds = config.provider_timeout_seconds
+        # Then it has expired at the provider by itself, and its revocation is given up.
+        self._token_lifetime_seconds = config.refresh_token_lifetime_seconds
         self._clock = clock
-        self.before_revoking: Callable[[Identity | None], object] = lambda identity: None
-        """Called before the provider is asked, with whose session it was, if that is known."""
 
-    def complete(self, entry: Entry) -> bool:
+    def run(self, entry: Entry) -> bool:
         """Take all steps for *entry*.
 
         Returns:
             Whether there was anything to end.
 
         Raises:
-            ProviderUnavailable: It is over, but not confirmed; the entry waits for its next turn.
+            ProviderUnavailable: The session is over, but its revocation isn't confirmed; the entry
+                waits for its next try.
             StoreUnavailable: Before the session was over.
         """
         try:
             if entry.kind == "tokens":
-                self._settle(entry, self._outbox.open_tokens(entry))
+                self._deny_and_revoke(entry, self._stores.outbox.open_tokens(entry))
                 return True
-            return self._complete_session(entry)
+            return self._end_session(entry)
         except SealInvalid as error:
             self._seal_invalid(entry, error)
             return True
@@ -96,33 +84,36 @@ class EndSteps:
         asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
         return max(asked, BACKOFF_SECONDS[min(entry.attempts, len(BACKOFF_SECONDS) - 1)])
 
-    def _complete_session(self, entry: Entry) -> bool:
-        key = entry.session_key
-        ended = self._records.end_record(key, entry.reason, entry.generation)
+    def _end_session(self, entry: Entry) -> bool:
+        key, records = entry.session_key, self._stores.records
+        ended = records.end_record(key, entry.reason, entry.generation)
         if ended.kind in ("ended", "tomb", "over"):
             self._lease.begin()
         if ended.kind in ("gone", "over", "other"):
-            self._outbox.done(entry.id)
+            self._stores.outbox.done(entry.id)
             return False
         if ended.kind == "ended":
-            user = self._records.user_of(key, ended.sealed_identity)
+            user = records.user_of(key, ended.sealed_identity)
             audit.record("session_ended", "ok", reason=entry.reason, session_key=key, user=user)
-        tokens = self._records.open_tokens(key, ended.sealed_tokens)
-        identity = self._records.open_identity(key, ended.sealed_identity)
-        if entry.into and self._hand_over(tokens, entry.into):
+        tokens = records.open_tokens(key, ended.sealed_tokens)
+        identity = records.open_identity(key, ended.sealed_identity)
+        if entry.into and records.keep_refresh_tokens(entry.into, tokens.all_refresh_tokens()):
+            # The user signed in again, and the new session has the refresh tokens now.
             self._deny(tokens)
-            self._confirm(entry, identity)
+            self._forget(entry, identity)
         else:
-            self._settle(entry, tokens, identity)
+            self._deny_and_revoke(entry, tokens, identity)
         return True
 
-    def _settle(self, entry: Entry, tokens: Tokens, identity: Identity | None = None) -> None:
+    def _deny_and_revoke(
+        self, entry: Entry, tokens: Tokens, identity: Identity | None = None
+    ) -> None:
         self._deny(tokens)
-        # From here on the session is over. What is still to do stands in the outbox, so neither
-        # the provider nor Redis can make a logout fail any more.
+        # From here on the session is over. What is left to do stands in the outbox, so neither the
+        # provider nor Redis can make a logout fail any more.
         try:
             self._revoke_all(tokens, entry, identity)
-            self._confirm(entry, identity)
+            self._forget(entry, identity)
         except ProviderError as error:
             self._postpone(entry, error, identity)
             if isinstance(error, ProviderUnavailable):
@@ -130,64 +121,56 @@ class EndSteps:
         except StoreUnavailable as error:
             log.warning("revocation not recorded, it will be repeated: %s", error.detail)
 
+    def _deny(self, tokens: Tokens) -> None:
+        self._stores.deny_list.add(self._stores.deny_list.all_of(tokens))
+
     def _revoke_all(self, tokens: Tokens, entry: Entry, identity: Identity | None) -> None:
         give_up_at = self._clock() + self._answer_seconds
-        self.before_revoking(identity)
+        if self._stores.sent_revocations is not None:
+            # Before the provider is asked, so that its log can't be faster than this note.
+            self._stores.sent_revocations.note(identity.sid if identity else None)
         for refresh_token in tokens.all_refresh_tokens():
             if self._clock() >= give_up_at:
                 raise ProviderUnavailable("no time left before the answer")
-            self._provider.revoke(refresh_token, client_id=tokens.client_id)
-            self._record("token_revoked", "ok", entry, identity, entry.reason)
+            self._revoker.revoke(refresh_token, client_id=tokens.client_id)
+            _record("token_revoked", "ok", entry, identity, entry.reason)
 
     def _postpone(self, entry: Entry, error: ProviderError, identity: Identity | None) -> None:
         code = error.error if isinstance(error, ProviderRejected) else error.code
         try:
-            if self._outbox.age_seconds(entry) > self._token_lifetime_seconds:
-                self._record("revocation_given_up", "failed", entry, identity, code)
-                self._confirm(entry, identity)
+            if self._is_expired(entry):
+                self._give_up(entry, identity, code)
                 return
             permanent = isinstance(error, ProviderRejected)
             wait = PERMANENT_RETRY_SECONDS if permanent else self.backoff(entry, error)
-            reason = f"{code}: {error.detail}"
-            # A permanent refusal is a failure that somebody has to look at; the rest passes.
-            self._record("revocation_failed" if permanent else "revocation_queued", "failed",
-                         entry, identity, reason)  # fmt: skip
-            self._outbox.reschedule(entry, wait, code)
+            # A permanent refusal is a failure that a person has to look at; an outage passes.
+            event: audit.Event = "revocation_failed" if permanent else "revocation_queued"
+            _record(event, "failed", entry, identity, f"{code}: {error.detail}")
+            self._stores.outbox.reschedule(entry, wait, code)
         except StoreUnavailable:
-            log.warning("revocation not rescheduled; it is due again when its lease ends")
+            log.warning("revocation not rescheduled; it is due again when its claim ends")
 
     def _seal_invalid(self, entry: Entry, error: SealInvalid) -> None:
-        """Kept, because the right key may come back; reported, since nobody can revoke it now."""
-        self._record("seal_invalid", "failed", entry, None, error.detail)
-        if self._outbox.age_seconds(entry) > self._token_lifetime_seconds:
-            self._record("revocation_given_up", "failed", entry, None, SealInvalid.code)
-            self._confirm(entry, None)
+        """Keep the entry, since the right key may come back, and report it."""
+        _record("seal_invalid", "failed", entry, None, error.detail)
+        if self._is_expired(entry):
+            self._give_up(entry, None, SealInvalid.code)
         else:
-            self._outbox.reschedule(entry, PERMANENT_RETRY_SECONDS, SealInvalid.code)
+            self._stores.outbox.reschedule(entry, PERMANENT_RETRY_SECONDS, SealInvalid.code)
 
-    def _record(
-        self,
-        event: audit.Event,
-        outcome: audit.Outcome,
-        entry: Entry,
-        identity: Identity | None,
-        reason: str,
-    ) -> None:
-        user = identity.user if identity else None
-        audit.record(event, outcome, reason=reason, session_key=entry.session_key, user=user)
+    def _is_expired(self, entry: Entry) -> bool:
+        return self._stores.outbox.age_seconds(entry) > self._token_lifetime_seconds
 
-    def _confirm(self, entry: Entry, identity: Identity | None) -> None:
+    def _give_up(self, entry: Entry, identity: Identity | None, code: str) -> None:
+        _record("revocation_given_up", "failed", entry, identity, code)
+        self._forget(entry, identity)
+
+    def _forget(self, entry: Entry, identity: Identity | None) -> None:
+        """The last step: nothing is left to do for *entry*."""
         if entry.kind == "session":
-            self._indexes.remove(entry.session_key, identity)
-            self._records.delete_tombstone(entry.session_key, self._lease.trace_milliseconds)
-        self._outbox.done(entry.id)
-
-    def _deny(self, tokens: Tokens) -> None:
-        self._deny_list.add(self._deny_list.all_of(tokens))
-
-    def _hand_over(self, tokens: Tokens, new_session_key: str) -> bool:
-        """Give the refresh tokens to the new session; false if that is gone."""
-        return self._records.keep_refresh_tokens(new_session_key, tokens.all_refresh_tokens())
+            self._stores.indexes.remove(entry.session_key, identity)
+            self._stores.records.delete_tombstone(entry.session_key, self._lease.trace_milliseconds)
+        self._stores.outbox.done(entry.id)
 
 
 def intent(session_key: str, reason: str, generation: int | None = None) -> Entry:
@@ -200,3 +183,14 @@ def intent(session_key: str, reason: str, generation: int | None = None) -> Entr
         session_key=session_key,
         generation=generation,
     )
+
+
+def _record(
+    event: audit.Event,
+    outcome: audit.Outcome,
+    entry: Entry,
+    identity: Identity | None,
+    reason: str,
+) -> None:
+    user = identity.user if identity else None
+    audit.record(event, outcome, reason=reason, session_key=entry.session_key, user=user)

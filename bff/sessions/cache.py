@@ -1,16 +1,17 @@
-"""Which sessions does this process remember, and how long may it trust what it remembers?
+"""How does a process answer for a session without asking Redis, and never for one that has ended?
 
 A session that is asked for twice within a minute is read once more, over the tracking connection
-(`bff/store/change_tracking.py`), and kept, opened; further requests cost no round trip. What is
-kept is trusted only for a *lease* after the last **proof** that nothing has changed: any answer
-that came over that connection, a PING's mostly, since every change that Redis made before it gave
-that answer has come before it. A proof counts from the instant *before* it was asked for, on this
+(`bff/store/change_tracking.py`), and cached, opened; further requests cost no round trip. A cached
+session is used only for a *lease* after the last **proof** that nothing has changed: any answer
+that came over that connection, mostly a PING's, since every change that Redis made before that
+answer has come before it. A proof counts from the instant *before* it was asked for, on this
 process's own clock. An end of a session is answered a lease after its deletion
-(`bff/revocation/cache_lease.py`); what was proved before the deletion was asked for before it, and
-is trusted no more by then. A process that hears nothing, for whatever reason, trusts nothing and
-reads as if there were no memory.
+(`bff/revocation/cache_lease.py`); a proof from before the deletion was asked for before it, and
+has run out by then. A process that hears nothing, for whatever reason, reads from Redis as if
+there were no cache.
+docs/architecture/session-cache.md has the argument in full.
 
-What is remembered here is in the clear, for about a minute after it was last read.
+What is cached here is in the clear, for about a minute after it was last read.
 """
 
 from __future__ import annotations
@@ -26,21 +27,23 @@ from itertools import islice
 
 import msgspec
 
+from bff.config import Config
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.core.model import Session
+from bff.store import SessionRecords
+from bff.store.change_tracking import ChangeTracking
 from bff.store.record_results import LoadedSession
 from bff.store.tracked_session_records import TrackedSessionRecords
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[str], LoadedSession | None]
 
 PROOFS_IN_A_LEASE = 5
-"""So many proofs are asked for in one lease, so that a late one does no harm."""
+"""How many proofs are asked for in one lease, so that a late one does no harm."""
 RECONNECT_SECONDS = 0.5
 CLEAN_SECONDS = 5.0
 BATCH = 100
-"""So many sessions are read in one round trip."""
+"""How many sessions are read in one round trip."""
 NEVER = float("-inf")
 
 # CLOCK_BOOTTIME goes on while the machine is suspended; the others don't everywhere.
@@ -63,44 +66,43 @@ class CachedSession:
     """By our own clock: then it has run out, or its idle end must be moved, which Redis does."""
 
     def at(self, now: float) -> LoadedSession:
-        """What a request gets that came at *now*."""
+        """What a request that came at *now* gets."""
         session = msgspec.structs.replace(self.session, read_at=now + self.ahead_seconds)
         return LoadedSession(session, self.sealed_data)
 
 
 class SessionCache:
-    """Loads sessions, from memory where that may be trusted.
+    """Loads sessions, from memory where a proof allows it.
 
     Requests only look. One thread asks and reads over the tracking connection, and changes
     `_entries` and `_trusted_until` in the order in which Redis answered.
 
     Args:
-        load: The plain way to load a session, which also moves its idle end.
-        slides_at: From when on that is done, by Redis's clock.
-        connect: Makes the other way, which tells of changes; it isn't opened yet.
-        lease_seconds: How long a proof holds. Every end of a session waits for as long.
-        entries_max: How many sessions are remembered at most.
+        records: The plain way to load a session, which also moves its idle end.
+        config: Where Redis is; how long a proof holds (every end of a session waits for as long),
+            and how many sessions are cached at most.
         clock: Seconds, never set back.
     """
 
     def __init__(
-        self,
-        load: Load,
-        slides_at: Callable[[Session], float],
-        connect: Callable[[], TrackedSessionRecords],
-        *,
-        lease_seconds: float,
-        entries_max: int,
-        clock: Callable[[], float] = own_clock,
+        self, records: SessionRecords, config: Config, clock: Callable[[], float] = own_clock
     ) -> None:
-        self._load = load
-        self._slides_at = slides_at
-        self._connect = connect
-        self._lease_seconds = lease_seconds
-        self._entries_max = entries_max
+        self._records = records
+        self._config = config
+        self._lease_seconds = config.session_lease_seconds
+        self._entries_max = config.session_memory_max
         self._clock = clock
         self._stop = threading.Event()
         self._begin_empty()
+
+    def _load(self, key: str) -> LoadedSession | None:
+        return self._records.load(key, slide=True)
+
+    def _connect(self) -> TrackedSessionRecords:
+        """A new connection, not opened yet."""
+        url, timeout_seconds = self._config.redis_url, self._config.redis_timeout_seconds
+        tracking = ChangeTracking(url.get_secret_value(), timeout_seconds, self._config.trusted_cas)
+        return TrackedSessionRecords(self._records, tracking)
 
     def _begin_empty(self) -> None:
         self._lock = threading.Lock()
@@ -115,14 +117,14 @@ class SessionCache:
 
     # ------------------------------------------------------------ what a request does
     def load(self, key: str) -> LoadedSession | None:
-        """The live session named by *key* and its sealed data, as `Records.load`, with its slide.
+        """The live session named by *key* and its sealed data; moves its idle end if that is due.
 
         Raises:
-            StoreUnavailable, SealInvalid: As there.
+            StoreUnavailable, SealInvalid: As `SessionRecords.load`.
         """
-        # In this order: what is still remembered after the proof was looked at is what it proves.
-        # The other way round, a thread that stalls in between would trust what has since been
-        # taken away, by a proof that came after that.
+        # In this order: what is still cached after the proof was looked at is what it proves. The
+        # other way round, a thread that stalls in between would use an entry that has been removed
+        # since, by a proof that came after its removal.
         trusted_until = self._trusted_until
         entry = self._entries.get(key)
         now = self._clock()
@@ -130,12 +132,12 @@ class SessionCache:
             return entry.at(now)
         found = self._load(key)
         if found is not None and (entry is None or now >= entry.usable_until):
-            slides_at = now + self._slides_at(found[0]) - found[0].read_at
+            slides_at = now + self._records.slides_at(found[0]) - found[0].read_at
             self._note(key, now, slides_at, is_busy=entry is not None)
         return found
 
     def _note(self, key: str, now: float, until: float, *, is_busy: bool) -> None:
-        """Who comes once a minute isn't worth remembering; who comes again within it is."""
+        """Have a session cached that was asked for twice within a minute."""
         with self._seen_lock:
             if self._seen.pop(key, NEVER) > now or is_busy:
                 self._wanted[key] = None
@@ -146,7 +148,7 @@ class SessionCache:
 
     # ------------------------------------------------------------ proofs
     def _proved(self, tracked: TrackedSessionRecords, asked_at: float) -> set[str] | None:
-        """An answer came over the connection to what was asked at *asked_at*.
+        """Extend the trust: Redis has answered, over the connection, what was asked at *asked_at*.
 
         Returns the sessions that were told as changed until then; None if it is all.
         """
@@ -155,12 +157,12 @@ class SessionCache:
             self._entries.clear()
         for key in changed or ():
             self._entries.pop(key, None)
-        # Last: whoever sees the new proof finds nothing that is older.
+        # Last: a request that sees the new proof finds no entry that is older.
         self._trusted_until = asked_at + self._lease_seconds
         return changed
 
     def _read(self, tracked: TrackedSessionRecords, keys: list[str]) -> None:
-        """Read sessions and remember them; that they could be read is a proof, too."""
+        """Read sessions and cache them; that they could be read is a proof, too."""
         asked_at = self._clock()
         rows = tracked.read(keys)
         changed = self._proved(tracked, asked_at)
@@ -175,9 +177,9 @@ class SessionCache:
             except SealInvalid:
                 continue  # The plain way reports it.
             if found is not None:
-                self._remember(key, *found, asked_at)
+                self._cache(key, *found, asked_at)
 
-    def _remember(
+    def _cache(
         self, key: str, session: Session, data: bytes | None, slides_at: float, asked_at: float
     ) -> None:
         ahead = session.read_at - asked_at
@@ -189,7 +191,7 @@ class SessionCache:
         self._entries[key] = CachedSession(session, data, ahead, until)
 
     def _lose(self, error: StoreUnavailable) -> None:
-        """The connection is lost, and with it all trust."""
+        """Drop the connection and all that was cached by it."""
         self._forget_all()
         if error.detail != self._told_why:
             log.warning("sessions are read from Redis for each request: %s", error.detail)
@@ -205,7 +207,7 @@ class SessionCache:
     def prove(self) -> bool:
         """Ask for a proof now, over a new connection if need be; whether it came.
 
-        What was asked for more than once is read on this occasion.
+        Sessions that were asked for more than once are read on this occasion.
         """
         with self._lock:
             try:
@@ -240,19 +242,19 @@ class SessionCache:
 
     # ------------------------------------------------------------ the thread
     def start(self) -> None:
-        """Begin to remember, in this process and in each that is forked from it."""
+        """Begin to cache, in this process and in each that is forked from it."""
         self._run_thread()
         os.register_at_fork(after_in_child=self._start_in_child)
 
     def stop(self, timeout_seconds: float = 5) -> None:
-        """Forget everything and trust nothing any more."""
+        """Drop everything; requests read from Redis then."""
         self._stop.set()
         self._thread.join(timeout_seconds)
         with self._lock:
             self._forget_all()
 
     def _start_in_child(self) -> None:
-        # The connection is the parent's, and so is its trust; its locks may have been held.
+        # Connection and proofs are the parent's; its locks may have been held.
         stopped = self._stop.is_set()
         self._stop = threading.Event()
         self._begin_empty()
@@ -272,7 +274,7 @@ class SessionCache:
             stop.wait(interval_seconds if proved or proved_before else RECONNECT_SECONDS)
 
     def _clean(self) -> None:
-        """Forget what answers no request any more: tokens must not lie about."""
+        """Drop what answers no request any more: tokens must not lie about in memory."""
         now = self._clock()
         if now < self._cleaned_at + CLEAN_SECONDS:
             return

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from bff.revocation.revocation import Revocation
-from bff.store import Indexes, SessionRecords
+from bff.store import Stores
 
-LEASE_SECONDS = 30
+CLAIM_SECONDS = 30
 BATCH = 100
 
 
 class ExpirySweep:
     """Ends sessions past their idle or absolute end; any replica may run it."""
 
-    def __init__(self, records: SessionRecords, indexes: Indexes, revocation: Revocation) -> None:
-        self._records = records
-        self._indexes = indexes
+    def __init__(self, stores: Stores, revocation: Revocation) -> None:
+        self._records = stores.records
+        self._indexes = stores.indexes
         self._revocation = revocation
 
     def run(self) -> int:
@@ -24,7 +24,7 @@ class ExpirySweep:
             StoreUnavailable: Redis is away; the next run finds the same.
         """
         ended = 0
-        for key in self._indexes.claim_due(LEASE_SECONDS, BATCH):
+        for key in self._indexes.claim_due(CLAIM_SECONDS, BATCH):
             deadline = self._records.deadline(key)
             if deadline is None:
                 self._indexes.remove(key, None)

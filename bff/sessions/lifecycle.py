@@ -1,6 +1,7 @@
-"""What is the life of a session? It is started, loaded, kept fresh, and ended.
+"""What is the life of a session? It is started, loaded, listed, and ended.
 
-`Sessions` is what the routes talk to; `refresh` keeps the access token alive; `revocation` ends.
+Endpoints and commands come in here, and there is no other door to end a session. How an end goes on
+is the matter of `bff/revocation`; `bff/tokens` keeps access tokens valid meanwhile.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from bff.config import Config
-from bff.config.route import TokenRule
 from bff.core.errors import SealInvalid, SessionUnknown, SignInTooOld
 from bff.core.model import Group, Session, SignIn
 from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
-from bff.store import Database, Indexes, SessionRecords, Watermarks
+from bff.store import Stores
 from bff.store.record_results import LoadedSession
-from bff.tokens.route_tokens import RouteTokens
-from bff.tokens.session_token import Refresher
+from bff.tokens.pending_writes import PendingWrites
 
 COOKIE_ID_BYTES = 32
 _COOKIE_ID = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -36,40 +35,33 @@ def session_key(cookie_id: str) -> str | None:
 
 
 class Sessions:
-    """Starts, loads and ends sessions.
+    """Starts, loads, lists and ends sessions.
 
     Args:
         config: Idle and absolute lifetimes.
-        revocation: Ends them.
-        refresher: Renews their access tokens.
-        route_tokens: Has the tokens that routes want of their own.
-        memory: Remembers those that were asked for lately; None if each request reads from Redis.
+        stores: Where the sessions are.
+        sealer: Makes the ids that users see.
+        revocation: Ends sessions.
+        pending_writes: Takes the tokens of a sign-in that can't be stored.
+        cache: What this process has cached; None if each request reads from Redis.
     """
 
     def __init__(
         self,
         config: Config,
-        *,
-        database: Database,
+        stores: Stores,
         sealer: Sealer,
-        records: SessionRecords,
-        indexes: Indexes,
-        watermarks: Watermarks,
         revocation: Revocation,
-        refresher: Refresher,
-        route_tokens: RouteTokens,
-        memory: SessionCache | None = None,
+        pending_writes: PendingWrites,
+        cache: SessionCache | None = None,
     ) -> None:
         self._config = config
-        self._database = database
+        self._stores = stores
+        self._records = stores.records
         self._sealer = sealer
-        self._records = records
-        self._indexes = indexes
-        self._watermarks = watermarks
         self._revocation = revocation
-        self._refresher = refresher
-        self._route_tokens = route_tokens
-        self._memory = memory
+        self._pending_writes = pending_writes
+        self._cache = cache
 
     def start(
         self,
@@ -84,23 +76,23 @@ class Sessions:
         Args:
             sign_in: Who, and the tokens.
             old_session_key: The hash of the session that the browser had, if any.
-            browser: What the user calls this browser by, in the list of their devices.
+            browser: The browser's label in the list of devices.
             authenticated_after: An instant of our own clock after which the provider has certainly
                 authenticated the user (it was asked for `max_age=0` then).
 
         Returns:
-            The id for the cookie: 256 random bits that stand nowhere else.
+            The id for the cookie: 256 random bits that are stored nowhere else.
 
         Raises:
             SignInTooOld: It is from before an end of all this user's sessions.
-            StoreUnavailable: Redis is away; the tokens are held until they are revoked.
+            StoreUnavailable: Redis is away; the tokens are revoked as soon as it is back.
         """
         identity = msgspec.structs.replace(sign_in.identity, browser=browser)
         sign_in = msgspec.structs.replace(sign_in, identity=identity)
         try:
             return self._start(sign_in, old_session_key, authenticated_after)
         except Exception:
-            self._refresher.abandon(sign_in.tokens, "sign_in_not_stored")
+            self._pending_writes.revoke(sign_in.tokens, "sign_in_not_stored")
             raise
 
     def _start(
@@ -111,27 +103,27 @@ class Sessions:
         same_user = old is not None and _same_user(old, sign_in)
         session = self._new_session(cookie_id, sign_in)
         # First the index, then the watermark, then the record: an end of all sessions either
-        # finds this one in the index, or has raised the watermark before it is looked at.
-        self._indexes.add(session)
+        # finds this one in the index, or has raised the watermark before this looks at it.
+        self._stores.indexes.add(session)
         self._refuse_too_old(session, authenticated_after)
         if not self._records.create(session):
             raise SignInTooOld("all sessions of the user were ended during the sign-in")
         if old is not None and same_user:
             # Only now the old refresh tokens pass on: had the new record had them from the start,
-            # a failure just before this line would get them revoked under the old session.
+            # a failure just before this line would revoke them under the old session.
             self._revocation.end_into(old.key, session.key)
         elif old_session_key is not None:
             self._revocation.end(old_session_key, "signed_in_as_another")
         return cookie_id
 
     def _refuse_too_old(self, session: Session, authenticated_after: int | None) -> None:
-        """Refuse what the provider vouched for before the newest watermark.
+        """Refuse a sign-in that the provider authenticated before the newest watermark.
 
-        The provider's clock may lag behind ours, so that even a sign-in of this moment looks old.
-        If we asked for a new authentication after the watermark, the ID token's checks have shown
-        that there was one, whatever the clocks say.
+        The provider's clock may lag behind ours, so that even a new sign-in looks old. If we asked
+        for a new authentication after the watermark, the checks of the ID token have shown that
+        there was one, whatever the clocks say.
         """
-        watermark_at = self._watermarks.newest(session.identity)
+        watermark_at = self._stores.watermarks.newest(session.identity)
         if watermark_at is None:
             return
         auth_time = session.identity.auth_time
@@ -140,11 +132,11 @@ class Sessions:
         certain_since = (authenticated_after or 0) - self._config.clock_skew_seconds
         if certain_since >= watermark_at:
             return
-        self._indexes.remove(session.key, session.identity)
+        self._stores.indexes.remove(session.key, session.identity)
         raise SignInTooOld("older than the end of all sessions")
 
     def _new_session(self, cookie_id: str, sign_in: SignIn) -> Session:
-        now = self._database.now()
+        now = self._stores.database.now()
         absolute_ends_at = int(now) + self._config.session_absolute_seconds
         if sign_in.session_ends_at is not None:
             absolute_ends_at = min(absolute_ends_at, sign_in.session_ends_at)
@@ -173,44 +165,49 @@ class Sessions:
     def load(self, key: str, *, slide: bool = True) -> LoadedSession | None:
         """The live session and the sealed data of `flask.session`: one round trip at most.
 
-        With *slide*, as for a request of its user's, it may come from this process's memory.
+        With *slide*, as for a request of its user, it may come from this process's cache.
 
         Raises:
             StoreUnavailable: Redis is away, which is not a sign-out.
         """
-        if slide and self._memory is not None:
-            return self._memory.load(key)
+        if slide and self._cache is not None:
+            return self._cache.load(key)
         return self._records.load(key, slide=slide)
 
-    def access_token(self, session: Session, rule: TokenRule | None = None) -> str:
-        """An access token that still lives, renewed if need be; see `Refresher`.
+    def end(self, key: str, reason: str) -> bool:
+        """End one session: it is over at every replica when this returns.
 
-        Args:
-            session: Whose.
-            rule: What the route wants; the session's own token if None.
+        Its refresh tokens are revoked at the provider, by now or later by the drain.
+
+        Returns:
+            Whether there was such a session.
 
         Raises:
-            RouteTokenRefused: The provider gives none for this route; see `RouteTokens`.
+            StoreUnavailable: It may live on; the caller must say so.
         """
-        if rule is not None and rule.mode in ("audience", "exchange"):
-            return self._route_tokens.access_token(session, rule)
-        return self._refresher.access_token(session)
-
-    def end(self, key: str, reason: str) -> bool:
-        """End one session, whatever state it is in; see `Revocation.end`."""
         return self._revocation.end(key, reason)
 
     def end_these(self, keys: list[str], reason: str) -> int:
-        """End these sessions and no others; see `Revocation.end_these`."""
+        """End these sessions and no others, as `end`; returns how many there were."""
         return self._revocation.end_these(keys, reason)
 
-    def ending_together(self) -> AbstractContextManager[None]:
-        """Let several ends that share one response wait together; see `CacheLease.together`."""
-        return self._revocation.together()
-
     def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
-        """End a group's sessions and refuse sign-ins from before; see `Revocation.end_group`."""
+        """End a group's sessions as `end`, and refuse sign-ins and access tokens from before.
+
+        Args:
+            group: Of a user, an e-mail address, a session at the provider, or of all users.
+            reason: Why, as a short word for the audit log.
+            before_at: For an event that is told late: when it happened, by the provider's clock.
+                Only sessions from before then are ended.
+
+        Returns:
+            How many sessions there were.
+        """
         return self._revocation.end_group(group, reason, before_at=before_at)
+
+    def ending_together(self) -> AbstractContextManager[None]:
+        """Let several ends that share one response wait for the caches together, when it closes."""
+        return self._revocation.together()
 
     def end_named(self, group: Group, public_id: str, reason: str) -> int:
         """End the one session of *group* that is shown as *public_id*; returns how many that were.
@@ -229,7 +226,7 @@ class Sessions:
 
     def of_group(self, group: Group) -> list[Session]:
         """All live sessions of *group* that can be read, the newest first."""
-        found = [self._readable(key) for key in self._indexes.members(group)]
+        found = [self._readable(key) for key in self._stores.indexes.members(group)]
         return sorted((s for s in found if s), key=lambda s: s.created_at, reverse=True)
 
     def public_id(self, session: Session) -> str:

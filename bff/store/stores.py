@@ -36,7 +36,8 @@ class Stores:
     revoked_tokens: RevokedTokens
     """Reads deny-list, watermarks and history start, as an API does."""
     seen_messages: SeenMessages
-    sent_revocations: SentRevocations
+    sent_revocations: SentRevocations | None
+    """None without the log stream, in which the provider tells of them."""
     client_tokens: SharedClientTokens
 
 
@@ -64,6 +65,10 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         history_start=history_start,
         revoked_tokens=RevokedTokens(database.commands, revoked_token_keys, history_start.begin),
         seen_messages=SeenMessages(database, sealer),
-        sent_revocations=SentRevocations(database, sealer, config.issuer, echo_seconds),
+        sent_revocations=(
+            SentRevocations(database, sealer, config.issuer, echo_seconds)
+            if config.log_stream_key is not None
+            else None
+        ),
         client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
     )

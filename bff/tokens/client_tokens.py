@@ -1,7 +1,7 @@
-"""Which access token does the BFF itself have for an API, and who asks for a new one?
+"""Which access token does the BFF itself have for an API (mode `client`), and how is it renewed?
 
-One token serves all sessions and all replicas: providers bill each. Every process remembers it, and
-looks in Redis now and then; before its end one of all asks for the next, and the others go on with
+One token serves all sessions and all replicas: providers bill each. Every process caches it and
+looks in Redis now and then; before its end one process requests the next, and the others go on with
 the old one.
 """
 
@@ -9,104 +9,83 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
+from bff.config import Config
 from bff.config.route import TokenRule
 from bff.core import audit
-from bff.core.errors import (
-    BFFError,
-    ProviderRejected,
-    ProviderUnavailable,
-    RouteTokenRefused,
-    StoreUnavailable,
-)
-from bff.core.model import IssuedTokens, RouteToken
+from bff.core.errors import BFFError, ProviderRejected, RouteTokenRefused, StoreUnavailable
+from bff.core.model import RouteToken
+from bff.core.unverified_claims import unverified_claims
 from bff.provider.route_grants import rejection_reason
-from bff.store.client_tokens import SharedClientToken, SharedClientTokens
-from bff.tokens.renewal import (
-    DEAD_MARGIN_SECONDS,
+from bff.provider.token_endpoint import TokenEndpoint
+from bff.store import Stores
+from bff.store.client_tokens import SharedClientToken
+from bff.tokens.renewal_timing import (
     POLL_SECONDS,
     REMEMBER_FAILURE_SECONDS,
-    REMEMBER_REFUSAL_SECONDS,
-    remember_seconds,
-    remembered,
+    expired_margin_seconds,
+    failure_seconds,
+    remembered_failure,
+    wait_for_lock,
     window_seconds,
 )
 from bff.tokens.single_flight import SingleFlight
 
 LOOK_SECONDS = 10.0
-"""So often a process looks whether the token that it remembers is still the one in Redis."""
-
-
-class ClientGrant(Protocol):
-    """What is needed of the provider."""
-
-    def client_token(self, rule: TokenRule) -> IssuedTokens:
-        """Ask for one, one attempt; raises ProviderError."""
+"""How often a process looks whether the token that it has cached is still the one in Redis."""
 
 
 @dataclass(slots=True)
-class _Known:
-    """What this process remembers; instants are of its monotonic clock."""
+class _Cached:
+    """What this process has of a rule; instants are of its monotonic clock."""
 
     token: RouteToken
-    dead_at: float
+    expired_at: float
     next_at: float
-    """When somebody has to look again, or to renew."""
+    """When the token has to be looked up or renewed again."""
 
 
 class ClientTokens:
-    """Hands out the BFF's own tokens.
+    """Returns the BFF's own access tokens.
 
     Args:
-        shared: Where all processes find them.
-        grants: Where they are asked for.
-        is_dead: Whether APIs refuse a token that has not expired, since everything from before an
-            instant was ended.
-        provider_timeout_seconds: The total of one attempt.
-        refresh_before_seconds: How long before its end a token is renewed.
+        stores: Where all processes find them, and which tokens are revoked.
+        endpoint: Where they are requested.
+        config: Issuer, client id, time-outs, and when a token is renewed.
     """
 
-    def __init__(
-        self,
-        shared: SharedClientTokens,
-        grants: ClientGrant,
-        is_dead: Callable[[RouteToken], bool],
-        *,
-        provider_timeout_seconds: float,
-        refresh_before_seconds: int,
-    ) -> None:
-        self._shared = shared
-        self._grants = grants
-        self._is_dead = is_dead
-        self._before_seconds = refresh_before_seconds
-        self._lease_seconds = provider_timeout_seconds + 5
-        self._wait_seconds = provider_timeout_seconds + 2
-        self._flights: SingleFlight[_Known] = SingleFlight(self._wait_seconds)
-        self._known: dict[str, _Known] = {}
+    def __init__(self, stores: Stores, endpoint: TokenEndpoint, config: Config) -> None:
+        self._shared = stores.client_tokens
+        self._revoked_tokens = stores.revoked_tokens
+        self._endpoint = endpoint
+        self._config = config
+        self._before_seconds = config.refresh_before_seconds
+        self._lock_seconds = config.provider_timeout_seconds + 5
+        self._wait_seconds = config.provider_timeout_seconds + 2
+        self._single_flight: SingleFlight[_Cached] = SingleFlight(self._wait_seconds)
+        self._cache: dict[str, _Cached] = {}
 
     def access_token(self, rule: TokenRule) -> str:
         """The BFF's token for the API that *rule* names.
 
         Raises:
-            RouteTokenRefused: The provider gives none.
-            ProviderUnavailable, ProviderMisconfigured, StoreUnavailable: There is none that lives,
-                and none can be had at the moment.
+            RouteTokenRefused: The provider issues none.
+            ProviderUnavailable, ProviderMisconfigured, StoreUnavailable: There is no valid one, and
+                none can be had at the moment.
         """
-        known, now = self._known.get(rule.name), time.monotonic()
-        if known is not None and now < known.next_at:
-            return known.token.access_token
-        if known is not None and now < known.dead_at:
-            return self._looked_at(rule, known).token.access_token
-        found = self._flights.share(rule.name, lambda: self._obtained(rule))
+        cached, now = self._cache.get(rule.name), time.monotonic()
+        if cached is not None and now < cached.next_at:
+            return cached.token.access_token
+        if cached is not None and now < cached.expired_at:
+            return self._renewed_if_free(rule, cached).token.access_token
+        found = self._single_flight.share(rule.name, lambda: self._renewed(rule))
         return found.token.access_token
 
-    def _looked_at(self, rule: TokenRule, old: _Known) -> _Known:
-        """Look or renew if nobody else does; the old token serves meanwhile and afterwards."""
+    def _renewed_if_free(self, rule: TokenRule, old: _Cached) -> _Cached:
+        """Look or renew unless another thread does; the old token serves meanwhile and after."""
         try:
-            found = self._flights.try_alone(rule.name, lambda: self._one_turn(rule))
+            found = self._single_flight.try_alone(rule.name, lambda: self._try_lock(rule))
         except BFFError as error:
             _record("route_token_failed", "failed", f"{error.code}, the old token serves", rule)
             old.next_at = time.monotonic() + REMEMBER_FAILURE_SECONDS
@@ -115,89 +94,86 @@ class ClientTokens:
             old.next_at = time.monotonic() + POLL_SECONDS[-1]
         return found or old
 
-    def _obtained(self, rule: TokenRule) -> _Known:
-        """Find one, ask for one, or wait for the process that does."""
-        give_up_at = time.monotonic() + self._wait_seconds
-        for attempt in range(1_000_000):
-            found = self._one_turn(rule)
-            if found is not None:
-                return found
-            if time.monotonic() >= give_up_at:
-                break
-            time.sleep(POLL_SECONDS[min(attempt, len(POLL_SECONDS) - 1)])
-        raise ProviderUnavailable("another process did not get a client token in time")
+    def _renewed(self, rule: TokenRule) -> _Cached:
+        """Look, renew, or wait for the process that does."""
+        message = "another process did not get a client token in time"
+        return wait_for_lock(lambda: self._try_lock(rule), self._wait_seconds, message)
 
-    def _one_turn(self, rule: TokenRule) -> _Known | None:
-        """The token that there is, or a new one; None while another process asks for it."""
-        shared, owner = self._shared.read(rule.name), secrets.token_hex(8)
+    def _try_lock(self, rule: TokenRule) -> _Cached | None:
+        """The token that there is, or a new one; None while another process requests it."""
+        shared, attempt = self._shared.read(rule.name), secrets.token_hex(8)
         while shared is None or not self._is_good(shared):
             seen = shared.attempt if shared else ""
-            turn = self._shared.begin(rule.name, seen, owner, self._lease_seconds)
-            if turn.kind == "failed":
-                raise remembered(turn.failure)
-            if turn.kind == "locked":
+            lock = self._shared.begin(rule.name, seen, attempt, self._lock_seconds)
+            if lock.kind == "failed":
+                raise remembered_failure(lock.failure)
+            if lock.kind == "locked":
                 return None
-            shared = self._asked(rule, owner) if turn.kind == "yours" else turn.shared
-            if turn.kind == "yours":
-                break
-        return self._remember(rule, shared)
+            if lock.kind == "yours":
+                return self._cached(rule, self._requested(rule, attempt))
+            shared = lock.shared
+        return self._cached(rule, shared)
 
     def _is_good(self, shared: SharedClientToken) -> bool:
         window = window_seconds(shared.token, self._before_seconds)
-        return shared.left_seconds > window and not self._is_dead(shared.token)
+        return shared.left_seconds > window and not self._is_revoked(shared.token)
 
-    def _remember(self, rule: TokenRule, shared: SharedClientToken | None) -> _Known:
-        assert shared is not None  # noqa: S101 - The loop above ends with one.
+    def _is_revoked(self, token: RouteToken) -> bool:
+        """Whether APIs refuse a token that hasn't expired: everything from before was ended."""
+        issued_at = unverified_claims(token.access_token).get("iat", token.issued_at)
+        claims = {"iss": self._config.issuer, "sub": self._config.client_id, "iat": issued_at}
+        return self._revoked_tokens.reason(token.access_token, claims) is not None
+
+    def _cached(self, rule: TokenRule, shared: SharedClientToken) -> _Cached:
         now = time.monotonic()
         window = window_seconds(shared.token, self._before_seconds)
-        known = _Known(
+        cached = _Cached(
             token=shared.token,
-            dead_at=now + shared.left_seconds - min(DEAD_MARGIN_SECONDS, window / 2),
+            expired_at=now + shared.left_seconds - expired_margin_seconds(window),
             next_at=now + min(LOOK_SECONDS, shared.left_seconds - window),
         )
-        self._known[rule.name] = known
-        return known
+        self._cache[rule.name] = cached
+        return cached
 
     # ------------------------------------------------------------ with the lock
-    def _asked(self, rule: TokenRule, owner: str) -> SharedClientToken:
+    def _requested(self, rule: TokenRule, attempt: str) -> SharedClientToken:
         began = time.monotonic()
         try:
-            token = self._got(rule)
+            token = self._issued(rule)
         except BFFError as error:
-            self._give_up(rule, owner, error)
+            self._release_failed(rule, attempt, error)
             raise
         # Counted from before the request: never longer than the truth.
         left_seconds = token.expires_at - token.issued_at - (time.monotonic() - began)
         try:
-            shared = self._shared.keep(rule.name, owner, token, left_seconds)
+            shared = self._shared.keep(rule.name, attempt, token, left_seconds)
         except StoreUnavailable:
             # It is paid for; this process uses it, and the others get one of their own later.
-            shared = SharedClientToken(token, owner, left_seconds)
+            shared = SharedClientToken(token, attempt, left_seconds)
         _record("route_token_issued", "ok", "", rule)
         return shared
 
-    def _got(self, rule: TokenRule) -> RouteToken:
+    def _issued(self, rule: TokenRule) -> RouteToken:
         try:
-            answer = self._grants.client_token(rule)
+            issued = self._endpoint.client_token(rule)
         except ProviderRejected as error:
             raise RouteTokenRefused(error.error) from error
-        reason = rejection_reason(rule, answer)
+        reason = rejection_reason(rule, issued)
         if reason is not None:
             raise RouteTokenRefused(reason)
         return RouteToken(
             name=rule.name,
-            access_token=answer.access_token,
-            expires_at=answer.expires_at,
-            issued_at=answer.issued_at,
-            scope=rule.scope if answer.scope is None else answer.scope,
+            access_token=issued.access_token,
+            expires_at=issued.expires_at,
+            issued_at=issued.issued_at,
+            scope=rule.scope if issued.scope is None else issued.scope,
         )
 
-    def _give_up(self, rule: TokenRule, owner: str, error: BFFError) -> None:
-        refused = isinstance(error, RouteTokenRefused)
-        outcome: audit.Outcome = "refused" if refused else "failed"
+    def _release_failed(self, rule: TokenRule, attempt: str, error: BFFError) -> None:
+        """Release the lock, and let the failure be remembered for a moment."""
+        outcome: audit.Outcome = "refused" if isinstance(error, RouteTokenRefused) else "failed"
         _record("route_token_failed", outcome, f"{error.code}: {error.detail}", rule)
-        seconds = REMEMBER_REFUSAL_SECONDS if refused else remember_seconds(error)
-        self._shared.fail(rule.name, owner, error.code, seconds)
+        self._shared.fail(rule.name, attempt, error.code, failure_seconds(error))
 
 
 def _record(event: audit.Event, outcome: audit.Outcome, reason: str, rule: TokenRule) -> None:

@@ -1,7 +1,7 @@
-"""What do a session's tokens become when the provider gives new ones?
+"""What do a session's tokens become when the provider issues new ones?
 
-Nothing that still opens an API is dropped: an access token that is replaced is remembered until it
-expires, so that it can be denied when the session ends.
+Nothing that still opens an API is dropped: a replaced access token is listed until it expires, so
+that it can be denied when the session ends.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from bff.core.model import IssuedTokens, RevokedAccessToken, RouteToken, Tokens
 from bff.store import DenyList
 
 
-def refreshed(old: Tokens, answer: IssuedTokens, now: float, deny_list: DenyList) -> Tokens:
+def refreshed(old: Tokens, issued: IssuedTokens, now: float, deny_list: DenyList) -> Tokens:
     """*old* after an ordinary refresh."""
     return msgspec.structs.replace(
         old,
-        access_token=answer.access_token,
-        expires_at=answer.expires_at,
-        issued_at=answer.issued_at,
-        scope=old.scope if answer.scope is None else answer.scope,
-        refresh_token=answer.refresh_token or old.refresh_token,
-        id_token=answer.id_token if old.id_token and answer.id_token else old.id_token,
-        replaced=(*_alive(old.replaced, now), deny_list.entry(old)),
+        access_token=issued.access_token,
+        expires_at=issued.expires_at,
+        issued_at=issued.issued_at,
+        scope=old.scope if issued.scope is None else issued.scope,
+        refresh_token=issued.refresh_token or old.refresh_token,
+        id_token=issued.id_token if old.id_token and issued.id_token else old.id_token,
+        replaced=(*_unexpired(old.replaced, now), deny_list.entry(old)),
     )
 
 
@@ -35,11 +35,11 @@ def with_route_token(
     now: float,
     deny_list: DenyList,
 ) -> Tokens:
-    """*old* with *token* in the place of the one that its rule had before; others that ran out go.
+    """*old* with *token* in the place of its rule's earlier one; expired ones of other rules go.
 
     Args:
         old: What the session had.
-        token: What a route got; None if it must not be used.
+        token: The route's new token; None if it must not be used.
         refresh_token: A new one, if the provider rotated.
         now: Redis's clock.
         deny_list: Names what is replaced.
@@ -52,9 +52,9 @@ def with_route_token(
         old,
         refresh_token=refresh_token or old.refresh_token,
         route_tokens=kept if token is None else (*kept, token),
-        replaced=(*_alive(old.replaced, now), *_alive(gone, now)),
+        replaced=(*_unexpired(old.replaced, now), *_unexpired(gone, now)),
     )
 
 
-def _alive(dead: Iterable[RevokedAccessToken], now: float) -> Iterator[RevokedAccessToken]:
-    return (one for one in dead if one.expires_at > now)
+def _unexpired(revoked: Iterable[RevokedAccessToken], now: float) -> Iterator[RevokedAccessToken]:
+    return (one for one in revoked if one.expires_at > now)

@@ -1,8 +1,8 @@
-"""Where are tokens that the provider gave and Redis hasn't taken yet?
+"""Where are tokens that the provider issued and Redis hasn't taken yet?
 
 In this process, until they are written or in the outbox: a rotation whose write was lost would
-otherwise leave a live refresh token that nobody knows (promise 3). Only a kill in that instant
-loses one. The background thread asks again as long as anything is held.
+otherwise leave a valid refresh token that no one can revoke (promise 3). Only a kill in that
+instant loses one. The background thread tries again as long as any write is pending.
 """
 
 from __future__ import annotations
@@ -21,111 +21,109 @@ from bff.store.record_results import DONE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenWrite:
-    """What the provider gave for a session, and how it goes into the session's tokens."""
+    """What the provider issued for a session, and how it is merged into the session's tokens."""
 
     session_key: str
     generation: int
     attempt: str
-    """Names this write, so that one that ran although its answer was lost is recognised."""
+    """Names this write, so that one that was applied although its response was lost is known."""
     spent: str | None
     """The refresh token that was exchanged for it; None if none was."""
-    brought: Tokens
-    """What the provider gave, and nothing else: what must die if it finds no place."""
+    issued: Tokens
+    """All that the provider issued: what must be revoked if it can't be written."""
     base: Tokens
     """The session's tokens that it is written over."""
     merged: Callable[[Tokens], Tokens]
-    """How it goes together with what the session has."""
+    """Merges it into the session's tokens."""
 
     def is_in(self, tokens: Tokens) -> bool:
-        """Whether *tokens* have it already."""
-        if self.brought.refresh_token is not None:
-            return tokens.refresh_token == self.brought.refresh_token
-        own = not self.brought.route_tokens and tokens.access_token == self.brought.access_token
-        return own or any(token in tokens.route_tokens for token in self.brought.route_tokens)
+        """Whether *tokens* include it already."""
+        if self.issued.refresh_token is not None:
+            return tokens.refresh_token == self.issued.refresh_token
+        own = not self.issued.route_tokens and tokens.access_token == self.issued.access_token
+        return own or any(token in tokens.route_tokens for token in self.issued.route_tokens)
 
 
 class PendingWrites:
-    """Writes new tokens, or gets them revoked, and keeps at it while Redis is away."""
+    """Writes new tokens, or has them revoked, and retries while Redis is away."""
 
     def __init__(self, records: SessionRecords, revocation: Revocation) -> None:
         self._records = records
         self._revocation = revocation
-        self._held: list[TokenWrite | tuple[Tokens, str]] = []
+        self._pending: list[TokenWrite | tuple[Tokens, str]] = []
         self._lock = threading.Lock()
 
-    def settle(self, held: TokenWrite) -> Tokens | None:
+    def write(self, token_write: TokenWrite) -> Tokens | None:
         """Write the tokens into their session.
 
         Returns:
             The session's tokens now: these, or newer ones; None if the session is gone. Tokens that
-            found no place have been abandoned to the outbox.
+            could not be written are in the outbox then.
 
         Raises:
-            StoreUnavailable: Redis is away; they are held and written later.
+            StoreUnavailable: Redis is away; the write is pending and done later.
         """
         try:
-            return self._settle(held)
+            return self._write(token_write)
         except StoreUnavailable:
-            self._hold(held)
+            self._keep(token_write)
             raise
 
-    def abandon(self, tokens: Tokens, reason: str) -> None:
-        """Get tokens without a session revoked; held here while Redis is away. Never raises."""
+    def revoke(self, tokens: Tokens, reason: str) -> None:
+        """Have tokens without a session revoked; pending here while Redis is away. Never raises."""
         try:
-            self._revocation.abandon(tokens, reason)
+            self._revocation.revoke_tokens(tokens, reason)
         except StoreUnavailable:
-            self._hold((tokens, reason))
+            self._keep((tokens, reason))
 
     def discard(self, refresh_token: str, client_id: str | None) -> None:
-        """Get the refresh token of a rejected token response revoked (`RefreshTokenSink`)."""
-        tokens = Tokens(
-            access_token="", expires_at=0, issued_at=0, refresh_token=refresh_token,
-            client_id=client_id,
-        )  # fmt: skip
-        self.abandon(tokens, "answer_refused")
+        """Have a refresh token revoked that came in a token response which is rejected."""
+        tokens = Tokens.without_session(refresh_token=refresh_token, client_id=client_id)
+        self.revoke(tokens, "answer_refused")
 
     def retry(self) -> int:
-        """Try everything held once more; returns how much is still held."""
+        """Try all that is pending once more; returns how much still is."""
         with self._lock:
-            todo, self._held = self._held, []
+            todo, self._pending = self._pending, []
         for item in todo:
             try:
                 if isinstance(item, TokenWrite):
-                    self.settle(item)
+                    self.write(item)
                 else:
-                    self.abandon(*item)
+                    self.revoke(*item)
             except BFFError as error:
-                # `settle` has put it back already; the next round asks again.
+                # `write` has put it back already; the next round tries again.
                 audit.record("revocation_queued", "failed", reason=f"held: {error.code}")
-        return len(self._held)
+        return len(self._pending)
 
-    def _settle(self, held: TokenWrite) -> Tokens | None:
+    def _write(self, token_write: TokenWrite) -> Tokens | None:
         while True:
-            tokens = held.merged(held.base)
-            if self._replace(held, tokens) in DONE:
+            tokens = token_write.merged(token_write.base)
+            if self._replace(token_write, tokens) in DONE:
                 return tokens
-            current = self._records.load(held.session_key, slide=False)
+            current = self._records.load(token_write.session_key, slide=False)
             if current is None:
-                self.abandon(held.brought, "refresh_too_late")
+                self.revoke(token_write.issued, "refresh_too_late")
                 return None
             session = current[0]
-            if held.is_in(session.tokens):
+            if token_write.is_in(session.tokens):
                 return session.tokens  # Written before, and something was added since.
-            if held.spent is not None and session.tokens.refresh_token != held.spent:
-                self.abandon(held.brought, "refresh_too_late")
+            if token_write.spent not in (None, session.tokens.refresh_token):
+                self.revoke(token_write.issued, "refresh_too_late")
                 return session.tokens
-            # Something else changed meanwhile: ours goes on top of it.
-            held = replace(held, generation=session.generation, base=session.tokens)
+            # Something else changed meanwhile: this write goes on top of it.
+            token_write = replace(token_write, generation=session.generation, base=session.tokens)
 
-    def _replace(self, held: TokenWrite, tokens: Tokens) -> str:
-        sealed = self._records.seal_tokens(held.session_key, tokens)
-        ask = (held.session_key, held.generation, held.attempt, sealed)
+    def _replace(self, token_write: TokenWrite, tokens: Tokens) -> str:
+        key = token_write.session_key
+        sealed = self._records.seal_tokens(key, tokens)
+        arguments = (key, token_write.generation, token_write.attempt, sealed)
         try:
-            return self._records.replace_tokens(*ask)
+            return self._records.replace_tokens(*arguments)
         except StoreUnavailable:
-            # The outcome is unknown, so ask again; the attempt id tells whether it was written.
-            return self._records.replace_tokens(*ask)
+            # The outcome is unknown, so try again; the attempt's id tells whether it was applied.
+            return self._records.replace_tokens(*arguments)
 
-    def _hold(self, item: TokenWrite | tuple[Tokens, str]) -> None:
+    def _keep(self, item: TokenWrite | tuple[Tokens, str]) -> None:
         with self._lock:
-            self._held.append(item)
+            self._pending.append(item)

@@ -1,153 +1,144 @@
-"""Whose turn is it to ask the provider for a session's tokens, and what do the others do meanwhile?
+"""How is an access token renewed once, however many requests need it?
 
-While the old token lives, one request renews it and the others go on with the old one. Once it is
-dead they wait for that one, within bounds. Across processes one leased lock for each session
-decides whose turn it is, whatever the token is for: several may spend the same refresh token.
-Within a process, `SingleFlight` lets one thread ask for all. What the provider gave is written only
-over the generation that was read; if there is nothing left to write it over, it is revoked. What
-exactly is asked for is the token source's matter.
+While the old token is valid, one request renews it and the others go on with the old one. Once it
+has expired they wait for that request, within bounds. Across processes one lock for each session
+decides which of them asks the provider, whatever the token is for: several kinds may spend the same
+refresh token. Within a process, `SingleFlight` lets one thread ask for all. What the provider
+issued is written only over the generation that was read; if the session is gone, it is revoked.
+What exactly is requested is the matter of a `TokenSource`. docs/architecture/refresh.md has the
+table of failures.
 """
 
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable
 
 import msgspec
 
+from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
     BFFError,
     IDTokenInvalid,
-    ProviderMisconfigured,
     ProviderRejected,
     ProviderUnavailable,
     RouteTokenRefused,
     SessionEnded,
 )
 from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
-from bff.store import RefreshLock
+from bff.store import Stores
 from bff.tokens.pending_writes import PendingWrites
+from bff.tokens.renewal_timing import (
+    expired_margin_seconds,
+    failure_seconds,
+    remembered_failure,
+    wait_for_lock,
+    window_seconds,
+)
 from bff.tokens.single_flight import SingleFlight
 from bff.tokens.token_source import TokenSource
 
-POLL_SECONDS = (0.01, 0.02, 0.04, 0.08)
-"""Waits of a process for another one's turn; the last repeats."""
-REMEMBER_FAILURE_SECONDS = 2.0
-"""So long nobody asks the provider again after it failed."""
-REMEMBER_MAX_SECONDS = 30.0
-"""A provider's `Retry-After` is honoured up to this."""
-REMEMBER_REFUSAL_SECONDS = 30.0
-"""So long nobody asks again for what a route was refused; it is a matter of registration."""
-DEAD_MARGIN_SECONDS = 1.0
-"""An access token counts as dead this long before its end: it must survive the way upstream."""
-
 
 class TokenRenewal:
-    """Hands out access tokens that live, and runs the errands for them.
+    """Returns a valid access token of a session, renewing it under the session's lock when needed.
 
     Args:
-        refresh_lock: Decides which process may ask.
-        holding: Writes what the provider gave.
-        provider_timeout_seconds: The total of one attempt.
-        refresh_before_seconds: How long before its end a token is renewed.
+        stores: Has the lock of each session.
+        pending_writes: Writes what the provider issued.
+        config: The total of one attempt, and how long before its end a token is renewed.
     """
 
-    def __init__(
-        self,
-        refresh_lock: RefreshLock,
-        holding: PendingWrites,
-        *,
-        provider_timeout_seconds: float,
-        refresh_before_seconds: int,
-    ) -> None:
-        self._refresh_lock = refresh_lock
-        self._holding = holding
-        self._before_seconds = refresh_before_seconds
-        # The lease must outlast two tries at the provider; it is renewed between them.
-        self._lease_seconds = 2 * provider_timeout_seconds + 5
+    def __init__(self, stores: Stores, pending_writes: PendingWrites, config: Config) -> None:
+        self._lock = stores.refresh_lock
+        self._pending_writes = pending_writes
+        self._before_seconds = config.refresh_before_seconds
+        provider_timeout_seconds = config.provider_timeout_seconds
+        # The lock must outlast two attempts at the provider; it is renewed between them.
+        self._lock_seconds = 2 * provider_timeout_seconds + 5
         self._wait_seconds = 2 * provider_timeout_seconds + 2
-        self._flights: SingleFlight[Tokens] = SingleFlight(self._wait_seconds)
+        self._single_flight: SingleFlight[Tokens] = SingleFlight(self._wait_seconds)
 
-    def access_token(self, session: Session, errand: TokenSource) -> str:
-        """The access token that *errand* is after, renewed first if it ends soon.
+    def access_token(self, session: Session, source: TokenSource) -> str:
+        """The access token of *source*, renewed first if it expires soon.
 
         Raises:
             SessionEnded: The provider refuses to go on; the session has ended.
-            RouteTokenRefused: It gives no such token; the session stays.
-            ProviderUnavailable: The token is dead and the provider is away; the session stays.
+            RouteTokenRefused: It issues no such token; the session stays.
+            ProviderUnavailable: The token has expired and the provider is away; the session stays.
             ProviderMisconfigured: Our registration is wrong; the session stays.
             StoreUnavailable: Redis is away; the session stays.
         """
-        token = errand.token(session.tokens)
+        token = source.current(session.tokens)
         if token is not None:
             window = window_seconds(token, self._before_seconds)
             if session.read_at < token.expires_at - window:
                 return token.access_token
-            if session.read_at < token.expires_at - min(DEAD_MARGIN_SECONDS, window / 2):
-                return self._renewed_if_free(session, errand, token.access_token)
-        if not errand.can_be_had(session.tokens):
-            raise errand.impossible(session)
-        name = f"{session.key} {errand.name}"
-        tokens = self._flights.share(name, lambda: self._renewed(session, errand))
-        return _wanted(errand, tokens)
+            if session.read_at < token.expires_at - expired_margin_seconds(window):
+                return self._renewed_if_free(session, source, token.access_token)
+        if not source.available(session.tokens):
+            raise source.unavailable(session)
+        name = f"{session.key} {source.name}"
+        tokens = self._single_flight.share(name, lambda: self._renewed(session, source))
+        return _access_token(source, tokens)
 
-    # ------------------------------------------------------------ whose turn is it
-    def _renewed_if_free(self, session: Session, errand: TokenSource, old: str) -> str:
-        """Renew if nobody else does; the old token serves meanwhile and after any failure."""
-        if not errand.can_be_had(session.tokens):
+    # ------------------------------------------------------------ which request renews
+    def _renewed_if_free(self, session: Session, source: TokenSource, old: str) -> str:
+        """Renew unless another request does; the old token serves meanwhile and after a failure."""
+        if not source.available(session.tokens):
             return old
         try:
-            name = f"{session.key} {errand.name}"
-            fresh = self._flights.try_alone(name, lambda: self._at_once(session, errand))
+            name = f"{session.key} {source.name}"
+            tokens = self._single_flight.try_alone(name, lambda: self._at_once(session, source))
         except SessionEnded:
             raise
         except BFFError as error:
-            _record(errand.failed, "failed", f"{error.code}, the old token serves", session, errand)
+            _record(source.failed, "failed", f"{error.code}, the old token serves", session, source)
             return old
-        return old if fresh is None else _wanted(errand, fresh)
+        return old if tokens is None else _access_token(source, tokens)
 
-    def _at_once(self, session: Session, errand: TokenSource) -> Tokens | None:
-        errand.prepare(session)
-        return self._one_turn(session, errand)[0]
+    def _at_once(self, session: Session, source: TokenSource) -> Tokens | None:
+        source.prepare(session)
+        return self._try_lock(session, source)[0]
 
-    def _renewed(self, session: Session, errand: TokenSource) -> Tokens:
+    def _renewed(self, session: Session, source: TokenSource) -> Tokens:
         """Renew, or wait for the process that does."""
-        errand.prepare(session)
-        give_up_at = time.monotonic() + self._wait_seconds
-        for attempt in range(1_000_000):
-            fresh, session = self._one_turn(session, errand)
-            if fresh is not None:
-                return fresh
-            if time.monotonic() >= give_up_at:
-                break
-            time.sleep(POLL_SECONDS[min(attempt, len(POLL_SECONDS) - 1)])
-        raise ProviderUnavailable("another process did not finish refreshing in time")
+        source.prepare(session)
+        newest = session
 
-    def _one_turn(self, session: Session, errand: TokenSource) -> tuple[Tokens | None, Session]:
-        """Ask for the lock: fresh tokens, or None while another has it; and the newest view.
+        def try_lock() -> Tokens | None:
+            nonlocal newest
+            tokens, newest = self._try_lock(newest, source)
+            return tokens
 
-        A newer generation may be another errand's work; then this one is asked for over it.
+        message = "another process did not finish refreshing in time"
+        return wait_for_lock(try_lock, self._wait_seconds, message)
+
+    def _try_lock(self, session: Session, source: TokenSource) -> tuple[Tokens | None, Session]:
+        """Ask for the lock, and renew under it.
+
+        A newer generation may be the work of another source; then the lock is asked for over it.
+
+        Returns:
+            Fresh tokens, or None while another process has the lock; and the session as it is now.
         """
         while True:
-            owner = secrets.token_hex(8)
-            turn = self._refresh_lock.begin_refresh(
-                session.key, session.generation, owner, self._lease_seconds, errand.name
+            attempt = secrets.token_hex(8)
+            lock = self._lock.begin_refresh(
+                session.key, session.generation, attempt, self._lock_seconds, source.name
             )
-            if turn.kind == "yours":
-                return self._spend(session, errand, owner), session
-            if turn.kind == "gone":
+            if lock.kind == "yours":
+                return self._ask_provider(session, source, attempt), session
+            if lock.kind == "gone":
                 raise SessionEnded("ended while its token was due")
-            if turn.kind == "failed":
-                raise remembered(turn.failure)
-            if turn.tokens is None:
+            if lock.kind == "failed":
+                raise remembered_failure(lock.failure)
+            if lock.tokens is None:
                 return None, session
             session = msgspec.structs.replace(
-                session, generation=turn.generation, tokens=turn.tokens
+                session, generation=lock.generation, tokens=lock.tokens
             )
-            if self._is_fresh(errand.token(turn.tokens), session.read_at):
-                return turn.tokens, session
+            if self._is_fresh(source.current(lock.tokens), session.read_at):
+                return lock.tokens, session
 
     def _is_fresh(self, token: Tokens | RouteToken | None, now: float) -> bool:
         if token is None:
@@ -155,100 +146,81 @@ class TokenRenewal:
         return now < token.expires_at - window_seconds(token, self._before_seconds)
 
     # ------------------------------------------------------------ with the lock
-    def _spend(self, session: Session, errand: TokenSource, owner: str) -> Tokens | None:
-        """Ask the provider; the lock is ours and is given back here.
+    def _ask_provider(self, session: Session, source: TokenSource, attempt: str) -> Tokens | None:
+        """Ask the provider and release the lock.
 
-        None if another, to whom our lease had passed, left nothing of what we got.
+        Returns:
+            The session's tokens; None if another process, which got the lock after this one had
+            run out, left nothing of what was issued here.
         """
         try:
-            answer = self._asked(session, errand, owner)
+            issued = self._requested(session, source, attempt)
         except (ProviderRejected, IDTokenInvalid) as error:
-            found = errand.refused(session, error)
+            found = source.on_refusal(session, error)
             if isinstance(found, BFFError):
-                self._give_back(session, errand, owner, found)
+                self._release_failed(session, source, attempt, found)
                 raise found from error
-            self._refresh_lock.end_refresh(session.key, owner, name=errand.name)
+            self._lock.end_refresh(session.key, attempt, name=source.name)
             return found
         except BFFError as error:
-            self._give_back(session, errand, owner, error)
+            self._release_failed(session, source, attempt, error)
             raise
-        return self._keep(session, errand, owner, answer)
+        return self._store(session, source, attempt, issued)
 
-    def _asked(self, session: Session, errand: TokenSource, owner: str) -> IssuedTokens:
+    def _requested(self, session: Session, source: TokenSource, attempt: str) -> IssuedTokens:
         try:
-            return errand.ask(session)
+            return source.request(session)
         except ProviderUnavailable as error:
-            # No answer after the request was sent: the rotation may have happened. Within the
+            # No response after the request was sent: the rotation may have happened. Within the
             # provider's overlap period the same token works once more.
-            lock_is_ours = error.maybe_acted and self._refresh_lock.renew_lock(
-                session.key, owner, self._lease_seconds
+            lock_is_ours = error.maybe_acted and self._lock.renew_lock(
+                session.key, attempt, self._lock_seconds
             )
             if not lock_is_ours:
                 raise
-        return errand.ask(session)
+        return source.request(session)
 
-    def _keep(
-        self, session: Session, errand: TokenSource, owner: str, answer: IssuedTokens
+    def _store(
+        self, session: Session, source: TokenSource, attempt: str, issued: IssuedTokens
     ) -> Tokens | None:
-        """Write what the provider gave; hold it if Redis is away, revoke it if it is too late."""
-        held = errand.held(session, owner, answer)
-        tokens = session.tokens if held is None else self._holding.settle(held)
+        """Write what was issued; pending if Redis is away, revoked if the session is gone."""
+        token_write = source.to_write(session, attempt, issued)
+        tokens = session.tokens if token_write is None else self._pending_writes.write(token_write)
         if tokens is None:
             raise SessionEnded("ended while its token was being refreshed")
-        objection = errand.objection(answer)
-        if objection is not None:
-            errand.throw_away(session, answer)
-            refusal = RouteTokenRefused(objection)
-            self._give_back(session, errand, owner, refusal)
+        reason = source.rejection_reason(issued)
+        if reason is not None:
+            source.reject(session, issued)
+            refusal = RouteTokenRefused(reason)
+            self._release_failed(session, source, attempt, refusal)
             raise refusal
-        self._refresh_lock.end_refresh(session.key, owner, name=errand.name)
-        if errand.token(tokens) is None:
+        self._lock.end_refresh(session.key, attempt, name=source.name)
+        if source.current(tokens) is None:
             return None
-        _record(errand.done, "ok", "", session, errand)
+        _record(source.renewed, "ok", "", session, source)
         return tokens
 
-    def _give_back(
-        self, session: Session, errand: TokenSource, owner: str, error: BFFError
+    def _release_failed(
+        self, session: Session, source: TokenSource, attempt: str, error: BFFError
     ) -> None:
-        refused = isinstance(error, RouteTokenRefused)
-        outcome: audit.Outcome = "refused" if refused else "failed"
-        _record(errand.failed, outcome, f"{error.code}: {error.detail}", session, errand)
-        seconds = REMEMBER_REFUSAL_SECONDS if refused else remember_seconds(error)
-        self._refresh_lock.end_refresh(session.key, owner, error.code, seconds, errand.name)
+        """Release the lock, and let the failure be remembered for a moment."""
+        outcome: audit.Outcome = "refused" if isinstance(error, RouteTokenRefused) else "failed"
+        _record(source.failed, outcome, f"{error.code}: {error.detail}", session, source)
+        seconds = failure_seconds(error)
+        self._lock.end_refresh(session.key, attempt, error.code, seconds, source.name)
 
 
-def window_seconds(token: Tokens | RouteToken, before_seconds: float) -> float:
-    """How long before its end *token* is renewed: never more than a fifth of its life."""
-    return min(before_seconds, (token.expires_at - token.issued_at) / 5)
-
-
-def remember_seconds(error: BFFError) -> float:
-    """For how long nobody asks again after *error*."""
-    asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
-    return min(max(REMEMBER_FAILURE_SECONDS, asked), REMEMBER_MAX_SECONDS)
-
-
-def remembered(code: str) -> BFFError:
-    """The failure that another request met a moment ago."""
-    known: dict[str, Callable[[], BFFError]] = {
-        ProviderMisconfigured.code: lambda: ProviderMisconfigured("remembered"),
-        ProviderRejected.code: lambda: ProviderRejected("remembered", 400),
-        RouteTokenRefused.code: lambda: RouteTokenRefused("remembered"),
-    }
-    return known.get(code, lambda: ProviderUnavailable("remembered"))()
-
-
-def _wanted(errand: TokenSource, tokens: Tokens) -> str:
-    token = errand.token(tokens)
+def _access_token(source: TokenSource, tokens: Tokens) -> str:
+    token = source.current(tokens)
     if token is None:
         raise ProviderUnavailable("another request left none")
     return token.access_token
 
 
 def _record(
-    event: audit.Event, outcome: audit.Outcome, reason: str, session: Session, errand: TokenSource
+    event: audit.Event, outcome: audit.Outcome, reason: str, session: Session, source: TokenSource
 ) -> None:
     audit.record(
         event, outcome, reason=reason, session_key=session.key, user=session.identity.user,
-        rule=errand.name or None,
+        rule=source.name or None,
     )  # fmt: skip

@@ -11,15 +11,15 @@ from bff.core.errors import ProviderUnavailable
 T = TypeVar("T")
 
 
-class _Flight(Generic[T]):
+class _Call(Generic[T]):
     def __init__(self) -> None:
-        self.landed = threading.Event()
+        self.done = threading.Event()
         self.result: T | None = None
         self.error: BaseException | None = None
 
 
 class SingleFlight(Generic[T]):
-    """Single flight by name: the first caller works, the others take its result.
+    """Lets one caller for each name work; the others take its result.
 
     Args:
         wait_seconds: How long a caller waits for another one's work.
@@ -27,7 +27,7 @@ class SingleFlight(Generic[T]):
 
     def __init__(self, wait_seconds: float) -> None:
         self._wait_seconds = wait_seconds
-        self._under_way: dict[str, _Flight[T]] = {}
+        self._under_way: dict[str, _Call[T]] = {}
         self._lock = threading.Lock()
 
     def share(self, name: str, work: Callable[[], T]) -> T:
@@ -37,40 +37,40 @@ class SingleFlight(Generic[T]):
             ProviderUnavailable: The other caller took longer than `wait_seconds`.
         """
         while True:
-            flight, mine = self._board(name)
+            call, mine = self._join(name)
             if mine:
-                result = self._fly(name, flight, work)
+                result = self._run(name, call, work)
                 assert result is not None  # noqa: S101 - Says the type of *work*.
                 return result
-            if not flight.landed.wait(self._wait_seconds):
+            if not call.done.wait(self._wait_seconds):
                 raise ProviderUnavailable("another request did not finish refreshing in time")
-            if flight.error is not None:
-                raise flight.error
-            if flight.result is not None:
-                return flight.result
-            # That caller did not wait for its turn (`try_alone`); this one does.
+            if call.error is not None:
+                raise call.error
+            if call.result is not None:
+                return call.result
+            # That caller did not wait for the lock (`try_alone`); this one does.
 
     def try_alone(self, name: str, work: Callable[[], T | None]) -> T | None:
-        """Do *work* unless somebody does it already; None then, without waiting."""
-        flight, mine = self._board(name)
-        return self._fly(name, flight, work) if mine else None
+        """Do *work* unless another caller does it already; None then, without waiting."""
+        call, mine = self._join(name)
+        return self._run(name, call, work) if mine else None
 
-    def _board(self, name: str) -> tuple[_Flight[T], bool]:
+    def _join(self, name: str) -> tuple[_Call[T], bool]:
         with self._lock:
-            flight = self._under_way.get(name)
-            if flight is not None:
-                return flight, False
-            flight = self._under_way[name] = _Flight()
-            return flight, True
+            call = self._under_way.get(name)
+            if call is not None:
+                return call, False
+            call = self._under_way[name] = _Call()
+            return call, True
 
-    def _fly(self, name: str, flight: _Flight[T], work: Callable[[], T | None]) -> T | None:
+    def _run(self, name: str, call: _Call[T], work: Callable[[], T | None]) -> T | None:
         try:
-            flight.result = work()
-            return flight.result
+            call.result = work()
+            return call.result
         except BaseException as error:
-            flight.error = error
+            call.error = error
             raise
         finally:
             with self._lock:
                 del self._under_way[name]
-            flight.landed.set()
+            call.done.set()

@@ -1,4 +1,8 @@
-"""What may be wanted of a session's tokens? Each kind of token is an errand, run by `turns`."""
+"""What does a renewal need to know of the token that it renews? One `TokenSource` for each kind.
+
+`renewal` runs it under the session's lock: `request` asks the provider, `to_write` says what of the
+response is stored.
+"""
 
 from __future__ import annotations
 
@@ -12,49 +16,49 @@ from bff.tokens.pending_writes import TokenWrite
 
 
 class TokenSource(ABC):
-    """What somebody wants of a session's tokens, and how the provider is asked for it."""
+    """One kind of access token of a session, and how the provider is asked for it."""
 
     name = ""
-    """The rule of the route that wants it; empty for the session's own access token."""
-    done: ClassVar[audit.Event] = "token_refreshed"
+    """The name of the route's token rule; empty for the session's own access token."""
+    renewed: ClassVar[audit.Event] = "token_refreshed"
     failed: ClassVar[audit.Event] = "token_refresh_failed"
 
     @abstractmethod
-    def token(self, tokens: Tokens) -> Tokens | RouteToken | None:
-        """What is wanted, as far as the session has it."""
+    def current(self, tokens: Tokens) -> Tokens | RouteToken | None:
+        """The token as the session has it now, valid or expired; None without one."""
 
     @abstractmethod
-    def can_be_had(self, tokens: Tokens) -> bool:
-        """Whether the session holds something that it could be had for."""
+    def available(self, tokens: Tokens) -> bool:
+        """Whether *tokens* hold what a request for a new one is made with."""
 
     @abstractmethod
-    def impossible(self, session: Session) -> BFFError:
-        """What it comes to if it is needed and can't be had."""
+    def unavailable(self, session: Session) -> BFFError:
+        """The error for a token that is needed and can't be requested."""
 
     def prepare(self, session: Session) -> None:  # noqa: B027 - Most need nothing.
-        """Do what must be done before anybody's turn; raises as `Turns.access_token`."""
+        """Do what must be done before the lock is taken; raises as `TokenRenewal.access_token`."""
 
     @abstractmethod
-    def ask(self, session: Session) -> IssuedTokens:
+    def request(self, session: Session) -> IssuedTokens:
         """Ask the provider, one attempt; raises ProviderError or IDTokenInvalid."""
 
     @abstractmethod
-    def refused(
+    def on_refusal(
         self, session: Session, error: ProviderRejected | IDTokenInvalid
     ) -> Tokens | BFFError:
-        """What a refusal comes to: newer tokens, or the error to tell everybody.
+        """What a refusal leads to: newer tokens of the session, or the error for all requests.
 
         Raises:
-            SessionEnded: It ended by it.
+            SessionEnded: The refusal has ended the session.
         """
 
     @abstractmethod
-    def held(self, session: Session, attempt: str, answer: IssuedTokens) -> TokenWrite | None:
-        """What is to be written of the answer; None for nothing."""
+    def to_write(self, session: Session, attempt: str, issued: IssuedTokens) -> TokenWrite | None:
+        """What of the response is written to the session; None for nothing."""
 
-    def objection(self, answer: IssuedTokens) -> str | None:
-        """Why the answer's access token must not be used; None if it may."""
+    def rejection_reason(self, issued: IssuedTokens) -> str | None:
+        """Why the access token in the response must not be used; None if it may."""
         return None
 
-    def throw_away(self, session: Session, answer: IssuedTokens) -> None:  # noqa: B027
-        """See to it that an access token which was objected to is worth nothing."""
+    def reject(self, session: Session, issued: IssuedTokens) -> None:  # noqa: B027
+        """Make an access token that must not be used worthless."""

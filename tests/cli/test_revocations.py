@@ -25,9 +25,9 @@ def up(fake: FakeProvider) -> None:
 
 def age(bff: Receiver, seconds: int) -> None:
     """Let everything have waited that long."""
-    for entry in bff.services.outbox.waiting():
-        name = bff.services.database.keys.outbox_entry(entry.id)
-        bff.services.database.command("HSET", name, "created_at", entry.created_at - seconds)
+    for entry in bff.services.stores.outbox.waiting():
+        name = bff.services.stores.database.keys.outbox_entry(entry.id)
+        bff.services.stores.database.command("HSET", name, "created_at", entry.created_at - seconds)
 
 
 def as_json(bff: Receiver, cwd: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_a_retry_tries_what_is_not_due(bff: Receiver, fake: FakeProvider, tmp_pa
     fake.says("/oauth/revoke", lambda: Reply({"error": "invalid_client"}, 401))
     for number in range(3):
         bff.services.sessions.end(bff.start(sid=f"sid-{number}"), "logout")
-    assert {e.last_error for e in bff.services.outbox.waiting()} == {"invalid_client"}
+    assert {e.last_error for e in bff.services.stores.outbox.waiting()} == {"invalid_client"}
     code, told = as_json(bff, tmp_path, "--retry", "--older-than", "0")
     assert (code, told["confirmed"], len(told["waiting"])) == (1, 0, 3)
     up(fake)
@@ -107,7 +107,7 @@ def test_the_servers_complete_it_when_the_provider_is_back(
     bff.services.sessions.end(bff.start(), "logout")
     assert len(as_json(bff, tmp_path)[1]["waiting"]) == 1
     up(fake)
-    wait_for(lambda: not bff.services.outbox.waiting(), "confirmed")
+    wait_for(lambda: not bff.services.stores.outbox.waiting(), "confirmed")
     assert as_json(bff, tmp_path)[1]["waiting"] == []
 
 

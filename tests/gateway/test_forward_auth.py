@@ -342,7 +342,7 @@ def test_promise_5_an_outage_is_503_and_no_sign_out(
     def away(*_: object, **__: object) -> None:
         raise StoreUnavailable("for this test")
 
-    monkeypatch.setattr(front.bff.services.database, "run", away)
+    monkeypatch.setattr(front.bff.services.stores.database, "run", away)
     response = front.verify()
     assert refused(response, 503, "store_unavailable")
     assert response.headers["Retry-After"] == "2"

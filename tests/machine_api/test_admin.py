@@ -119,7 +119,9 @@ def test_a_subject_may_be_anything(bff: Receiver, subject: str) -> None:
         "sessions": []
     }
     assert end(bff, sub=subject).get_json() == {"ended": 0}
-    odd = bff.start(subject=subject, sid="odd", auth_time=bff.services.history_start.begin() + 3600)
+    odd = bff.start(
+        subject=subject, sid="odd", auth_time=bff.services.stores.history_start.begin() + 3600
+    )
     assert end(bff, sub=subject).get_json() == {"ended": 1}
     assert (bff.lives(dana), bff.lives(odd)) == (True, False)
 
@@ -212,7 +214,7 @@ def test_redis_being_away_is_told(
         raise StoreUnavailable("away")
 
     bff.start()
-    monkeypatch.setattr(bff.services.watermarks, "rise", away)
+    monkeypatch.setattr(bff.services.stores.watermarks, "rise", away)
     answer = end(bff, sub="auth0|demo")
     assert_problem(answer, 503, "store_unavailable")
     assert answer.headers["Retry-After"]
@@ -260,7 +262,7 @@ def test_the_given_reason_does_not_reach_redis(bff: Receiver) -> None:
     bff.fake.says("/oauth/revoke", lambda: (_ for _ in ()).throw(AssertionError))
     bff.start()
     end(bff, sub="auth0|demo", reason="Dana Demo lost her phone")
-    client = bff.services.database.client
+    client = bff.services.stores.database.client
     for name in client.scan_iter(f"{bff.config.redis_prefix}:*"):
         if client.type(name) == b"hash":
             assert "Dana" not in str(client.hgetall(name))

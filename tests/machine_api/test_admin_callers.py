@@ -149,8 +149,8 @@ def test_a_token_is_no_use_where_only_the_key_is_configured(receiver_for: MakeRe
 
 def test_a_token_dies_with_the_sessions_that_it_ends(bff: Receiver) -> None:
     token = access_token(bff)
-    bff.services.watermarks.wait_for(
-        bff.services.history_start.begin()
+    bff.services.stores.watermarks.wait_for(
+        bff.services.stores.history_start.begin()
     )  # Its `iat` may lie a moment ahead.
     assert end(bff, token, everyone=True).status_code == 200
     assert_problem(end(bff, token, everyone=True), 401, "invalid_token")

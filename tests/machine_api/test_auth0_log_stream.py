@@ -55,7 +55,7 @@ class Log:
     ) -> dict[str, Any]:
         """An event about Dana and sid-one, so many seconds after now; None takes a field away."""
         self._made += 1
-        at = datetime.fromtimestamp(self._bff.services.database.now() + after, UTC)
+        at = datetime.fromtimestamp(self._bff.services.stores.database.now() + after, UTC)
         usual = {
             "type": kind,
             "date": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -87,9 +87,9 @@ def three(bff: Receiver) -> list[str]:
 
 def begin(bff: Receiver, key: str, seconds: int) -> None:
     """Let the session have begun so long after now."""
-    created_at = int(bff.services.database.now()) + seconds
-    name = bff.services.database.keys.session(key)
-    bff.services.database.command("HSET", name, "created_at", created_at)
+    created_at = int(bff.services.stores.database.now()) + seconds
+    name = bff.services.stores.database.keys.session(key)
+    bff.services.stores.database.command("HSET", name, "created_at", created_at)
 
 
 # ------------------------------------------------------------------ what ends what
@@ -265,7 +265,7 @@ def test_events_in_any_order_come_to_the_same(bff: Receiver, log: Log) -> None:
 
 
 def test_a_sign_in_from_before_the_event_is_refused_afterwards(bff: Receiver, log: Log) -> None:
-    now = int(bff.services.database.now())
+    now = int(bff.services.stores.database.now())
     post(bff, [log.event("scp", after=-60)])
     with pytest.raises(SignInTooOld):
         bff.start(auth_time=now - 70)
@@ -295,7 +295,7 @@ def test_what_failed_is_done_when_it_is_delivered_again(
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(bff.services.deny_list, "add", away)
+        broken.setattr(bff.services.stores.deny_list, "add", away)
         answer = post(bff, events)
     assert_problem(answer, 503, "store_unavailable")
     assert answer.headers["Retry-After"]
@@ -309,7 +309,7 @@ def test_what_failed_is_done_when_it_is_delivered_again(
 def test_a_log_id_is_forgotten_after_the_days_of_delivery(bff: Receiver, log: Log) -> None:
     post(bff, [log.event("slo")])
     [name] = bff.names("seen")
-    assert 7 * 86_400 < bff.services.database.command("TTL", name) <= 8 * 86_400
+    assert 7 * 86_400 < bff.services.stores.database.command("TTL", name) <= 8 * 86_400
     assert "9002" not in name
 
 
@@ -323,7 +323,7 @@ def test_the_echo_of_our_own_revocation_ends_nothing(
     gone = bff.start()
     bff.services.sessions.end(gone, "logout")
     wait_for(lambda: bool(bff.revoked()), "revoked")
-    again = bff.start(auth_time=int(bff.services.database.now()) - HOUR)
+    again = bff.start(auth_time=int(bff.services.stores.database.now()) - HOUR)
     assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 0
     assert bff.lives(again)
     assert audit_lines()[-1]["reason"] == "srrt: our own revocation"
@@ -360,9 +360,9 @@ def test_a_revocation_that_was_late_is_still_known_as_ours(bff: Receiver, log: L
 
     bff.fake.says("/oauth/revoke", lambda: Reply(b"", 503 if down else 200))
     bff.services.sessions.end(bff.start(), "logout")
-    again = bff.start(auth_time=int(bff.services.database.now()) - HOUR)
+    again = bff.start(auth_time=int(bff.services.stores.database.now()) - HOUR)
     down = False
-    wait_for(lambda: not bff.services.outbox.waiting(), "the drain has come to it")
+    wait_for(lambda: not bff.services.stores.outbox.waiting(), "the drain has come to it")
     assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 0
     assert bff.lives(again)
 

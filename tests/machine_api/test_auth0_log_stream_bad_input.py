@@ -174,7 +174,7 @@ def test_a_date_far_ahead_shuts_nobody_out(bff: Receiver, log: Log) -> None:
     key = dana(bff)
     post(bff, [log.event("scp", after=10 * 365 * 24 * HOUR)])
     assert not bff.lives(key)
-    assert bff.start(auth_time=int(bff.services.database.now()) + 1)
+    assert bff.start(auth_time=int(bff.services.stores.database.now()) + 1)
 
 
 def test_a_date_without_a_zone_is_utc(bff: Receiver, log: Log) -> None:

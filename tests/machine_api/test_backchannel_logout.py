@@ -154,7 +154,7 @@ def test_a_replay_is_refused_at_another_replica_and_after_a_rotation_of_the_keys
     here, token = receiver_for(), fake.logout_token()
     assert post(here, token).status_code == 200
     [name] = here.names("seen")
-    assert 3600 <= here.services.database.command("TTL", name) <= 3700
+    assert 3600 <= here.services.stores.database.command("TTL", name) <= 3700
     assert "sid-one" not in name
     old = here.config.secrets[0].get_secret_value()
     there = receiver_for(AUTH0_SECRET=f"{secrets.token_hex(32)},{old}")
@@ -173,11 +173,11 @@ def test_a_failure_in_the_middle_is_no_use_of_the_token(
 
     groups: Any = bff.services.sessions._revocation._groups
     services = {
-        "rise": (bff.services.watermarks, "rise"),
+        "rise": (bff.services.stores.watermarks, "rise"),
         "members": (groups._indexes, "members"),
         "end_records": (groups._records, "end_records"),
-        "deny": (bff.services.deny_list, "add"),
-        "remember": (bff.services.seen_messages, "add"),
+        "deny": (bff.services.stores.deny_list, "add"),
+        "remember": (bff.services.stores.seen_messages, "add"),
     }
     with monkeypatch.context() as broken:
         broken.setattr(*services[step], away)

@@ -65,7 +65,7 @@ def test_the_old_session_at_the_provider_gets_nobody_in(bff: Receiver) -> None:
     assert revoke(bff, {"sub_id": identifiers(bff)[0]}).status_code == 204
     with pytest.raises(SignInTooOld):
         bff.services.sessions.start(before)
-    assert bff.start(auth_time=int(bff.services.database.now()))
+    assert bff.start(auth_time=int(bff.services.stores.database.now()))
 
 
 def test_a_user_without_a_session_is_no_error(bff: Receiver) -> None:
@@ -161,7 +161,7 @@ def test_redis_being_away_is_told(
     def away(*_: object, **__: object) -> None:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(bff.services.watermarks, "rise", away)
+    monkeypatch.setattr(bff.services.stores.watermarks, "rise", away)
     answer = revoke(bff, {"sub_id": identifiers(bff)[0]})
     assert_problem(answer, 503, "store_unavailable")
     assert answer.headers["Retry-After"]

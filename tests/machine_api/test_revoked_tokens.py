@@ -112,7 +112,7 @@ def test_the_end_of_all_sessions_kills_a_token_that_no_session_held(cluster: Clu
 
 
 def denied(cluster: Cluster, access_token: str) -> bool:
-    return build_services(load(cluster.environment())).deny_list.contains(access_token)
+    return build_services(load(cluster.environment())).stores.deny_list.contains(access_token)
 
 
 # ---------------------------------------------------------------- what can't be judged

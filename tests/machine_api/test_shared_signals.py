@@ -211,13 +211,15 @@ def test_a_failure_in_the_middle_is_no_delivery(
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(bff.services.deny_list, "add", away)
+        broken.setattr(bff.services.stores.deny_list, "add", away)
         answer = push(bff, token)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert bff.names("seen") == set()
     assert_taken(push(bff, token))
     assert not bff.lives(mine)
-    wait_for(lambda: bff.services.deny_list.contains("access-1"), "its access token is refused")
+    wait_for(
+        lambda: bff.services.stores.deny_list.contains("access-1"), "its access token is refused"
+    )
 
 
 def test_it_is_off_unless_a_transmitter_is_set(

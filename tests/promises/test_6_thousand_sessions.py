@@ -133,7 +133,7 @@ def services(own_redis: RedisServer, redis_prefix: str, fake: FakeProvider) -> I
     made = build_services(config_for(own_redis, redis_prefix, **ours))
     yield made
     made.provider.close()
-    made.database.client.close()
+    made.stores.database.client.close()
 
 
 MakeEnd = Callable[[str], Callable[[], int]]
@@ -144,7 +144,9 @@ MakeEnd = Callable[[str], Callable[[], int]]
 def ending(request: pytest.FixtureRequest, services: Services, fake: FakeProvider) -> MakeEnd:
     """What is behind the route of the admin API, and behind that of the back channel."""
     find_key = services.provider.discovery.key_finder(KEYS_SECONDS)
-    receiver = LogoutReceiver(services.config, find_key, services.sessions, services.seen_messages)
+    receiver = LogoutReceiver(
+        services.config, find_key, services.sessions, services.stores.seen_messages
+    )
 
     def by_call(subject: str) -> Callable[[], int]:
         group = Group.of_user(services.config.issuer, subject)
@@ -197,7 +199,7 @@ class Meter:
 def meter(
     services: Services, own_redis: RedisServer, ending: MakeEnd, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Meter]:
-    monkeypatch.setattr(services.watermarks, "wait_for", lambda _: None)
+    monkeypatch.setattr(services.stores.watermarks, "wait_for", lambda _: None)
     with own_redis.client() as client:
         made = Meter(services, client, ending)
         yield made

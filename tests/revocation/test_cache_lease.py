@@ -122,7 +122,7 @@ def test_what_nobody_waits_for_does_not_wait(bench: Bench, ending: Revocation, t
     name = bench.database.keys.session(key)
     bench.database.command("HSET", name, "idle_ends_at", bench.now() - 1)
     bench.indexes.set_deadline(key, bench.now() - 1)
-    assert ExpirySweep(bench.records, bench.indexes, ending).run() == 1
+    assert ExpirySweep(bench.stores, ending).run() == 1
     bench.revocation.end_these([other], "admin")
     assert ending.drain() == 1
     assert time.slept == []

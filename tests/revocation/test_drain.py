@@ -54,8 +54,9 @@ def test_an_end_of_many_sessions_is_confirmed_without_waiting_for_the_drains_nex
     count = 2 * CLAIM_COUNT + 1
     for number in range(count):
         bench.start(refresh=f"refresh-{number}")
-    background = Background([(NEVER_SECONDS, bench.revocation.drain)])
-    bench.revocation.on_due = lambda: background.run_soon(bench.revocation.drain)
+    background = Background()
+    bench.revocation._background = background
+    background.every(NEVER_SECONDS, bench.revocation.drain)
     confirmed = threading.Semaphore(0)
     bench.provider.on_revoke = lambda _: confirmed.release()
     background.start()

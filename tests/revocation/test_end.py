@@ -154,7 +154,7 @@ def test_redis_failing_after_the_tombstone_does_not_fail_the_logout(bench: Bench
 def test_several_refresh_tokens_share_one_time_limit(make_bench: MakeBench) -> None:
     bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="5")
     ticks = iter([0.0, 1.0, 6.0])
-    bench.revocation._clock = lambda: next(ticks)
+    bench.revocation._steps._clock = lambda: next(ticks)
     key = bench.start()
     assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
     assert bench.sessions.end(key, "logout")
@@ -164,7 +164,7 @@ def test_several_refresh_tokens_share_one_time_limit(make_bench: MakeBench) -> N
 
 def test_tokens_without_a_session_are_revoked_through_the_outbox(bench: Bench) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))
-    bench.holding.abandon(bench.sign_in().tokens, "sign_in_not_stored")
+    bench.pending_writes.revoke(bench.sign_in().tokens, "sign_in_not_stored")
     [entry] = bench.outbox.waiting()
     assert entry.kind == "tokens"
     assert b"refresh-0" not in entry.sealed_tokens

@@ -101,7 +101,7 @@ def test_each_try_waits_longer_than_the_one_before(bench: Bench) -> None:
 
 def test_promise_3_a_discarded_refresh_token_waits_in_the_outbox(bench: Bench) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))
-    bench.holding.discard("refresh-x", "client-x")
+    bench.pending_writes.discard("refresh-x", "client-x")
     [entry] = bench.outbox.waiting()
     tokens = bench.outbox.open_tokens(entry)
     assert (tokens.refresh_token, tokens.client_id) == ("refresh-x", "client-x")
@@ -115,8 +115,8 @@ def test_promise_3_tokens_without_a_session_are_held_while_redis_is_away(bench: 
         raise StoreUnavailable("away")
 
     bench.outbox.add = refuse  # type: ignore[method-assign]
-    bench.holding.abandon(bench.sign_in().tokens, "answer_refused")
-    assert bench.holding.retry() == 1
+    bench.pending_writes.revoke(bench.sign_in().tokens, "answer_refused")
+    assert bench.pending_writes.retry() == 1
     bench.outbox.add = real  # type: ignore[method-assign]
-    assert bench.holding.retry() == 0
+    assert bench.pending_writes.retry() == 0
     assert bench.provider.revoked == ["refresh-0"]

@@ -14,7 +14,7 @@ from bff.revocation.cache_lease import CacheLease
 from bff.store.change_tracking import ChangeTracking
 from demo.redis.embedded import EmbeddedRedis, Source, sources
 from tests.support.bench import Bench
-from tests.support.caching_process import Remembering, revocation_with
+from tests.support.caching_process import CachingProcess, revocation_with
 from tests.support.processes import guardian
 from tests.support.redis_front import RedisFront
 from tests.support.redis_server import RedisServer
@@ -32,9 +32,9 @@ def front(redis_server: RedisServer) -> Iterator[RedisFront]:
 
 
 @pytest.fixture
-def deaf(bench: Bench, front: RedisFront) -> Iterator[Remembering]:
+def deaf(bench: Bench, front: RedisFront) -> Iterator[CachingProcess]:
     """A process whose tracking connection goes through *front*."""
-    made = Remembering(bench, url=front.url, lease_seconds=LEASE_SECONDS)
+    made = CachingProcess(bench, url=front.url, lease_seconds=LEASE_SECONDS)
     yield made
     made.close()
 
@@ -42,7 +42,7 @@ def deaf(bench: Bench, front: RedisFront) -> Iterator[Remembering]:
 def end(
     bench: Bench,
     key: str,
-    process: Remembering,
+    process: CachingProcess,
     lease_seconds: float = LEASE_SECONDS,
     late: Callable[[], None] = lambda: None,
 ) -> None:
@@ -58,32 +58,32 @@ def end(
 
 
 def test_who_hears_nothing_refuses_after_the_answer(
-    bench: Bench, front: RedisFront, deaf: Remembering
+    bench: Bench, front: RedisFront, deaf: CachingProcess
 ) -> None:
     key = bench.start()
-    deaf.remember(key)
+    deaf.let_cache(key)
     front.withhold()
     end(bench, key, deaf)
     assert deaf.ask(key) is None
 
 
 def test_without_the_wait_it_would_still_let_in(
-    bench: Bench, front: RedisFront, deaf: Remembering
+    bench: Bench, front: RedisFront, deaf: CachingProcess
 ) -> None:
     """So the test above can fail."""
     key = bench.start()
-    deaf.remember(key)
+    deaf.let_cache(key)
     front.withhold()
     end(bench, key, deaf, lease_seconds=0)
     assert deaf.ask(key) is not None
 
 
-def late_proof(bench: Bench, front: RedisFront, process: Remembering) -> str:
+def late_proof(bench: Bench, front: RedisFront, process: CachingProcess) -> str:
     """An answer to a PING comes late, when the end that came after it is nearly answered."""
     key = bench.start()
-    process.remember(key)
+    process.let_cache(key)
     front.withhold()
-    proving = threading.Thread(target=process.memory.prove)
+    proving = threading.Thread(target=process.cache.prove)
     proving.start()
     front.wait_for_withheld_pong()
 
@@ -96,17 +96,17 @@ def late_proof(bench: Bench, front: RedisFront, process: Remembering) -> str:
 
 
 def test_a_proof_counts_from_before_it_was_asked_for(
-    bench: Bench, front: RedisFront, deaf: Remembering
+    bench: Bench, front: RedisFront, deaf: CachingProcess
 ) -> None:
     assert deaf.ask(late_proof(bench, front, deaf)) is None
 
 
 def test_counted_from_its_answer_it_would_let_in(
-    bench: Bench, front: RedisFront, deaf: Remembering, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, front: RedisFront, deaf: CachingProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So the test above can fail."""
-    proved = deaf.memory._proved
-    monkeypatch.setattr(deaf.memory, "_proved", lambda tracked, _: proved(tracked, deaf.clock()))
+    proved = deaf.cache._proved
+    monkeypatch.setattr(deaf.cache, "_proved", lambda tracked, _: proved(tracked, deaf.clock()))
     assert deaf.ask(late_proof(bench, front, deaf)) is not None
 
 

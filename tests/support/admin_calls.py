@@ -29,7 +29,7 @@ def access_token(bff: Receiver, *, key: Any = KEY, alg: str = "RS256", **changes
     """
     typ = changes.pop("typ", "at+jwt")
     # A Redis that has just begun knows nothing of tokens from before.
-    now = max(int(time.time()), bff.services.history_start.begin())
+    now = max(int(time.time()), bff.services.stores.history_start.begin())
     claims: dict[str, Any] = {
         "aud": AUDIENCE, "sub": "tool@clients", "scope": f"other {SCOPE}", "iat": now,
         "exp": now + 300, "nonce": None, "sid": None, "name": None,

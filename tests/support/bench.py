@@ -9,16 +9,10 @@ import pytest
 from bff.config import Config, load
 from bff.config.route import TokenRule
 from bff.core.model import Identity, IssuedTokens, Session, SignIn, Tokens
-from bff.core.sealing import Sealer
-from bff.revocation.revocation import Revocation
+from bff.services import build_services
 from bff.sessions.expiry import ExpirySweep
-from bff.sessions.lifecycle import Sessions, session_key
-from bff.store import open_stores
+from bff.sessions.lifecycle import session_key
 from bff.tokens.merge import refreshed
-from bff.tokens.pending_writes import PendingWrites
-from bff.tokens.renewal import TokenRenewal
-from bff.tokens.route_tokens import RouteTokens
-from bff.tokens.session_token import Refresher
 from tests.support.redis_server import RedisServer
 
 SECRET = "s" * 40
@@ -38,6 +32,8 @@ def config_for(server: RedisServer, prefix: str, **changes: str) -> Config:
         # A machine that stalls for a moment is no outage.
         "BFF_REDIS_TIMEOUT_SECONDS": "10",
         "BFF_REDIS_PREFIX": prefix,
+        # No process caches sessions unless a test says so, and no end waits for one.
+        "BFF_SESSION_LEASE_MILLISECONDS": "0",
     }
     return load(usual | changes)
 
@@ -92,13 +88,14 @@ def answer(number: int, *, seconds: int = 300, now: int = 0) -> IssuedTokens:
 
 
 class Bench:
-    """Everything a test of sessions needs."""
+    """The services of one process, as `build_services` makes them, with an obedient provider."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.provider = ObedientProvider()
-        self.sealer = Sealer([key.get_secret_value() for key in config.secrets])
-        self.stores = open_stores(config, self.sealer)
+        self.services = build_services(config, token_endpoint=self.provider, revoker=self.provider)
+        self.sealer = self.services.sealer
+        self.stores = self.services.stores
         self.database = self.stores.database
         self.records = self.stores.records
         self.refresh_lock = self.stores.refresh_lock
@@ -106,52 +103,14 @@ class Bench:
         self.outbox = self.stores.outbox
         self.deny_list = self.stores.deny_list
         self.watermarks = self.stores.watermarks
-        self.revocation = Revocation(
-            records=self.records,
-            indexes=self.indexes,
-            outbox=self.outbox,
-            deny_list=self.deny_list,
-            watermarks=self.watermarks,
-            provider=self.provider,
-            answer_seconds=config.provider_timeout_seconds,
-        )
-        self.holding = PendingWrites(self.records, self.revocation)
-        self.turns = TokenRenewal(
-            self.refresh_lock,
-            self.holding,
-            provider_timeout_seconds=config.provider_timeout_seconds,
-            refresh_before_seconds=config.refresh_before_seconds,
-        )
-        self.refresher = Refresher(
-            turns=self.turns,
-            holding=self.holding,
-            provider=self.provider,
-            records=self.records,
-            deny_list=self.deny_list,
-            revocation=self.revocation,
-        )
-        self.route_tokens = RouteTokens(
-            turns=self.turns,
-            refresher=self.refresher,
-            provider=self.provider,
-            grants=self.provider,
-            records=self.records,
-            deny_list=self.deny_list,
-            revocation=self.revocation,
-            holding=self.holding,
-        )
-        self.sessions = Sessions(
-            config,
-            database=self.database,
-            sealer=self.sealer,
-            records=self.records,
-            indexes=self.indexes,
-            watermarks=self.watermarks,
-            revocation=self.revocation,
-            refresher=self.refresher,
-            route_tokens=self.route_tokens,
-        )
-        self.sweep = ExpirySweep(self.records, self.indexes, self.revocation)
+        self.revocation = self.services.revocation
+        self.pending_writes = self.services.pending_writes
+        self.sessions = self.services.sessions
+        self.sweep = ExpirySweep(self.stores, self.revocation)
+
+    def access_token(self, session: Session, rule: TokenRule | None = None) -> str:
+        """What a request of *session* gets for a route with *rule*."""
+        return self.services.tokens.for_route(rule or TokenRule(), session)
 
     def now(self) -> int:
         return int(self.database.now())

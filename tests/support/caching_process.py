@@ -1,9 +1,11 @@
-"""A process that remembers sessions, and one that ends them, over the same keys."""
+"""A process that caches sessions, and one that ends them, over the same keys."""
 
 from __future__ import annotations
 
 import threading
 
+from bff.config import Config
+from bff.core.background import Background
 from bff.core.model import Session
 from bff.revocation.cache_lease import CacheLease
 from bff.revocation.revocation import Revocation
@@ -28,8 +30,8 @@ class Clock:
         return own_clock() + self.passed_seconds
 
 
-class Remembering:
-    """The memory of one process; no thread, so that a test says when it asks for a proof.
+class CachingProcess:
+    """The cache of one process; no thread, so that a test says when it asks for a proof.
 
     Args:
         bench: The services of this process.
@@ -52,68 +54,64 @@ class Remembering:
         self.connections = 0
         self.may_connect = threading.Event()
         self.may_connect.set()
-        self._url = url or bench.config.redis_url.get_secret_value()
-        self.memory = SessionCache(
-            self._load,
-            bench.records.slides_at,
-            self._connect,
-            lease_seconds=lease_seconds,
-            entries_max=entries_max,
-            clock=self.clock,
-        )
+        self.url = url or bench.config.redis_url.get_secret_value()
+        changes = {
+            "session_lease_milliseconds": lease_seconds * 1000,
+            "session_memory_max": entries_max,
+        }
+        self.cache = CountingCache(self, bench.config.model_copy(update=changes))
+
+    def ask(self, key: str) -> Session | None:
+        """What a request does."""
+        found = self.cache.load(key)
+        return found[0] if found else None
+
+    def let_cache(self, key: str) -> None:
+        """Let it be asked for, and cached with the next proof."""
+        assert self.ask(key)
+        assert self.ask(key)
+        assert self.cache.prove()
+        assert key in self.cached()
+
+    def cached(self) -> set[str]:
+        """The sessions that are cached, proved or not."""
+        return set(self.cache._entries)
+
+    def asks_redis_for(self, key: str) -> bool:
+        """Whether a request costs a round trip."""
+        before = self.plain_reads
+        self.cache.load(key)
+        return self.plain_reads > before
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self.cache._forget_all()
+
+
+class CountingCache(SessionCache):
+    """Counts what it reads, and connects when the test allows it."""
+
+    def __init__(self, process: CachingProcess, config: Config) -> None:
+        self._process = process
+        super().__init__(process.bench.records, config, process.clock)
 
     def _load(self, key: str) -> LoadedSession | None:
-        self.plain_reads += 1
-        return self.bench.records.load(key, slide=True)
+        self._process.plain_reads += 1
+        return super()._load(key)
 
     def _connect(self) -> TrackedSessionRecords:
-        self.may_connect.wait()
-        self.connections += 1
-        process = self
+        process = self._process
+        process.may_connect.wait()
+        process.connections += 1
 
         class Counted(TrackedSessionRecords):
             def read(self, keys: list[str]) -> list[RecordRow | None]:
                 process.tracked_reads += len(keys)
                 return super().read(keys)
 
-        return Counted(self.bench.records, ChangeTracking(self._url, 5))
-
-    def ask(self, key: str) -> Session | None:
-        """What a request does."""
-        found = self.memory.load(key)
-        return found[0] if found else None
-
-    def remember(self, key: str) -> None:
-        """Let it be asked for, and remembered with the next proof."""
-        assert self.ask(key)
-        assert self.ask(key)
-        assert self.memory.prove()
-        assert key in self.remembered()
-
-    def remembered(self) -> set[str]:
-        """The sessions that are in memory, trusted or not."""
-        return set(self.memory._entries)
-
-    def asks_redis_for(self, key: str) -> bool:
-        """Whether a request costs a round trip."""
-        before = self.plain_reads
-        self.memory.load(key)
-        return self.plain_reads > before
-
-    def close(self) -> None:
-        """Drop the connection."""
-        self.memory._forget_all()
+        return Counted(process.bench.records, ChangeTracking(process.url, 5))
 
 
 def revocation_with(bench: Bench, lease: CacheLease) -> Revocation:
-    """What ends sessions in a process whose others remember them."""
-    return Revocation(
-        records=bench.records,
-        indexes=bench.indexes,
-        outbox=bench.outbox,
-        deny_list=bench.deny_list,
-        watermarks=bench.watermarks,
-        provider=bench.provider,
-        answer_seconds=bench.config.provider_timeout_seconds,
-        lease=lease,
-    )
+    """What ends sessions in a process while others cache them."""
+    return Revocation(bench.stores, bench.provider, Background(), lease, bench.config)

@@ -37,12 +37,12 @@ class Receiver:
         for background in self.services.background:
             background.stop()
         self.services.provider.close()
-        self.services.database.client.close()
+        self.services.stores.database.client.close()
 
     def sign_in(self, **identity: Any) -> SignIn:
         """A finished sign-in of Dana, changed."""
         self._started += 1
-        now = int(self.services.database.now())
+        now = int(self.services.stores.database.now())
         usual = Identity(
             issuer=self.fake.issuer, subject="auth0|demo", sid="sid-one", auth_time=now,
             claims={"email": "dana@example.com"},
@@ -63,10 +63,10 @@ class Receiver:
 
     def start_earlier(self, seconds: int, **identity: Any) -> str:
         """A session that began that long ago; its key."""
-        began_at = int(self.services.database.now()) - seconds
+        began_at = int(self.services.stores.database.now()) - seconds
         key = self.start(**({"auth_time": began_at} | identity))
         name = f"{self.config.redis_prefix}:session:{{{key}}}"
-        self.services.database.command("HSET", name, "created_at", began_at)
+        self.services.stores.database.command("HSET", name, "created_at", began_at)
         return key
 
     def lives(self, key: str) -> bool:
@@ -76,7 +76,7 @@ class Receiver:
     def names(self, kind: str) -> set[str]:
         """The names of all keys in Redis of one kind."""
         pattern = f"{self.config.redis_prefix}:{kind}:*"
-        return {name.decode() for name in self.services.database.client.scan_iter(pattern)}
+        return {name.decode() for name in self.services.stores.database.client.scan_iter(pattern)}
 
     def revoked(self) -> set[str]:
         """The refresh tokens that the provider was asked to revoke."""

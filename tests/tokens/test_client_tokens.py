@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -35,13 +36,14 @@ class Tokens(ClientTokens):
         self.shared = SharedClientTokens(bench.database, bench.sealer, ("issuer", "client"))
         self.dead: set[str] = set()
         super().__init__(
-            self.shared,
+            replace(bench.stores, client_tokens=self.shared),
             bench.provider,
-            lambda token: token.access_token in self.dead,
-            provider_timeout_seconds=wait_seconds,
-            refresh_before_seconds=60,
+            bench.config.model_copy(update={"provider_timeout_seconds": wait_seconds}),
         )
         self.gives(seconds)
+
+    def _is_revoked(self, token: RouteToken) -> bool:
+        return token.access_token in self.dead
 
     def gives(self, seconds: int) -> None:
         def give(rule: TokenRule) -> IssuedTokens:

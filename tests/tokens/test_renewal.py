@@ -39,7 +39,7 @@ def fresh_answer(bench: Bench) -> Callable[[str], IssuedTokens]:
 
 def test_a_token_with_time_left_is_not_refreshed(bench: Bench) -> None:
     session = bench.load(bench.start(**FRESH))
-    assert bench.sessions.access_token(session) == "access-0"
+    assert bench.access_token(session) == "access-0"
     assert bench.provider.refreshed == []
 
 
@@ -48,7 +48,7 @@ def test_the_window_is_never_more_than_a_fifth_of_the_token_s_life(bench: Bench)
     session = bench.load(bench.start(**ENDING))
     tokens = msgspec.structs.replace(session.tokens, issued_at=session.tokens.expires_at - 100)
     session = msgspec.structs.replace(session, tokens=tokens)
-    assert bench.sessions.access_token(session) == "access-0"
+    assert bench.access_token(session) == "access-0"
     assert bench.provider.refreshed == []
 
 
@@ -56,10 +56,10 @@ def test_the_window_is_never_more_than_a_fifth_of_the_token_s_life(bench: Bench)
 def test_a_token_that_ends_is_refreshed_and_kept(bench: Bench, left: dict[str, int]) -> None:
     bench.provider.on_refresh = fresh_answer(bench)
     key = bench.start(**left)
-    assert bench.sessions.access_token(bench.load(key)) == "access-1"
+    assert bench.access_token(bench.load(key)) == "access-1"
     session = bench.load(key)
     assert (session.tokens.refresh_token, session.generation) == ("refresh-1", 2)
-    assert bench.sessions.access_token(session) == "access-1"
+    assert bench.access_token(session) == "access-1"
     assert bench.provider.refreshed == ["refresh-0"]
 
 
@@ -68,7 +68,7 @@ def test_a_provider_that_does_not_rotate_leaves_the_refresh_token(bench: Bench) 
         answer(1, now=bench.now()), refresh_token=None
     )
     key = bench.start(**DEAD)
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     assert bench.load(key).tokens.refresh_token == "refresh-0"
 
 
@@ -76,8 +76,8 @@ def test_a_request_with_an_old_view_uses_what_another_has_refreshed(bench: Bench
     bench.provider.on_refresh = fresh_answer(bench)
     key = bench.start(**DEAD)
     before = bench.load(key)
-    bench.sessions.access_token(bench.load(key))
-    assert bench.sessions.access_token(before) == "access-1"
+    bench.access_token(bench.load(key))
+    assert bench.access_token(before) == "access-1"
     assert bench.provider.refreshed == ["refresh-0"]
 
 
@@ -85,7 +85,7 @@ def test_invalid_grant_ends_the_session(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderRejected("invalid_grant", 403))
     key = bench.start(**DEAD)
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
     assert bench.provider.revoked == ["refresh-0"]
 
@@ -94,7 +94,7 @@ def test_invalid_grant_while_the_old_token_lives_ends_the_session_too(bench: Ben
     bench.provider.on_refresh = raising(ProviderRejected("invalid_grant", 403))
     key = bench.start(**ENDING)
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
 
 
@@ -107,7 +107,7 @@ def test_invalid_grant_for_a_generation_that_was_replaced_uses_the_newer(bench: 
         raise ProviderRejected("invalid_grant", 403)
 
     bench.provider.on_refresh = replaced_meanwhile
-    assert bench.sessions.access_token(bench.load(key)) == "access-7"
+    assert bench.access_token(bench.load(key)) == "access-7"
     assert bench.provider.revoked == []
 
 
@@ -115,7 +115,7 @@ def test_an_id_token_of_another_user_ends_the_session(bench: Bench) -> None:
     bench.provider.on_refresh = raising(IDTokenInvalid("sub differs"))
     key = bench.start(**DEAD)
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
 
 
@@ -134,7 +134,7 @@ def test_a_failure_of_the_provider_keeps_the_session(
     bench.provider.on_refresh = raising(error)
     key = bench.start(**DEAD)
     with pytest.raises(expected):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.load(key).tokens.refresh_token == "refresh-0"
     assert bench.provider.revoked == []
 
@@ -146,7 +146,7 @@ def test_a_failure_of_the_provider_keeps_the_session(
 )
 def test_while_the_old_token_lives_a_failure_is_not_felt(bench: Bench, error: BFFError) -> None:
     bench.provider.on_refresh = raising(error)
-    assert bench.sessions.access_token(bench.load(bench.start(**ENDING))) == "access-0"
+    assert bench.access_token(bench.load(bench.start(**ENDING))) == "access-0"
 
 
 def test_a_failure_is_remembered_so_that_a_storm_stays_here(bench: Bench) -> None:
@@ -154,7 +154,7 @@ def test_a_failure_is_remembered_so_that_a_storm_stays_here(bench: Bench) -> Non
     session = bench.load(bench.start(**DEAD))
     for _ in range(5):
         with pytest.raises(ProviderUnavailable):
-            bench.sessions.access_token(session)
+            bench.access_token(session)
     assert bench.provider.refreshed == ["refresh-0"]
 
 
@@ -163,7 +163,7 @@ def test_a_remembered_failure_keeps_its_kind(bench: Bench) -> None:
     session = bench.load(bench.start(**DEAD))
     for _ in range(2):
         with pytest.raises(ProviderMisconfigured):
-            bench.sessions.access_token(session)
+            bench.access_token(session)
 
 
 def test_no_answer_is_retried_once_with_the_same_token(bench: Bench) -> None:
@@ -176,14 +176,14 @@ def test_no_answer_is_retried_once_with_the_same_token(bench: Bench) -> None:
 
     bench.provider.on_refresh = first_lost
     key = bench.start(**DEAD)
-    assert bench.sessions.access_token(bench.load(key)) == "access-2"
+    assert bench.access_token(bench.load(key)) == "access-2"
     assert bench.provider.refreshed == ["refresh-0", "refresh-0"]
 
 
 def test_an_answer_of_5xx_is_not_retried(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderUnavailable("502", maybe_acted=False))
     with pytest.raises(ProviderUnavailable):
-        bench.sessions.access_token(bench.load(bench.start(**DEAD)))
+        bench.access_token(bench.load(bench.start(**DEAD)))
     assert len(bench.provider.refreshed) == 1
 
 
@@ -197,7 +197,7 @@ def test_no_retry_without_the_lock(bench: Bench) -> None:
 
     bench.provider.on_refresh = lost_lock
     with pytest.raises(ProviderUnavailable):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert len(bench.provider.refreshed) == 1
     lock = bench.database.command("GET", bench.database.keys.lock(key))
     assert lock == b"somebody else", "a lock is given back only by its owner"
@@ -208,7 +208,7 @@ def test_without_a_refresh_token_a_dead_access_token_ends_the_session(bench: Ben
     session = bench.load(key)
     tokens = msgspec.structs.replace(session.tokens, refresh_token=None)
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(msgspec.structs.replace(session, tokens=tokens))
+        bench.access_token(msgspec.structs.replace(session, tokens=tokens))
     assert bench.sessions.load(key) is None
 
 
@@ -229,7 +229,7 @@ def test_promise_4_a_refresh_token_is_spent_once_by_many_threads_and_processes(
 
     def ask(bench: Bench) -> str:
         go.wait()
-        return bench.sessions.access_token(session)
+        return bench.access_token(session)
 
     with ThreadPoolExecutor(30) as pool:
         tokens = list(pool.map(ask, benches * 10))
@@ -247,7 +247,7 @@ def test_a_logout_during_a_refresh_wins_and_the_new_token_is_revoked(bench: Benc
 
     bench.provider.on_refresh = logout_meanwhile
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
     assert bench.provider.revoked == ["refresh-0", "refresh-1"]
     assert bench.deny_list.contains("access-0")
@@ -257,7 +257,7 @@ def test_a_logout_during_a_refresh_wins_and_the_new_token_is_revoked(bench: Benc
 def test_the_replaced_access_token_dies_with_the_session(bench: Bench) -> None:
     bench.provider.on_refresh = fresh_answer(bench)
     key = bench.start(**ENDING)
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     assert bench.sessions.end(key, "logout")
     assert bench.deny_list.contains("access-0"), "replaced a moment ago, and still alive"
     assert bench.deny_list.contains("access-1")
@@ -278,7 +278,7 @@ def test_a_write_whose_answer_was_lost_is_recognised(bench: Bench) -> None:
         return outcome
 
     bench.records.replace_tokens = answer_lost  # type: ignore[assignment,method-assign]
-    assert bench.sessions.access_token(bench.load(key)) == "access-1"
+    assert bench.access_token(bench.load(key)) == "access-1"
     assert calls == ["applied", "already"]
     assert bench.load(key).generation == 2
     assert bench.provider.revoked == []
@@ -294,10 +294,10 @@ def test_promise_3_tokens_that_redis_did_not_take_are_held_and_written_later(ben
 
     bench.records.replace_tokens = refuse  # type: ignore[assignment,method-assign]
     with pytest.raises(StoreUnavailable):
-        bench.sessions.access_token(bench.load(key))
-    assert bench.holding.retry() == 1
+        bench.access_token(bench.load(key))
+    assert bench.pending_writes.retry() == 1
     bench.records.replace_tokens = real  # type: ignore[method-assign]
-    assert bench.holding.retry() == 0
+    assert bench.pending_writes.retry() == 0
     assert bench.load(key).tokens.refresh_token == "refresh-1"
     assert bench.provider.revoked == []
 
@@ -312,10 +312,10 @@ def test_promise_3_held_tokens_of_a_session_that_ended_are_revoked(bench: Bench)
 
     bench.records.replace_tokens = refuse  # type: ignore[assignment,method-assign]
     with pytest.raises(StoreUnavailable):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     bench.records.replace_tokens = real  # type: ignore[method-assign]
     bench.sessions.end(key, "logout")
-    assert bench.holding.retry() == 0
+    assert bench.pending_writes.retry() == 0
     assert bench.provider.revoked == ["refresh-0", "refresh-1"]
 
 
@@ -328,7 +328,7 @@ def test_a_hand_over_during_a_refresh_loses_neither(bench: Bench) -> None:
         return answer(1, now=bench.now())
 
     bench.provider.on_refresh = handed_over
-    assert bench.sessions.access_token(bench.load(key)) == "access-1"
+    assert bench.access_token(bench.load(key)) == "access-1"
     assert bench.load(key).tokens.all_refresh_tokens() == ("refresh-1", "refresh-old")
     assert bench.provider.revoked == []
 
@@ -341,25 +341,25 @@ def test_a_late_writer_does_not_overwrite_newer_tokens(bench: Bench) -> None:
         return answer(1, now=bench.now())
 
     bench.provider.on_refresh = overtaken
-    assert bench.sessions.access_token(bench.load(key)) == "access-9"
+    assert bench.access_token(bench.load(key)) == "access-9"
     assert bench.load(key).tokens.refresh_token == "refresh-9"
     assert bench.provider.revoked == ["refresh-1"]
 
 
 def test_waiting_for_another_process_is_bounded(make_bench: MakeBench) -> None:
     bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="0.1")
-    bench.turns._wait_seconds = 0.3
+    bench.services.tokens._renewal._wait_seconds = 0.3
     key = bench.start(**DEAD)
     bench.database.command("SET", bench.database.keys.lock(key), "a process that hangs")
     with pytest.raises(ProviderUnavailable):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.provider.refreshed == []
 
 
 def test_while_another_process_refreshes_the_living_token_serves(bench: Bench) -> None:
     key = bench.start(**ENDING)
     bench.database.command("SET", bench.database.keys.lock(key), "another process")
-    assert bench.sessions.access_token(bench.load(key)) == "access-0"
+    assert bench.access_token(bench.load(key)) == "access-0"
 
 
 def _replace(bench: Bench, session: Session, new: IssuedTokens) -> None:

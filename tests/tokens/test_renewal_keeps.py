@@ -44,7 +44,7 @@ def test_only_invalid_grant_itself_ends_a_session(bench: Bench, error: str, stat
     bench.provider.on_refresh = raising(ProviderRejected(error, status))
     key = bench.start(**DEAD)
     with pytest.raises(ProviderRejected):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.load(key).tokens.refresh_token == "refresh-0"
 
 
@@ -53,7 +53,7 @@ def test_invalid_grant_ends_it_with_any_status(bench: Bench, status: int) -> Non
     bench.provider.on_refresh = raising(ProviderRejected("invalid_grant", status))
     key = bench.start(**DEAD)
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
 
 
@@ -62,7 +62,7 @@ def test_promise_4_a_request_with_a_view_from_before_the_end_spends_nothing(benc
     before = bench.load(key)
     bench.sessions.end(key, "logout")
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(before)
+        bench.access_token(before)
     assert bench.provider.refreshed == []
 
 
@@ -71,7 +71,7 @@ def test_a_token_that_would_die_on_its_way_is_not_handed_out(bench: Bench) -> No
     session = bench.load(bench.start(**ENDING))
     late = msgspec.structs.replace(session, read_at=session.tokens.expires_at - 0.5)
     with pytest.raises(ProviderUnavailable):
-        bench.sessions.access_token(late)
+        bench.access_token(late)
 
 
 def test_the_lease_outlasts_two_tries_and_is_given_back(make_bench: MakeBench) -> None:
@@ -87,7 +87,7 @@ def test_the_lease_outlasts_two_tries_and_is_given_back(make_bench: MakeBench) -
         return answer(1, now=bench.now())
 
     bench.provider.on_refresh = slow
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     assert min(leases) > 2 * 3_000, "the second try has a whole lease again"
     assert lock_of(bench, key) < 0
 
@@ -96,7 +96,7 @@ def test_after_a_failure_the_lock_is_free_again(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderUnavailable("503"))
     key = bench.start(**DEAD)
     with pytest.raises(ProviderUnavailable):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert lock_of(bench, key) < 0
 
 
@@ -108,7 +108,7 @@ def test_a_failure_is_remembered_as_long_as_the_provider_asks_within_bounds(
     bench.provider.on_refresh = raising(error)
     key = bench.start(**DEAD)
     with pytest.raises(ProviderUnavailable):
-        bench.sessions.access_token(bench.load(key))
+        bench.access_token(bench.load(key))
     assert (seconds - 1) * 1000 < remembered_ms(bench, key) <= seconds * 1000
 
 
@@ -122,7 +122,7 @@ def test_the_provider_is_told_whose_id_token_it_may_be(bench: Bench) -> None:
         return answer(1, now=bench.now())
 
     bench.provider.refresh = refresh  # type: ignore[method-assign]
-    bench.sessions.access_token(bench.load(bench.start(**DEAD, subject="auth0|eve")))
+    bench.access_token(bench.load(bench.start(**DEAD, subject="auth0|eve")))
     assert asked == ["auth0|eve"]
 
 
@@ -132,7 +132,7 @@ def test_what_the_answer_leaves_out_stays_as_it_was(bench: Bench) -> None:
     tokens = msgspec.structs.replace(sign_in.tokens, scope="openid items", id_token="kept")
     key = started(bench, msgspec.structs.replace(sign_in, tokens=tokens))
     bench.provider.on_refresh = fresh_answer(bench)
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     after = bench.load(key).tokens
     assert (after.scope, after.id_token) == ("openid items", "kept")
 
@@ -142,7 +142,7 @@ def test_a_kept_refresh_token_stays_through_a_refresh(bench: Bench) -> None:
     key = bench.start(**DEAD)
     assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
     assert bench.records.keep_refresh_tokens(key, ("refresh-older", "refresh-old"))
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     expected = ("refresh-1", "refresh-old", "refresh-older")
     assert bench.load(key).tokens.all_refresh_tokens() == expected
 
@@ -178,7 +178,7 @@ def test_a_late_writer_revokes_its_own_token_and_no_other(bench: Bench) -> None:
         return answer(1, now=bench.now())
 
     bench.provider.on_refresh = overtaken
-    assert bench.sessions.access_token(bench.load(key)) == "access-9"
+    assert bench.access_token(bench.load(key)) == "access-9"
     assert bench.provider.revoked == ["refresh-1"]
     assert not bench.deny_list.contains("access-9")
 
@@ -186,9 +186,9 @@ def test_a_late_writer_revokes_its_own_token_and_no_other(bench: Bench) -> None:
 def test_every_replaced_access_token_that_still_lives_is_remembered(bench: Bench) -> None:
     bench.provider.on_refresh = fresh_answer(bench)
     key = bench.start(**ENDING)
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     end_soon(bench, key, 5)
-    assert bench.sessions.access_token(bench.load(key)) == "access-2"
+    assert bench.access_token(bench.load(key)) == "access-2"
     assert len(bench.load(key).tokens.replaced) == 2
     bench.sessions.end(key, "logout")
     assert [bench.deny_list.contains(f"access-{n}") for n in range(3)] == [True] * 3
@@ -198,9 +198,9 @@ def test_a_replaced_access_token_that_has_died_is_forgotten(bench: Bench) -> Non
     """Else the record of a long session would grow with every refresh."""
     bench.provider.on_refresh = fresh_answer(bench)
     key = bench.start(**DEAD)
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     end_soon(bench, key, 5)
-    bench.sessions.access_token(bench.load(key))
+    bench.access_token(bench.load(key))
     assert len(bench.load(key).tokens.replaced) == 1
 
 

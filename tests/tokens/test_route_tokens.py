@@ -34,9 +34,9 @@ Give = Callable[[str, TokenRule], IssuedTokens]
 def test_a_token_for_an_audience_costs_one_refresh_and_then_nothing(bench: Bench) -> None:
     obey(bench)
     key = bench.start()
-    assert bench.sessions.access_token(bench.load(key), ORDERS) == "https://orders#1"
+    assert bench.access_token(bench.load(key), ORDERS) == "https://orders#1"
     session = bench.load(key)
-    assert bench.sessions.access_token(session, ORDERS) == "https://orders#1"
+    assert bench.access_token(session, ORDERS) == "https://orders#1"
     assert bench.provider.refreshed == ["refresh-0"]
     assert session.tokens.refresh_token == "refresh-1"
     assert session.tokens.access_token == "access-0"
@@ -47,7 +47,7 @@ def test_a_token_for_an_audience_costs_one_refresh_and_then_nothing(bench: Bench
 def test_each_rule_has_a_token_of_its_own(bench: Bench) -> None:
     obey(bench)
     key = bench.start()
-    tokens = [bench.sessions.access_token(bench.load(key), rule) for rule in (ORDERS, BILLS)]
+    tokens = [bench.access_token(bench.load(key), rule) for rule in (ORDERS, BILLS)]
     assert tokens == ["https://orders#1", "https://bills#2"]
     assert bench.provider.refreshed == ["refresh-0", "refresh-1"]
     assert len(bench.load(key).tokens.route_tokens) == 2
@@ -57,28 +57,28 @@ def test_an_old_view_finds_what_another_request_got(bench: Bench) -> None:
     obey(bench)
     key = bench.start()
     before = bench.load(key)
-    bench.sessions.access_token(bench.load(key), ORDERS)
-    assert bench.sessions.access_token(before, ORDERS) == "https://orders#1"
+    bench.access_token(bench.load(key), ORDERS)
+    assert bench.access_token(before, ORDERS) == "https://orders#1"
     assert asked(bench) == 1
 
 
 def test_an_exchange_takes_a_fresh_access_token(bench: Bench) -> None:
     obey(bench)
     key = bench.start(**DEAD)
-    assert bench.sessions.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
+    assert bench.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
     assert (bench.provider.refreshed, bench.provider.exchanged) == (["refresh-0"], ["access-1"])
     session = bench.load(key)
     assert (session.tokens.access_token, session.tokens.refresh_token) == ("access-1", "refresh-1")
-    assert bench.sessions.access_token(session, EXCHANGED) == "https://orders#x1"
+    assert bench.access_token(session, EXCHANGED) == "https://orders#x1"
     assert len(bench.provider.exchanged) == 1
 
 
 def test_the_ordinary_refresh_keeps_the_routes_tokens(bench: Bench) -> None:
     obey(bench)
     key = bench.start(access_seconds=30)
-    bench.sessions.access_token(bench.load(key), ORDERS)
-    assert bench.sessions.access_token(bench.load(key)) == "access-2"
-    assert bench.sessions.access_token(bench.load(key), ORDERS) == "https://orders#1"
+    bench.access_token(bench.load(key), ORDERS)
+    assert bench.access_token(bench.load(key)) == "access-2"
+    assert bench.access_token(bench.load(key), ORDERS) == "https://orders#1"
     assert bench.provider.refreshed == ["refresh-0", "refresh-1"]
 
 
@@ -89,21 +89,21 @@ def test_a_dead_token_is_refreshed_though_a_route_s_token_made_the_record_newer(
     obey(bench)
     key = bench.start(**DEAD)
     before = bench.load(key)
-    bench.sessions.access_token(bench.load(key), ORDERS)
-    assert bench.sessions.access_token(before) == "access-2"
+    bench.access_token(bench.load(key), ORDERS)
+    assert bench.access_token(before) == "access-2"
 
 
 @pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
 def test_a_living_token_serves_while_the_provider_is_away(bench: Bench, rule: TokenRule) -> None:
     obey(bench)
     key = bench.start()
-    token = bench.sessions.access_token(bench.load(key), rule)
+    token = bench.access_token(bench.load(key), rule)
     age_route_token(bench, key, 30)
     failing(bench, ProviderUnavailable("down"))
-    assert bench.sessions.access_token(bench.load(key), rule) == token
+    assert bench.access_token(bench.load(key), rule) == token
     age_route_token(bench, key, 0)
     with pytest.raises(ProviderUnavailable) as raised:
-        bench.sessions.access_token(bench.load(key), rule)
+        bench.access_token(bench.load(key), rule)
     assert raised.value.retry_after_seconds
 
 
@@ -113,9 +113,9 @@ def test_a_token_is_renewed_before_its_end_and_the_old_one_is_remembered(
 ) -> None:
     obey(bench)
     key = bench.start()
-    old = bench.sessions.access_token(bench.load(key), rule)
+    old = bench.access_token(bench.load(key), rule)
     age_route_token(bench, key, 30)
-    new = bench.sessions.access_token(bench.load(key), rule)
+    new = bench.access_token(bench.load(key), rule)
     assert new != old
     [kept] = bench.load(key).tokens.route_tokens
     assert kept.access_token == new
@@ -149,7 +149,7 @@ def test_promise_4_both_kinds_at_once_spend_each_refresh_token_once(
     rules = [None, ORDERS, BILLS]
 
     def ask(number: int) -> str:
-        return benches[number % 3].sessions.access_token(session, rules[number // 3 % 3])
+        return benches[number % 3].access_token(session, rules[number // 3 % 3])
 
     with ThreadPoolExecutor(60) as pool:
         got = list(pool.map(ask, range(180)))
@@ -168,13 +168,13 @@ def test_a_lost_answer_is_asked_for_once_more(bench: Bench, rule: TokenRule) -> 
     failing(bench, ProviderUnavailable("cut off", maybe_acted=True))
     key, lost = bench.start(), asked(bench)
     with pytest.raises(ProviderUnavailable):
-        bench.sessions.access_token(bench.load(key), rule)
+        bench.access_token(bench.load(key), rule)
     assert asked(bench) == lost + 2
     bench.provider.on_audience, bench.provider.on_exchange = real
     with pytest.raises(ProviderUnavailable, match="remembered"):
-        bench.sessions.access_token(bench.load(key), rule)
+        bench.access_token(bench.load(key), rule)
     # Another rule's failure is not this one's.
-    assert bench.sessions.access_token(bench.load(key), BILLS).startswith("https://bills")
+    assert bench.access_token(bench.load(key), BILLS).startswith("https://bills")
 
 
 def ending(bench: Bench, key: str, give: Give) -> Give:
@@ -192,7 +192,7 @@ def test_a_session_that_ends_meanwhile_gets_nothing_and_leaves_nothing(bench: Be
     key = bench.start()
     bench.provider.on_audience = ending(bench, key, bench.provider.on_audience)
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key), ORDERS)
+        bench.access_token(bench.load(key), ORDERS)
     assert bench.provider.revoked == ["refresh-0", "refresh-1"]
     assert bench.deny_list.contains("https://orders#1")
 
@@ -202,7 +202,7 @@ def test_an_exchange_that_comes_too_late_is_denied(bench: Bench) -> None:
     key = bench.start()
     bench.provider.on_exchange = ending(bench, key, bench.provider.on_exchange)
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key), EXCHANGED)
+        bench.access_token(bench.load(key), EXCHANGED)
     assert bench.deny_list.contains("https://orders#x1")
 
 
@@ -217,9 +217,9 @@ def test_what_redis_did_not_take_is_held_and_written_later(bench: Bench, rule: T
 
     bench.records.replace_tokens = away  # type: ignore[assignment,method-assign]
     with pytest.raises(StoreUnavailable):
-        bench.sessions.access_token(session, rule)
+        bench.access_token(session, rule)
     bench.records.replace_tokens = real  # type: ignore[method-assign]
-    assert bench.holding.retry() == 0
+    assert bench.pending_writes.retry() == 0
     assert bench.load(key).tokens.route_token(rule.name)
     assert bench.provider.revoked == []
 
@@ -237,7 +237,7 @@ def test_a_late_exchange_goes_on_top_of_a_refresh(bench: Bench) -> None:
         return give(access_token, rule)
 
     bench.provider.on_exchange = overtaken
-    assert bench.sessions.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
+    assert bench.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
     tokens = bench.load(key).tokens
     assert (tokens.access_token, tokens.refresh_token) == ("access-9", "refresh-9")
     assert tokens.route_token(EXCHANGED.name)
@@ -249,7 +249,7 @@ def test_every_route_s_token_is_denied_when_the_session_ends(bench: Bench, way: 
     obey(bench)
     key = bench.start()
     for rule in (ORDERS, EXCHANGED):
-        bench.sessions.access_token(bench.load(key), rule)
+        bench.access_token(bench.load(key), rule)
     session = bench.load(key)
     if way == "end":
         bench.sessions.end(key, "logout")
@@ -284,7 +284,7 @@ def test_what_has_expired_is_not_carried_along(bench: Bench) -> None:
     )
     sealed = bench.records.seal_tokens(key, tokens)
     assert bench.records.replace_tokens(key, 1, "other", sealed) == "applied"
-    bench.sessions.access_token(bench.load(key), ORDERS)
+    bench.access_token(bench.load(key), ORDERS)
     after = bench.load(key).tokens
     assert [token.name for token in after.route_tokens] == [ORDERS.name]
     assert after.replaced == ()

@@ -40,9 +40,9 @@ def test_a_refusal_is_the_route_s_loss_and_remembered(
     key = bench.start()
     for _ in range(3):
         with pytest.raises(RouteTokenRefused):
-            bench.sessions.access_token(bench.load(key), rule)
+            bench.access_token(bench.load(key), rule)
     assert asked(bench) == 1
-    assert bench.sessions.access_token(bench.load(key)) == "access-0"
+    assert bench.access_token(bench.load(key)) == "access-0"
     assert bench.provider.revoked == []
 
 
@@ -50,16 +50,16 @@ def test_a_refusal_is_the_route_s_loss_and_remembered(
 def test_a_wrong_registration_is_no_refusal(bench: Bench, rule: TokenRule) -> None:
     failing(bench, ProviderMisconfigured("unauthorized_client"))
     with pytest.raises(ProviderMisconfigured):
-        bench.sessions.access_token(bench.load(bench.start()), rule)
+        bench.access_token(bench.load(bench.start()), rule)
 
 
 def test_a_refusal_before_the_end_leaves_the_living_token(bench: Bench) -> None:
     obey(bench)
     key = bench.start()
-    token = bench.sessions.access_token(bench.load(key), ORDERS)
+    token = bench.access_token(bench.load(key), ORDERS)
     age_route_token(bench, key, 30)
     failing(bench, ProviderRejected("access_denied", 403))
-    assert bench.sessions.access_token(bench.load(key), ORDERS) == token
+    assert bench.access_token(bench.load(key), ORDERS) == token
 
 
 def test_an_answer_for_another_user_ends_the_session(bench: Bench) -> None:
@@ -67,7 +67,7 @@ def test_an_answer_for_another_user_ends_the_session(bench: Bench) -> None:
     failing(bench, IDTokenInvalid("of another user"))
     key = bench.start()
     with pytest.raises(SessionEnded):
-        bench.sessions.access_token(bench.load(key), ORDERS)
+        bench.access_token(bench.load(key), ORDERS)
     assert bench.sessions.load(key) is None
 
 
@@ -77,8 +77,8 @@ def test_without_a_refresh_token_there_is_none_for_an_audience(bench: Bench) -> 
     key = session_key(bench.sessions.start(msgspec.structs.replace(sign_in, tokens=tokens)))
     assert key
     with pytest.raises(RouteTokenRefused):
-        bench.sessions.access_token(bench.load(key), ORDERS)
-    assert bench.sessions.access_token(bench.load(key)) == "access-0"
+        bench.access_token(bench.load(key), ORDERS)
+    assert bench.access_token(bench.load(key)) == "access-0"
 
 
 UNFIT: dict[str, Callable[[IssuedTokens], IssuedTokens]] = {
@@ -108,7 +108,7 @@ def test_an_unfit_token_is_refused_and_denied(
     key = bench.start()
     for _ in range(2):
         with pytest.raises(RouteTokenRefused):
-            bench.sessions.access_token(bench.load(key), rule)
+            bench.access_token(bench.load(key), rule)
     [answered] = given
     assert bench.deny_list.contains(answered.access_token)
     tokens = bench.load(key).tokens
@@ -123,7 +123,7 @@ def test_login_scopes_that_a_refresh_brings_along_are_not_wider(bench: Bench) ->
         bench, "fit", scope="openid offline_access read"
     )
     key = bench.start()
-    assert bench.sessions.access_token(bench.load(key), ORDERS) == "fit"
+    assert bench.access_token(bench.load(key), ORDERS) == "fit"
     assert bench.load(key).tokens.route_tokens[0].scope == "openid offline_access read"
 
 
@@ -135,7 +135,7 @@ def test_what_an_exchange_gives_of_another_type_is_revoked(
         bench, "who-knows-what", issued_token_type=issued
     )
     with pytest.raises(RouteTokenRefused, match="wrong_issued_token_type"):
-        bench.sessions.access_token(bench.load(bench.start()), EXCHANGED)
+        bench.access_token(bench.load(bench.start()), EXCHANGED)
     assert bench.provider.revoked == ["who-knows-what"]
 
 
@@ -152,5 +152,5 @@ def test_a_refresh_token_that_an_exchange_brings_along_is_revoked_as_its_client(
     bench.provider.revoke = noting  # type: ignore[method-assign]
     rule = TokenRule(mode="exchange", audience="https://orders", client_id="obo")
     bench.provider.on_exchange = lambda *_: route_answer(bench, "t", refresh_token="unasked")
-    assert bench.sessions.access_token(bench.load(bench.start()), rule) == "t"
+    assert bench.access_token(bench.load(bench.start()), rule) == "t"
     assert (bench.provider.revoked, clients) == (["unasked"], ["obo"])

@@ -20,7 +20,7 @@ def aboard(
 ) -> Future[str]:
     """One more caller, which has found the flight under way when this returns."""
     entered = threading.Event()
-    real = flights._board
+    real = flights._join
 
     def board(name: str) -> object:
         try:
@@ -28,10 +28,10 @@ def aboard(
         finally:
             entered.set()
 
-    flights._board = board  # type: ignore[assignment,method-assign]
+    flights._join = board  # type: ignore[assignment,method-assign]
     future = pool.submit(flights.share, "x", work)
     assert entered.wait(WAIT_SECONDS)
-    flights._board = real  # type: ignore[method-assign]
+    flights._join = real  # type: ignore[method-assign]
     return future
 
 

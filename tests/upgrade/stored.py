@@ -85,7 +85,9 @@ def session(name: str) -> Session:
 def shared_client_tokens(services: Services) -> SharedClientTokens:
     """The store of the BFF's own tokens."""
     config = services.config
-    return SharedClientTokens(services.database, services.sealer, (config.issuer, config.client_id))
+    return SharedClientTokens(
+        services.stores.database, services.sealer, (config.issuer, config.client_id)
+    )
 
 
 def login_transactions(config: Config, services: Services) -> LoginTransactions:
@@ -95,28 +97,29 @@ def login_transactions(config: Config, services: Services) -> LoginTransactions:
 
 def write(config: Config, services: Services) -> dict[str, str]:
     """Write one of everything to Redis; returns what is stored elsewhere, by name."""
-    records = services.sessions._records
+    records = services.stores.records
     for name in COOKIE_IDS:
         assert records.create(session(name))
-        services.sessions._indexes.add(session(name))
+        services.stores.indexes.add(session(name))
     records.write_data(session("live").key, b'{"theme":"dark"}')
     records.end_record(session("ended").key, "logout")
-    services.outbox.add(
+    services.stores.outbox.add(
         Entry(id="end-one", kind="session", reason="logout", session_key=session("ended").key),
         due_in_seconds=FAR_AT,
     )
-    sealed = services.outbox.seal_tokens("tokens-one", FORGOTTEN)
-    services.outbox.add(
+    sealed = services.stores.outbox.seal_tokens("tokens-one", FORGOTTEN)
+    services.stores.outbox.add(
         Entry(id="tokens-one", kind="tokens", reason="answer_refused", sealed_tokens=sealed),
         due_in_seconds=FAR_AT,
     )
     denied = msgspec.structs.replace(TOKENS, access_token=DENIED)
-    services.deny_list.add([services.deny_list.entry(denied)])
-    services.watermarks.rise(Group.of_user(*USER))
-    services.seen_messages.add("logout token", USER[0], "jti-1", until=FAR_AT)
-    services.sent_revocations.note(SID)
+    services.stores.deny_list.add([services.stores.deny_list.entry(denied)])
+    services.stores.watermarks.rise(Group.of_user(*USER))
+    services.stores.seen_messages.add("logout token", USER[0], "jti-1", until=FAR_AT)
+    assert services.stores.sent_revocations
+    services.stores.sent_revocations.note(SID)
     shared_client_tokens(services).keep(RULE, "attempt-1", CLIENT_TOKEN, FAR_AT)
-    services.history_start.begin()
+    services.stores.history_start.begin()
     return texts(config, services)
 
 
@@ -151,7 +154,7 @@ def from_base64(value: str) -> bytes:
 
 def dump(services: Services, prefix: str = PREFIX) -> dict[str, dict[str, Any]]:
     """Every key with *prefix*, without it, with its type and content."""
-    client, found = services.database.client, {}
+    client, found = services.stores.database.client, {}
     for name in sorted(client.scan_iter(f"{prefix}:*")):
         kind = client.type(name).decode()
         content: Any
@@ -169,7 +172,7 @@ def dump(services: Services, prefix: str = PREFIX) -> dict[str, dict[str, Any]]:
 
 def restore(keys: dict[str, dict[str, Any]], services: Services, prefix: str) -> None:
     """Write what `dump` returned, with another prefix."""
-    client = services.database.client
+    client = services.stores.database.client
     for name, key in keys.items():
         full, content = f"{prefix}:{name}", key["content"]
         if key["type"] == "hash":

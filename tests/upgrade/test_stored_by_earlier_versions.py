@@ -44,7 +44,7 @@ def services(config: Config, earlier: dict[str, Any]) -> Iterator[Services]:
     made = build_services(config)
     stored.restore(earlier["keys"], made, config.redis_prefix)
     yield made
-    made.database.client.close()
+    made.stores.database.client.close()
 
 
 def test_there_is_a_file_of_the_first_version() -> None:
@@ -81,7 +81,7 @@ def test_an_ended_session_stays_ended_and_its_tokens_can_be_revoked(
     services: Services,
 ) -> None:
     key = stored.session("ended").key
-    records = services.sessions._records
+    records = services.stores.records
     assert services.sessions.load(key, slide=False) is None
     assert not records.create(stored.session("ended"))
     ended = records.end_record(key, "logout")
@@ -91,12 +91,12 @@ def test_an_ended_session_stays_ended_and_its_tokens_can_be_revoked(
 
 
 def test_the_outbox_has_what_must_be_revoked(services: Services) -> None:
-    entries = {entry.id: entry for entry in services.outbox.waiting()}
+    entries = {entry.id: entry for entry in services.stores.outbox.waiting()}
     assert set(entries) == {"end-one", "tokens-one"}
     ending = entries["end-one"]
     assert (ending.kind, ending.reason) == ("session", "logout")
     assert ending.session_key == stored.session("ended").key
-    opened = services.outbox.open_tokens(entries["tokens-one"])
+    opened = services.stores.outbox.open_tokens(entries["tokens-one"])
     assert opened.all_refresh_tokens() == ("forgotten",)
     assert opened.client_id == "other-client"
 
@@ -104,19 +104,20 @@ def test_the_outbox_has_what_must_be_revoked(services: Services) -> None:
 def test_a_denied_token_a_watermark_and_the_history_start_are_found(
     services: Services, earlier: dict[str, Any]
 ) -> None:
-    assert services.deny_list.contains(stored.DENIED)
-    watermark_at = services.watermarks.newest(stored.IDENTITY)
+    assert services.stores.deny_list.contains(stored.DENIED)
+    watermark_at = services.stores.watermarks.newest(stored.IDENTITY)
     assert watermark_at
     assert watermark_at in _numbers(earlier, "watermark:")
-    assert services.history_start.begin() in _numbers(earlier, "{born_at}:")
+    assert services.stores.history_start.begin() in _numbers(earlier, "{born_at}:")
 
 
 def test_a_message_and_a_revocation_are_recognised(
     services: Services, earlier: dict[str, Any]
 ) -> None:
-    assert services.seen_messages.contains("logout token", stored.USER[0], "jti-1")
+    assert services.stores.seen_messages.contains("logout token", stored.USER[0], "jti-1")
     noted = next(key for name, key in earlier["keys"].items() if name.startswith("revoked:"))
-    assert services.sent_revocations.is_echo(stored.SID, *noted["content"].values())
+    assert services.stores.sent_revocations
+    assert services.stores.sent_revocations.is_echo(stored.SID, *noted["content"].values())
 
 
 def test_the_client_token_is_found(services: Services) -> None:
@@ -154,7 +155,7 @@ def test_this_version_writes_the_same_keys_and_fields(
     made = build_services(config)
     stored.write(config, made)
     assert _shape(stored.dump(made, redis_prefix)) == _shape(earlier["keys"])
-    made.database.client.close()
+    made.stores.database.client.close()
 
 
 def _numbers(earlier: dict[str, Any], start: str) -> set[int]:

@@ -1,0 +1,74 @@
+"""Which access token does the upstream of a route get? The one place that looks at the token mode.
+
+A new mode is a file beside this one and a line in `_source`, `TokenMode` in `bff/config/route.py`,
+and its rules in `bff/config/route_validators.py`.
+"""
+
+from __future__ import annotations
+
+from bff.config import Config
+from bff.config.route import TokenRule
+from bff.core.model import Session
+from bff.provider.token_endpoint import TokenEndpoint
+from bff.revocation.revocation import Revocation
+from bff.store import Stores
+from bff.tokens.audience_token import AudienceTokenSource
+from bff.tokens.client_tokens import ClientTokens
+from bff.tokens.exchanged_token import ExchangedTokenSource
+from bff.tokens.pending_writes import PendingWrites
+from bff.tokens.renewal import TokenRenewal
+from bff.tokens.session_token import SessionTokenSource
+from bff.tokens.token_source import TokenSource
+
+
+class AccessTokens:
+    """Returns valid access tokens for upstreams.
+
+    Args:
+        stores: Sessions, their locks, the deny-list, the BFF's own tokens.
+        endpoint: Where tokens are requested.
+        pending_writes: Writes what the provider issued.
+        revocation: Ends sessions whose refresh token was refused.
+        config: Time-outs, and when a token is renewed.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        endpoint: TokenEndpoint,
+        pending_writes: PendingWrites,
+        revocation: Revocation,
+        config: Config,
+    ) -> None:
+        self._deny_list = stores.deny_list
+        self._endpoint = endpoint
+        self._pending_writes = pending_writes
+        self._renewal = TokenRenewal(stores, pending_writes, config)
+        self._client_tokens = ClientTokens(stores, endpoint, config)
+        self._session_token = SessionTokenSource(endpoint, stores, revocation)
+        self._sources: dict[str, TokenSource] = {}
+
+    def for_route(self, rule: TokenRule, session: Session) -> str:
+        """The access token that *rule* wants for the requests of *session*.
+
+        Raises:
+            RouteTokenRefused: The provider issues none for this route; the session stays.
+            SessionEnded, ProviderUnavailable, ProviderMisconfigured, StoreUnavailable: As
+                `TokenRenewal.access_token`.
+        """
+        if rule.mode == "client":
+            return self._client_tokens.access_token(rule)
+        source = self._sources.get(rule.name)
+        if source is None:
+            source = self._sources.setdefault(rule.name, self._source(rule))
+        return self._renewal.access_token(session, source)
+
+    def _source(self, rule: TokenRule) -> TokenSource:
+        common = (rule, self._deny_list, self._endpoint, self._renewal, self._session_token)
+        match rule.mode:
+            case "audience":
+                return AudienceTokenSource(*common)
+            case "exchange":
+                return ExchangedTokenSource(*common, self._pending_writes)
+            case _:
+                return self._session_token

@@ -1,0 +1,74 @@
+"""How does a route of the mode `audience` get its token?
+
+The session's refresh token is spent on an access token for another API: Auth0's multi-resource
+refresh tokens, or `resource` (RFC 8707, section 2.2).
+"""
+
+from __future__ import annotations
+
+from bff.config.route import TokenRule
+from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, RouteTokenRefused
+from bff.core.model import IssuedTokens, Session, Tokens
+from bff.provider.token_endpoint import TokenEndpoint
+from bff.store import DenyList
+from bff.tokens.pending_writes import TokenWrite
+from bff.tokens.renewal import TokenRenewal
+from bff.tokens.route_token_source import RouteTokenSource
+from bff.tokens.session_token import SessionTokenSource
+
+
+class AudienceTokenSource(RouteTokenSource):
+    """An access token from the session's refresh token."""
+
+    def __init__(
+        self,
+        rule: TokenRule,
+        deny_list: DenyList,
+        endpoint: TokenEndpoint,
+        renewal: TokenRenewal,
+        session_token: SessionTokenSource,
+    ) -> None:
+        super().__init__(rule, deny_list)
+        self._endpoint = endpoint
+        self._renewal = renewal
+        self._session_token = session_token
+
+    def available(self, tokens: Tokens) -> bool:
+        """Whether there is a refresh token."""
+        return tokens.refresh_token is not None
+
+    def unavailable(self, session: Session) -> BFFError:
+        """A session without a refresh token ends with its own access token."""
+        self._renewal.access_token(session, self._session_token)
+        return RouteTokenRefused("the session has no refresh token")
+
+    def request(self, session: Session) -> IssuedTokens:
+        """Spend the refresh token."""
+        refresh_token = session.tokens.refresh_token or ""
+        subject = session.identity.subject
+        return self._endpoint.refresh(refresh_token, subject=subject, rule=self._rule)
+
+    def on_refusal(
+        self, session: Session, error: ProviderRejected | IDTokenInvalid
+    ) -> Tokens | BFFError:
+        """As for every route; but a response that names another user has cost the refresh token."""
+        if isinstance(error, IDTokenInvalid):
+            return self._session_token.end_session(session, error)
+        return super().on_refusal(session, error)
+
+    def to_write(self, session: Session, attempt: str, issued: IssuedTokens) -> TokenWrite | None:
+        """The token, unless it must not be used; a new refresh token in any case."""
+        token = None if self.rejection_reason(issued) else self._route_token(issued)
+        if token is None and issued.refresh_token is None:
+            return None
+        return self._token_write(
+            session, attempt, token,
+            spent=session.tokens.refresh_token, refresh_token=issued.refresh_token,
+        )  # fmt: skip
+
+    def reject(self, session: Session, issued: IssuedTokens) -> None:
+        """Deny the access token, unless the provider only repeated one that is in use."""
+        tokens = session.tokens
+        in_use = {tokens.access_token, *(token.access_token for token in tokens.route_tokens)}
+        if issued.access_token not in in_use:
+            self._deny_list.add([self._deny_list.entry(self._route_token(issued))])

@@ -1,0 +1,75 @@
+"""When is an access token renewed, how long does a request wait for it, and for how long is a
+failure remembered?
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from bff.core.errors import (
+    BFFError,
+    ProviderMisconfigured,
+    ProviderRejected,
+    ProviderUnavailable,
+    RouteTokenRefused,
+)
+from bff.core.model import RouteToken, Tokens
+
+POLL_SECONDS = (0.01, 0.02, 0.04, 0.08)
+"""Waits between two looks at another process's renewal; the last repeats."""
+REMEMBER_FAILURE_SECONDS = 2.0
+"""The provider isn't asked again for so long after it failed."""
+REMEMBER_MAX_SECONDS = 30.0
+"""A provider's `Retry-After` is honoured up to this."""
+REMEMBER_REFUSAL_SECONDS = 30.0
+"""The same for a refusal of a route's token, which is a matter of registration."""
+EXPIRED_MARGIN_SECONDS = 1.0
+"""An access token counts as expired this long before its end: it must last the way upstream."""
+
+_T = TypeVar("_T")
+
+
+def window_seconds(token: Tokens | RouteToken, before_seconds: float) -> float:
+    """How long before its end *token* is renewed: never more than a fifth of its lifetime."""
+    return min(before_seconds, (token.expires_at - token.issued_at) / 5)
+
+
+def expired_margin_seconds(window: float) -> float:
+    """How long before its end a token with this renewal window counts as expired."""
+    return min(EXPIRED_MARGIN_SECONDS, window / 2)
+
+
+def wait_for_lock(try_lock: Callable[[], _T | None], wait_seconds: float, message: str) -> _T:
+    """The first result of *try_lock*, which returns None while another process has the lock.
+
+    Raises:
+        ProviderUnavailable: There was none within *wait_seconds*; *message* is for the log.
+    """
+    give_up_at = time.monotonic() + wait_seconds
+    polls = iter(POLL_SECONDS)
+    while (found := try_lock()) is None:
+        if time.monotonic() >= give_up_at:
+            raise ProviderUnavailable(message)
+        time.sleep(next(polls, POLL_SECONDS[-1]))
+    return found
+
+
+def failure_seconds(error: BFFError) -> float:
+    """For how long *error* is remembered, so that the provider isn't asked again."""
+    if isinstance(error, RouteTokenRefused):
+        return REMEMBER_REFUSAL_SECONDS
+    asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
+    return min(max(REMEMBER_FAILURE_SECONDS, asked), REMEMBER_MAX_SECONDS)
+
+
+def remembered_failure(code: str) -> BFFError:
+    """The failure that another request met a moment ago, from its stored *code*."""
+    if code == ProviderMisconfigured.code:
+        return ProviderMisconfigured("remembered")
+    if code == ProviderRejected.code:
+        return ProviderRejected("remembered", 400)
+    if code == RouteTokenRefused.code:
+        return RouteTokenRefused("remembered")
+    return ProviderUnavailable("remembered")

@@ -1,0 +1,78 @@
+"""What do the tokens that routes have of their own have in common?
+
+They are sealed with the session's tokens and denied when it ends. What the provider refuses is the
+loss of the route, not of the session.
+"""
+
+from __future__ import annotations
+
+from bff.config.route import TokenRule
+from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, RouteTokenRefused
+from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
+from bff.provider.route_grants import rejection_reason
+from bff.store import DenyList
+from bff.tokens.merge import with_route_token
+from bff.tokens.pending_writes import TokenWrite
+from bff.tokens.token_source import TokenSource
+
+
+class RouteTokenSource(TokenSource):
+    """The token of one rule; `request` and what depends on it are the modes' own."""
+
+    renewed = "route_token_issued"
+    failed = "route_token_failed"
+
+    def __init__(self, rule: TokenRule, deny_list: DenyList) -> None:
+        self.name = rule.name
+        self._rule = rule
+        self._deny_list = deny_list
+
+    def current(self, tokens: Tokens) -> RouteToken | None:
+        """The one that was issued by this rule."""
+        return tokens.route_token(self.name)
+
+    def rejection_reason(self, issued: IssuedTokens) -> str | None:
+        """Wrong type, wrong API, or more than was asked for."""
+        return rejection_reason(self._rule, issued)
+
+    def on_refusal(
+        self, session: Session, error: ProviderRejected | IDTokenInvalid
+    ) -> Tokens | BFFError:
+        """This route gets none; the others may, and the session goes on.
+
+        Not even `invalid_grant` ends it here: it may mean this API only. The ordinary refresh finds
+        out by itself.
+        """
+        reason = error.error if isinstance(error, ProviderRejected) else error.code
+        return RouteTokenRefused(reason)
+
+    def _route_token(self, issued: IssuedTokens) -> RouteToken:
+        return RouteToken(
+            name=self.name,
+            access_token=issued.access_token,
+            expires_at=issued.expires_at,
+            issued_at=issued.issued_at,
+            # Left out, it is what was asked for (RFC 6749, 5.1).
+            scope=self._rule.scope if issued.scope is None else issued.scope,
+        )
+
+    def _token_write(
+        self,
+        session: Session,
+        attempt: str,
+        token: RouteToken | None,
+        *,
+        spent: str | None = None,
+        refresh_token: str | None = None,
+    ) -> TokenWrite:
+        return TokenWrite(
+            session_key=session.key,
+            generation=session.generation,
+            attempt=attempt,
+            spent=spent,
+            issued=Tokens.without_session(refresh_token=refresh_token, route_token=token),
+            base=session.tokens,
+            merged=lambda base: with_route_token(
+                base, token, refresh_token, session.read_at, self._deny_list
+            ),
+        )
