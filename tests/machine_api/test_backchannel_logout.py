@@ -171,16 +171,16 @@ def test_a_failure_in_the_middle_is_no_use_of_the_token(
     def away(*_: Any, **__: Any) -> None:
         raise StoreUnavailable("away")
 
-    groups: Any = bff.services.sessions._revocation._groups
-    services = {
-        "rise": (bff.services.stores.watermarks, "rise"),
-        "members": (groups._indexes, "members"),
-        "end_records": (groups._records, "end_records"),
-        "deny": (bff.services.stores.deny_list, "add"),
-        "remember": (bff.services.stores.seen_messages, "add"),
+    stores = bff.services.stores
+    steps: dict[str, tuple[Any, str]] = {
+        "rise": (stores.watermarks, "rise"),
+        "members": (stores.indexes, "members"),
+        "end_records": (stores.records, "end_records"),
+        "deny": (stores.deny_list, "add"),
+        "remember": (stores.seen_messages, "add"),
     }
     with monkeypatch.context() as broken:
-        broken.setattr(*services[step], away)
+        broken.setattr(*steps[step], away)
         answer = post(bff, token)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "2"
