@@ -1,7 +1,7 @@
 """A backend-for-frontend: it signs people in, keeps their tokens, and makes a logout final.
 
-    app.py             create_app(): every endpoint, who may call it, what wraps it
-    services.py        build_services(): the parts below, in the order in which they need each other
+    app/               factory.py, create_app(): every endpoint, who may call it, what wraps it;
+                       services.py, build_services(): the parts below, in order of construction
     cli/               the commands: serve, routes, sessions, revocations, deny-list-key
     web/               endpoints for browsers: sign-in, logout, profile, devices, SPA, pages
     machine_api/       endpoints for programs: admin, back-channel logout, webhooks, introspection,

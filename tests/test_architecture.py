@@ -70,7 +70,7 @@ def test_production_code_imports_neither_tests_nor_the_demo(path: Path) -> None:
 
 def test_a_production_start_loads_nothing_of_the_demo() -> None:
     """ASVS 15.2.3."""
-    code = "import sys, bff.app, bff.cli.main; print('demo' in sys.modules)"
+    code = "import sys, bff.app.factory, bff.cli.main; print('demo' in sys.modules)"
     told = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

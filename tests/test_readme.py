@@ -20,7 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 import bff
-from bff.app import create_app
+from bff.app.factory import create_app
 from bff.cli.main import MOVED, _parser
 from bff.config import Config, load
 from bff.config import settings as settings_module

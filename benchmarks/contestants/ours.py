@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import bff.app
+import bff
 from benchmarks.browser import FETCH, Browser
 from benchmarks.contestants.contestant import Contestant, Surroundings
 from benchmarks.ground import AUDIENCE, SCOPE

@@ -8,6 +8,7 @@ from flask import Blueprint, Flask
 
 from bff.access.session_cookie import SessionCookieInterface
 from bff.access.session_guard import SessionGuard
+from bff.app.services import Services, build_services
 from bff.config import Config, load
 from bff.gateway import forward_auth
 from bff.gateway.client_address import ClientAddresses
@@ -29,7 +30,6 @@ from bff.machine_api import (
 )
 from bff.machine_api.audiences import AudienceVerifiers
 from bff.machine_api.authentication import AdminAuth
-from bff.services import Services, build_services
 from bff.web import devices, error_responses, login, logout, profile, security_headers, spa
 
 log = logging.getLogger(__name__)

@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 def _with_services(options: argparse.Namespace) -> int:
     """Run a command that needs Redis and the provider, without a server."""
     # Imported here, so that the other commands don't load it.
-    from bff.services import build_services
+    from bff.app.services import build_services
 
     settings = config.load()
     logging.config.dictConfig(logging_config())

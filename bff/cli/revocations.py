@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bff.cli.exit_codes import OK, REVOCATION_OVERDUE
 
 if TYPE_CHECKING:
-    from bff.services import Services
+    from bff.app.services import Services
     from bff.store import Entry
 
 HASH_PREFIX_CHARACTERS = 12

@@ -69,7 +69,7 @@ def _serve(options: argparse.Namespace) -> None:
     from granian.constants import HTTPModes, Interfaces
 
     server = Granian(
-        "bff.app:create_app",
+        "bff.app.factory:create_app",
         address=options.host,
         port=options.port,
         interface=Interfaces.WSGI,
@@ -94,7 +94,7 @@ def _application() -> Flask:
     debugging tool may show it.
     """
     # Imported here, so that only the workers load it.
-    from bff.app import create_app
+    from bff.app.factory import create_app
 
     app = create_app()
     for name in app.extensions["bff"].config.secret_variables:

@@ -14,7 +14,7 @@ from bff.core.model import Group
 from bff.sessions.summary import session_summary
 
 if TYPE_CHECKING:
-    from bff.services import Services
+    from bff.app.services import Services
 
 REASON = "command"
 CALLER = "command"

@@ -55,7 +55,7 @@ class NoLimit(OpenResponses):
 
 
 def add_proxy(app: FlaskWithUnroutedRequests, config: Config, access: RouteAccess) -> None:
-    """Let *app* forward requests, as `bff.app` does."""
+    """Let *app* forward requests, as `bff.app.factory` does."""
     proxy = Proxy(config, RouteTable(config.routes), access, NoLimit())
     register_proxy_errors(app, proxy)
     app.wsgi_app = ProxyEndpoint(app, proxy)  # type: ignore[method-assign]

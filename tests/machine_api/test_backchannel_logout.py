@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from bff import services
+from bff.app import services
 from bff.core.errors import StoreUnavailable
 from bff.sessions.lifecycle import session_key
 from tests.support.fake_provider import CLIENT_ID, FakeProvider, Reply

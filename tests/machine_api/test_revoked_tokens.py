@@ -17,9 +17,9 @@ import pytest
 import requests
 from joserfc.jwk import RSAKey
 
+from bff.app.services import build_services
 from bff.config import load
 from bff.core.model import Group
-from bff.services import build_services
 from tests.support.ageing import age_access_token
 from tests.support.api_callers import ASKING, DEAD, WAYS, at_the_api, by_introspection
 from tests.support.cluster import AUDIENCE, TIMEOUT_SECONDS, Cluster

@@ -14,10 +14,10 @@ import pytest
 import redis
 import requests
 
+from bff.app.services import Services, build_services
 from bff.config import load
 from bff.core.model import Group
 from bff.machine_api.backchannel_logout import KEYS_SECONDS, LogoutReceiver
-from bff.services import Services, build_services
 from tests.support.bench import config_for
 from tests.support.browser_client import FETCH
 from tests.support.cluster import Cluster

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from bff.app.services import build_services
 from bff.config import Config, load
 from bff.config.route import TokenRule
 from bff.core.model import Identity, IssuedTokens, Session, SignIn, Tokens
-from bff.services import build_services
 from bff.sessions.expiry import ExpirySweep
 from bff.sessions.lifecycle import session_key
 from bff.tokens.merge import refreshed

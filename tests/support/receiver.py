@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from flask.testing import FlaskClient
 
-from bff.app import create_app
+from bff.app.factory import create_app
+from bff.app.services import Services
 from bff.core.model import Identity, SignIn, Tokens
-from bff.services import Services
 from bff.sessions.lifecycle import session_key
 from tests.support.fake_provider import FakeProvider
 from tests.support.redis_server import RedisServer

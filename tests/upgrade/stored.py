@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from flask import Flask, Response
 
+from bff.app.services import Services, build_services
 from bff.config import Config
 from bff.core.model import (
     Group,
@@ -24,7 +25,6 @@ from bff.core.model import (
     Session,
     Tokens,
 )
-from bff.services import Services, build_services
 from bff.sessions.lifecycle import session_key
 from bff.store.client_tokens import SharedClientTokens
 from bff.store.outbox import Entry

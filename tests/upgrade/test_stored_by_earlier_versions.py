@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from bff.app.services import Services, build_services
 from bff.config import Config
 from bff.core.model import Group
-from bff.services import Services, build_services
 from bff.web.logout import STATE_CONTEXT
 from tests.support.bench import config_for
 from tests.support.redis_server import RedisServer

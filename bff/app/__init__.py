@@ -1,0 +1,1 @@
+"""How is the application put together? `factory` has every endpoint, `services` the parts below."""
