@@ -1,1 +1,1 @@
-"""How does a request on a route reach its upstream? `proxy` is the way in, then down."""
+"""How does a request on a route reach its upstream, and the response the browser? See `proxy`."""
