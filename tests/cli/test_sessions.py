@@ -61,7 +61,7 @@ def test_all_of_a_users_are_ended(
 ) -> None:
     dana, eve = people
     assert as_json(bff, tmp_path, "end", *whose, "--reason", "laptop stolen") == {"ended": 2}
-    assert [bff.lives(key) for key in (*dana, eve)] == [False, False, True]
+    assert [bff.has_session(key) for key in (*dana, eve)] == [False, False, True]
     wait_for(lambda: len(bff.revoked()) == 2, "the server revokes their refresh tokens")
 
 
@@ -69,7 +69,7 @@ def test_one_is_ended(bff: Receiver, people: tuple[list[str], str], tmp_path: Pa
     listed = as_json(bff, tmp_path, "list", *DANA)["sessions"]
     answer = as_json(bff, tmp_path, "end", *DANA, "--id", listed[0]["id"])
     assert answer == {"ended": 1}
-    assert sum(bff.lives(key) for key in people[0]) == 1
+    assert sum(bff.has_session(key) for key in people[0]) == 1
     again = run(bff, tmp_path, "end", *DANA, "--id", listed[0]["id"])
     assert again.returncode == 1
     assert "session_unknown" in again.stderr
@@ -78,7 +78,7 @@ def test_one_is_ended(bff: Receiver, people: tuple[list[str], str], tmp_path: Pa
 def test_everyones_are_ended(bff: Receiver, people: tuple[list[str], str], tmp_path: Path) -> None:
     ended = run(bff, tmp_path, "end", "--everyone")
     assert (ended.returncode, ended.stdout.split()[0]) == (0, "3")
-    assert not any(bff.lives(key) for key in (*people[0], people[1]))
+    assert not any(bff.has_session(key) for key in (*people[0], people[1]))
 
 
 def test_every_call_is_audited(
@@ -130,7 +130,7 @@ def test_wrong_arguments_end_nothing(
     bff: Receiver, people: tuple[list[str], str], tmp_path: Path, arguments: list[str]
 ) -> None:
     assert run(bff, tmp_path, *arguments).returncode == 2
-    assert all(bff.lives(key) for key in (*people[0], people[1]))
+    assert all(bff.has_session(key) for key in (*people[0], people[1]))
 
 
 def test_redis_away_is_told(bff: Receiver, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import requests
 
 from tests.interop.cluster import HERE, InteropCluster
 from tests.support.ageing import held_tokens
-from tests.support.api_callers import ASKING, CLIENT_SECRET, DEAD, WAYS
+from tests.support.api_callers import ASKING, CLIENT_SECRET, INVALID, WAYS
 from tests.support.cluster import TIMEOUT_SECONDS
 from tests.support.processes import Process
 
@@ -31,7 +31,7 @@ def test_its_tokens_live_and_die_in_every_way_of_asking(asking: InteropCluster) 
     stolen = held_tokens(asking, browser.cookie).access_token
     assert [way(asking, stolen) for way in WAYS] == [200, 200, 200]
     assert browser.log_out().status_code == 200
-    assert [way(asking, stolen) for way in WAYS] == [DEAD, DEAD, DEAD]
+    assert [way(asking, stolen) for way in WAYS] == [INVALID, INVALID, INVALID]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The admin API: who may use it, what it ends, and what it makes of bad input."""
+"""The admin API: what it lists and ends, bad input, and its audit lines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def start_in(bff: Receiver, browser: str) -> str:
     return key
 
 
-# ------------------------------------------------------------------ what it does
+# ------------------------------------------------------------------ listing and ending
 
 
 def test_a_users_sessions_are_listed(bff: Receiver) -> None:
@@ -46,56 +46,56 @@ def test_a_users_sessions_are_listed(bff: Receiver) -> None:
     start_in(bff, "Firefox on Linux")
     bff.start(subject="auth0|eve", claims={"email": "eve@example.com"})
     for query in ({"sub": "auth0|demo"}, {"email": "Dana@Example.com"}):
-        answer = ask(bff, "GET", "/admin/sessions", query_string=query)
-        assert answer.status_code == 200
-        assert answer.headers["Cache-Control"] == "no-store"
-        listed = answer.get_json()["sessions"]
+        response = ask(bff, "GET", "/admin/sessions", query_string=query)
+        assert response.status_code == 200
+        assert response.headers["Cache-Control"] == "no-store"
+        listed = response.get_json()["sessions"]
         assert {s["browser"] for s in listed} == {"", "Firefox on Linux"}
         assert {s["sub"] for s in listed} == {"auth0|demo"}
         assert set(listed[0]) == {
             "id", "sub", "browser", "created_at", "last_seen_at", "idle_ends_at",
             "absolute_ends_at",
         }  # fmt: skip
-        assert "refresh-" not in answer.text
-        assert "access-" not in answer.text
+        assert "refresh-" not in response.text
+        assert "access-" not in response.text
 
 
 @pytest.mark.parametrize(
     "body", [{"sub": "auth0|demo"}, {"email": " DANA@example.com "}], ids=["sub", "email"]
 )
-def test_all_of_a_user_are_ended_and_nobody_elses(bff: Receiver, body: dict[str, str]) -> None:
+def test_all_sessions_of_a_user_end_and_no_others(bff: Receiver, body: dict[str, str]) -> None:
     mine = [bff.start(sid=f"sid-{n}") for n in range(3)]
     eve = bff.start(subject="auth0|eve", claims={"email": "eve@example.com"})
-    answer = end(bff, **body, reason="laptop stolen")
-    assert (answer.status_code, answer.get_json()) == (200, {"ended": 3})
-    assert not any(bff.lives(key) for key in mine)
-    assert bff.lives(eve)
+    response = end(bff, **body, reason="laptop stolen")
+    assert (response.status_code, response.get_json()) == (200, {"ended": 3})
+    assert not any(bff.has_session(key) for key in mine)
+    assert bff.has_session(eve)
     wait_for(lambda: len(bff.revoked()) == 3, "their refresh tokens are revoked")
 
 
-def test_one_is_ended_by_the_name_in_the_list(bff: Receiver) -> None:
+def test_one_session_ends_by_the_id_in_the_list(bff: Receiver) -> None:
     kept = bff.start()
     gone = start_in(bff, "the stolen one")
     listed = ask(bff, "GET", LIST).get_json()["sessions"]
     [public_id] = [s["id"] for s in listed if s["browser"] == "the stolen one"]
-    answer = end(bff, sub="auth0|demo", id=public_id)
-    assert (answer.status_code, answer.get_json()) == (200, {"ended": 1})
-    assert (bff.lives(kept), bff.lives(gone)) == (True, False)
+    response = end(bff, sub="auth0|demo", id=public_id)
+    assert (response.status_code, response.get_json()) == (200, {"ended": 1})
+    assert (bff.has_session(kept), bff.has_session(gone)) == (True, False)
     assert_problem(end(bff, sub="auth0|demo", id=public_id), 404, "session_unknown")
 
 
-def test_one_must_be_that_users(bff: Receiver) -> None:
+def test_the_id_must_be_of_a_session_of_the_named_user(bff: Receiver) -> None:
     bff.start()
     eve = bff.start(subject="auth0|eve")
     listed = ask(bff, "GET", "/admin/sessions?sub=auth0|eve").get_json()["sessions"]
     assert_problem(end(bff, sub="auth0|demo", id=listed[0]["id"]), 404, "session_unknown")
-    assert bff.lives(eve)
+    assert bff.has_session(eve)
 
 
-def test_everyones_are_ended(bff: Receiver) -> None:
+def test_all_sessions_of_all_users_end(bff: Receiver) -> None:
     keys = [bff.start(subject=f"auth0|{n}", sid=f"sid-{n}") for n in range(3)]
     assert end(bff, everyone=True).get_json() == {"ended": 3}
-    assert not any(bff.lives(key) for key in keys)
+    assert not any(bff.has_session(key) for key in keys)
 
 
 ODD_SUBJECTS = [
@@ -113,7 +113,7 @@ ODD_SUBJECTS = [
 
 
 @pytest.mark.parametrize("subject", ODD_SUBJECTS, ids=range(len(ODD_SUBJECTS)))
-def test_a_subject_may_be_anything(bff: Receiver, subject: str) -> None:
+def test_a_subject_may_have_any_character(bff: Receiver, subject: str) -> None:
     dana = bff.start()
     assert ask(bff, "GET", "/admin/sessions", query_string={"sub": subject}).get_json() == {
         "sessions": []
@@ -123,10 +123,10 @@ def test_a_subject_may_be_anything(bff: Receiver, subject: str) -> None:
         subject=subject, sid="odd", auth_time=bff.services.stores.history_start.begin() + 3600
     )
     assert end(bff, sub=subject).get_json() == {"ended": 1}
-    assert (bff.lives(dana), bff.lives(odd)) == (True, False)
+    assert (bff.has_session(dana), bff.has_session(odd)) == (True, False)
 
 
-# ------------------------------------------------------------------ what is no request
+# ------------------------------------------------------------------ bad requests
 
 BAD_BODIES: list[Any] = [
     b"",
@@ -171,32 +171,32 @@ BAD_BODIES: list[Any] = [
 def test_bad_input_ends_nothing(bff: Receiver, audit_lines: AuditLines, body: Any) -> None:
     key = bff.start()
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    answer = ask(bff, "POST", END, data=raw, content_type="application/json")
-    assert answer.status_code in (400, 413)
-    assert_problem(answer, answer.status_code, answer.get_json()["code"])
-    assert bff.lives(key)
+    response = ask(bff, "POST", END, data=raw, content_type="application/json")
+    assert response.status_code in (400, 413)
+    assert_problem(response, response.status_code, response.get_json()["code"])
+    assert bff.has_session(key)
     assert bff.names("watermark") == set()
     assert [(a["event"], a["outcome"]) for a in audit_lines()][-1] == ("admin_called", "refused")
 
 
 def test_a_body_of_another_type_ends_nothing(bff: Receiver) -> None:
-    """A form is what another site's page could send without asking."""
+    """A form can be sent by another site's page without a preflight request."""
     body = json.dumps({"everyone": True})
     for content_type in ("text/plain", "application/x-www-form-urlencoded", None):
-        answer = ask(bff, "POST", END, data=body, content_type=content_type)
-        assert_problem(answer, 400, "request_refused")
+        response = ask(bff, "POST", END, data=body, content_type=content_type)
+        assert_problem(response, 400, "request_refused")
 
 
 def test_a_huge_body_is_not_read(bff: Receiver) -> None:
     body = b'{"sub": "' + b"x" * 10_000_000 + b'"}'
-    answer = ask(bff, "POST", END, data=body, content_type="application/json")
-    assert_problem(answer, 413, "body_too_large")
+    response = ask(bff, "POST", END, data=body, content_type="application/json")
+    assert_problem(response, 413, "body_too_large")
 
 
 @pytest.mark.parametrize(
     "query", ["", "sub=", "email=", "sub=a&sub=b", "sub=a&email=b", "everyone=true", "id=x", "x=1"]
 )
-def test_a_list_is_of_one_user(bff: Receiver, query: str) -> None:
+def test_a_list_needs_exactly_one_user(bff: Receiver, query: str) -> None:
     assert_problem(ask(bff, "GET", f"/admin/sessions?{query}"), 400, "request_refused")
 
 
@@ -204,10 +204,10 @@ def test_a_list_is_of_one_user(bff: Receiver, query: str) -> None:
 def test_other_methods_do_nothing(bff: Receiver, method: str, path: str) -> None:
     key = bff.start()
     assert ask(bff, method, path, json={"everyone": True}).status_code in (404, 405)
-    assert bff.lives(key)
+    assert bff.has_session(key)
 
 
-def test_redis_being_away_is_told(
+def test_an_outage_of_redis_is_503(
     bff: Receiver, monkeypatch: pytest.MonkeyPatch, audit_lines: AuditLines
 ) -> None:
     def away(*_: object, **__: object) -> None:
@@ -215,13 +215,13 @@ def test_redis_being_away_is_told(
 
     bff.start()
     monkeypatch.setattr(bff.services.stores.watermarks, "rise", away)
-    answer = end(bff, sub="auth0|demo")
-    assert_problem(answer, 503, "store_unavailable")
-    assert answer.headers["Retry-After"]
+    response = end(bff, sub="auth0|demo")
+    assert_problem(response, 503, "store_unavailable")
+    assert response.headers["Retry-After"]
     assert audit_lines()[-1]["outcome"] == "failed"
 
 
-# ------------------------------------------------------------------ what is written down
+# ------------------------------------------------------------------ audit log
 
 
 def test_every_call_is_audited(bff: Receiver, audit_lines: AuditLines) -> None:
@@ -258,7 +258,7 @@ def test_a_refused_caller_is_audited(bff: Receiver, audit_lines: AuditLines) -> 
 
 
 def test_the_given_reason_does_not_reach_redis(bff: Receiver) -> None:
-    """It may name a person, and a stolen dump must not (promise 7)."""
+    """It may name a person, and a stolen dump must name none (promise 7)."""
     bff.fake.says("/oauth/revoke", lambda: (_ for _ in ()).throw(AssertionError))
     bff.start()
     end(bff, sub="auth0|demo", reason="Dana Demo lost her phone")

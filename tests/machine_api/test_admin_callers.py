@@ -1,4 +1,4 @@
-"""Who may use the admin API: a static key, or an access token of the provider with the scope."""
+"""The admin API needs the static key, or an access token of the provider with the scope."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def bff(receiver_for: MakeReceiver) -> Receiver:
     ],
     ids=str,
 )
-def test_a_token_with_the_scope_is_let_in(bff: Receiver, claims: dict[str, Any]) -> None:
+def test_a_token_with_the_scope_is_accepted(bff: Receiver, claims: dict[str, Any]) -> None:
     key = bff.start()
-    answer = end(bff, access_token(bff, **claims), sub="auth0|demo")
-    assert answer.get_json() == {"ended": 1}
-    assert not bff.lives(key)
+    response = end(bff, access_token(bff, **claims), sub="auth0|demo")
+    assert response.get_json() == {"ended": 1}
+    assert not bff.has_session(key)
 
 
 REFUSED_TOKENS: list[tuple[dict[str, Any], int, str]] = [
@@ -73,7 +73,7 @@ REFUSED_TOKENS: list[tuple[dict[str, Any], int, str]] = [
 
 
 def shown(value: object) -> str:
-    """A test's name must be the same in every process, so a key is not shown by its address."""
+    """The id of a test must be the same in every process, so it has no address of an object."""
     return "another key" if isinstance(value, dict) and "key" in value else str(value)
 
 
@@ -83,10 +83,10 @@ def test_another_token_ends_nothing(
 ) -> None:
     key = bff.start()
     token = access_token(bff, **changes)
-    for answer in (end(bff, token, everyone=True), ask(bff, "GET", LIST, key=token)):
-        assert_problem(answer, status, code)
-        assert f'error="{code}"' in answer.headers["WWW-Authenticate"]
-    assert bff.lives(key)
+    for response in (end(bff, token, everyone=True), ask(bff, "GET", LIST, key=token)):
+        assert_problem(response, status, code)
+        assert f'error="{code}"' in response.headers["WWW-Authenticate"]
+    assert bff.has_session(key)
     assert bff.names("watermark") == set()
 
 
@@ -108,33 +108,33 @@ HEADERS = [
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
-def test_who_has_no_key_gets_nothing(bff: Receiver, header: str | None) -> None:
+def test_a_request_without_the_key_is_refused(bff: Receiver, header: str | None) -> None:
     key = bff.start()
     headers = {} if header is None else {"Authorization": header}
     for method, path in (("GET", LIST), ("POST", END)):
-        answer = bff.client.open(path, method=method, headers=headers, json={"everyone": True})
-        assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="machines"')
-        assert_problem(answer, 401, answer.get_json()["code"])
-    assert bff.lives(key)
+        response = bff.client.open(path, method=method, headers=headers, json={"everyone": True})
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"].startswith('Bearer realm="machines"')
+        assert_problem(response, 401, response.get_json()["code"])
+    assert bff.has_session(key)
 
 
-def test_the_cookie_of_a_signed_in_person_is_no_key(bff: Receiver) -> None:
+def test_a_session_cookie_is_no_key(bff: Receiver) -> None:
     cookie = bff.services.sessions.start(bff.sign_in())
     bff.client.set_cookie("session", cookie, domain="localhost")
     assert_problem(end(bff, None, everyone=True), 401, "token_missing")
 
 
-def test_a_browser_that_navigates_there_is_not_sent_to_sign_in(bff: Receiver) -> None:
+def test_a_navigation_is_not_redirected_to_the_sign_in(bff: Receiver) -> None:
     headers = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
-    answer = ask(bff, "GET", LIST, key=None, headers=headers)
-    assert_problem(answer, 401, "token_missing")
+    response = ask(bff, "GET", LIST, key=None, headers=headers)
+    assert_problem(response, 401, "token_missing")
 
 
 @pytest.mark.parametrize(
     ("settings", "status"), [({}, 404), (BY_TOKEN, 401), (BY_KEY, 200)], ids=["off", "token", "key"]
 )
-def test_what_is_not_configured_is_off(
+def test_a_credential_that_is_not_configured_is_not_accepted(
     receiver_for: MakeReceiver, settings: dict[str, str], status: int
 ) -> None:
     bff = receiver_for(**settings)
@@ -142,12 +142,12 @@ def test_what_is_not_configured_is_off(
     assert ask(bff, "GET", LIST).status_code == status
 
 
-def test_a_token_is_no_use_where_only_the_key_is_configured(receiver_for: MakeReceiver) -> None:
+def test_a_token_is_refused_if_only_the_key_is_configured(receiver_for: MakeReceiver) -> None:
     bff = receiver_for(**BY_KEY)
     assert_problem(end(bff, access_token(bff), everyone=True), 401, "invalid_token")
 
 
-def test_a_token_dies_with_the_sessions_that_it_ends(bff: Receiver) -> None:
+def test_a_token_is_revoked_with_the_sessions_that_it_ends(bff: Receiver) -> None:
     token = access_token(bff)
     bff.services.stores.watermarks.wait_for(
         bff.services.stores.history_start.begin()
@@ -156,12 +156,12 @@ def test_a_token_dies_with_the_sessions_that_it_ends(bff: Receiver) -> None:
     assert_problem(end(bff, token, everyone=True), 401, "invalid_token")
 
 
-def test_without_the_providers_keys_nothing_is_decided(
+def test_without_the_providers_keys_the_response_is_503(
     receiver_for: MakeReceiver, fake: FakeProvider
 ) -> None:
     fake.says("/jwks", lambda: Reply({}, 500))
     bff = receiver_for(**BY_KEY, **BY_TOKEN)
     key = bff.start()
     assert_problem(end(bff, access_token(bff), sub="auth0|demo"), 503, "provider_unavailable")
-    assert bff.lives(key)
+    assert bff.has_session(key)
     assert end(bff, sub="auth0|demo").status_code == 200, "the static key needs no provider"

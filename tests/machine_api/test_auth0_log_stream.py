@@ -1,4 +1,4 @@
-"""The tenant's log as a second line: what each event ends, once, and what it must not end."""
+"""Auth0's log stream: which sessions each event ends, once, and which it must not end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def post(
 
 
 class Log:
-    """Makes events, each with a `log_id` of its own."""
+    """Makes events, each with its own `log_id`."""
 
     def __init__(self, bff: Receiver) -> None:
         self._bff = bff
@@ -53,7 +53,7 @@ class Log:
     def event(
         self, kind: str, *, after: float = 1, details: Any = None, log_id: Any = None, **data: Any
     ) -> dict[str, Any]:
-        """An event about Dana and sid-one, so many seconds after now; None takes a field away."""
+        """An event about Dana and sid-one, *after* seconds from now; None removes a field."""
         self._made += 1
         at = datetime.fromtimestamp(self._bff.services.stores.database.now() + after, UTC)
         usual = {
@@ -73,12 +73,12 @@ def log(bff: Receiver) -> Log:
     return Log(bff)
 
 
-def alive(bff: Receiver, keys: list[str]) -> list[bool]:
-    return [bff.lives(key) for key in keys]
+def sessions_left(bff: Receiver, keys: list[str]) -> list[bool]:
+    return [bff.has_session(key) for key in keys]
 
 
 def three(bff: Receiver) -> list[str]:
-    """Dana's session that events are about, another of hers, and one of Eve's; all are old."""
+    """Dana's sessions sid-one and sid-two, and one of Eve's; all began an hour ago."""
     keys = [bff.start(), bff.start(sid="sid-two"), bff.start(subject=EVE, sid="sid-eve")]
     for key in keys:
         begin(bff, key, -HOUR)
@@ -86,16 +86,16 @@ def three(bff: Receiver) -> list[str]:
 
 
 def begin(bff: Receiver, key: str, seconds: int) -> None:
-    """Let the session have begun so long after now."""
+    """Set the beginning of the session to *seconds* from now."""
     created_at = int(bff.services.stores.database.now()) + seconds
     name = bff.services.stores.database.keys.session(key)
     bff.services.stores.database.command("HSET", name, "created_at", created_at)
 
 
-# ------------------------------------------------------------------ what ends what
+# ------------------------------------------------------------------ effects
 
-SESSION, USER, NOBODY = [False, True, True], [False, False, True], [True, True, True]
-"""Who of the three lives on."""
+SESSION, USER, NONE = [False, True, True], [False, False, True], [True, True, True]
+"""Which of the three sessions are left."""
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,15 @@ SESSION, USER, NOBODY = [False, True, True], [False, False, True], [True, True, 
         ("sce", USER),
         ("sdu", USER),
         ("universal_logout_succeeded", USER),
-        ("flo", NOBODY),
-        ("scu", NOBODY),
-        ("scpn", NOBODY),
-        ("sapi", NOBODY),
-        ("sertft", NOBODY),
-        ("fertft", NOBODY),
-        ("oidc_backchannel_logout_succeeded", NOBODY),
-        ("sslo", NOBODY),
-        ("universal_logout_failed", NOBODY),
+        ("flo", NONE),
+        ("scu", NONE),
+        ("scpn", NONE),
+        ("sapi", NONE),
+        ("sertft", NONE),
+        ("fertft", NONE),
+        ("oidc_backchannel_logout_succeeded", NONE),
+        ("sslo", NONE),
+        ("universal_logout_failed", NONE),
     ],
 )
 def test_what_an_event_ends(
@@ -126,12 +126,12 @@ def test_what_an_event_ends(
 ) -> None:
     assert kind in EFFECTS
     keys = three(bff)
-    answer = post(bff, [log.event(kind)])
-    assert (answer.status_code, answer.get_json()) == (
+    response = post(bff, [log.event(kind)])
+    assert (response.status_code, response.get_json()) == (
         200, {"received": 1, "ended": left.count(False)},
     )  # fmt: skip
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert alive(bff, keys) == left
+    assert response.headers["Cache-Control"] == "no-store"
+    assert sessions_left(bff, keys) == left
     wait_for(lambda: len(bff.revoked()) == left.count(False), "their tokens are revoked")
     received = [a for a in audit_lines() if a["event"] == "event_received"]
     assert [a["reason"].partition(":")[0] for a in received] == [kind]
@@ -140,53 +140,53 @@ def test_what_an_event_ends(
 
 
 @pytest.mark.parametrize("kind", ["s", "f", "seacft", "limit_wc", "", "SLO", "slo ", "unknown"])
-def test_the_rest_of_the_log_is_passed_over(
+def test_other_events_are_ignored(
     bff: Receiver, log: Log, audit_lines: AuditLines, kind: str
 ) -> None:
     keys = three(bff)
     assert post(bff, [log.event(kind)]).get_json() == {"received": 1, "ended": 0}
-    assert alive(bff, keys) == NOBODY
+    assert sessions_left(bff, keys) == NONE
     assert audit_lines() == []
 
 
 @pytest.mark.parametrize(
     ("kind", "left"),
-    [("slo", SESSION), ("scp", USER), ("srrt", NOBODY), ("ferrt", NOBODY), ("fslo", NOBODY)],
+    [("slo", SESSION), ("scp", USER), ("srrt", NONE), ("ferrt", NONE), ("fslo", NONE)],
 )
-def test_what_concerns_another_application(
+def test_events_of_another_application(
     bff: Receiver, log: Log, kind: str, left: list[bool]
 ) -> None:
-    """A session at the provider and a user are everybody's; a refresh token is its client's own."""
+    """They count if they concern a user or a session at the provider, not for a refresh token."""
     keys = three(bff)
     post(bff, [log.event(kind, client_id="another-client")])
-    assert alive(bff, keys) == left
+    assert sessions_left(bff, keys) == left
 
 
 def test_a_password_changed_by_an_administrator_has_no_client(bff: Receiver, log: Log) -> None:
     keys = three(bff)
     post(bff, [log.event("scp", client_id=None, details={})])
-    assert alive(bff, keys) == USER
+    assert sessions_left(bff, keys) == USER
 
 
 @pytest.mark.parametrize(
-    ("kind", "left"), [("slo", NOBODY), ("srrt", NOBODY), ("fslo", NOBODY), ("ferrt", USER)]
+    ("kind", "left"), [("slo", NONE), ("srrt", NONE), ("fslo", NONE), ("ferrt", USER)]
 )
-def test_a_session_that_nobody_names(bff: Receiver, log: Log, kind: str, left: list[bool]) -> None:
-    """A refresh token used twice was stolen, so all end; a logout somewhere is no reason to."""
+def test_an_event_without_a_session(bff: Receiver, log: Log, kind: str, left: list[bool]) -> None:
+    """A reused refresh token was stolen, so all sessions end; a logout alone ends none."""
     keys = three(bff)
     post(bff, [log.event(kind, details={})])
-    assert alive(bff, keys) == left
+    assert sessions_left(bff, keys) == left
 
 
-def test_events_about_strangers_end_nothing(bff: Receiver, log: Log) -> None:
+def test_events_about_unknown_users_end_nothing(bff: Receiver, log: Log) -> None:
     keys = three(bff)
     events = [
-        log.event("scp", user_id="auth0|stranger"),
-        log.event("slo", details={"session_id": "unknown"}, user_id="auth0|stranger"),
+        log.event("scp", user_id="auth0|unknown"),
+        log.event("slo", details={"session_id": "unknown"}, user_id="auth0|unknown"),
         log.event("sdu", user_id="auth0|DEMO"),
     ]
     assert post(bff, events).get_json() == {"received": 3, "ended": 0}
-    assert alive(bff, keys) == NOBODY
+    assert sessions_left(bff, keys) == NONE
 
 
 # ------------------------------------------------------------------ forms of delivery
@@ -211,9 +211,9 @@ def test_an_array_and_lines(
 ) -> None:
     keys = three(bff)
     body = form([log.event("s"), log.event("slo"), log.event("scp", user_id=EVE)])
-    answer = post(bff, body, content_type=content_type)
-    assert answer.get_json() == {"received": 3, "ended": 2}
-    assert alive(bff, keys) == [False, True, False]
+    response = post(bff, body, content_type=content_type)
+    assert response.get_json() == {"received": 3, "ended": 2}
+    assert sessions_left(bff, keys) == [False, True, False]
 
 
 def test_a_single_object_and_one_without_an_envelope(bff: Receiver, log: Log) -> None:
@@ -221,17 +221,17 @@ def test_a_single_object_and_one_without_an_envelope(bff: Receiver, log: Log) ->
     assert post(bff, log.event("slo")).get_json() == {"received": 1, "ended": 1}
     bare = log.event("scp", user_id=EVE)
     assert post(bff, bare["data"] | {"log_id": bare["log_id"]}).get_json()["ended"] == 1
-    assert alive(bff, keys) == [False, True, False]
+    assert sessions_left(bff, keys) == [False, True, False]
 
 
-# ------------------------------------------------------------------ late, twice, in any order
+# ------------------------------------------------------------------ late, repeated, in any order
 
 
-def test_an_event_ends_only_what_was_there_before_it(bff: Receiver, log: Log) -> None:
+def test_an_event_ends_only_older_sessions(bff: Receiver, log: Log) -> None:
     old, recent = bff.start(auth_time=None), bff.start(auth_time=None)
     begin(bff, old, -2 * HOUR)
     assert post(bff, [log.event("scp", after=-HOUR)]).get_json()["ended"] == 1
-    assert alive(bff, [old, recent]) == [False, True]
+    assert sessions_left(bff, [old, recent]) == [False, True]
 
 
 @pytest.fixture
@@ -250,18 +250,18 @@ def test_a_date_without_a_zone_is_utc(bff: Receiver, log: Log) -> None:
     event = log.event("scp", after=-2 * HOUR)
     event["data"]["date"] = event["data"]["date"].removesuffix("Z")
     assert post(bff, [event]).get_json() == {"received": 1, "ended": 0}
-    assert bff.lives(recent)
+    assert bff.has_session(recent)
 
 
-def test_events_in_any_order_come_to_the_same(bff: Receiver, log: Log) -> None:
+def test_the_order_of_events_makes_no_difference(bff: Receiver, log: Log) -> None:
     first, second, third = (bff.start(sid="sid-one", auth_time=None) for _ in range(3))
     begin(bff, first, -3 * HOUR)
     begin(bff, second, -HOUR - 60)
     late, early = log.event("slo", after=-HOUR), log.event("scp", after=-2 * HOUR)
     post(bff, [late])
-    assert alive(bff, [first, second, third]) == [False, False, True]
+    assert sessions_left(bff, [first, second, third]) == [False, False, True]
     assert post(bff, [early]).get_json()["ended"] == 0
-    assert alive(bff, [first, second, third]) == [False, False, True]
+    assert sessions_left(bff, [first, second, third]) == [False, False, True]
 
 
 def test_a_sign_in_from_before_the_event_is_refused_afterwards(bff: Receiver, log: Log) -> None:
@@ -272,20 +272,20 @@ def test_a_sign_in_from_before_the_event_is_refused_afterwards(bff: Receiver, lo
     assert bff.start(auth_time=now - 50)
 
 
-def test_an_event_is_acted_upon_once(bff: Receiver, log: Log, audit_lines: AuditLines) -> None:
+def test_an_event_is_handled_once(bff: Receiver, log: Log, audit_lines: AuditLines) -> None:
     event = log.event("slo")
     assert post(bff, [event]).get_json()["ended"] == 0
     key = bff.start(sid=None)
     begin(bff, key, -HOUR)
     repeated = log.event("scp", log_id=event["log_id"])
     assert post(bff, [repeated, repeated]).get_json()["ended"] == 0
-    assert bff.lives(key)
+    assert bff.has_session(key)
     assert audit_lines()[-1]["reason"] == "scp: repeated"
     assert post(bff, [log.event("scp")]).get_json()["ended"] >= 1
-    assert not bff.lives(key)
+    assert not bff.has_session(key)
 
 
-def test_what_failed_is_done_when_it_is_delivered_again(
+def test_a_failed_event_is_handled_at_the_next_delivery(
     bff: Receiver, log: Log, monkeypatch: pytest.MonkeyPatch, audit_lines: AuditLines
 ) -> None:
     keys = three(bff)
@@ -296,17 +296,17 @@ def test_what_failed_is_done_when_it_is_delivered_again(
 
     with monkeypatch.context() as broken:
         broken.setattr(bff.services.stores.deny_list, "add", away)
-        answer = post(bff, events)
-    assert_problem(answer, 503, "store_unavailable")
-    assert answer.headers["Retry-After"]
+        response = post(bff, events)
+    assert_problem(response, 503, "store_unavailable")
+    assert response.headers["Retry-After"]
     assert audit_lines()[-1]["outcome"] == "failed"
     assert bff.names("seen") == set()
     assert post(bff, events).status_code == 200
-    assert alive(bff, keys) == [False, True, False]
+    assert sessions_left(bff, keys) == [False, True, False]
     assert len(bff.names("seen")) == 2
 
 
-def test_a_log_id_is_forgotten_after_the_days_of_delivery(bff: Receiver, log: Log) -> None:
+def test_a_log_id_expires_after_the_days_of_delivery(bff: Receiver, log: Log) -> None:
     post(bff, [log.event("slo")])
     [name] = bff.names("seen")
     assert 7 * 86_400 < bff.services.stores.database.command("TTL", name) <= 8 * 86_400
@@ -319,17 +319,17 @@ def test_a_log_id_is_forgotten_after_the_days_of_delivery(bff: Receiver, log: Lo
 def test_the_echo_of_our_own_revocation_ends_nothing(
     bff: Receiver, log: Log, audit_lines: AuditLines
 ) -> None:
-    """Signed out here and in again at once, over the same session at the provider."""
+    """A logout here, then a sign-in at once, with the same session at the provider."""
     gone = bff.start()
     bff.services.sessions.end(gone, "logout")
     wait_for(lambda: bool(bff.revoked()), "revoked")
     again = bff.start(auth_time=int(bff.services.stores.database.now()) - HOUR)
     assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 0
-    assert bff.lives(again)
+    assert bff.has_session(again)
     assert audit_lines()[-1]["reason"] == "srrt: our own revocation"
 
 
-def test_a_revocation_is_known_as_ours_before_the_provider_can_tell_of_it(bff: Receiver) -> None:
+def test_a_revocation_is_noted_before_the_provider_can_log_it(bff: Receiver) -> None:
     noted: list[set[str]] = []
 
     def revoke() -> Reply:
@@ -342,37 +342,37 @@ def test_a_revocation_is_known_as_ours_before_the_provider_can_tell_of_it(bff: R
 
 
 def test_a_revocation_that_was_not_ours_is_no_echo(bff: Receiver, log: Log) -> None:
-    """Of another session, and of another time."""
+    """It is of another session, or of another time."""
     bff.services.sessions.end(bff.start(sid="sid-two"), "logout")
     key = bff.start()
     assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 1
-    assert not bff.lives(key)
+    assert not bff.has_session(key)
     late = bff.start(sid="sid-two")
     assert post(
         bff, [log.event("srrt", after=HOUR, details={"session_id": "sid-two"})]
     ).get_json() == {"received": 1, "ended": 1}
-    assert not bff.lives(late)
+    assert not bff.has_session(late)
 
 
-def test_a_revocation_that_was_late_is_still_known_as_ours(bff: Receiver, log: Log) -> None:
-    """The provider was down at the logout, and the person has signed in again since."""
+def test_a_late_revocation_is_still_recognised_as_ours(bff: Receiver, log: Log) -> None:
+    """The provider was down at the logout, and the user has signed in again since."""
     down = True
 
     bff.fake.says("/oauth/revoke", lambda: Reply(b"", 503 if down else 200))
     bff.services.sessions.end(bff.start(), "logout")
     again = bff.start(auth_time=int(bff.services.stores.database.now()) - HOUR)
     down = False
-    wait_for(lambda: not bff.services.stores.outbox.waiting(), "the drain has come to it")
+    wait_for(lambda: not bff.services.stores.outbox.waiting(), "the drain has sent it")
     assert post(bff, [log.event("srrt", after=0)]).get_json()["ended"] == 0
-    assert bff.lives(again)
+    assert bff.has_session(again)
 
 
-def test_the_log_of_our_own_logout_ends_nothing_more(bff: Receiver, log: Log) -> None:
+def test_the_log_of_our_own_logout_ends_no_further_session(bff: Receiver, log: Log) -> None:
     keys = three(bff)
     bff.services.sessions.end(keys[0], "logout")
     events = [log.event("slo", after=0), log.event("srrt", after=0)]
     assert post(bff, events).get_json() == {"received": 2, "ended": 0}
-    assert alive(bff, keys) == [False, True, True]
+    assert sessions_left(bff, keys) == [False, True, True]
 
 
 def test_without_a_log_stream_nothing_is_noted(receiver_for: MakeReceiver) -> None:
@@ -381,9 +381,9 @@ def test_without_a_log_stream_nothing_is_noted(receiver_for: MakeReceiver) -> No
     assert bff.names("revoked") == set()
 
 
-def test_the_documented_table_is_the_one_that_is_used() -> None:
+def test_the_documented_table_is_that_of_the_code() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "admin.md").read_text()
     ends = re.compile(r"\| (session|user|record) \|$")
     rows = [line.split("|") for line in page.splitlines() if ends.search(line)]
-    told = {kind: row[3].strip() for row in rows for kind in re.findall(r"`(\w+)`", row[1])}
-    assert told == EFFECTS
+    documented = {kind: row[3].strip() for row in rows for kind in re.findall(r"`(\w+)`", row[1])}
+    assert documented == EFFECTS

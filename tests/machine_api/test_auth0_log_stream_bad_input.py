@@ -1,4 +1,4 @@
-"""Log streams: wrong secrets, garbage and hostile events end nothing and cost a refusal."""
+"""Auth0's log stream: wrong secrets, garbage and hostile events are refused and end nothing."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def dana(bff: Receiver) -> str:
     return key
 
 
-# ------------------------------------------------------------------ who may
+# ------------------------------------------------------------------ authentication
 
 
 @pytest.mark.parametrize("value", [KEY, f"Bearer {KEY}", f"bearer  {KEY}", f" {KEY} "])
 def test_the_value_with_and_without_bearer(bff: Receiver, log: Log, value: str) -> None:
     key = dana(bff)
     assert post(bff, [log.event("slo")], value).status_code == 200
-    assert not bff.lives(key)
+    assert not bff.has_session(key)
 
 
 WRONG = [
@@ -50,10 +50,10 @@ def test_another_value_ends_nothing(
     bff: Receiver, log: Log, audit_lines: AuditLines, value: str | None
 ) -> None:
     key = dana(bff)
-    answer = post(bff, [log.event("slo"), log.event("scp")], value)
-    assert_problem(answer, 401, answer.get_json()["code"])
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
-    assert bff.lives(key)
+    response = post(bff, [log.event("slo"), log.event("scp")], value)
+    assert_problem(response, 401, response.get_json()["code"])
+    assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert bff.has_session(key)
     assert bff.names("seen") == bff.names("watermark") == set()
     assert [(a["event"], a["origin"]) for a in audit_lines()] == [
         ("request_refused", "log_streams")
@@ -61,7 +61,7 @@ def test_another_value_ends_nothing(
     assert KEY not in json.dumps(audit_lines())
 
 
-def test_the_secret_is_looked_at_before_the_body(bff: Receiver) -> None:
+def test_the_secret_is_checked_before_the_body(bff: Receiver) -> None:
     assert post(bff, b"x" * 10_000_000, "wrong").status_code == 401
 
 
@@ -73,14 +73,14 @@ def test_it_is_off_unless_configured(receiver_for: MakeReceiver) -> None:
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_other_methods_do_nothing(bff: Receiver, log: Log, method: str) -> None:
     key = dana(bff)
-    answer = bff.client.open(
+    response = bff.client.open(
         PATH, method=method, json=[log.event("slo")], headers={"Authorization": KEY}
     )
-    assert answer.status_code in (404, 405)
-    assert bff.lives(key)
+    assert response.status_code in (404, 405)
+    assert bff.has_session(key)
 
 
-# ------------------------------------------------------------------ what is no log
+# ------------------------------------------------------------------ bad bodies
 
 GARBAGE = [
     b"", b" \n\n ", b"null", b"7", b'"slo"', b"[]", b"[1, 2]", b"[[]]", b"[null]", b"{", b"{}{}",
@@ -101,14 +101,14 @@ def test_garbage_beside_events_refuses_them_all(bff: Receiver, log: Log, bad: by
     key = dana(bff)
     body = json.dumps(log.event("slo")).encode() + b"\n" + bad
     assert_problem(post(bff, body), 400, "request_refused")
-    assert bff.lives(key)
+    assert bff.has_session(key)
 
 
 def test_a_huge_body_is_not_read(bff: Receiver, log: Log) -> None:
     key = dana(bff)
     body = json.dumps([log.event("slo", details={"session_id": "sid-one", "x": "y" * 5_000_000})])
     assert_problem(post(bff, body.encode()), 413, "body_too_large")
-    assert bff.lives(key)
+    assert bff.has_session(key)
 
 
 UNREADABLE: list[dict[str, Any]] = [
@@ -133,17 +133,17 @@ UNREADABLE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("changes", UNREADABLE, ids=str)
 @pytest.mark.parametrize("kind", ["slo", "scp"])
-def test_an_event_that_cannot_be_read_ends_nothing_and_holds_up_nobody(
+def test_an_unreadable_event_ends_nothing_and_does_not_stop_the_others(
     bff: Receiver, log: Log, audit_lines: AuditLines, kind: str, changes: dict[str, Any]
 ) -> None:
-    """An answer of 400 would make the stream deliver it, and what comes with it, again."""
+    """After a 400, Auth0 would deliver the event and its companions again."""
     key, eve = dana(bff), bff.start(subject="auth0|eve", sid="sid-eve")
     event = log.event(kind)
     event["data"] |= {name: value for name, value in changes.items() if name != "log_id"}
     event |= {name: value for name, value in changes.items() if name == "log_id"}
-    answer = post(bff, [event, log.event("sdu", user_id="auth0|eve")])
-    assert (answer.status_code, answer.get_json()) == (200, {"received": 2, "ended": 1})
-    assert (bff.lives(key), bff.lives(eve)) == (True, False)
+    response = post(bff, [event, log.event("sdu", user_id="auth0|eve")])
+    assert (response.status_code, response.get_json()) == (200, {"received": 2, "ended": 1})
+    assert (bff.has_session(key), bff.has_session(eve)) == (True, False)
     refused = [a for a in audit_lines() if a["event"] == "event_received"][0]
     assert refused["outcome"] == "refused"
 
@@ -163,17 +163,17 @@ def test_an_event_that_cannot_be_read_ends_nothing_and_holds_up_nobody(
     ],
     ids=str,
 )
-def test_an_object_that_is_no_event_is_passed_over(bff: Receiver, item: dict[str, Any]) -> None:
+def test_an_object_that_is_no_event_is_ignored(bff: Receiver, item: dict[str, Any]) -> None:
     key = dana(bff)
     assert post(bff, [item]).get_json() == {"received": 1, "ended": 0}
-    assert bff.lives(key)
+    assert bff.has_session(key)
 
 
-def test_a_date_far_ahead_shuts_nobody_out(bff: Receiver, log: Log) -> None:
-    """Whoever was there is out, and comes in again with a sign-in of now."""
+def test_a_date_far_ahead_does_not_prevent_a_new_sign_in(bff: Receiver, log: Log) -> None:
+    """The sessions end; a sign-in of now starts a new one."""
     key = dana(bff)
     post(bff, [log.event("scp", after=10 * 365 * 24 * HOUR)])
-    assert not bff.lives(key)
+    assert not bff.has_session(key)
     assert bff.start(auth_time=int(bff.services.stores.database.now()) + 1)
 
 
@@ -182,7 +182,7 @@ def test_a_date_without_a_zone_is_utc(bff: Receiver, log: Log) -> None:
     event = log.event("scp", after=-2 * HOUR)
     event["data"]["date"] = event["data"]["date"].rstrip("Z")
     assert post(bff, [event]).get_json()["ended"] == 0
-    assert bff.lives(key)
+    assert bff.has_session(key)
 
 
 def test_one_delivery_may_be_long(bff: Receiver, log: Log) -> None:

@@ -1,4 +1,4 @@
-"""The provider says that a session is over: what ends, and what a replay or a failure does."""
+"""Back-channel logout: which sessions end, and the effect of a repeated token or a failure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.session_cache
 
 
 # ---------------------------------------------------------------- what it ends
-def test_a_sid_ends_what_hangs_on_it_and_nothing_else(bff: Receiver, fake: FakeProvider) -> None:
+def test_a_sid_ends_its_sessions_and_no_others(bff: Receiver, fake: FakeProvider) -> None:
     mine, twice = bff.start(), bff.start()
     elsewhere, stranger = bff.start(sid="sid-two"), bff.start(subject="auth0|eve", sid="sid-eve")
-    answer = post(bff, fake.logout_token())
-    assert (answer.status_code, answer.data) == (200, b"")
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "Set-Cookie" not in answer.headers
-    assert [bff.lives(key) for key in (mine, twice, elsewhere, stranger)] == [0, 0, 1, 1]
+    response = post(bff, fake.logout_token())
+    assert (response.status_code, response.data) == (200, b"")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in response.headers
+    assert [bff.has_session(key) for key in (mine, twice, elsewhere, stranger)] == [0, 0, 1, 1]
     wait_for(lambda: bff.revoked() == {"refresh-1", "refresh-2"}, "their tokens are revoked")
 
 
@@ -38,20 +38,20 @@ def test_a_sub_alone_ends_all_of_the_users_sessions(bff: Receiver, fake: FakePro
     mine = [bff.start(), bff.start(sid="sid-two"), bff.start(sid=None)]
     stranger = bff.start(subject="auth0|eve", sid="sid-eve")
     assert post(bff, fake.logout_token(sid=None)).status_code == 200
-    assert not any(bff.lives(key) for key in mine)
-    assert bff.lives(stranger)
+    assert not any(bff.has_session(key) for key in mine)
+    assert bff.has_session(stranger)
 
 
 def test_a_sid_alone_is_enough(bff: Receiver, fake: FakeProvider) -> None:
     mine = bff.start()
     assert post(bff, fake.logout_token(sub=None)).status_code == 200
-    assert not bff.lives(mine)
+    assert not bff.has_session(mine)
 
 
 def test_the_refresh_tokens_are_revoked_at_once(
     receiver_for: MakeReceiver, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The drain is woken; by itself it would not come again here."""
+    """The drain is woken; its next regular run would be too late."""
     monkeypatch.setattr(services, "DRAIN_SECONDS", 3600.0)
     bff = receiver_for()
     for _ in range(3):
@@ -67,24 +67,24 @@ def test_the_refresh_tokens_are_revoked_at_once(
     [{"sid": "unknown"}, {"sid": "unknown", "sub": None}, {"sid": None, "sub": "auth0|nobody"}],
     ids=str,
 )
-def test_unknown_sessions_are_answered_with_200(
+def test_unknown_sessions_are_a_success(
     bff: Receiver, fake: FakeProvider, changes: dict[str, Any]
 ) -> None:
-    """2.7: a user who has signed out here already counts as success."""
+    """2.7: a user who has signed out here before is a success."""
     mine = bff.start()
     assert post(bff, fake.logout_token(**changes)).status_code == 200
-    assert bff.lives(mine)
+    assert bff.has_session(mine)
 
 
 def test_a_sub_that_contradicts_the_sid_ends_nothing(bff: Receiver, fake: FakeProvider) -> None:
     mine, eves = bff.start(), bff.start(subject="auth0|eve", sid="sid-eve")
-    told = assert_refused(bff, post(bff, fake.logout_token(sub="auth0|eve")))
-    assert "different users" in told
-    assert bff.lives(mine)
-    assert bff.lives(eves)
+    description = assert_refused(bff, post(bff, fake.logout_token(sub="auth0|eve")))
+    assert "different users" in description
+    assert bff.has_session(mine)
+    assert bff.has_session(eves)
 
 
-def test_a_user_whose_sign_in_is_under_way_does_not_slip_through(
+def test_a_sign_in_from_before_the_logout_starts_no_session(
     bff: Receiver, fake: FakeProvider
 ) -> None:
     sign_in = bff.sign_in(auth_time=int(time.time()) - 5)
@@ -111,7 +111,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", GOOD.values(), ids=GOOD)
-def test_a_good_token_is_taken(
+def test_a_valid_token_is_accepted(
     receiver_for: MakeReceiver, fake: FakeProvider, changes: dict[str, Any]
 ) -> None:
     if "key" in changes:
@@ -119,36 +119,36 @@ def test_a_good_token_is_taken(
     bff = receiver_for()
     mine = bff.start()
     assert post(bff, fake.logout_token(**from_now(changes))).status_code == 200
-    assert not bff.lives(mine)
+    assert not bff.has_session(mine)
 
 
-def test_other_values_of_the_form_are_passed_over(bff: Receiver, fake: FakeProvider) -> None:
-    """2.5. Parameters of the content type too."""
+def test_other_parameters_of_the_form_are_ignored(bff: Receiver, fake: FakeProvider) -> None:
+    """2.5. So are parameters of the media type."""
     mine = bff.start()
     body = f"a=&logout_token={fake.logout_token()}&sid=x"
     assert send(bff, body, f"{FORM}; charset=UTF-8").status_code == 200
-    assert not bff.lives(mine)
+    assert not bff.has_session(mine)
 
 
-def test_which_typ_is_taken_can_be_narrowed(receiver_for: MakeReceiver, fake: FakeProvider) -> None:
+def test_the_accepted_typ_can_be_narrowed(receiver_for: MakeReceiver, fake: FakeProvider) -> None:
     strict = receiver_for(BFF_LOGOUT_TOKEN_TYPES="logout+jwt")
     mine = strict.start()
     assert_refused(strict, post(strict, fake.logout_token()))
-    assert strict.lives(mine)
+    assert strict.has_session(mine)
     assert post(strict, fake.logout_token(header={"typ": "logout+jwt"})).status_code == 200
 
 
-# ---------------------------------------------------------------- replays and failures
-def test_a_replay_is_refused(bff: Receiver, fake: FakeProvider) -> None:
+# ---------------------------------------------------------------- repeated tokens and failures
+def test_a_repeated_token_is_refused(bff: Receiver, fake: FakeProvider) -> None:
     token = fake.logout_token()
     assert post(bff, token).status_code == 200
     later = bff.start(auth_time=int(time.time()) + 1)
-    answer = post(bff, token)
-    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
-    assert bff.lives(later)
+    response = post(bff, token)
+    assert (response.status_code, response.get_json()["error"]) == (400, "invalid_request")
+    assert bff.has_session(later)
 
 
-def test_a_replay_is_refused_at_another_replica_and_after_a_rotation_of_the_keys(
+def test_a_repeated_token_is_refused_at_another_replica_and_after_a_key_rotation(
     receiver_for: MakeReceiver, fake: FakeProvider
 ) -> None:
     here, token = receiver_for(), fake.logout_token()
@@ -161,11 +161,11 @@ def test_a_replay_is_refused_at_another_replica_and_after_a_rotation_of_the_keys
     assert post(there, token).status_code == 400
 
 
-@pytest.mark.parametrize("step", ["rise", "members", "end_records", "deny", "remember"])
-def test_a_failure_in_the_middle_is_no_use_of_the_token(
+@pytest.mark.parametrize("step", ["rise", "members", "end_records", "deny", "seen"])
+def test_a_failure_half_way_does_not_use_up_the_token(
     bff: Receiver, fake: FakeProvider, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """503, and the same token ends the rest when it comes again."""
+    """The response is 503, and the same token then ends the other sessions."""
     mine, token = [bff.start(), bff.start()], fake.logout_token(sid=None)
 
     def away(*_: Any, **__: Any) -> None:
@@ -177,16 +177,16 @@ def test_a_failure_in_the_middle_is_no_use_of_the_token(
         "members": (stores.indexes, "members"),
         "end_records": (stores.records, "end_records"),
         "deny": (stores.deny_list, "add"),
-        "remember": (stores.seen_messages, "add"),
+        "seen": (stores.seen_messages, "add"),
     }
     with monkeypatch.context() as broken:
         broken.setattr(*steps[step], away)
-        answer = post(bff, token)
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"] == "2"
-    assert answer.headers["Cache-Control"] == "no-store"
+        response = post(bff, token)
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "2"
+    assert response.headers["Cache-Control"] == "no-store"
     assert post(bff, token).status_code == 200
-    assert not any(bff.lives(key) for key in mine)
+    assert not any(bff.has_session(key) for key in mine)
     wait_for(lambda: bff.revoked() == {"refresh-1", "refresh-2"}, "revoked")
     assert post(bff, token).status_code == 400
 
@@ -199,41 +199,41 @@ def test_redis_away_is_503_and_a_retry_afterwards_succeeds(fake: FakeProvider) -
             server.stop()
             assert post(bff, token).status_code == 503
             server.start_again()
-            assert bff.lives(mine)
+            assert bff.has_session(mine)
             assert post(bff, token).status_code == 200
-            assert not bff.lives(mine)
+            assert not bff.has_session(mine)
         finally:
             bff.close()
 
 
-def test_a_provider_whose_keys_are_away_is_503(receiver_for: MakeReceiver) -> None:
+def test_without_the_providers_keys_the_response_is_503(receiver_for: MakeReceiver) -> None:
     fake = FakeProvider()
     try:
         fake.says("/jwks", lambda: Reply(b"", 503))
         fake.says("/.well-known/openid-configuration", lambda: Reply(b"", 503))
         receiver = receiver_for(OIDC_ISSUER=fake.issuer)
         mine = receiver.start()
-        answer = post(receiver, fake.logout_token())
-        assert answer.status_code == 503
-        assert answer.get_json()["error"] == "temporarily_unavailable"
-        assert receiver.lives(mine)
+        response = post(receiver, fake.logout_token())
+        assert response.status_code == 503
+        assert response.get_json()["error"] == "temporarily_unavailable"
+        assert receiver.has_session(mine)
     finally:
         fake.stop()
 
 
-def test_a_thousand_sessions_end_within_the_senders_patience(
+def test_a_thousand_sessions_end_before_the_provider_times_out(
     bff: Receiver, fake: FakeProvider
 ) -> None:
     mine = [bff.start() for _ in range(1000)]
     began_at = time.monotonic()
     assert post(bff, fake.logout_token(sid=None)).status_code == 200
     assert time.monotonic() - began_at < 5
-    assert not any(bff.lives(key) for key in mine)
+    assert not any(bff.has_session(key) for key in mine)
 
 
-def test_a_session_key_is_what_the_cookie_hashes_to(bff: Receiver) -> None:
-    """So that `lives` above means what a request would meet."""
+def test_a_session_key_is_the_hash_of_the_cookie(bff: Receiver) -> None:
+    """So `has_session` above looks up the session that a request would find."""
     cookie = bff.services.sessions.start(bff.sign_in())
     key = session_key(cookie)
     assert key
-    assert bff.lives(key)
+    assert bff.has_session(key)

@@ -1,4 +1,4 @@
-"""Global Token Revocation: an identity team's tooling resets a password, and asks us to end all."""
+"""Global Token Revocation: an identity team's tool ends all sessions of a user."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def revoke(bff: Receiver, body: Any, key: str | None = ADMIN_KEY) -> TestRespons
 
 
 def identifiers(bff: Receiver) -> list[dict[str, str]]:
-    """Dana, in each format of RFC 9493 that we know."""
+    """Dana in each supported format of RFC 9493."""
     return [
         {"format": "iss_sub", "iss": bff.fake.issuer, "sub": "auth0|demo"},
         {"format": "opaque", "id": "auth0|demo"},
@@ -50,16 +50,16 @@ def identifiers(bff: Receiver) -> list[dict[str, str]]:
 def test_all_sessions_of_the_user_end(bff: Receiver, number: int, name: str, status: int) -> None:
     mine = [bff.start(sid=f"sid-{n}") for n in range(2)]
     eve = bff.start(subject="auth0|eve", claims={"email": "eve@example.com"})
-    answer = revoke(bff, {name: identifiers(bff)[number]})
-    assert answer.status_code == status
-    assert answer.data == (b"{}" if status == 200 else b"")
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert not any(bff.lives(key) for key in mine)
-    assert bff.lives(eve)
+    response = revoke(bff, {name: identifiers(bff)[number]})
+    assert response.status_code == status
+    assert response.data == (b"{}" if status == 200 else b"")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert not any(bff.has_session(key) for key in mine)
+    assert bff.has_session(eve)
     wait_for(lambda: len(bff.revoked()) == 2, "their refresh tokens are revoked")
 
 
-def test_the_old_session_at_the_provider_gets_nobody_in(bff: Receiver) -> None:
+def test_the_old_session_at_the_provider_starts_no_session_here(bff: Receiver) -> None:
     """3.3: MUST re-authenticate the user."""
     before = bff.sign_in()
     assert revoke(bff, {"sub_id": identifiers(bff)[0]}).status_code == 204
@@ -71,16 +71,16 @@ def test_the_old_session_at_the_provider_gets_nobody_in(bff: Receiver) -> None:
 def test_a_user_without_a_session_is_no_error(bff: Receiver) -> None:
     dana = bff.start()
     assert revoke(bff, {"sub_id": {"format": "opaque", "id": "auth0|nobody"}}).status_code == 204
-    assert bff.lives(dana)
+    assert bff.has_session(dana)
 
 
-def test_a_users_of_another_issuer_cannot_be_here(bff: Receiver) -> None:
+def test_a_user_of_another_issuer_is_404(bff: Receiver) -> None:
     dana = bff.start()
     issuers = ["https://other.example/", bff.fake.issuer.rstrip("/"), bff.fake.issuer.upper()]
     for issuer in issuers:
         body = {"sub_id": {"format": "iss_sub", "iss": issuer, "sub": "auth0|demo"}}
         assert_problem(revoke(bff, body), 404, "user_not_found")
-    assert bff.lives(dana)
+    assert bff.has_session(dana)
 
 
 BAD_BODIES: list[Any] = [
@@ -123,7 +123,7 @@ BAD_BODIES: list[Any] = [
 def test_bad_input_ends_nothing(bff: Receiver, audit_lines: AuditLines, body: Any) -> None:
     dana = bff.start()
     assert_problem(revoke(bff, body), 400, "request_refused")
-    assert bff.lives(dana)
+    assert bff.has_session(dana)
     assert bff.names("watermark") == set()
     assert (audit_lines()[-1]["event"], audit_lines()[-1]["outcome"]) == ("admin_called", "refused")
 
@@ -134,20 +134,20 @@ def test_a_huge_body_is_not_read(bff: Receiver) -> None:
 
 def test_a_body_of_another_type_is_refused(bff: Receiver) -> None:
     body = json.dumps({"sub_id": {"format": "opaque", "id": "auth0|demo"}})
-    answer = ask(bff, "POST", PATH, data=body, content_type="text/plain")
-    assert_problem(answer, 400, "request_refused")
+    response = ask(bff, "POST", PATH, data=body, content_type="text/plain")
+    assert_problem(response, 400, "request_refused")
 
 
-def test_who_may_call_is_decided_as_for_the_admin_api(bff: Receiver) -> None:
+def test_callers_are_authenticated_as_for_the_admin_api(bff: Receiver) -> None:
     dana = bff.start()
     body = {"sub_id": identifiers(bff)[0]}
     assert_problem(revoke(bff, body, None), 401, "token_missing")
     assert_problem(revoke(bff, body, "x" * 40), 401, "invalid_token")
     assert_problem(revoke(bff, body, access_token(bff, scope="other")), 403, "insufficient_scope")
     assert_problem(revoke(bff, body, access_token(bff, aud="other")), 401, "invalid_token")
-    assert bff.lives(dana)
+    assert bff.has_session(dana)
     assert revoke(bff, body, access_token(bff)).status_code == 204
-    assert not bff.lives(dana)
+    assert not bff.has_session(dana)
 
 
 def test_it_is_off_unless_configured(receiver_for: MakeReceiver) -> None:
@@ -155,16 +155,16 @@ def test_it_is_off_unless_configured(receiver_for: MakeReceiver) -> None:
     assert_problem(revoke(bff, {"sub_id": identifiers(bff)[0]}), 404, "not_found")
 
 
-def test_redis_being_away_is_told(
+def test_an_outage_of_redis_is_503(
     bff: Receiver, monkeypatch: pytest.MonkeyPatch, audit_lines: AuditLines
 ) -> None:
     def away(*_: object, **__: object) -> None:
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(bff.services.stores.watermarks, "rise", away)
-    answer = revoke(bff, {"sub_id": identifiers(bff)[0]})
-    assert_problem(answer, 503, "store_unavailable")
-    assert answer.headers["Retry-After"]
+    response = revoke(bff, {"sub_id": identifiers(bff)[0]})
+    assert_problem(response, 503, "store_unavailable")
+    assert response.headers["Retry-After"]
     assert audit_lines()[-1]["outcome"] == "failed"
 
 

@@ -1,4 +1,4 @@
-"""RFC 7662 at the BFF: who may ask, and what is said."""
+"""Token introspection (RFC 7662): its clients, and the response for each token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def living(cluster: Cluster) -> str:
+def valid(cluster: Cluster) -> str:
     return str(cluster.issued("access_token")[-1]["value"])
 
 
@@ -31,16 +31,16 @@ def basic(text: str | bytes) -> str:
     return "Basic " + base64.b64encode(data).decode()
 
 
-def test_what_is_said_of_a_living_token(cluster: Cluster, living: str) -> None:
-    answer = introspect(cluster, {"token": living})
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "Set-Cookie" not in answer.headers
-    told = answer.json()
+def test_a_valid_token_is_active_with_its_claims(cluster: Cluster, valid: str) -> None:
+    response = introspect(cluster, {"token": valid})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in response.headers
+    members = response.json()
     now = time.time()
-    assert told.pop("iat") <= now < told.pop("exp")
-    assert told == {
+    assert members.pop("iat") <= now < members.pop("exp")
+    assert members == {
         "active": True,
         "token_type": "Bearer",
         "iss": cluster.issuer,
@@ -51,11 +51,11 @@ def test_what_is_said_of_a_living_token(cluster: Cluster, living: str) -> None:
     }
 
 
-@pytest.mark.parametrize("dead", ["garbage", "", "a.b.c", "é", "x" * 200_000])
-def test_of_a_dead_one_nothing_but_that(cluster: Cluster, dead: str) -> None:
-    answer = introspect(cluster, {"token": dead})
-    assert (answer.status_code, answer.text) == (200, '{"active": false}')
-    assert answer.headers["Cache-Control"] == "no-store"
+@pytest.mark.parametrize("invalid", ["garbage", "", "a.b.c", "é", "x" * 200_000])
+def test_an_invalid_token_is_inactive_and_nothing_else(cluster: Cluster, invalid: str) -> None:
+    response = introspect(cluster, {"token": invalid})
+    assert (response.status_code, response.text) == (200, '{"active": false}')
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -63,24 +63,24 @@ def test_of_a_dead_one_nothing_but_that(cluster: Cluster, dead: str) -> None:
     [
         ((CLIENT_ID, CLIENT_SECRET), {}, {}),
         (None, {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}, {}),
-        # Encoded before it is joined, as RFC 6749 has it.
+        # Form-encoded before they are joined, as RFC 6749 requires.
         (None, {}, {"Authorization": basic(
             "orders-api:an+introspection+secret%3A+40+characters+%25%2B")}),
         (None, {}, {"Authorization": "basic " + basic(f"{CLIENT_ID}:{CLIENT_SECRET}")[6:]}),
         (("other-api", "o" * 40), {"token_type_hint": "refresh_token"}, {}),
-        # RFC 7662 has no use for a client id beside Basic, but some send it.
+        # RFC 7662 doesn't need a client id beside Basic, but some clients send one.
         ((CLIENT_ID, CLIENT_SECRET), {"client_id": CLIENT_ID}, {}),
-        # What a browser or a framework may add changes nothing.
+        # Headers that a browser or a framework may add have no effect.
         ((CLIENT_ID, CLIENT_SECRET), {},
          {"Accept": "text/html", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site",
           "Cookie": "session=x"}),
     ],
 )  # fmt: skip
 def test_ways_of_authentication(
-    cluster: Cluster, living: str, auth: Any, form: dict[str, str], headers: dict[str, str]
+    cluster: Cluster, valid: str, auth: Any, form: dict[str, str], headers: dict[str, str]
 ) -> None:
-    answer = introspect(cluster, {"token": living} | form, auth=auth, headers=headers)
-    assert (answer.status_code, answer.json()["active"]) == (200, True)
+    response = introspect(cluster, {"token": valid} | form, auth=auth, headers=headers)
+    assert (response.status_code, response.json()["active"]) == (200, True)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_ways_of_authentication(
         (None, {"client_id": CLIENT_ID}, {}),
         (None, {"client_secret": CLIENT_SECRET}, {}),
         (None, {"client_id": CLIENT_ID, "client_secret": "wrong"}, {}),
-        # Two ways at once (RFC 6749, 2.3).
+        # Two methods at once (RFC 6749, 2.3).
         ((CLIENT_ID, CLIENT_SECRET),
          {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}, {}),
         (None, {}, {"Authorization": f"Bearer {CLIENT_SECRET}"}),
@@ -107,24 +107,24 @@ def test_ways_of_authentication(
         (None, {}, {"Authorization": basic("x" * 20_000)}),
     ],
 )  # fmt: skip
-def test_strangers_learn_nothing(
-    cluster: Cluster, living: str, auth: Any, form: dict[str, str], headers: dict[str, str]
+def test_a_client_that_is_not_configured_learns_nothing(
+    cluster: Cluster, valid: str, auth: Any, form: dict[str, str], headers: dict[str, str]
 ) -> None:
-    answer = introspect(cluster, {"token": living} | form, auth=auth, headers=headers)
-    assert answer.status_code == 401
-    assert answer.json() == {"error": "invalid_client"}
-    assert answer.headers["WWW-Authenticate"] == 'Basic realm="introspection"'
-    assert answer.headers["Cache-Control"] == "no-store"
+    response = introspect(cluster, {"token": valid} | form, auth=auth, headers=headers)
+    assert response.status_code == 401
+    assert response.json() == {"error": "invalid_client"}
+    assert response.headers["WWW-Authenticate"] == 'Basic realm="introspection"'
+    assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_the_living_token_itself_is_no_authentication(cluster: Cluster, living: str) -> None:
-    answer = introspect(
-        cluster, {"token": living}, auth=None, headers={"Authorization": f"Bearer {living}"}
+def test_the_token_itself_is_no_authentication(cluster: Cluster, valid: str) -> None:
+    response = introspect(
+        cluster, {"token": valid}, auth=None, headers={"Authorization": f"Bearer {valid}"}
     )
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
-def test_a_stranger_is_refused_before_anything_is_looked_at(cluster: Cluster) -> None:
+def test_authentication_comes_before_the_check_of_the_form(cluster: Cluster) -> None:
     assert introspect(cluster, {"x": "y"}, auth=None).status_code == 401
 
 
@@ -132,44 +132,44 @@ def test_a_stranger_is_refused_before_anything_is_looked_at(cluster: Cluster) ->
     "form",
     [{}, {"access_token": "x"}, [("token", "a"), ("token", "b")]],
 )
-def test_a_question_that_is_none(cluster: Cluster, form: Any) -> None:
-    answer = introspect(cluster, form)
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+def test_a_form_without_exactly_one_token_is_refused(cluster: Cluster, form: Any) -> None:
+    response = introspect(cluster, form)
+    assert (response.status_code, response.json()) == (400, {"error": "invalid_request"})
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data"])
-def test_only_forms_are_read(cluster: Cluster, living: str, content_type: str) -> None:
-    answer = introspect(cluster, f"token={living}", headers={"Content-Type": content_type})
-    assert answer.status_code == 400
+def test_only_forms_are_read(cluster: Cluster, valid: str, content_type: str) -> None:
+    response = introspect(cluster, f"token={valid}", headers={"Content-Type": content_type})
+    assert response.status_code == 400
 
 
 def test_a_huge_body_is_refused(cluster: Cluster) -> None:
     assert introspect(cluster, {"token": "x" * 1_000_000}).status_code == 413
 
 
-def test_no_other_method(cluster: Cluster, living: str) -> None:
-    """A token in an address would stand in logs (RFC 7662, section 4)."""
-    answer = requests.get(
+def test_no_other_method(cluster: Cluster, valid: str) -> None:
+    """A token in an address would be written to logs (RFC 7662, section 4)."""
+    response = requests.get(
         f"{cluster.url()}/auth/introspect",
-        params={"token": living},
+        params={"token": valid},
         auth=(CLIENT_ID, CLIENT_SECRET),
         timeout=TIMEOUT_SECONDS,
     )
-    assert answer.status_code in (404, 405)
+    assert response.status_code in (404, 405)
 
 
 def test_it_is_off_unless_clients_are_configured() -> None:
     with Cluster() as cluster:
         cluster.browser().log_in()
         token = str(cluster.issued("access_token")[-1]["value"])
-        answer = introspect(cluster, {"token": token})
-        assert answer.status_code == 404
-        assert answer.headers["Cache-Control"] == "no-store"
+        response = introspect(cluster, {"token": token})
+        assert response.status_code == 404
+        assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_secrets_stand_in_no_log(cluster: Cluster, living: str) -> None:
+def test_no_log_has_a_secret(cluster: Cluster, valid: str) -> None:
     output = cluster.replicas[0].output
     assert "introspection_client" in output, "the refusals above are audited"
     assert CLIENT_SECRET not in output
-    assert living not in output
-    assert living.split(".")[2] not in output
+    assert valid not in output
+    assert valid.split(".")[2] not in output

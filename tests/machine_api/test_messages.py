@@ -1,4 +1,4 @@
-"""A machine's message is read whole, up to its limit, or refused."""
+"""The body of a message is read completely, up to its limit, or refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bff.core.errors import BodyTooLarge, RequestRefused
 from bff.machine_api.messages import json_response, read_body
 
 LIMIT_BYTES = 100_000
-"""More than what Werkzeug reads at once."""
+"""More than Werkzeug reads at once."""
 CHUNKED: dict[str, Any] = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
 
 
@@ -51,7 +51,7 @@ def test_an_announced_length_is_enough_to_refuse() -> None:
         read(b"", **announced(LIMIT_BYTES + 2, **{"wsgi.input": NotToBeRead()}))
 
 
-def test_half_a_body_is_refused() -> None:
+def test_an_incomplete_body_is_refused() -> None:
     terminated: dict[str, Any] = {"wsgi.input_terminated": True}
     for more in ({}, terminated):
         with pytest.raises(RequestRefused):
@@ -68,9 +68,9 @@ def test_parameters_and_case_of_the_type_don_t_matter() -> None:
     assert read(b"x", "Text/Plain; charset=utf-8", **announced(1)) == b"x"
 
 
-def test_answers_are_json_and_not_stored() -> None:
-    answer = json_response(503, {"a": 1}, retry_after_seconds=7)
-    assert (answer.status_code, answer.get_json()) == (503, {"a": 1})
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["Retry-After"] == "7"
+def test_responses_are_json_and_not_stored() -> None:
+    response = json_response(503, {"a": 1}, retry_after_seconds=7)
+    assert (response.status_code, response.get_json()) == (503, {"a": 1})
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Retry-After"] == "7"
     assert json_response(202).data == b""

@@ -1,4 +1,4 @@
-"""Security event tokens pushed by a Shared Signals transmitter: what they end, and what not."""
+"""Security event tokens of a Shared Signals transmitter: which sessions they end, and which not."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ DANA = {"format": "opaque", "id": "auth0|demo"}
 
 @pytest.fixture
 def bff(receiver_for: MakeReceiver, fake: FakeProvider) -> Receiver:
-    """Its transmitter signs with the keys of the fake."""
+    """The transmitter signs with the keys of the fake provider."""
     return receiver_for(BFF_SSF_ISSUER=ISSUER, BFF_SSF_JWKS_URL=f"{fake.issuer}jwks")
 
 
 def event_token(fake: FakeProvider, header: Changes | None = None, **changes: Any) -> str:
-    """A good token that says that Dana's sessions were revoked now, changed."""
+    """A valid token with *changes*; its event revokes Dana's sessions now."""
     key, alg = changes.pop("key", KEY), changes.pop("alg", "RS256")
     claims: Changes = {
         "iss": ISSUER, "aud": US, "iat": int(time.time()), "jti": secrets.token_hex(16),
@@ -51,22 +51,22 @@ def push(bff: Receiver, token: str | bytes, content_type: str = MEDIA_TYPE) -> T
     return bff.client.post("/webhooks/ssf", data=token, content_type=content_type)
 
 
-def assert_taken(answer: TestResponse) -> None:
-    assert (answer.status_code, answer.data) == (202, b""), answer.text
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "Set-Cookie" not in answer.headers
+def assert_accepted(response: TestResponse) -> None:
+    assert (response.status_code, response.data) == (202, b""), response.text
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in response.headers
 
 
-def assert_refused(bff: Receiver, answer: TestResponse) -> str:
-    """400 as in RFC 8935, 2.3, and nothing is left of the attempt; the code."""
-    assert answer.status_code == 400, answer.text
-    assert answer.content_type == "application/json"
-    assert answer.headers["Content-Language"] == "en"
-    assert answer.headers["Cache-Control"] == "no-store"
-    told = answer.get_json()
-    assert set(told) == {"err", "description"}
+def assert_refused(bff: Receiver, response: TestResponse) -> str:
+    """400 as in RFC 8935, 2.3, and nothing is stored; returns the code."""
+    assert response.status_code == 400, response.text
+    assert response.content_type == "application/json"
+    assert response.headers["Content-Language"] == "en"
+    assert response.headers["Cache-Control"] == "no-store"
+    error = response.get_json()
+    assert set(error) == {"err", "description"}
     assert bff.names("watermark") == bff.names("seen") == set()
-    return str(told["err"])
+    return str(error["err"])
 
 
 def subjects(fake: FakeProvider) -> dict[str, Changes]:
@@ -98,10 +98,10 @@ def subjects(fake: FakeProvider) -> dict[str, Changes]:
 )
 def test_a_revoked_session_ends(bff: Receiver, fake: FakeProvider, name: str) -> None:
     one, two, eve = bff.start(), bff.start(sid="sid-two"), _eve(bff)
-    assert_taken(push(bff, event_token(fake, sub_id=subjects(fake)[name])))
-    assert not bff.lives(one)
-    assert bff.lives(two) == ("session" in name)
-    assert bff.lives(eve)
+    assert_accepted(push(bff, event_token(fake, sub_id=subjects(fake)[name])))
+    assert not bff.has_session(one)
+    assert bff.has_session(two) == ("session" in name)
+    assert bff.has_session(eve)
     wait_for(lambda: "refresh-1" in bff.revoked(), "its refresh token is revoked")
 
 
@@ -117,16 +117,16 @@ def test_a_changed_credential_ends_the_sessions(
     event = {"credential_type": "password", "event_timestamp": int(time.time())}
     if change is not None:
         event["change_type"] = change
-    assert_taken(push(bff, event_token(fake, events={CHANGED: event})))
-    assert not bff.lives(mine)
+    assert_accepted(push(bff, event_token(fake, events={CHANGED: event})))
+    assert not bff.has_session(mine)
 
 
-PASSED_OVER: dict[str, Changes] = {
+IGNORED: dict[str, Changes] = {
     "verification": {
         "events": {VERIFICATION: {"state": "VGhpcy"}},
         "sub_id": {"format": "opaque", "id": "stream-1"},
     },
-    "a credential more": {"events": {CHANGED: {"change_type": "create"}}},
+    "a new credential": {"events": {CHANGED: {"change_type": "create"}}},
     "an unknown event": {"events": {f"{CAEP}device-compliance-change": {"a": 1}}},
     "an unknown event about an unknown format": {
         "events": {f"{CAEP}token-claims-change": {}},
@@ -135,74 +135,74 @@ PASSED_OVER: dict[str, Changes] = {
     "a user of another issuer": {
         "sub_id": {"format": "iss_sub", "iss": "https://evil.example/", "sub": "auth0|demo"}
     },
-    "a stranger": {"sub_id": {"format": "email", "email": "nobody@example.com"}},
+    "an unknown user": {"sub_id": {"format": "email", "email": "nobody@example.com"}},
     "odd characters": {"sub_id": {"format": "opaque", "id": "*\r\n{x}:é\x00"}},
 }
 
 
-@pytest.mark.parametrize("changes", PASSED_OVER.values(), ids=PASSED_OVER)
-def test_what_concerns_no_session_is_taken_and_ends_nothing(
+@pytest.mark.parametrize("changes", IGNORED.values(), ids=IGNORED)
+def test_an_event_that_concerns_no_session_is_accepted_and_ends_nothing(
     bff: Receiver, fake: FakeProvider, changes: Changes
 ) -> None:
     mine = bff.start()
-    assert_taken(push(bff, event_token(fake, **changes)))
-    assert bff.lives(mine)
+    assert_accepted(push(bff, event_token(fake, **changes)))
+    assert bff.has_session(mine)
 
 
-def test_another_issuers_users_leave_nothing_behind(bff: Receiver, fake: FakeProvider) -> None:
-    assert_taken(push(bff, event_token(fake, **PASSED_OVER["a user of another issuer"])))
+def test_for_a_user_of_another_issuer_nothing_is_stored(bff: Receiver, fake: FakeProvider) -> None:
+    assert_accepted(push(bff, event_token(fake, **IGNORED["a user of another issuer"])))
     assert bff.names("watermark") == set()
 
 
-# ---------------------------------------------------------------- events that are told late
-def test_promise_6_an_event_ends_only_what_is_from_before_it(
-    bff: Receiver, fake: FakeProvider
-) -> None:
+# ---------------------------------------------------------------- late events
+def test_promise_6_an_event_ends_only_older_sessions(bff: Receiver, fake: FakeProvider) -> None:
     now = int(time.time())
     before, after = bff.start_earlier(60), bff.start_earlier(10)
     unknown_before, unknown_after = (bff.start_earlier(s, auth_time=None) for s in (60, 10))
     event = {REVOKED: {"event_timestamp": now - 30}}
-    assert_taken(push(bff, event_token(fake, events=event)))
-    assert not bff.lives(before)
-    assert not bff.lives(unknown_before)
-    assert bff.lives(after)
-    assert bff.lives(unknown_after)
+    assert_accepted(push(bff, event_token(fake, events=event)))
+    assert not bff.has_session(before)
+    assert not bff.has_session(unknown_before)
+    assert bff.has_session(after)
+    assert bff.has_session(unknown_after)
     with pytest.raises(SignInTooOld):
         bff.start(auth_time=now - 31)
     assert bff.start(auth_time=now - 20)
 
 
-def test_an_event_without_an_instant_happened_when_it_was_told(
+def test_an_event_without_an_instant_has_that_of_its_token(
     bff: Receiver, fake: FakeProvider
 ) -> None:
     before, after = bff.start_earlier(60), bff.start_earlier(10)
     iat = int(time.time()) - 30
-    assert_taken(push(bff, event_token(fake, iat=iat, events={REVOKED: {}})))
-    assert not bff.lives(before)
-    assert bff.lives(after)
+    assert_accepted(push(bff, event_token(fake, iat=iat, events={REVOKED: {}})))
+    assert not bff.has_session(before)
+    assert bff.has_session(after)
 
 
-def test_an_event_that_lies_ahead_locks_nobody_out(bff: Receiver, fake: FakeProvider) -> None:
+def test_an_event_in_the_future_does_not_prevent_a_new_sign_in(
+    bff: Receiver, fake: FakeProvider
+) -> None:
     mine = bff.start()
     event = {REVOKED: {"event_timestamp": int(time.time()) + 86_400}}
-    assert_taken(push(bff, event_token(fake, events=event)))
-    assert not bff.lives(mine)
+    assert_accepted(push(bff, event_token(fake, events=event)))
+    assert not bff.has_session(mine)
     assert bff.start(auth_time=int(time.time()) + 2)
 
 
 # ---------------------------------------------------------------- deliveries
-def test_a_second_delivery_is_taken_and_does_nothing(
+def test_a_second_delivery_is_accepted_and_has_no_effect(
     bff: Receiver, fake: FakeProvider, audit_lines: AuditLines
 ) -> None:
     mine, token = bff.start(), event_token(fake)
     for result in ("session-revoked: 1 ended", "delivered before"):
-        assert_taken(push(bff, token))
+        assert_accepted(push(bff, token))
         [*_, last] = [line for line in audit_lines() if line["event"] == "event_received"]
         assert last["reason"] == f"shared_signal: {result}"
-        assert not bff.lives(mine)
+        assert not bff.has_session(mine)
 
 
-def test_a_failure_in_the_middle_is_no_delivery(
+def test_a_failure_half_way_does_not_use_up_the_token(
     bff: Receiver, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, token = bff.start(), event_token(fake)
@@ -212,11 +212,11 @@ def test_a_failure_in_the_middle_is_no_delivery(
 
     with monkeypatch.context() as broken:
         broken.setattr(bff.services.stores.deny_list, "add", away)
-        answer = push(bff, token)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        response = push(bff, token)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert bff.names("seen") == set()
-    assert_taken(push(bff, token))
-    assert not bff.lives(mine)
+    assert_accepted(push(bff, token))
+    assert not bff.has_session(mine)
     wait_for(
         lambda: bff.services.stores.deny_list.contains("access-1"), "its access token is refused"
     )
@@ -228,11 +228,11 @@ def test_it_is_off_unless_a_transmitter_is_set(
     off = receiver_for()
     mine = off.start()
     assert push(off, event_token(fake)).status_code == 404
-    assert off.lives(mine)
+    assert off.has_session(mine)
 
 
-# ---------------------------------------------------------------- where the keys are
-def test_the_keys_are_found_by_the_transmitters_metadata(
+# ---------------------------------------------------------------- keys
+def test_the_keys_come_from_the_transmitters_metadata(
     receiver_for: MakeReceiver, fake: FakeProvider
 ) -> None:
     issuer = f"{fake.issuer}tenant-one"
@@ -241,8 +241,8 @@ def test_the_keys_are_found_by_the_transmitters_metadata(
     bff = receiver_for(BFF_SSF_ISSUER=issuer, BFF_SSF_AUDIENCE="https://us.example")
     mine = bff.start()
     assert assert_refused(bff, push(bff, event_token(fake, iss=issuer))) == "invalid_audience"
-    assert_taken(push(bff, event_token(fake, iss=issuer, aud=["x", "https://us.example"])))
-    assert not bff.lives(mine)
+    assert_accepted(push(bff, event_token(fake, iss=issuer, aud=["x", "https://us.example"])))
+    assert not bff.has_session(mine)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_metadata_that_can_t_be_trusted_is_503(
     bff = receiver_for(BFF_SSF_ISSUER=issuer)
     mine = bff.start()
     assert push(bff, event_token(fake, iss=issuer)).status_code == 503
-    assert bff.lives(mine)
+    assert bff.has_session(mine)
 
 
 def test_the_well_known_name_goes_between_host_and_path() -> None:
@@ -279,7 +279,7 @@ def test_the_well_known_name_goes_between_host_and_path() -> None:
     )
 
 
-# ---------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------- refusals
 NOW = int(time.time())
 INSTANT_AS_TEXT = {"event_timestamp": "1"}
 NO_INSTANT = {"event_timestamp": None}
@@ -310,7 +310,7 @@ REFUSED: dict[str, tuple[str, Changes]] = {
     "an endless id": ("invalid_request", {"sub_id": {"format": "opaque", "id": "x" * 9999}}),
     "half a character": ("invalid_request", {"sub_id": {"format": "email", "email": "\ud800"}}),
     "iss_sub without iss": ("invalid_request", {"sub_id": {"format": "iss_sub", "sub": "x"}}),
-    "a complex subject of nobody": ("invalid_request", {"sub_id": {"format": "complex"}}),
+    "an empty complex subject": ("invalid_request", {"sub_id": {"format": "complex"}}),
     "a complex subject in itself": (
         "invalid_request",
         {"sub_id": {"format": "complex", "user": {"format": "complex", "user": DANA}}},
@@ -332,7 +332,7 @@ def test_a_wrong_token_ends_nothing(
     if changes.get("iss") == "PROVIDER":
         changes = {"iss": fake.issuer}
     assert assert_refused(bff, push(bff, event_token(fake, **changes))) == code
-    assert bff.lives(mine)
+    assert bff.has_session(mine)
 
 
 BODIES: dict[str, Callable[[str], tuple[str | bytes, str]]] = {
@@ -352,13 +352,13 @@ def test_a_body_of_another_form_ends_nothing(
 ) -> None:
     mine = bff.start()
     assert assert_refused(bff, push(bff, *body(event_token(fake)))) == "invalid_request"
-    assert bff.lives(mine)
+    assert bff.has_session(mine)
 
 
-def test_a_logout_token_is_no_security_event_and_the_other_way_round(
+def test_a_logout_token_is_no_security_event_and_vice_versa(
     receiver_for: MakeReceiver, fake: FakeProvider
 ) -> None:
-    """Even where the provider is the transmitter and signs both with one key."""
+    """Even if the provider is the transmitter and signs both with one key."""
     bff = receiver_for(
         BFF_SSF_ISSUER=fake.issuer,
         BFF_SSF_JWKS_URL=f"{fake.issuer}jwks",
@@ -367,7 +367,7 @@ def test_a_logout_token_is_no_security_event_and_the_other_way_round(
     mine = bff.start()
     assert_refused(bff, push(bff, fake.logout_token()))
     token = event_token(fake, iss=fake.issuer, aud=fake.config().client_id)
-    answer = bff.client.post("/auth/backchannel-logout", data={"logout_token": token})
-    assert answer.status_code == 400
-    assert bff.lives(mine)
-    assert_taken(push(bff, token))
+    response = bff.client.post("/auth/backchannel-logout", data={"logout_token": token})
+    assert response.status_code == 400
+    assert bff.has_session(mine)
+    assert_accepted(push(bff, token))

@@ -1,4 +1,4 @@
-"""What a gateway is answered at `/auth/check-token`, before any gateway is in between."""
+"""The responses of `/auth/check-token`, without a gateway."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ def check(bff: Receiver, token: str | None, scope: str | None = None) -> TestRes
 
 
 @pytest.fixture
-def living(bff: Receiver) -> str:
+def valid(bff: Receiver) -> str:
     return access_token(bff, scope="read:items write:items a!#$%&")
 
 
 @pytest.mark.parametrize("scope", [None, "", "read:items", "write:items read:items", "a!#$%&"])
-def test_a_living_token_is_204_and_never_stored(
-    bff: Receiver, living: str, scope: str | None
+def test_a_valid_token_is_204_and_never_stored(
+    bff: Receiver, valid: str, scope: str | None
 ) -> None:
-    answer = check(bff, living, scope)
-    assert (answer.status_code, answer.data) == (204, b"")
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "Set-Cookie" not in answer.headers
+    response = check(bff, valid, scope)
+    assert (response.status_code, response.data) == (204, b"")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in response.headers
 
 
-def test_refusals_are_not_stored_and_say_what_is_needed(bff: Receiver, living: str) -> None:
+def test_refusals_are_not_stored_and_name_the_needed_scope(bff: Receiver, valid: str) -> None:
     assert_problem(check(bff, None), 401, "token_missing")
     assert_problem(check(bff, access_token(bff, exp=int(time.time()) - 1)), 401, "invalid_token")
-    answer = check(bff, living, "read:items delete:items")
-    assert_problem(answer, 403, "insufficient_scope")
-    assert answer.headers["WWW-Authenticate"].endswith('scope="read:items delete:items"')
+    response = check(bff, valid, "read:items delete:items")
+    assert_problem(response, 403, "insufficient_scope")
+    assert response.headers["WWW-Authenticate"].endswith('scope="read:items delete:items"')
 
 
 BAD_SCOPES = [
@@ -58,10 +58,10 @@ BAD_SCOPES = [
 
 
 @pytest.mark.parametrize("scope", BAD_SCOPES, ids=ascii)
-def test_a_scope_that_is_none_is_refused_and_stands_in_no_header(
-    bff: Receiver, living: str, scope: str
+def test_a_malformed_scope_is_refused_and_is_in_no_header(
+    bff: Receiver, valid: str, scope: str
 ) -> None:
-    answer = check(bff, living, scope)
-    assert_problem(answer, 400, "request_refused")
-    assert "WWW-Authenticate" not in answer.headers
-    assert "X-Evil" not in answer.headers
+    response = check(bff, valid, scope)
+    assert_problem(response, 400, "request_refused")
+    assert "WWW-Authenticate" not in response.headers
+    assert "X-Evil" not in response.headers

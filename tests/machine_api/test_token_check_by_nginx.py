@@ -1,4 +1,4 @@
-"""A real nginx in front of an API, with the configuration from docs/examples, asks the BFF."""
+"""nginx in front of an API, with the configuration from docs/examples, checks tokens at the BFF."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs/examples/nginx/nginx.conf"
 
 
 class TrustingAPI(BaseHTTPRequestHandler):
-    """An API that checks nothing: whatever reaches it is answered."""
+    """An API without any check: it echoes the body of each request."""
 
     protocol_version = "HTTP/1.1"
     reached: list[tuple[str, str | None]]
 
-    def answer(self) -> None:
+    def respond(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         self.reached.append((self.path, self.headers.get("Authorization")))
@@ -39,14 +39,14 @@ class TrustingAPI(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = respond
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 class Installation:
-    """The BFF, a Redis to be hurt, an API that trusts nginx, and nginx."""
+    """The BFF, a Redis of its own, an API that trusts nginx, and nginx."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.redis = stack.enter_context(RedisServer())
@@ -99,14 +99,16 @@ def test_a_copied_token_stops_at_nginx_after_the_logout(here: Installation) -> N
     assert here.reached[-1] == ("/items", f"Bearer {stolen}")
     browser.log_out()
     reached = len(here.reached)
-    answer = here.ask(stolen)
-    assert answer.status_code == 401
-    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-    assert len(here.reached) == reached, "the API was asked all the same"
+    response = here.ask(stolen)
+    assert response.status_code == 401
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+    assert len(here.reached) == reached, "the request reached the API"
 
 
 @pytest.mark.parametrize("token", [None, "garbage", "a.b.c", "x" * 6000, "a b"])
-def test_what_is_no_token_doesnt_reach_the_api(here: Installation, token: str | None) -> None:
+def test_a_request_without_a_valid_token_doesnt_reach_the_api(
+    here: Installation, token: str | None
+) -> None:
     reached = len(here.reached)
     assert here.ask(token).status_code == 401
     assert here.ask(token, method="POST", data=b"body").status_code == 401
@@ -114,25 +116,25 @@ def test_what_is_no_token_doesnt_reach_the_api(here: Installation, token: str | 
 
 
 def test_a_missing_scope_is_403(here: Installation) -> None:
-    _, living = here.sign_in()
+    _, valid = here.sign_in()
     reached = len(here.reached)
-    assert here.ask(living, "/admin/items").status_code == 403
+    assert here.ask(valid, "/admin/items").status_code == 403
     assert len(here.reached) == reached
 
 
-def test_bodies_and_the_apis_own_errors_pass_as_they_are(here: Installation) -> None:
-    _, living = here.sign_in()
-    answer = here.ask(living, method="POST", data=b"a body", headers={"Cookie": "session=x"})
-    assert (answer.status_code, answer.content) == (200, b"a body")
-    assert here.ask(living, "/broken").status_code == 500
+def test_bodies_and_the_apis_own_errors_are_not_changed(here: Installation) -> None:
+    _, valid = here.sign_in()
+    response = here.ask(valid, method="POST", data=b"a body", headers={"Cookie": "session=x"})
+    assert (response.status_code, response.content) == (200, b"a body")
+    assert here.ask(valid, "/broken").status_code == 500
 
 
-@pytest.mark.parametrize("living_first", [True, False])
-def test_of_two_tokens_the_api_gets_the_one_that_was_judged(
-    here: Installation, living_first: bool
+@pytest.mark.parametrize("valid_first", [True, False])
+def test_of_two_tokens_the_api_gets_the_one_that_was_checked(
+    here: Installation, valid_first: bool
 ) -> None:
-    _, living = here.sign_in()
-    tokens = [living, "dead"] if living_first else ["dead", living]
+    _, valid = here.sign_in()
+    tokens = [valid, "invalid"] if valid_first else ["invalid", valid]
     reached = len(here.reached)
     connection = http.client.HTTPConnection("127.0.0.1", here.port, timeout=TIMEOUT_SECONDS)
     connection.putrequest("GET", "/items")
@@ -141,27 +143,27 @@ def test_of_two_tokens_the_api_gets_the_one_that_was_judged(
     connection.endheaders()
     status = connection.getresponse().status
     connection.close()
-    # Some versions of nginx refuse the request, some take the first.
+    # Some versions of nginx refuse the request, some use the first header.
     assert status in (200, 400, 401)
-    assert here.reached[reached:] in ([], [("/items", f"Bearer {living}")])
+    assert here.reached[reached:] in ([], [("/items", f"Bearer {valid}")])
 
 
-def test_the_question_cant_be_asked_from_outside(here: Installation) -> None:
-    _, living = here.sign_in()
-    assert here.ask(living, "/_token").status_code == 404
+def test_the_internal_location_is_not_reachable(here: Installation) -> None:
+    _, valid = here.sign_in()
+    assert here.ask(valid, "/_token").status_code == 404
 
 
-def test_what_cant_be_judged_is_503(here: Installation) -> None:
-    _, living = here.sign_in()
+def test_an_outage_is_503(here: Installation) -> None:
+    _, valid = here.sign_in()
     reached = len(here.reached)
     here.redis.stop()
-    answer = here.ask(living)
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"] == "2"
+    response = here.ask(valid)
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "2"
     assert here.ask("garbage").status_code == 401
     here.redis.start_again()
     assert len(here.reached) == reached
-    assert here.ask(living).status_code == 200
+    assert here.ask(valid).status_code == 200
     here.cluster.replicas[0].stop()
-    assert here.ask(living).status_code == 503
+    assert here.ask(valid).status_code == 503
     assert len(here.reached) == reached + 1

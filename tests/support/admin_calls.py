@@ -1,4 +1,4 @@
-"""How does a test call the routes for administrators, and with what?"""
+"""How does a test call the admin API, and with which credential?"""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def access_token(bff: Receiver, *, key: Any = KEY, alg: str = "RS256", **changes: Any) -> str:
-    """A good access token for the admin API, changed; None takes a claim away.
+    """A valid access token for the admin API with *changes*; None removes a claim.
 
     `typ` is the header's.
     """
     typ = changes.pop("typ", "at+jwt")
-    # A Redis that has just begun knows nothing of tokens from before.
+    # A token that is older than the start of this Redis would be refused.
     now = max(int(time.time()), bff.services.stores.history_start.begin())
     claims: dict[str, Any] = {
         "aud": AUDIENCE, "sub": "tool@clients", "scope": f"other {SCOPE}", "iat": now,
@@ -40,7 +40,7 @@ def access_token(bff: Receiver, *, key: Any = KEY, alg: str = "RS256", **changes
 def ask(
     bff: Receiver, method: str, path: str, *, key: str | None = ADMIN_KEY, **options: Any
 ) -> TestResponse:
-    """Call a route with the static key, or with what else is given."""
+    """Call a route with the static key, or with another one."""
     headers = options.pop("headers", {}) | (bearer(key) if key else {})
     return bff.client.open(path, method=method, headers=headers, **options)
 
@@ -50,10 +50,10 @@ def end(bff: Receiver, key: str | None = ADMIN_KEY, **body: Any) -> TestResponse
     return ask(bff, "POST", "/admin/sessions/end", key=key, json=body)
 
 
-def assert_problem(answer: TestResponse, status: int, code: str) -> None:
-    """A refusal as it must be on every route for machines."""
-    assert (answer.status_code, answer.get_json()["code"]) == (status, code), answer.text
-    assert answer.content_type == "application/problem+json"
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "Location" not in answer.headers
-    assert "Set-Cookie" not in answer.headers
+def assert_problem(response: TestResponse, status: int, code: str) -> None:
+    """A refusal as every route of the machine API must send it."""
+    assert (response.status_code, response.get_json()["code"]) == (status, code), response.text
+    assert response.content_type == "application/problem+json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Location" not in response.headers
+    assert "Set-Cookie" not in response.headers

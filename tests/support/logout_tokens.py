@@ -1,4 +1,4 @@
-"""How does a test hand a logout token to a BFF, and see that it was refused?"""
+"""How does a test send a logout token to a BFF, and check that it was refused?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 TIMES = ("iat", "exp", "nbf")
 LONG_SECONDS = 1e8
-"""A time that is smaller than this is counted from now."""
+"""A smaller time is relative to now."""
 
 
 def post(bff: Receiver, token: str, **more: str) -> TestResponse:
@@ -25,18 +25,18 @@ def send(bff: Receiver, body: str | bytes, content_type: str = FORM) -> TestResp
     return bff.client.post("/auth/backchannel-logout", data=body, content_type=content_type)
 
 
-def assert_refused(bff: Receiver, answer: TestResponse) -> str:
-    """400 as in 2.8, and nothing is left of the attempt; what was said."""
-    assert answer.status_code == 400, answer.text
-    told = answer.get_json()
-    assert told["error"] == "invalid_request"
-    assert answer.headers["Cache-Control"] == "no-store"
+def assert_refused(bff: Receiver, response: TestResponse) -> str:
+    """400 as in section 2.8, and nothing is stored; returns the description."""
+    assert response.status_code == 400, response.text
+    error = response.get_json()
+    assert error["error"] == "invalid_request"
+    assert response.headers["Cache-Control"] == "no-store"
     assert bff.names("watermark") == bff.names("seen") == set()
-    return str(told["error_description"])
+    return str(error["error_description"])
 
 
 def from_now(changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes to a token, with its times made absolute."""
+    """*changes* with absolute times."""
     now = int(time.time())
     return {
         name: now + value

@@ -1,7 +1,7 @@
-"""How does a test hand a BFF messages that nobody would send, and see what they end?
+"""How does a test send forged messages to a BFF, and check which sessions they end?
 
 The whole application in this process, on the shared Redis, with a provider whose keys the test has.
-Sessions are started below the routes, so that hundreds cost nothing.
+Sessions are started without the routes, so that hundreds of them are cheap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.redis_server import RedisServer
 
 
 class Receiver:
-    """One BFF process, as far as messages from machines go."""
+    """One application, as the machine API shows it."""
 
     def __init__(
         self, fake: FakeProvider, server: RedisServer, prefix: str, **settings: str
@@ -33,14 +33,14 @@ class Receiver:
         self._started = 0
 
     def close(self) -> None:
-        """Stop what runs beside the requests."""
+        """Stop the background work."""
         for background in self.services.background:
             background.stop()
         self.services.provider.close()
         self.services.stores.database.client.close()
 
     def sign_in(self, **identity: Any) -> SignIn:
-        """A finished sign-in of Dana, changed."""
+        """A finished sign-in of Dana, with another *identity*."""
         self._started += 1
         now = int(self.services.stores.database.now())
         usual = Identity(
@@ -56,21 +56,21 @@ class Receiver:
         return SignIn(identity=msgspec.structs.replace(usual, **identity), tokens=tokens)
 
     def start(self, **identity: Any) -> str:
-        """A session; its key."""
+        """Start a session; returns its key."""
         key = session_key(self.services.sessions.start(self.sign_in(**identity)))
         assert key
         return key
 
     def start_earlier(self, seconds: int, **identity: Any) -> str:
-        """A session that began that long ago; its key."""
+        """Start a session that began *seconds* ago; returns its key."""
         began_at = int(self.services.stores.database.now()) - seconds
         key = self.start(**({"auth_time": began_at} | identity))
         name = f"{self.config.redis_prefix}:session:{{{key}}}"
         self.services.stores.database.command("HSET", name, "created_at", began_at)
         return key
 
-    def lives(self, key: str) -> bool:
-        """Whether the session would be found by a request."""
+    def has_session(self, key: str) -> bool:
+        """Whether a request would find the session."""
         return self.services.sessions.load(key, slide=False) is not None
 
     def names(self, kind: str) -> set[str]:
