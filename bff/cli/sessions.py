@@ -101,8 +101,8 @@ def _record(options: argparse.Namespace, group: Group, outcome: audit.Outcome, r
     audit.record("admin_called", outcome, reason=reason, user=group.user, caller=CALLER)
 
 
-def _time(epoch_seconds: int) -> str:
-    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _escaped(text: str) -> str:

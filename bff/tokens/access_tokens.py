@@ -64,11 +64,11 @@ class AccessTokens:
         return self._renewal.access_token(session, source)
 
     def _source(self, rule: TokenRule) -> TokenSource:
-        common = (rule, self._deny_list, self._endpoint, self._renewal, self._session_token)
+        parts = (rule, self._deny_list, self._endpoint, self._renewal, self._session_token)
         match rule.mode:
             case "audience":
-                return AudienceTokenSource(*common)
+                return AudienceTokenSource(*parts)
             case "exchange":
-                return ExchangedTokenSource(*common, self._pending_writes)
+                return ExchangedTokenSource(*parts, self._pending_writes)
             case _:
                 return self._session_token
