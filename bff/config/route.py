@@ -43,7 +43,7 @@ class TokenRule:
     client_id: str | None = None
     """For `exchange` and `client`: a client other than the one that signs users in."""
     client_secret: SecretStr | None = None
-    # Auth0: a Custom Token Exchange profile is chosen by a type of one's own.
+    # Auth0: a Custom Token Exchange profile is selected by a type of its own.
     subject_token_type: str = ACCESS_TOKEN_TYPE
     """For `exchange`: the type under which the user's access token is presented."""
 

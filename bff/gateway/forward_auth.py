@@ -7,7 +7,7 @@ response, for the upstream only. So the caller must be a trusted proxy *and* kno
 that came through that same proxy doesn't know it.
 
 This check precedes every request that the proxy forwards. So a 204 goes through neither Flask's
-router nor its response object, which would double its cost (docs/architecture.md).
+router nor its response object, which would double its cost (docs/architecture/request.md).
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class ForwardAuth:
         route = self._route(decoded, environ["QUERY_STRING"])
         original = {"REQUEST_METHOD": method, "PATH_INFO": decoded, "RAW_URI": target}
         upstreams_target = upstream_target(original | {"QUERY_STRING": query}, route)
-        # The session guard judges the client's method, not that of this GET.
+        # The session guard must see the client's method, not that of this GET.
         request.method = method
         self._check_websocket(environ, method, route)
         return self._access.access_token(route), upstreams_target

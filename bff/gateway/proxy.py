@@ -99,7 +99,7 @@ class Proxy:
     """Finds the forwarder of a path.
 
     Args:
-        config: Says where browsers find us, and which proxies in front are trusted.
+        config: Our own origin, and the trusted proxies in front.
         routes: What is forwarded.
         access: Decides about each request, and has the access tokens.
         open_responses: Breaks off responses whose session has ended.
@@ -146,8 +146,8 @@ class RouteForwarder:
 
     Args:
         route: Which upstream, and what may be asked of it.
-        config: Says where browsers find us.
-        clients: Tells the client's address.
+        config: Our own origin.
+        clients: Determines the client's address.
         access: Decides about each request, and has the access tokens.
         open_responses: Breaks off responses whose session has ended.
     """
@@ -216,8 +216,8 @@ def register_proxy_errors(app: Flask, proxy: Proxy) -> None:
     """Refuse, in the rest of *app*, requests that only look as if they weren't on a route.
 
     `Proxy.check` sees every request that isn't forwarded. And the paths of the routes become rules
-    of the router, so that it matches no other view with a path that it reads as one of them. The
-    requests that are forwarded bear the name of these rules, too (`proxy.forward`).
+    of the router, so that it matches no other view with a path that it reads as one of them. These
+    rules also give forwarded requests their endpoint, `proxy.forward`.
     """
 
     def refuse(**_: str) -> NoReturn:

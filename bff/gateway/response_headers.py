@@ -68,7 +68,7 @@ def make_response(
     Args:
         exchange: The upstream's response.
         route: Where it came from.
-        app_base_url: Where browsers find us.
+        app_base_url: Our own origin.
         target: The upstream's request target, which relative references are relative to.
     """
     head = exchange.head

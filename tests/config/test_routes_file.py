@@ -34,42 +34,39 @@ def test_a_route_of_two_lines_has_all_defaults(file: Path) -> None:
     assert (route.connect_timeout_seconds, route.answer_timeout_seconds) == (5, 30)
 
 
-def test_every_key_is_used(file: Path) -> None:
-    route, other = (
-        loaded(
-            file,
-            """
-            [[route]]
-            prefix = "/api/orders"
-            upstream = ["https://a.internal/x", "https://b.internal:8443/x"]
-            strip_prefix = false
-            methods = ["GET", "POST", "PURGE"]
-            repeatable_methods = ["GET", "PURGE"]
-            connect_timeout_seconds = 2
-            answer_timeout_seconds = 3.5
-            request_max_bytes = 0
-            token = "exchange"
-            audience = "https://orders.example.com"
-            scope = "read:orders write:orders"
-            client_id = "the-orders-client"
-            client_secret_env = "BFF_ORDERS_SECRET"
-            subject_token_type = "urn:example:session"
-            acr_values = ["phr", "mfa"]
-            max_age_seconds = 300
-            forward_auth = true
-            websocket = true
+EVERY_KEY = """
+[[route]]
+prefix = "/api/orders"
+upstream = ["https://a.internal/x", "https://b.internal:8443/x"]
+strip_prefix = false
+methods = ["GET", "POST", "PURGE"]
+repeatable_methods = ["GET", "PURGE"]
+connect_timeout_seconds = 2
+answer_timeout_seconds = 3.5
+request_max_bytes = 0
+token = "exchange"
+audience = "https://orders.example.com"
+scope = "read:orders write:orders"
+client_id = "the-orders-client"
+client_secret_env = "BFF_ORDERS_SECRET"
+subject_token_type = "urn:example:session"
+acr_values = ["phr", "mfa"]
+max_age_seconds = 300
+forward_auth = true
+websocket = true
 
-            [[route]]
-            prefix = "/other"
-            upstream = "http://other"
-            request_headers = ["Accept", "X-Tenant", "Content-Type"]
-            request_cookies = ["tenant"]
-            answer_cookies = ["XSRF-TOKEN", "__Secure-a"]
-            forward_auth = false
-            """,
-            BFF_ORDERS_SECRET=SECRET,
-        )
-    ).routes
+[[route]]
+prefix = "/other"
+upstream = "http://other"
+request_headers = ["Accept", "X-Tenant", "Content-Type"]
+request_cookies = ["tenant"]
+answer_cookies = ["XSRF-TOKEN", "__Secure-a"]
+forward_auth = false
+"""
+
+
+def test_every_key_is_used(file: Path) -> None:
+    route, other = loaded(file, EVERY_KEY, BFF_ORDERS_SECRET=SECRET).routes
     assert route.origins == (("https", "a.internal", 443), ("https", "b.internal", 8443))
     assert route.base_path == "/x/api/orders"
     assert route.methods == frozenset({"GET", "POST", "PURGE"})

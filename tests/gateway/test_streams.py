@@ -254,6 +254,16 @@ def test_a_large_download_takes_no_memory(proxy: RunningProxy, framing: str) -> 
     assert max(seen) - seen[0] < MEMORY_BYTES
 
 
+def large_upload(framing: str) -> tuple[bytes, list[bytes]]:
+    """Head and pieces of a request."""
+    head = b"POST /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    count = LARGE_BYTES // len(PIECE)
+    if framing == "length":
+        return head + b"Content-Length: %d\r\n\r\n" % LARGE_BYTES, [PIECE] * count
+    chunks = [b"10000\r\n" + PIECE + b"\r\n"] * count
+    return head + b"Transfer-Encoding: chunked\r\n\r\n", [*chunks, b"0\r\n\r\n"]
+
+
 @pytest.mark.parametrize(
     ("kind", "framing"), [("granian", "length"), ("gunicorn", "length"), ("gunicorn", "chunks")]
 )
@@ -280,14 +290,7 @@ def test_a_large_upload_takes_no_memory(kind: str, framing: str) -> None:
         env = {"BFF_API_URL": raw.url, "BFF_REQUEST_MAX_BYTES": "0"}
         # The measuring must end before the server does.
         with start_server(kind, APP, env=env) as server, watched(server.port) as seen:
-            head = b"POST /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-            if framing == "length":
-                head += b"Content-Length: %d\r\n\r\n" % LARGE_BYTES
-                pieces = [PIECE] * (LARGE_BYTES // len(PIECE))
-            else:
-                head += b"Transfer-Encoding: chunked\r\n\r\n"
-                pieces = [b"10000\r\n" + PIECE + b"\r\n"] * (LARGE_BYTES // len(PIECE))
-                pieces.append(b"0\r\n\r\n")
+            head, pieces = large_upload(framing)
             assert raw_client.send(server.port, head, *pieces).status == 200
     assert max(seen) - seen[0] < MEMORY_BYTES
     assert received[0] > LARGE_BYTES
