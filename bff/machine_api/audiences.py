@@ -22,18 +22,18 @@ class AudienceVerifiers:
     Args:
         own: `AUTH0_AUDIENCE`, the default.
         routes: Their audiences can be named, too.
-        verifier: Makes the verifier for an audience.
+        make_verifier: Makes the verifier for an audience; None is any API's.
     """
 
     def __init__(
         self,
         own: str | None,
         routes: Iterable[Route],
-        verifier: Callable[[str | None], AccessTokenVerifier],
+        make_verifier: Callable[[str | None], AccessTokenVerifier],
     ) -> None:
         named = {own, *(route.token.audience for route in routes)}
-        self._own = verifier(own)
-        self._by_name = {name: verifier(name) for name in named if name is not None}
+        self._own = make_verifier(own)
+        self._by_name = {name: make_verifier(name) for name in named if name is not None}
 
     def for_request(self) -> AccessTokenVerifier:
         """The verifier for the audience that the current request names.

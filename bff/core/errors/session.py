@@ -83,7 +83,7 @@ class CrossSite(BFFError):
 
 
 class SessionUnknown(BFFError):
-    """A request to end one session names none of this user."""
+    """A request to end one session names none of the user's."""
 
     status, code = 404, "session_unknown"
     message = "There is no such session."
