@@ -1,1 +1,1 @@
-"""The demo: an embedded provider, an API, a SPA and a Redis. Nothing outside imports it."""
+"""The demo: an embedded provider, an API, a SPA and a Redis. The product doesn't import it."""

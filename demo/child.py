@@ -1,7 +1,7 @@
-"""How does the demo start a program, know that it is ready, and end it?
+"""How does the demo start a program, wait until it is ready, and stop it?
 
-Every program runs in a process group of its own: a Ctrl-C reaches only the demo, which ends the
-others in its own order, and a program's own children end with it.
+Every program runs in its own process group: Ctrl-C reaches only the demo, which stops the others in
+order, and the children of a program end with it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 
 from demo.guardian import Guardian, signal_group
 
-KEPT_LINES = 400
+OUTPUT_MAX_LINES = 400
 
 
 class ChildFailed(Exception):
-    """The program ended, or wasn't ready in time; the text has its output."""
+    """The program ended, or wasn't ready in time; the message holds its output."""
 
 
 class Child:
-    """One program. Its output is read all the time and the last lines are kept."""
+    """One program; a thread reads its output and keeps the last lines."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class Child:
         """Prepare a program; `start` starts it.
 
         Args:
-            name: What people call it in messages.
+            name: Its name in messages.
             command: The program and its arguments.
-            env: Its whole environment; None for ours.
-            cwd: Its working directory; None for ours.
-            guardian: Ends the program when this process is killed.
+            env: Its whole environment; None: that of this process.
+            cwd: Its working directory; None: that of this process.
+            guardian: Stops the program if this process is killed.
             echo: Called with each line that the program prints.
         """
         self.name = name
@@ -53,19 +53,19 @@ class Child:
         self._cwd = cwd
         self._guardian = guardian
         self._echo = echo
-        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._lines: deque[str] = deque(maxlen=OUTPUT_MAX_LINES)
         self._ready: dict[str, Any] | None = None
-        self._told = threading.Event()
+        self._ready_or_ended = threading.Event()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the program without waiting for anything.
+        """Start the program without waiting.
 
         Raises:
-            OSError: There is no such program, or it can't be run.
+            OSError: The program doesn't exist or can't be run.
         """
-        self._told.clear()
+        self._ready_or_ended.clear()
         self._ready = None
         self._process = subprocess.Popen(
             self.command,
@@ -92,12 +92,12 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its process group's number too."""
+        """Its process id, which is also the id of its process group."""
         return self.process.pid
 
     @property
     def started(self) -> bool:
-        """Whether it was started, be it ended or not."""
+        """Whether it was started; it may have ended since."""
         return self._process is not None
 
     @property
@@ -107,27 +107,27 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it was started and hasn't ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def output(self) -> str:
-        """The last lines that it printed, to either stream."""
+        """The last lines of its output, stdout and stderr."""
         return "\n".join(self._lines)
 
     def wait_ready(self, timeout_seconds: float) -> dict[str, Any]:
         """Wait for the line of JSON with `"ready": true`, and return it.
 
         Raises:
-            ChildFailed: The program ended first, or the time is over.
+            ChildFailed: The program ended first, or the wait timed out.
         """
-        self._told.wait(timeout_seconds)
+        self._ready_or_ended.wait(timeout_seconds)
         if self._ready is None:
             raise self.failure(f"wasn't ready within {timeout_seconds:g} s")
         return self._ready
 
     def failure(self, what: str) -> ChildFailed:
-        """An error that says what went wrong, whether the program ended, and what it printed."""
+        """Return an error with the problem, the exit code if it ended, and the output."""
         code = self.process.poll()
         if code is not None:
             self._finish_reading()
@@ -135,39 +135,39 @@ class Child:
         return ChildFailed(f"{self.name} {what}. Its output:\n{self.output or '(none)'}")
 
     def signal(self, number: int) -> None:
-        """Send a signal to the program and to what it has started."""
+        """Send a signal to the program and its children."""
         signal_group(self.pid, number)
 
     def pause(self) -> None:
-        """Stop it in the middle of whatever it does, with all that it started (SIGSTOP)."""
+        """Suspend it and its children (SIGSTOP)."""
         self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Let it continue (SIGCONT)."""
         self.signal(signal.SIGCONT)
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """End the program: ask first, force after *grace_seconds*. Stopping twice is fine.
+        """Stop the program: SIGTERM, and SIGKILL after *grace_seconds*. Stopping twice is fine.
 
         Returns:
-            Its exit code; negative for the signal that ended it.
+            Its exit code; negative if a signal ended it.
         """
         process = self.process
         if process.poll() is None:
-            # Only the program itself is asked: it knows in which order its own children end.
+            # SIGTERM goes to the program alone: it stops its children in its own order.
             process.terminate()
             signal_group(process.pid, signal.SIGCONT)
             try:
                 process.wait(grace_seconds)
             except subprocess.TimeoutExpired:
                 signal_group(process.pid, signal.SIGKILL)
-        return self._buried(process)
+        return self._reap(process)
 
     def kill(self) -> int:
-        """End the program and what it has started at once, with SIGKILL."""
-        return self._buried(self.process)
+        """Kill the program and its children (SIGKILL)."""
+        return self._reap(self.process)
 
-    def _buried(self, process: subprocess.Popen[str]) -> int:
+    def _reap(self, process: subprocess.Popen[str]) -> int:
         signal_group(process.pid, signal.SIGKILL)
         code = process.wait()
         self._finish_reading()
@@ -176,7 +176,7 @@ class Child:
         return code
 
     def _finish_reading(self) -> None:
-        # What a stray grandchild keeps open must not keep us.
+        # A grandchild that keeps the pipe open must not block this thread.
         if self._reader:
             self._reader.join(2.0)
 
@@ -185,7 +185,7 @@ class Child:
         with process.stdout:
             for line in process.stdout:
                 self._take(line.rstrip("\n"))
-        self._told.set()
+        self._ready_or_ended.set()
 
     def _take(self, line: str) -> None:
         self._lines.append(line)
@@ -194,12 +194,12 @@ class Child:
         if self._ready is None and line.startswith("{") and '"ready"' in line:
             self._ready = _ready_line(line)
             if self._ready is not None:
-                self._told.set()
+                self._ready_or_ended.set()
 
 
 def _ready_line(line: str) -> dict[str, Any] | None:
     try:
-        told = json.loads(line)
+        parsed = json.loads(line)
     except ValueError:
         return None
-    return told if isinstance(told, dict) and told.get("ready") is True else None
+    return parsed if isinstance(parsed, dict) and parsed.get("ready") is True else None

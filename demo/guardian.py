@@ -1,8 +1,8 @@
-"""What tidies up when the demo is killed and can't do it itself?
+"""What cleans up if the demo is killed and can't do it itself?
 
-A small process of its own that reads orders from a pipe. The pipe ends when the demo ends, however
-that happens, `kill -9` included; then the guardian ends the process groups and removes the folders
-that it was told of. This file imports nothing but the standard library, so that it starts at once.
+A small process that reads commands from a pipe. The pipe closes when the demo ends in any way,
+`kill -9` included; then the guardian ends the process groups and removes the folders that were
+registered. This file imports only the standard library, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ class Guardian:
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            # A Ctrl-C in the terminal must not reach it.
+            # Ctrl-C in the terminal must not reach it.
             start_new_session=True,
         )
 
     @property
     def pid(self) -> int:
-        """The guardian's own process id."""
+        """The process id of the guardian."""
         return self._process.pid
 
     def watch_group(self, group: int) -> None:
         """End the process group *group* when this process ends."""
-        self._order(f"+group {group}")
+        self._send(f"+group {group}")
 
     def forget_group(self, group: int) -> None:
-        """The group is gone; its number may soon be another's."""
-        self._order(f"-group {group}")
+        """The group has ended; its number may be used again."""
+        self._send(f"-group {group}")
 
     def watch_folder(self, folder: Path) -> None:
         """Remove *folder* when this process ends."""
-        self._order(f"+folder {folder}")
+        self._send(f"+folder {folder}")
 
     def close(self) -> None:
-        """Let the guardian do what is left to do, and wait until it has."""
+        """Close the pipe and wait until the guardian has cleaned up."""
         with contextlib.suppress(BrokenPipeError):
             self._pipe().close()
         self._process.wait()
 
-    def _order(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         with contextlib.suppress(BrokenPipeError):
             self._pipe().write(line.encode() + b"\n")
             self._pipe().flush()
@@ -68,19 +68,19 @@ class Guardian:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send the signal *number* to a process group; 0 only asks. False: there is none."""
+    """Send the signal *number* to a process group; 0 only checks. False: it doesn't exist."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        # macOS says "not permitted" of a group that consists of zombies.
+        # macOS raises PermissionError for a group of zombies.
         return False
     return True
 
 
 def end_groups(groups: list[int], grace_seconds: float) -> None:
-    """Ask the groups to end; force those that are left when the time is over."""
+    """Send SIGTERM to the groups, and SIGKILL to those that are left after the grace period."""
     for group in groups:
-        # A paused process takes the request only once it runs again.
+        # A suspended process handles SIGTERM only once it continues.
         signal_group(group, signal.SIGTERM)
         signal_group(group, signal.SIGCONT)
     end = time.monotonic() + grace_seconds
@@ -90,19 +90,19 @@ def end_groups(groups: list[int], grace_seconds: float) -> None:
         signal_group(group, signal.SIGKILL)
 
 
-def watch(orders: IO[str]) -> None:
-    """Read orders until the pipe ends, then tidy up."""
-    things: list[tuple[str, str]] = []
-    for line in orders:
-        kind, _, thing = line.rstrip("\n").partition(" ")
-        if kind.startswith("+"):
-            things.append((kind[1:], thing))
-        elif (kind[1:], thing) in things:
-            things.remove((kind[1:], thing))
-    end_groups([int(thing) for kind, thing in things if kind == "group"], GRACE_SECONDS)
-    for kind, thing in things:
+def watch(commands: IO[str]) -> None:
+    """Read commands until the pipe closes, then clean up."""
+    registered: list[tuple[str, str]] = []
+    for line in commands:
+        command, _, name = line.rstrip("\n").partition(" ")
+        if command.startswith("+"):
+            registered.append((command[1:], name))
+        elif (command[1:], name) in registered:
+            registered.remove((command[1:], name))
+    end_groups([int(name) for kind, name in registered if kind == "group"], GRACE_SECONDS)
+    for kind, name in registered:
         if kind == "folder":
-            shutil.rmtree(thing, ignore_errors=True)
+            shutil.rmtree(name, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What happens at `python -m demo`? A Redis, a provider, an API and the BFF start together.
+"""What does `python -m demo` start? A Redis, a provider, an API and the BFF.
 
-Whatever is missing or taken is named before anything starts. Each program is a process of its own,
-started as a production would start it: the BFF knows nothing of the demo but its settings.
+Ports that are in use are reported before anything starts. Each program is a separate process,
+started as in production: the BFF knows nothing of the demo but its settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import NoReturn
 from demo.child import Child, ChildFailed
 from demo.options import Options, parse
 from demo.redis.embedded import EmbeddedRedis, NoRedis, first_source
-from demo.supervisor import StopAsked, Supervisor
+from demo.supervisor import StopRequested, Supervisor
 
 DEMO_FOLDER = Path(__file__).resolve().parent
 AUDIENCE = "https://demo-api"
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo until Ctrl-C.
 
     Returns:
-        0 after a stop by signal; 1 if something is missing, taken, or ended by itself.
+        0 after a stop by signal; 1 if a port is in use, a Redis is missing or a program ended.
     """
     options = parse(arguments)
     began = time.monotonic()
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Supervisor() as supervisor:
             Demo(options, supervisor).run(began)
-    except StopAsked:
+    except StopRequested:
         print("Stopped. Nothing is left running.", flush=True)
         return 0
     except (ChildFailed, NoRedis) as error:
@@ -58,27 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Demo:
-    """The four programs, and what each is told of the others."""
+    """The four programs and their settings."""
 
     def __init__(self, options: Options, supervisor: Supervisor) -> None:
-        """Prepare; nothing runs yet."""
+        """Prepare the demo without starting anything."""
         self.options = options
         self.base_url = f"http://localhost:{options.port}"
         self.issuer = f"http://{LOOPBACK}:{options.provider_port}/"
         self._supervisor = supervisor
         self._client_secret = secrets.token_urlsafe(32)
-        # Another one each time, so that a Redis of the user's can be left as it was.
+        # Random, so that the keys of this run can be removed from the user's own Redis.
         self._prefix = f"demo-{secrets.token_hex(4)}"
 
     def run(self, began: float) -> NoReturn:
-        """Start everything, say so, and wait.
+        """Start everything, print the addresses, and wait.
 
         Raises:
-            NoRedis: There is none, or the given one doesn't answer.
-            ChildFailed: A program ended by itself, or isn't ready in time.
-            StopAsked: Somebody wants the demo to end.
+            NoRedis: None was found, or the given one doesn't respond.
+            ChildFailed: A program ended by itself, or wasn't ready in time.
+            StopRequested: A stop signal arrived.
         """
-        # The stop is in reverse order: the BFF first, since it may have something to revoke.
+        # They stop in reverse order: the BFF first, since it may have tokens to revoke.
         redis_url, redis_description = self._start_redis()
         provider = self._start("The provider", self._provider_command(), {})
         settings = self._settings(redis_url)
@@ -93,16 +93,16 @@ class Demo:
     def _start_redis(self) -> tuple[str, str]:
         given = self.options.redis_url
         if given:
-            # Imported here: the others need no client, and it is slow to load.
+            # Imported here: it is slow to load, and only this option needs a Redis client.
             from demo.redis import external
 
             description = external.check(given)
-            self._supervisor.at_end(lambda: external.remove(given, self._prefix))
+            self._supervisor.on_exit(lambda: external.remove(given, self._prefix))
             return given, description
         server = EmbeddedRedis(first_source(), self._supervisor.guardian)
-        self._supervisor.at_end(server.stop)
+        self._supervisor.on_exit(server.stop)
         server.start()
-        self._supervisor.keep(server.child)
+        self._supervisor.watch(server.child)
         return server.url, f"{server.source.description}, on port {server.port}"
 
     def _start(self, name: str, command: list[str], settings: dict[str, str]) -> Child:
@@ -110,7 +110,7 @@ class Demo:
             name,
             [sys.executable, "-m", *command],
             env=program_environment() | settings,
-            # No .env of the user's working directory shall change the demo.
+            # A .env file in the user's working directory must not change the demo.
             cwd=self._supervisor.folder,
             guardian=self._supervisor.guardian,
             echo=_printer(name) if self.options.verbose else None,
@@ -119,7 +119,7 @@ class Demo:
         return child
 
     def _provider_command(self) -> list[str]:
-        # In a file, since everybody on the machine can read a command line.
+        # In a file, since every user of the machine can read a command line.
         config = self._supervisor.folder / "provider.json"
         config.write_text(json.dumps(self._provider_settings()))
         return ["demo.provider", "--config", str(config)]
@@ -146,7 +146,7 @@ class Demo:
         return ["demo.api", *address, "--issuer", self.issuer, "--audience", AUDIENCE]
 
     def _api_settings(self, settings: dict[str, str]) -> dict[str, str]:
-        """Where the API finds the deny-list, so that a copied token dies at the logout."""
+        """The settings of the deny-list, so that the API refuses a copied token after a logout."""
         output = subprocess.run(
             [sys.executable, "-m", "bff", "deny-list-key"],
             env=program_environment() | settings,
@@ -155,7 +155,7 @@ class Demo:
             text=True,
         )
         if output.returncode != 0:
-            raise ChildFailed(f"The deny-list key can't be had:\n{output.stderr}")
+            raise ChildFailed(f"The deny-list key can't be read:\n{output.stderr}")
         return {
             "REDIS_URL": settings["REDIS_URL"],
             "REDIS_PREFIX": self._prefix,
@@ -168,7 +168,7 @@ class Demo:
         return ["bff", "serve", *address, *workers, "--grace-seconds", str(BFF_GRACE_SECONDS)]
 
     def _settings(self, redis_url: str) -> dict[str, str]:
-        """What a production would set, too."""
+        """The settings of the BFF, as in production."""
         return {
             "OIDC_ISSUER": self.issuer,
             "AUTH0_CLIENT_ID": CLIENT_ID,
@@ -207,7 +207,7 @@ class Demo:
 
 
 def port_problems(options: Options) -> list[str]:
-    """One line for each port that the demo can't have."""
+    """Return one line for each port that the demo can't use."""
     wanted = [
         ("--port", options.port, "the BFF", (LOOPBACK, "::1")),
         ("--provider-port", options.provider_port, "the provider", (LOOPBACK,)),
@@ -225,7 +225,7 @@ def port_problems(options: Options) -> list[str]:
 
 
 def _taken(host: str, port: int) -> bool:
-    # A browser tries ::1 for "localhost" first, so a stranger there would be taken for the BFF.
+    # A browser tries ::1 for "localhost" first, so another server there would get its requests.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
@@ -234,18 +234,18 @@ def _taken(host: str, port: int) -> bool:
     except PermissionError:
         return True
     except OSError as error:
-        # A machine without IPv6 has nobody there.
+        # Without IPv6 on this machine nothing can listen there.
         return error.errno == errno.EADDRINUSE
     return False
 
 
 def program_environment() -> dict[str, str]:
-    """The environment for a program: none of the user's settings, and this code to be found."""
-    names = {k: v for k, v in os.environ.items() if not k.startswith(SETTING_PREFIXES)}
-    names["PYTHONPATH"] = str(DEMO_FOLDER.parent)
-    # Everything is on this machine; a proxy of the user's is not asked.
-    names["NO_PROXY"] = names["no_proxy"] = "localhost,127.0.0.1,::1"
-    return names
+    """The environment of a program: without the user's BFF settings, with this code on the path."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(SETTING_PREFIXES)}
+    variables["PYTHONPATH"] = str(DEMO_FOLDER.parent)
+    # All programs are on this machine, so the user's proxy is bypassed.
+    variables["NO_PROXY"] = variables["no_proxy"] = "localhost,127.0.0.1,::1"
+    return variables
 
 
 def _printer(name: str) -> Callable[[str], None]:

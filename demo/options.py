@@ -1,4 +1,4 @@
-"""What can be chosen when the demo is started? The arguments of `python -m demo`."""
+"""Which options does `python -m demo` have?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Options:
-    """The demo's knobs."""
+    """The options of the demo."""
 
     port: int
     provider_port: int
@@ -30,7 +30,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
-        description="Everything on this machine: a provider, an API, a Redis and the BFF.",
+        description="Starts a provider, an API, a Redis and the BFF on this machine.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         "--access-token-seconds",
         type=_positive,
         default=300,
-        help="lifetime of an access token; 20 shows the silent refresh soon",
+        help="lifetime of an access token; with 20 a silent refresh comes soon",
     )
     add(
         "--idle-seconds",
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--redis-url",
         default=None,
-        help="a Redis of yours; the demo removes what it wrote there (default: an own one)",
+        help="use this Redis; the demo removes its keys at the end (default: start one)",
     )
     add("--workers", type=_positive, default=1, help="processes of the BFF")
     add("--verbose", action="store_true", help="show what the programs print")

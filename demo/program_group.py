@@ -1,4 +1,4 @@
-"""What is started at the entry of a `with` block, part by part, and gone after it?"""
+"""How do several programs start at the entry of a `with` block and stop at its end?"""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Self
 
 
 class ProgramGroup:
-    """Several programs, folders and connections that live and die together.
+    """Several programs, folders and connections that start and stop together.
 
-    If one can't be started, those before it are stopped at once.
+    If one can't be started, those before it are stopped.
     """
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        """Takes every part that is started; the last is stopped first."""
+        """Every part that was started; the last one is stopped first."""
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -32,5 +32,5 @@ class ProgramGroup:
         self._stack.close()
 
     def _start_all(self) -> None:
-        """Start the parts, and leave each to the stack."""
+        """Start the parts and enter each into the stack."""
         raise NotImplementedError

@@ -1,8 +1,7 @@
-"""How do the demo's programs live and die together?
+"""When do the demo's programs stop, and in which order?
 
-They stop in the reverse order of their start, at Ctrl-C, at SIGTERM, when the terminal goes, and
-when one of them ends by itself. What the demo can't do any more because it was killed, the guardian
-does.
+In the reverse order of their start: at Ctrl-C, at SIGTERM, when the terminal closes, and when one
+of them ends by itself. If the demo itself is killed, the guardian stops them.
 """
 
 from __future__ import annotations
@@ -25,26 +24,28 @@ POLL_SECONDS = 0.02
 GRACE_SECONDS = 8.0
 
 
-class StopAsked(Exception):
-    """Somebody wants the demo to end."""
+class StopRequested(Exception):
+    """A stop signal arrived."""
 
 
 class Supervisor:
     """Owns the programs, the guardian and a folder; use it as a context manager."""
 
     def __init__(self) -> None:
-        """Prepare; nothing runs yet."""
+        """Prepare without starting anything."""
         self._stops: list[Callable[[], object]] = []
         self._children: list[Child] = []
         self._wake = threading.Event()
-        self._asked = False
-        self._former: dict[int, Any] = {}
+        self._stop_requested = False
+        self._handlers_before: dict[int, Any] = {}
 
     def __enter__(self) -> Supervisor:
         for number in STOP_SIGNALS:
-            self._former[number] = signal.signal(number, self._ask)
-        # A program that ends wakes us.
-        self._former[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: self._wake.set())
+            self._handlers_before[number] = signal.signal(number, self._request_stop)
+        # The end of a program wakes the waiting thread.
+        self._handlers_before[signal.SIGCHLD] = signal.signal(
+            signal.SIGCHLD, lambda *_: self._wake.set()
+        )
         self.guardian = Guardian()
         self.folder = Path(tempfile.mkdtemp(prefix="bff-demo-"))
         self.guardian.watch_folder(self.folder)
@@ -60,59 +61,59 @@ class Supervisor:
             stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.guardian.close()
-        for number, handler in self._former.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
 
     def start(self, child: Child) -> Child:
-        """Start a program and keep an eye on it."""
-        self.at_end(lambda: self._end(child))
+        """Start a program and watch it."""
+        self.on_exit(lambda: self._end(child))
         child.start()
-        self.keep(child)
+        self.watch(child)
         return child
 
-    def keep(self, child: Child) -> None:
-        """Keep an eye on a program that was started elsewhere."""
+    def watch(self, child: Child) -> None:
+        """Watch a program that was started elsewhere."""
         self._children.append(child)
 
-    def at_end(self, stop: Callable[[], object]) -> None:
-        """Call *stop* at the end, before what was named earlier."""
+    def on_exit(self, stop: Callable[[], object]) -> None:
+        """Call *stop* at the end, before those that were registered earlier."""
         self._stops.append(stop)
 
     def wait_until(self, check: Callable[[], bool], child: Child, timeout_seconds: float) -> None:
-        """Wait until *check* says yes about *child*.
+        """Wait until *check* is true of *child*.
 
         Raises:
-            ChildFailed: A program ended, or the time is over.
-            StopAsked: Somebody wants the demo to end.
+            ChildFailed: A program ended, or the wait timed out.
+            StopRequested: A stop signal arrived.
         """
         end = time.monotonic() + timeout_seconds
         while not check():
-            self._look()
+            self._check()
             if time.monotonic() > end:
                 raise child.failure(f"wasn't ready within {timeout_seconds:g} s")
             self._wake.wait(POLL_SECONDS)
 
     def wait(self) -> NoReturn:
-        """Wait until a program ends or somebody wants the demo to end.
+        """Wait until a program ends or a stop signal arrives.
 
         Raises:
             ChildFailed: A program ended.
-            StopAsked: Somebody wants the demo to end.
+            StopRequested: A stop signal arrived.
         """
         while True:
             self._wake.clear()
-            self._look()
+            self._check()
             self._wake.wait()
 
-    def _look(self) -> None:
-        if self._asked:
-            raise StopAsked
+    def _check(self) -> None:
+        if self._stop_requested:
+            raise StopRequested
         for child in self._children:
             if not child.running:
                 raise child.failure("ended")
 
-    def _ask(self, *_: object) -> None:
-        self._asked = True
+    def _request_stop(self, *_: object) -> None:
+        self._stop_requested = True
         self._wake.set()
 
     def _end(self, child: Child) -> None:

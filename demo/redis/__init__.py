@@ -1,4 +1,4 @@
 """Which Redis does the demo use? A real one that it finds, or an emulation.
 
-`embedded` starts one and stops it, `own` uses one that runs already, `emulation` stands in.
+`embedded` starts and stops one, `external` uses one that already runs, `emulation` is the fallback.
 """

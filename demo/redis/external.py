@@ -1,4 +1,4 @@
-"""How does the demo use a Redis of the user's, and leave it as it was?"""
+"""How does the demo use the user's own Redis without leaving keys there?"""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BATCH = 500
 
 
 def check(url: str) -> str:
-    """Make sure that it answers.
+    """Check that it responds.
 
     Returns:
-        What it is, without the password.
+        A description without the password.
 
     Raises:
-        NoRedis: It doesn't answer, or the address is none.
+        NoRedis: It doesn't respond, or the URL is invalid.
     """
     try:
         with _client(url) as client:
@@ -31,7 +31,7 @@ def check(url: str) -> str:
 
 
 def remove(url: str, prefix: str) -> None:
-    """Remove every key that begins with *prefix*; a Redis that is gone is left alone."""
+    """Remove every key that begins with *prefix*; does nothing if Redis is unreachable."""
     try:
         with _client(url) as client:
             batch: list[bytes] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser
 
-from demo.child import KEPT_LINES
+from demo.child import OUTPUT_MAX_LINES
 from tests.browser.installation import Installation, installation
 from tests.browser.secrets_seen import never_logged
 from tests.browser.whole_flow import NAME, session_cookie, whole_flow
@@ -85,6 +85,6 @@ def test_promise_1_no_log_line_has_a_secret(flow: FinishedFlow) -> None:
     assert flow.last_cookie in secrets
     assert len(secrets) > 25, "tokens, codes, states, verifiers, cookies of three sign-ins"
     logged = flow.logged()
-    assert all(text.count("\n") < KEPT_LINES - 1 for _, text in logged), "lines were dropped"
+    assert all(text.count("\n") < OUTPUT_MAX_LINES - 1 for _, text in logged), "lines were dropped"
     assert leaks(["sign_in_succeeded", "session_ended"], logged)
     assert leaks(secrets, logged) == []
