@@ -1,6 +1,6 @@
-"""The demo API: what stands behind `/api` when there is no API of your own.
+"""The demo API: it serves `/api` in the demo and in tests.
 
-It is a resource server and nothing else: it knows an issuer, an audience and, if it is told, where
-dead tokens are listed, and checks the access token of every request. All that it shares with the
-BFF is the module that is there for APIs. Start it with `python -m demo.api`.
+It is a resource server: it checks the access token of every request against an issuer, an audience
+and optionally the deny-list. All that it shares with the BFF is `bff.resource_server`, the module
+for APIs. Start it with `python -m demo.api`.
 """

@@ -1,7 +1,8 @@
 """How is the demo API started? `python -m demo.api --port 8002 --issuer … --audience …`.
 
-With `REDIS_URL`, `REDIS_PREFIX` and `DENY_LIST_KEY` in its environment it knows of tokens that died
-at a logout. They are secrets, so they are no arguments, which everybody on the machine can read.
+With `REDIS_URL`, `REDIS_PREFIX` and `DENY_LIST_KEY` in its environment it refuses tokens that were
+revoked by a logout. They are secrets, so they aren't arguments: every user of the machine can read
+those.
 """
 
 import argparse
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; print one JSON line when listening.
 
     Returns:
-        0 after a stop by signal, 1 if the address can't be had.
+        0 after a stop by signal, 1 if the address can't be listened on.
     """
     options = _parser().parse_args(arguments)
     app = create_app(_guard(options.issuer, options.audience))
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stop_on_signals(server: APIServer) -> None:
     def stop(*_: object) -> None:
-        # shutdown() waits for the loop to end, and the loop runs in this very thread.
+        # shutdown() waits for the serving loop, which runs in this thread.
         threading.Thread(target=server.shutdown, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)

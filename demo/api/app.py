@@ -1,8 +1,8 @@
-"""What can be asked of the demo API? Its routes, each behind a valid access token.
+"""Which routes does the demo API have? Each requires a valid access token.
 
-A list and a write (`/items`), a slow answer (`/slow`), a stream of events (`/events`), an upload
-and a download (`/files`), `/whoami`, which shows what of a
-request reached the API, and one that takes a stronger sign-in (`/transfer`).
+A list and a write (`/items`), a slow response (`/slow`), an event stream (`/events`), an upload and
+a download (`/files`), the request as it reached the API (`/whoami`), and one that requires a
+stronger sign-in (`/transfer`).
 """
 
 import hashlib
@@ -26,10 +26,10 @@ MAX_TITLE_LENGTH = 200
 MAX_JSON_BYTES = 64 * 1024
 BLOCK = bytes(range(256)) * 256
 OPEN = "/open/"
-"""Below it nobody needs a token; one that is sent must be alive all the same."""
+"""Below it a token is optional; one that is sent must be valid."""
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
-# The values of these fields are shown by /whoami; of all others only the names.
+# /whoami shows the values of these headers; of all others only the names.
 SHOWN_HEADERS = (
     "Host",
     "Via",
@@ -49,7 +49,7 @@ SHOWN_HEADERS = (
 
 
 def create_app(guard: TokenGuard) -> Flask:
-    """Return the API as a Flask application that lets in whom *guard* lets in."""
+    """Return the API as a Flask application; *guard* checks the tokens."""
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
@@ -63,7 +63,7 @@ def create_app(guard: TokenGuard) -> Flask:
             g.claims = guard.claims
         return refused
 
-    _add_error_answers(app)
+    _add_error_responses(app)
     _add_items(app, ItemStore())
     _add_streams(app)
     _add_files(app)
@@ -76,12 +76,12 @@ def create_app(guard: TokenGuard) -> Flask:
 
 
 def _problem(status: int, code: str, detail: str) -> Response:
-    """Return an RFC 9457 answer."""
+    """Return an RFC 9457 response."""
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail}
     return Response(json.dumps(body), status, content_type="application/problem+json")
 
 
-def _add_error_answers(app: Flask) -> None:
+def _add_error_responses(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
@@ -131,14 +131,14 @@ def _number_from_query(name: str, default: float, low: float, high: float) -> fl
 
 
 def slow() -> dict[str, float]:
-    """Answer after `?seconds=`, 2 by default."""
+    """Respond after `?seconds=`, 2 by default."""
     seconds = _number_from_query("seconds", 2, 0, MAX_SLOW_SECONDS)
     time.sleep(seconds)
     return {"slept_seconds": seconds}
 
 
 def _client_gone() -> Callable[[float], bool]:
-    """Return what waits for the client to leave; under a foreign server it only waits."""
+    """Return a function that waits for a disconnect; under another server it only waits."""
 
     def wait(timeout_seconds: float) -> bool:
         time.sleep(timeout_seconds)
@@ -177,7 +177,7 @@ def _event_stream(
     client_gone: Callable[[float], bool],
     count: Callable[[int], None],
 ) -> Iterator[bytes]:
-    """Yield one event per interval until the client leaves; nothing but headers if *silent*."""
+    """Yield one event per interval until the client disconnects; only headers if *silent*."""
     count(+1)
     try:
         # An empty chunk makes the server send the headers now.
@@ -222,7 +222,7 @@ def _blocks(size_bytes: int) -> Iterator[bytes]:
 
 
 def whoami(_: str = "") -> dict[str, Any]:
-    """Show what reached the API: the claims, the raw target, field names, some values."""
+    """Show what reached the API: the claims, the raw target, header names, some values."""
     names = request.environ.get("demo.header_names") or list(request.headers.keys())
     return {
         "claims": dict(g.claims),

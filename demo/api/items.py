@@ -1,4 +1,4 @@
-"""Where are the items? In memory, one list per user, gone when the process ends."""
+"""Where are the items? In memory, one list per user."""
 
 import itertools
 import threading
@@ -9,14 +9,14 @@ MAX_ITEMS_PER_USER = 100
 
 
 class ItemsFull(Exception):
-    """This user has as many items as one may have."""
+    """The user has `MAX_ITEMS_PER_USER` items."""
 
 
 class ItemStore:
-    """The items of all users; safe to use from several threads."""
+    """The items of all users; thread-safe."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Begin without items."""
         self._items: dict[str, dict[int, dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()

@@ -1,8 +1,8 @@
-"""How does the demo API speak HTTP? One thread per connection, HTTP/1.1, keep-alive, no log.
+"""How does the demo API serve HTTP? One thread per connection, HTTP/1.1, keep-alive, no log.
 
-Werkzeug's own server closes every connection and the usual ones hide the raw request target or the
-socket. An API behind a proxy should show how the proxy treats connections: they stay open, bodies
-stream both ways, and a client that leaves a silent stream is noticed at once.
+Werkzeug's server closes every connection, and other servers hide the raw request target or the
+socket. An API behind a proxy has to show how the proxy treats connections: they stay open, bodies
+stream both ways, and a disconnect from a silent stream is noticed at once.
 """
 
 import io
@@ -26,10 +26,10 @@ DRAIN_LIMIT_BYTES = 1024 * 1024
 
 
 class APIServer(ThreadingHTTPServer):
-    """Serves one WSGI application on one address; port 0 lets the system choose."""
+    """Serves one WSGI application on one address; with port 0 the system chooses one."""
 
     daemon_threads = True
-    # Two hundred connections at once are a test case, and the default backlog is five.
+    # Tests open two hundred connections at once, and the default backlog is five.
     request_queue_size = 1024
 
     def __init__(self, address: tuple[str, int], app: WSGIApplication) -> None:
@@ -38,25 +38,25 @@ class APIServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind without the reverse name look-up that `http.server` makes here."""
+        """Bind without the reverse DNS lookup of `http.server`."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent when a client goes away; report what is a fault of ours."""
+        """Ignore disconnects of clients; report other errors."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 class ClientGone:
-    """Tells a stream whether anybody still listens."""
+    """Tells a stream whether its client has disconnected."""
 
     def __init__(self, connection: socket.socket) -> None:
         """Watch *connection*, without reading from it."""
         self._connection = connection
 
     def __call__(self, timeout_seconds: float) -> bool:
-        """Wait up to *timeout_seconds* for the client to hang up; True as soon as it has."""
+        """Wait up to *timeout_seconds* for the client to disconnect; True as soon as it has."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)
             if not selector.select(timeout_seconds):
@@ -66,7 +66,7 @@ class ClientGone:
                 return True
         except OSError:
             return True
-        # The client has sent its next request already, so hanging up can't be seen any more.
+        # The client has sent its next request already, so a disconnect can't be seen any more.
         time.sleep(timeout_seconds)
         return False
 
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def handle_one_request(self) -> None:
-        """Read one request, run the application, and write its answer."""
+        """Read one request, run the application, and write its response."""
         try:
             self.raw_requestline = self.rfile.readline(65537)
         except (TimeoutError, ConnectionError):
@@ -88,9 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self.raw_requestline:
             self.close_connection = True
         elif self.parse_request():
-            self._answer()
+            self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         body = self._request_body()
         if body is None:
             self.send_error(400, "Bad framing")
@@ -99,11 +99,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._drain(body)
 
     def _request_body(self) -> io.IOBase | None:
-        """Return the body as a stream that ends where the body ends; None if it can't be told."""
+        """Return the body as a stream that ends with it; None if the framing is invalid."""
         lengths = self.headers.get_all("Content-Length", [])
         codings = self.headers.get_all("Transfer-Encoding", [])
         if codings:
-            # RFC 9112, section 6.1: both fields at once is how requests are smuggled.
+            # RFC 9112, section 6.1: both headers at once may be an attempt of request smuggling.
             chunked = [coding.lower().strip() for coding in codings] == ["chunked"]
             rfile = cast(BinaryIO, self.rfile)
             dechunked = io.BufferedReader(cast(io.RawIOBase, DechunkedInput(rfile)))
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         return LimitedStream(cast(BinaryIO, self.rfile), int(lengths[0]) if lengths else 0)
 
     def _environ(self, body: io.IOBase) -> WSGIEnvironment:
-        """Build the WSGI environment (PEP 3333), with the target as it was received."""
+        """Build the WSGI environment (PEP 3333), with the raw request target."""
         path, _, query = self.path.partition("?")
         environ: WSGIEnvironment = {
             "REQUEST_METHOD": self.command,
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         return environ
 
     def _drain(self, body: io.IOBase) -> None:
-        """Read what the application left of the body, so that the next request can be found."""
+        """Read the rest of the body, since the next request begins after it."""
         left_bytes = DRAIN_LIMIT_BYTES
         try:
             while left_bytes > 0 and (chunk := body.read(65536)):
@@ -155,11 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: a request line can contain what a log must not."""
+        """Log nothing: a request line can contain secrets."""
 
 
 class _Exchange:
-    """One answer on its way out: header first, then the body as the application makes it."""
+    """Sends one response: the headers, then the body as the application yields it."""
 
     def __init__(self, handler: _Handler) -> None:
         self._handler = handler
@@ -168,7 +168,7 @@ class _Exchange:
         self._sent = False
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> None:
-        """Call *app* and send what it returns; a client that is gone ends it early."""
+        """Call *app* and send what it returns; a disconnect ends it early."""
         chunks = app(environ, cast(StartResponse, self._start_response))
         try:
             self._send_all(chunks)
@@ -193,7 +193,7 @@ class _Exchange:
             self._handler.wfile.write(b"0\r\n\r\n")
 
     def _send(self, chunk: bytes) -> None:
-        # Header and first chunk leave in one segment; an empty first chunk sends the header alone.
+        # Headers and first chunk go out in one write; an empty first chunk sends the headers alone.
         head = b"" if self._sent else self._render_head()
         self._sent = True
         if self._handler.command == "HEAD":

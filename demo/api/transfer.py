@@ -1,7 +1,7 @@
-"""What may only be done by somebody who signed in strongly, and a moment ago? `/transfer`.
+"""Which route requires a recent sign-in with a second factor? `/transfer`.
 
-The access token tells how its user signed in (`acr` and `auth_time`; RFC 9068, 2.2.1). If that is
-not enough, the answer says what would be: RFC 9470, section 3.
+The access token says how its user signed in (`acr` and `auth_time`; RFC 9068, 2.2.1). If that isn't
+sufficient, the response says what is required: RFC 9470, section 3.
 """
 
 import json
@@ -16,7 +16,7 @@ MAX_AGE_SECONDS = 300
 SKEW_SECONDS = 10
 CHALLENGE = (
     'Bearer error="insufficient_user_authentication", '
-    'error_description="A transfer takes a second factor, given a moment ago", '
+    'error_description="A transfer requires a recent second factor", '
     f'acr_values="{ACR}", max_age="{MAX_AGE_SECONDS}"'
 )
 
@@ -26,13 +26,13 @@ def register(app: Flask) -> None:
 
     @app.route("/transfer", methods=["GET", "POST"])
     def transfer() -> dict[str, Any] | Response:
-        if not is_enough(g.claims, time.time()):
+        if not is_sufficient(g.claims, time.time()):
             return _refused()
         return {"transferred": True, "acr": g.claims["acr"], "auth_time": g.claims["auth_time"]}
 
 
-def is_enough(claims: Mapping[str, Any], now: float) -> bool:
-    """Whether the user signed in strongly and recently; what isn't known doesn't count."""
+def is_sufficient(claims: Mapping[str, Any], now: float) -> bool:
+    """Whether the user signed in with a second factor recently; an unknown time doesn't count."""
     auth_time = claims.get("auth_time")
     fresh = isinstance(auth_time, int) and now - auth_time <= MAX_AGE_SECONDS + SKEW_SECONDS
     return fresh and claims.get("acr") == ACR

@@ -17,7 +17,7 @@ import requests
 from demo.prove.rows import ProofFailed
 
 TIMEOUT_SECONDS = 20
-ROUNDS_AT_PROVIDER = 3
+PROVIDER_VISITS_MAX = 3
 FETCH = {
     "Sec-Fetch-Site": "same-origin",
     "Sec-Fetch-Mode": "cors",
@@ -117,7 +117,7 @@ class Browser:
             ProofFailed: It doesn't lead to a session.
         """
         location = self.begin(replica)
-        for _ in range(ROUNDS_AT_PROVIDER):
+        for _ in range(PROVIDER_VISITS_MAX):
             response = self.come_back(self.through_provider(location), replica)
             if response.status_code == 303 and sets_session(response):
                 return

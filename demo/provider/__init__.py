@@ -1,8 +1,8 @@
 """The embedded demo provider: an OpenID provider that behaves like an Auth0 tenant.
 
-It is for demos and tests on one machine: everything is in memory, and it takes orders to fail.
+It is for demos and tests on one machine: everything is in memory, and faults can be injected.
 `create_provider(settings)` makes the Flask application, `start_provider(settings)` serves it in
-threads of this process, and `python -m demo.provider` serves it in a process of its own.
+threads of this process, and `python -m demo.provider` serves it in a separate process.
 """
 
 from demo.provider.app import create_provider

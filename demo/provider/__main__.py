@@ -1,6 +1,6 @@
-"""`python -m demo.provider`: the provider in a process of its own.
+"""How does `python -m demo.provider` run the provider in a separate process?
 
-Prints one line of JSON when it listens: `ready`, `port`, `issuer` and `control_key`.
+It prints one line of JSON when it listens: `ready`, `port`, `issuer` and `control_key`.
 """
 
 import argparse
@@ -36,11 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read_settings(arguments: list[str] | None = None) -> ProviderSettings:
-    """The settings of the JSON file, with those of the command line over them.
+    """Return the settings of the JSON file; those of the command line override them.
 
     Raises:
         OSError: The file can't be read.
-        ValueError: It is not JSON, or has a value that is not allowed.
+        ValueError: It isn't JSON, or a value is not allowed.
     """
     given = vars(_parser().parse_args(arguments))
     config = given.pop("config", None)
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", type=Path, help="JSON with the fields of ProviderSettings; needed for users")
     add("--host")
-    add("--port", type=int, help="0 takes a free port")
+    add("--port", type=int, help="0: any free port")
     add("--control-key")
     _add_client(parser)
     add("--audience", dest="audiences", action="append", metavar="AUDIENCE")

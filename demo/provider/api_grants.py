@@ -1,8 +1,8 @@
-"""How does a client get a token for another API than that of the sign-in?
+"""How does a client get a token for an API other than that of the sign-in?
 
 Three ways: a refresh that names the API (Auth0's multi-resource refresh tokens; RFC 8707), token
-exchange (RFC 8693), client credentials. Which APIs and scopes a client may have is its
-`resource_policies`; a scope that is not listed is silently left out, as at Auth0.
+exchange (RFC 8693), client credentials. The APIs and scopes that a client may have are in its
+`resource_policies`; a scope that isn't listed is dropped silently, as at Auth0.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ class InvalidTargetError(OAuth2Error):  # type: ignore[misc] # Authlib has no ty
     error = "invalid_target"
 
 
-def asked_api(form: Mapping[str, str], client: Client) -> tuple[str, str] | None:
-    """Which API is asked for, and the scope granted for it; None if none is named.
+def requested_api(form: Mapping[str, str], client: Client) -> tuple[str, str] | None:
+    """Return the requested API and the granted scope, or None if no API is requested.
 
     Raises:
-        OAuth2Error: The client may not have tokens for it.
+        OAuth2Error: The client may not have tokens for that API.
     """
     name = form.get("audience") or form.get("resource")
     if not name:
@@ -46,12 +46,12 @@ def asked_api(form: Mapping[str, str], client: Client) -> tuple[str, str] | None
         error = AccessDeniedError(description=f"Service not found: {name}")
         error.status_code = 403
         raise error
-    asked = form.get("scope", "").split() or allowed
-    return name, " ".join(scope for scope in asked if scope in allowed)
+    requested = form.get("scope", "").split() or allowed
+    return name, " ".join(scope for scope in requested if scope in allowed)
 
 
 class _APIGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Authlib has no types.
-    """What the two grants without a sign-in of their own share."""
+    """The common part of token exchange and client credentials."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = list(AUTH_METHODS)
 
@@ -61,10 +61,10 @@ class _APIGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Authlib 
             grant = f"Grant type '{self.GRANT_TYPE}' not allowed for the client."
             raise UnauthorizedClientError(description=grant)
         self.request.client = client
-        asked = asked_api(self.request.form, client)
-        if asked is None:
+        requested = requested_api(self.request.form, client)
+        if requested is None:
             raise InvalidRequestError("Missing required parameter: audience")
-        self.api, self.scope = asked
+        self.api, self.scope = requested
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
         sign_in = replace(
@@ -76,16 +76,16 @@ class _APIGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Authlib 
         return 200, token, self.TOKEN_RESPONSE_HEADER
 
     def subject(self) -> SignIn:
-        """Whom the token speaks of."""
+        """Return the sign-in whose user is the subject of the token."""
         raise NotImplementedError
 
     def more(self) -> dict[str, str]:
-        """What else stands in the answer."""
+        """Return more members of the token response."""
         return {}
 
 
 class TokenExchange(_APIGrant):
-    """The token of a user for one API is exchanged for one for another (RFC 8693)."""
+    """Exchanges a user's token for one API for a token for another (RFC 8693)."""
 
     GRANT_TYPE = TOKEN_EXCHANGE
 
@@ -104,12 +104,12 @@ class TokenExchange(_APIGrant):
 
 
 class ClientCredentials(_APIGrant):
-    """A client speaks for itself (RFC 6749, section 4.4)."""
+    """A token whose subject is the client itself (RFC 6749, section 4.4)."""
 
     GRANT_TYPE = "client_credentials"
 
     def subject(self) -> SignIn:
-        # Auth0's name for it.
+        # As Auth0 names it.
         sub = f"{self.client.client_id}@clients"
         user = User(UserSettings(email="", password="", sub=sub, name=""), password="")  # noqa: S106
         return SignIn(

@@ -10,7 +10,7 @@ from demo.provider.state import ProviderState
 
 
 def create_provider(settings: ProviderSettings) -> Flask:
-    """The provider as a Flask application; its memory is in `extensions["demo_provider"]`."""
+    """Return the provider as a Flask application; its state is `extensions["demo_provider"]`."""
     app = Flask(__name__)
     state = ProviderState(settings)
     backchannel = BackChannel(state)
@@ -20,7 +20,7 @@ def create_provider(settings: ProviderSettings) -> Flask:
 
     @app.before_request
     def read_the_body() -> None:
-        # A body that nobody reads would be taken for the next request of the connection.
+        # An unread body would be parsed as the next request of the connection.
         request.get_data(parse_form_data=True)
 
     authorize.register(app, state, server)

@@ -10,7 +10,7 @@ from demo.provider import pages, par
 from demo.provider.cookies import form_from_another_site, set_sso_cookie, sso_cookie
 from demo.provider.oauth import DemoAuthorizationServer
 from demo.provider.records import SSOSession
-from demo.provider.second_step import ONE_TIME_CODE, is_wanted, strengthen
+from demo.provider.second_step import ONE_TIME_CODE, is_requested, strengthen
 from demo.provider.state import ProviderState
 
 SIGN_IN_PROMPTS = ("login", "select_account")
@@ -25,13 +25,13 @@ def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) 
         if refused is not None:
             return pages.message_page("This request can't be answered", refused, 400)
         endpoint = _AuthorizeEndpoint(state, server)
-        # One step, so that no code comes of a session that is being ended meanwhile.
+        # Under the lock, so that no code is issued for a session that ends meanwhile.
         with state.lock:
             if request.method == "POST" and "username" in request.form:
-                return endpoint.form_posted()
+                return endpoint.password_posted()
             if request.method == "POST" and "one_time_code" in request.form:
                 return endpoint.code_posted()
-            return endpoint.asked()
+            return endpoint.requested()
 
     app.add_url_rule("/authorize", view_func=authorize, methods=["GET", "POST"])
 
@@ -43,8 +43,8 @@ class _AuthorizeEndpoint:
         self._state = state
         self._server = server
 
-    def asked(self) -> Response:
-        """The client's request: a code at once, the form, or a refusal."""
+    def requested(self) -> Response:
+        """Handle the client's request: a code at once, the form, or an error."""
         session = self._fresh_session()
         try:
             grant = self._server.get_consent_grant(end_user=session)
@@ -59,8 +59,8 @@ class _AuthorizeEndpoint:
             return self._second_form(session)
         return self._grant(grant, session)
 
-    def form_posted(self) -> Response:
-        """Name and password: a session and a code, or the form again."""
+    def password_posted(self) -> Response:
+        """Handle the first form: a session and a code, or the form again."""
         if form_from_another_site():
             return pages.message_page("Not from here", "This form was sent by another site.", 403)
         username = request.form["username"]
@@ -78,7 +78,7 @@ class _AuthorizeEndpoint:
         return response
 
     def code_posted(self) -> Response:
-        """The one-time code, or that the user goes on without: a code for the client."""
+        """Handle the second form, filled in or skipped: a code for the client."""
         if form_from_another_site():
             return pages.message_page("Not from here", "This form was sent by another site.", 403)
         session = self._state.sso.of_cookie(sso_cookie())
@@ -95,7 +95,7 @@ class _AuthorizeEndpoint:
         return self._answer_to_form(session)
 
     def _wants_second_step(self, session: SSOSession) -> bool:
-        return is_wanted(request.values.get("acr_values", ""), session)
+        return is_requested(request.values.get("acr_values", ""), session)
 
     def _second_form(self, session: SSOSession, error: str | None = None) -> Response:
         self._state.counts.add("authorize.second_step_page")
@@ -110,7 +110,7 @@ class _AuthorizeEndpoint:
         return self._audience_refusal(grant) or self._grant(grant, session)
 
     def _fresh_session(self) -> SSOSession | None:
-        """The browser's session, unless `max_age` wants a younger sign-in."""
+        """Return the browser's session, unless `max_age` requires a more recent sign-in."""
         session = self._state.sso.of_cookie(sso_cookie())
         max_age = request.values.get("max_age", "")
         if session is None or not max_age.isdecimal():
@@ -167,7 +167,7 @@ def _error(grant: Any, code: str, description: str) -> OAuth2Error:
 
 
 def with_query(url: str, parameters: dict[str, str]) -> str:
-    """The address with these query parameters, replacing those of the same name."""
+    """Return *url* with these query parameters; they replace those of the same name."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
     return urlunsplit(parts._replace(query=urlencode(query)))

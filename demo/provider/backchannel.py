@@ -1,6 +1,6 @@
-"""How do clients hear that a session ended? OpenID Connect Back-Channel Logout 1.0.
+"""How are clients told that a session ended? OpenID Connect Back-Channel Logout 1.0.
 
-Sent from threads of its own, once, as at Auth0, where no retry is documented.
+A logout token is sent once, from a thread, as at Auth0, which documents no retry.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,12 +17,12 @@ from demo.provider.state import ProviderState
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_SECONDS = 120
-ANSWER_WITHIN_SECONDS = 5
+RESPONSE_TIMEOUT_SECONDS = 5
 SENDERS = 4
 
 
 class BackChannel:
-    """Sends logout tokens and remembers what came back."""
+    """Sends logout tokens and records the responses."""
 
     def __init__(self, state: ProviderState) -> None:
         self._state = state
@@ -31,7 +31,7 @@ class BackChannel:
         self._deliveries: list[dict[str, Any]] = []
 
     def sessions_ended(self, sessions: Iterable[SSOSession]) -> list[Future[dict[str, Any]]]:
-        """Tell every client that was signed in to during these sessions."""
+        """Send logout tokens to every client with a sign-in in these sessions."""
         return [
             self.send(client, session.user.sub, session.sid)
             for session in sessions
@@ -47,7 +47,7 @@ class BackChannel:
         typ: str | None = None,
         override: Mapping[str, Any] | None = None,
     ) -> "Future[dict[str, Any]]":
-        """Send one logout token; the future holds the delivery as `deliveries` lists it."""
+        """Send one logout token; the future's result is the delivery, as in `deliveries`."""
         claims = changed(self._claims(client, sub, sid), override or {})
         token = self._state.keys.sign(claims, typ or self._state.settings.logout_token_typ)
         return self._pool.submit(self._deliver, client, token, claims)
@@ -87,14 +87,14 @@ class BackChannel:
 
 
 def _post(uri: str, token: str) -> int | str:
-    """The status, or `unreachable`."""
+    """Return the status, or `unreachable`."""
     with requests.Session() as session:
         session.trust_env = False
         try:
             response = session.post(
                 uri,
                 data={"logout_token": token},
-                timeout=ANSWER_WITHIN_SECONDS,
+                timeout=RESPONSE_TIMEOUT_SECONDS,
                 allow_redirects=False,
             )
         except requests.RequestException:

@@ -1,6 +1,6 @@
-"""How do tests and the demo steer the provider? JSON under `/_control/`, with a key.
+"""How do tests and the demo control the provider? With JSON requests below `/_control/`.
 
-Every request needs the header `X-Control-Key`. What can be asked is in the table of `_routes`.
+Every request needs the header `X-Control-Key`. `_routes` lists the endpoints.
 """
 
 import secrets
@@ -58,13 +58,13 @@ def _routes(
         ("POST", "/id_token", endpoints.forge_id_tokens),
         ("POST", "/authorize", endpoints.forge_authorizations),
         ("POST", "/discovery", endpoints.change_discovery),
-        ("POST", "/clock", endpoints.put_clock_ahead),
+        ("POST", "/clock", endpoints.advance_clock),
         ("POST", "/lifetimes", endpoints.change_lifetimes),
     ]
 
 
 class _ControlEndpoints:
-    """What the control routes do."""
+    """The views of the control routes."""
 
     def __init__(self, state: ProviderState, backchannel: BackChannel) -> None:
         self._state = state
@@ -75,7 +75,7 @@ class _ControlEndpoints:
         return _no_content()
 
     def clear_faults(self) -> Response:
-        """All orders and forgeries are forgotten; held calls go on."""
+        """Remove all faults and forgeries; requests that hang continue."""
         self._state.faults.clear()
         self._state.forgeries.clear()
         return _no_content()
@@ -85,9 +85,9 @@ class _ControlEndpoints:
         return _no_content()
 
     def act_on_user(self, user: str, action: str) -> Response:
-        """End the SSO sessions of a user; block and a new password do this as well.
+        """End the SSO sessions of a user; a block and a new password do so, too.
 
-        Logout tokens are sent, except for a block, for which Auth0 lists no initiator.
+        Logout tokens are sent, except after a block: Auth0 lists no initiator for it.
         """
         found = self._state.sso.user(user)
         if found is None or action not in USER_ACTIONS:
@@ -110,9 +110,10 @@ class _ControlEndpoints:
         return jsonify(ended=[session.sid for session in sessions])
 
     def send_logout_tokens(self) -> Response:
-        """Send logout tokens for `sub` or `sid` to every client that has an address for them.
+        """Send logout tokens for `sub` or `sid` to every client with a back-channel logout URI.
 
-        `client_id` limits them; `typ` and `override` change them; the answer has the outcomes.
+        `client_id` selects one client; `typ` and `override` change the tokens; the response lists
+        the deliveries.
         """
         body = _body()
         user = self._state.sso.user(body["sub"]) if body.get("sub") else None
@@ -121,11 +122,11 @@ class _ControlEndpoints:
             self._backchannel.send(
                 client, sub, body.get("sid"), body.get("typ"), body.get("override")
             )
-            for client in self._listeners(body.get("client_id"))
+            for client in self._clients_to_tell(body.get("client_id"))
         ]
         return jsonify([sent.result(BACKCHANNEL_WAIT_SECONDS) for sent in sending])
 
-    def _listeners(self, client_id: str | None) -> list[Client]:
+    def _clients_to_tell(self, client_id: str | None) -> list[Client]:
         return [
             client
             for client in self._state.clients.values()
@@ -137,24 +138,24 @@ class _ControlEndpoints:
             return jsonify(kid=self._state.keys.rotate(bool(_body().get("drop_old"))))
 
     def forge_id_tokens(self) -> Response:
-        self._state.forgeries.give_id_token(IDTokenForgery(**_body()))
+        self._state.forgeries.add_id_token(IDTokenForgery(**_body()))
         return _no_content()
 
     def forge_authorizations(self) -> Response:
-        self._state.forgeries.give_authorization(AuthorizationForgery(**_body()))
+        self._state.forgeries.add_authorization(AuthorizationForgery(**_body()))
         return _no_content()
 
     def change_discovery(self) -> Response:
         self._state.forgeries.change_discovery(_body())
         return _no_content()
 
-    def put_clock_ahead(self) -> Response:
-        """Add to the provider's clock, for what would need waiting (overlap, lifetimes)."""
+    def advance_clock(self) -> Response:
+        """Advance the provider's clock, so that tests needn't wait for overlap and lifetimes."""
         self._state.clock_ahead_seconds += float(_body()["advance_seconds"])
         return _no_content()
 
     def change_lifetimes(self) -> Response:
-        """Give the access tokens that are issued from now on another lifetime."""
+        """Set the lifetime of access tokens that are issued from now on."""
         seconds = int(_body()["access_token_seconds"])
         self._state.settings = replace(self._state.settings, access_token_seconds=seconds)
         return _no_content()

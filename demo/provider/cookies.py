@@ -1,4 +1,4 @@
-"""The provider's own session cookie, and the guard of its two forms."""
+"""The provider's session cookie, and the cross-site check of its forms."""
 
 from flask import Response, request
 
@@ -6,7 +6,7 @@ SSO_COOKIE = "demo_provider_sso"
 
 
 def sso_cookie() -> str | None:
-    """What the browser sent."""
+    """The cookie of the current request."""
     return request.cookies.get(SSO_COOKIE)
 
 
@@ -19,5 +19,5 @@ def clear_sso_cookie(response: Response) -> None:
 
 
 def form_from_another_site() -> bool:
-    """Whether a browser says that one of our forms was posted from elsewhere (login CSRF)."""
+    """Whether one of our forms was posted by another site (login CSRF), by Fetch Metadata."""
     return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")

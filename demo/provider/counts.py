@@ -1,4 +1,4 @@
-"""How often was the provider asked, and what did it answer? Exact under concurrency."""
+"""How many requests did each endpoint get, and with which outcome? Exact under concurrency."""
 
 from collections import Counter
 from threading import Lock

@@ -1,4 +1,4 @@
-"""How is an order to fail carried out on a call? Needs Werkzeug's server for the broken ones."""
+"""How is a fault injected into a response? Broken connections need Werkzeug's server."""
 
 import contextlib
 import json
@@ -14,11 +14,11 @@ from demo.provider.faults import Fault
 from demo.provider.state import ProviderState
 
 View = Callable[[], ResponseReturnValue]
-LOOK_AT_CLIENT_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 
 def counted(state: ProviderState, endpoint: str) -> Callable[[View], View]:
-    """Wrap a view: its calls are counted, and obey the orders given for the endpoint."""
+    """Wrap a view: count its requests, and inject the faults of the endpoint."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -29,9 +29,9 @@ def counted(state: ProviderState, endpoint: str) -> Callable[[View], View]:
                 return view()
             state.counts.add(f"{endpoint}.fault.{fault.do}")
             response = make_response(view()) if fault.act and fault.do != "delay" else None
-            if fault.do == "hang" and not _held_until_released(fault):
+            if fault.do == "hang" and not _wait_for_release(fault):
                 state.counts.add(f"{endpoint}.client_left")
-                return _hang_up()
+                return _close_connection()
             return _carry_out(fault, response, view)
 
         return call
@@ -49,49 +49,49 @@ def _carry_out(fault: Fault, response: Response | None, view: View) -> ResponseR
         case "drip" if response is not None:
             return _drip(response, fault)
         case "drop_before" | "drop_after":
-            return _hang_up()
+            return _close_connection()
         case "garbage":
-            return _stated(fault, 200, '{"access_token": "ey<!doctype html><p>Oh')
-    return _stated(fault, fault.status, _usual_body(fault.status))
+            return _json_response(fault, 200, '{"access_token": "ey<!doctype html><p>Oh')
+    return _json_response(fault, fault.status, _default_body(fault.status))
 
 
-def _stated(fault: Fault, status: int, usual_body: object) -> Response:
-    body = usual_body if fault.body is None else fault.body
+def _json_response(fault: Fault, status: int, default_body: object) -> Response:
+    body = default_body if fault.body is None else fault.body
     text = body if isinstance(body, str) else json.dumps(body)
     response = Response(text, status=status, content_type="application/json")
     response.headers.update(fault.headers)
     return response
 
 
-def _usual_body(status: int) -> dict[str, str]:
+def _default_body(status: int) -> dict[str, str]:
     if status == 429:
         return {"error": "too_many_requests", "error_description": "Global limit has been reached"}
-    return {"error": "server_error", "error_description": "The demo provider was told to fail."}
+    return {"error": "server_error", "error_description": "A fault was injected."}
 
 
 def _connection() -> socket.socket:
     connection = request.environ.get("werkzeug.socket")
     if not isinstance(connection, socket.socket):
-        raise RuntimeError("this order needs Werkzeug's server")
+        raise RuntimeError("this fault needs Werkzeug's server")
     return connection
 
 
-def _held_until_released(fault: Fault) -> bool:
-    """False if the client left before."""
+def _wait_for_release(fault: Fault) -> bool:
+    """False if the client disconnected before."""
     connection = _connection()
-    while not fault.released.wait(LOOK_AT_CLIENT_SECONDS):
+    while not fault.released.wait(POLL_SECONDS):
         readable, _, _ = select.select([connection], [], [], 0)
         if readable and not connection.recv(1, socket.MSG_PEEK):
             return False
     return True
 
 
-def _hang_up() -> Response:
+def _close_connection() -> Response:
     connection = _connection()
-    # The client may have been faster.
+    # The client may have closed it already.
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-    # Werkzeug finds the connection closed when it writes this, and lets it go.
+    # Werkzeug finds the connection closed when it writes this response, and gives up.
     return Response(status=204)
 
 
@@ -99,9 +99,9 @@ def _drip(response: Response, fault: Fault) -> Response:
     connection = _connection()
     response.headers["Connection"] = "close"
     head = f"HTTP/1.1 {response.status}\r\n{response.headers}".encode("latin-1")
-    # The client may have had enough before the end.
+    # The client may disconnect before the end.
     with contextlib.suppress(OSError):
         for byte in head + response.get_data():
             connection.sendall(bytes([byte]))
             fault.released.wait(fault.seconds)
-    return _hang_up()
+    return _close_connection()

@@ -1,4 +1,4 @@
-"""Which of the next calls are to fail, and how? Tests give the orders over the control page."""
+"""Which of the next requests fail, and how? Tests add faults by the control endpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ KINDS_THAT_ACT = ("drop_after", "hang", "delay", "drip")
 
 @dataclass
 class Fault:
-    """Fail the next `times` calls of an endpoint.
+    """Fail the next `times` requests to an endpoint.
 
-    `do` is one of: `status` (answer so), `garbage` (200 with rubbish), `delay` (wait `seconds`,
-    then answer well), `hang` (hold the answer until released or the client leaves),
-    `drop_before` and `drop_after` (close the connection without an answer), `drip` (send the
-    good answer one byte every `seconds`). `act` says whether the endpoint does its work.
+    `do` is one of: `status` (respond with it), `garbage` (200 with an invalid body), `delay` (wait
+    `seconds`, then respond as usual), `hang` (hold the response until it is released or the client
+    disconnects), `drop_before` and `drop_after` (close the connection without a response), `drip`
+    (send the usual response one byte every `seconds`). `act`: whether the endpoint does its work.
     """
 
     endpoint: str
@@ -26,7 +26,7 @@ class Fault:
     grant_type: str | None = None
     client_id: str | None = None
     audience: str | None = None
-    """Only calls that name this API, as `audience` or `resource`."""
+    """Only requests with this API as `audience` or `resource`."""
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
@@ -53,7 +53,7 @@ class Fault:
 
 
 class Faults:
-    """The orders that are open, oldest first."""
+    """The faults to inject, oldest first."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -64,7 +64,7 @@ class Faults:
             self._faults.append(fault)
 
     def take(self, endpoint: str, form: Mapping[str, str]) -> Fault | None:
-        """The order for this call, with one of its times used up."""
+        """Return the fault for this request, with `times` reduced by one."""
         with self._lock:
             for fault in self._faults:
                 if fault.concerns(endpoint, form):
@@ -73,7 +73,7 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """Forget all orders, and let every call go on that one of them holds."""
+        """Remove all faults, and let requests that hang continue."""
         with self._lock:
             for fault in self._faults:
                 fault.released.set()

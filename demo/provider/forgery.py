@@ -1,4 +1,4 @@
-"""Which of the next tokens and answers are to be wrong, so that the client's checks show?"""
+"""Which of the next tokens and responses are wrong, so that the client's checks are tested?"""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ class IDTokenForgery:
 
 @dataclass
 class AuthorizationForgery:
-    """Change the next `times` authorization responses; `iss: wrong` stands for a wrong one."""
+    """Change the next `times` authorization responses; `iss: wrong` stands for `WRONG_ISSUER`."""
 
     iss: str | None = None
     state: str | None = None
@@ -41,7 +41,7 @@ class AuthorizationForgery:
     times: int = 1
 
     def parameters(self) -> dict[str, str]:
-        """The query parameters that replace the honest ones."""
+        """The query parameters that replace the original ones."""
         iss = WRONG_ISSUER if self.iss == "wrong" else self.iss
         wanted = {"iss": iss, "state": self.state, "code": self.code}
         return {name: value for name, value in wanted.items() if value is not None}
@@ -51,7 +51,7 @@ Forgery = TypeVar("Forgery", IDTokenForgery, AuthorizationForgery)
 
 
 class Forgeries:
-    """The forgeries that are open, oldest first, and what discovery says instead."""
+    """The forgeries to apply, oldest first, and the changes of the discovery document."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -59,7 +59,7 @@ class Forgeries:
         self._authorizations: list[AuthorizationForgery] = []
         self._discovery: dict[str, Any] = {}
 
-    def give_id_token(self, forgery: IDTokenForgery) -> None:
+    def add_id_token(self, forgery: IDTokenForgery) -> None:
         with self._lock:
             self._id_tokens.append(forgery)
 
@@ -67,7 +67,7 @@ class Forgeries:
         with self._lock:
             return _take(self._id_tokens)
 
-    def give_authorization(self, forgery: AuthorizationForgery) -> None:
+    def add_authorization(self, forgery: AuthorizationForgery) -> None:
         with self._lock:
             self._authorizations.append(forgery)
 
@@ -89,7 +89,7 @@ class Forgeries:
 
 
 def forge(id_token: str, forgery: IDTokenForgery, key: RSAKey, other_key: RSAKey) -> str:
-    """The honest ID token, changed and signed as the forgery says."""
+    """Return the original ID token, changed and signed as the forgery says."""
     head, payload, _ = id_token.split(".")
     claims = changed(_decode(payload), forgery.override)
     alg = forgery.alg.partition("-")[0]
@@ -98,9 +98,9 @@ def forge(id_token: str, forgery: IDTokenForgery, key: RSAKey, other_key: RSAKey
     return f"{signed.decode()}.{_base64(_signature(forgery.alg, signed, key, other_key))}"
 
 
-def changed(honest: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The honest values with the changes laid over; null removes a value."""
-    return {k: v for k, v in {**honest, **changes}.items() if v is not None}
+def changed(original: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the original values with the changes applied; null removes a value."""
+    return {k: v for k, v in {**original, **changes}.items() if v is not None}
 
 
 def _signature(alg: str, signed: bytes, key: RSAKey, other_key: RSAKey) -> bytes:

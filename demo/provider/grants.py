@@ -6,7 +6,7 @@ from uuid import uuid4
 from authlib.oauth2.rfc6749 import InvalidGrantError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from demo.provider.api_grants import asked_api
+from demo.provider.api_grants import requested_api
 from demo.provider.records import LOGIN_SCOPES, Client, IssuedToken, SignIn, SSOSession, User
 from demo.provider.settings import AUTH_METHODS
 from demo.provider.tokens import api_of, sign_in_of
@@ -20,7 +20,7 @@ class S256Challenge(CodeChallenge):  # type: ignore[misc] # Authlib has no types
 
 
 class MintedTokens:
-    """What both grants share: tokens are minted from the sign-in that the request carries on."""
+    """The common part of both grants: tokens are minted from the sign-in of the request."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = list(AUTH_METHODS)
     request: Any
@@ -97,11 +97,11 @@ class RefreshGrant(MintedTokens, grants.RefreshTokenGrant):  # type: ignore[misc
     def _validate_token_scope(self, token: IssuedToken) -> None:
         form = self.request.form
         own = (form.get("audience") or form.get("resource")) == token.sign_in.audience
-        api_and_scope = None if own else asked_api(form, self.request.client)
+        api_and_scope = None if own else requested_api(form, self.request.client)
         if api_and_scope is None:
             super()._validate_token_scope(token)
         else:
-            # The scope of the sign-in doesn't bind the other API's, but what is the login's does.
+            # The scope of the sign-in limits the login scopes, not those of the other API.
             self.request.api, granted = api_and_scope
             wanted = (self.request.payload.scope or "").split()
             of_login = [s for s in wanted if s in LOGIN_SCOPES and s in token.scope.split()]
@@ -126,7 +126,7 @@ class RefreshGrant(MintedTokens, grants.RefreshTokenGrant):  # type: ignore[misc
 
 
 def granted_scope(scope: str, audience: str | None) -> str:
-    """An API's own scopes need its audience; those of the login don't."""
+    """Without an audience only the login scopes are granted."""
     if audience is not None:
         return scope
     return " ".join(part for part in scope.split() if part in LOGIN_SCOPES)

@@ -1,4 +1,4 @@
-"""Which keys sign the provider's tokens, and which does it publish?"""
+"""Which keys sign the provider's tokens, and which are published?"""
 
 from collections.abc import Mapping
 from threading import Lock
@@ -11,7 +11,7 @@ RSA_KEY_BITS = 2048
 
 
 class SigningKeys:
-    """RSA keys, newest first; the newest signs, all that are kept are published."""
+    """RSA keys, newest first; the newest signs, all are published."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -23,7 +23,7 @@ class SigningKeys:
         """Sign with a new key from now on.
 
         Args:
-            drop_old: The old keys are no longer published, so their tokens can't be verified.
+            drop_old: Stop publishing the old keys, so that their tokens can't be verified.
 
         Returns:
             The new key's `kid`.
@@ -43,7 +43,7 @@ class SigningKeys:
             return self._keys[0]
 
     def key_set(self) -> KeySet:
-        """The keys that verify what was signed here."""
+        """The keys that verify the provider's tokens."""
         with self._lock:
             return KeySet(list(self._keys))
 
@@ -53,7 +53,7 @@ class SigningKeys:
             return {"keys": [key.as_dict(private=False) for key in self._keys]}
 
     def sign(self, claims: Mapping[str, Any], typ: str = "JWT") -> str:
-        """A compact JWT, RS256, with the newest key."""
+        """Return a compact JWT, RS256, signed with the newest key."""
         key = self.current
         header = {"alg": "RS256", "typ": typ, "kid": key.kid}
         return jwt.encode(header, dict(claims), key, ["RS256"])

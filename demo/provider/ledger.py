@@ -1,7 +1,7 @@
-"""Which tokens exist, and which may still be spent: rotation, reuse detection, revocation.
+"""Which tokens exist, and which may still be used: rotation, reuse detection, revocation.
 
-All methods take the provider's one lock. A token request holds it from the look-up of the old
-token to the record of the new ones, since Authlib's grants check first and act later.
+All methods take the provider's lock. A token request holds it from the lookup of the old token to
+the record of the new ones, since Authlib's grants check first and act later.
 """
 
 import secrets
@@ -28,23 +28,23 @@ class TokenLedger:
         self._assertions_seen: set[tuple[str, str]] = set()
 
     def record(self, token: IssuedToken) -> None:
-        """Take note of a token before it leaves the house."""
+        """Record a token before it is sent."""
         with self._lock:
             self._tokens[token.value] = token
 
     def find(self, value: str, *kinds: str) -> IssuedToken | None:
-        """The token with this value if it is one of the kinds, whatever its state."""
+        """The token with this value if it is of one of the kinds, in any state."""
         with self._lock:
             token = self._tokens.get(value)
             return token if token and token.kind in kinds else None
 
     def usable(self, value: str, *kinds: str) -> IssuedToken | None:
-        """The token with this value if it is one of the kinds and active."""
+        """The token with this value if it is of one of the kinds and active."""
         token = self.find(value, *kinds)
         return token if token and token.state(self._now()) == "active" else None
 
     def spend_code(self, value: str, client: Client) -> IssuedToken | None:
-        """The code if it can be exchanged now; a replay takes its tokens back.
+        """Return the code if it can be exchanged now; a replay revokes its tokens.
 
         Source: RFC 6749, section 4.1.2.
         """
@@ -58,10 +58,10 @@ class TokenLedger:
             return code if code.state(self._now()) == "active" else None
 
     def spend_refresh_token(self, value: str, client: Client) -> IssuedToken | None:
-        """The refresh token if it can be exchanged now; a reuse kills its family.
+        """Return the refresh token if it can be exchanged now; a reuse revokes its family.
 
-        A rotated token still counts during the overlap, but only the immediately previous one:
-        once a successor has been exchanged in turn, an older one is a reuse at any time.
+        A rotated token is accepted during the overlap, but only the immediately previous one: once
+        its successor has been exchanged, too, it is a reuse at any time.
 
         Source: Auth0, "Refresh Token Rotation" and "Configure Refresh Token Rotation".
         """
@@ -99,16 +99,16 @@ class TokenLedger:
             code.status = "used"
 
     def revoke(self, token: IssuedToken) -> bool:
-        """Revoke a refresh token as far as the settings reach; access tokens live on.
+        """Revoke a refresh token and those that the settings say; access tokens stay valid.
 
         Returns:
-            Whether a refresh token that could still be spent was taken.
+            Whether a refresh token that could still be used was revoked.
         """
         with self._lock:
-            taken = [t for t in self._reached_from(token) if t.status in ("active", "rotated")]
-            for reached in taken:
+            revoked = [t for t in self._reached_from(token) if t.status in ("active", "rotated")]
+            for reached in revoked:
                 reached.status = "revoked"
-            return any(t.expires_at > self._now() for t in taken)
+            return any(t.expires_at > self._now() for t in revoked)
 
     def _reached_from(self, token: IssuedToken) -> Iterator[IssuedToken]:
         if self._settings.revocation_deletes_grant:
@@ -119,7 +119,7 @@ class TokenLedger:
             yield from _with_ancestors(token)
 
     def revoke_family(self, family_id: str) -> None:
-        """Every refresh token of one sign-in is dead from now on."""
+        """Revoke every refresh token of one sign-in."""
         with self._lock:
             for token in self._refresh_tokens(family_id, _family_of):
                 token.status = "revoked"
@@ -132,20 +132,20 @@ class TokenLedger:
                 yield token
 
     def first_use_of_assertion(self, client_id: str, jti: str) -> bool:
-        """Whether this client assertion was never seen before (RFC 7523, section 3)."""
+        """Whether this client assertion wasn't used before (RFC 7523, section 3)."""
         with self._lock:
             seen = (client_id, jti) in self._assertions_seen
             self._assertions_seen.add((client_id, jti))
             return not seen
 
     def listing(self) -> list[dict[str, Any]]:
-        """Every token ever issued, for the control page."""
+        """Every token ever issued, for the control endpoint."""
         with self._lock:
             return [_as_json(token, self._now()) for token in self._tokens.values()]
 
 
 def new_token_value() -> str:
-    """An opaque value with 256 bits of chance."""
+    """Return an opaque value with 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
@@ -158,7 +158,7 @@ def _grant_of(token: IssuedToken) -> tuple[str, str, str | None]:
 
 
 def _with_ancestors(token: IssuedToken) -> Iterator[IssuedToken]:
-    # An ancestor could come back during the overlap and mint a successor of the revoked token.
+    # An ancestor could be exchanged during the overlap for a successor of the revoked token.
     current: IssuedToken | None = token
     while current is not None:
         yield current

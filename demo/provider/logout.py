@@ -38,15 +38,15 @@ def register(
 
 def _oidc_logout(state: ProviderState, server: DemoAuthorizationServer) -> Response:
     try:
-        asked = server.validate_endpoint_request("end_session")
+        requested = server.validate_endpoint_request("end_session")
     except OAuth2Error as error:
         return _refused(state, str(error.description))
-    if request.values.get("post_logout_redirect_uri") and not asked.redirect_uri:
+    if request.values.get("post_logout_redirect_uri") and not requested.redirect_uri:
         return _refused(state, "post_logout_redirect_uri is not registered for this client.")
-    if _needs_confirmation(state, asked):
+    if _needs_confirmation(state, requested):
         state.counts.add("logout.confirmation")
         return pages.confirm_logout_page(pages.this_request_again())
-    response: Response | None = server.create_endpoint_response("end_session", asked)
+    response: Response | None = server.create_endpoint_response("end_session", requested)
     return _signed_out(state, response)
 
 
@@ -76,7 +76,7 @@ class EndSession(EndSessionEndpoint):  # type: ignore[misc] # Authlib has no typ
     def is_post_logout_redirect_uri_legitimate(
         self, request: Any, post_logout_redirect_uri: str, client: Client, logout_hint: str | None
     ) -> bool:
-        # Auth0 takes client_id alone; that the address is registered was checked before.
+        # Auth0 accepts client_id alone; the address was checked before.
         return True
 
     def end_session(self, end_session_request: Any) -> None:
@@ -85,7 +85,7 @@ class EndSession(EndSessionEndpoint):  # type: ignore[misc] # Authlib has no typ
 
 
 def end_browser_session(state: ProviderState, backchannel: BackChannel, sid: str | None) -> None:
-    """End the browser's session, and that of a `sid` which an ID token proved."""
+    """End the browser's session, and the one with the `sid` of a verified ID token."""
     with state.lock:
         sessions = state.sso.matching(sid=sid) if sid else []
         if session := state.sso.of_cookie(sso_cookie()):
@@ -95,15 +95,15 @@ def end_browser_session(state: ProviderState, backchannel: BackChannel, sid: str
         backchannel.sessions_ended(ended.values())
 
 
-def _needs_confirmation(state: ProviderState, asked: Any) -> bool:
-    """RP-Initiated Logout, section 6: without a hint that fits, the person is asked."""
+def _needs_confirmation(state: ProviderState, requested: Any) -> bool:
+    """RP-Initiated Logout, section 6: without a matching hint the user has to confirm."""
     session = state.sso.of_cookie(sso_cookie())
     if request.method == "POST" and "confirmed" in request.form:
         return form_from_another_site()
     if session is None:
         return False
-    claims = asked.id_token_claims or {}
-    return session.sid not in (claims.get("sid"), asked.logout_hint)
+    claims = requested.id_token_claims or {}
+    return session.sid not in (claims.get("sid"), requested.logout_hint)
 
 
 def _may_return_to(state: ProviderState, return_to: str) -> bool:

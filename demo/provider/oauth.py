@@ -1,7 +1,7 @@
-"""How is Authlib's authorization server put together to answer as Auth0 does?
+"""How is Authlib's authorization server set up to respond as Auth0 does?
 
 The library checks first and acts later, so each token and revocation request runs under the
-state's lock: of four exchanges of one refresh token at most one can win.
+state's lock: of several exchanges of one refresh token at most one succeeds.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from demo.provider.tokens import CodeIDTokens, IDTokens, TokenMint, api_of, sign
 
 
 class DemoAuthorizationServer(AuthorizationServer):  # type: ignore[misc] # Authlib has no types.
-    """Authlib's server on the demo's state."""
+    """Authlib's server, on the provider's state."""
 
     def __init__(self, state: ProviderState) -> None:
         super().__init__(query_client=state.client, save_token=self._record)
@@ -57,7 +57,7 @@ class DemoAuthorizationServer(AuthorizationServer):  # type: ignore[misc] # Auth
 
 
 def _as_auth0(request: Any, error: OAuth2Error) -> OAuth2Error:
-    # Auth0 answers a bad grant with 403, and a bad client with 401 for every method.
+    # Auth0 responds to an invalid grant with 403, to an invalid client with 401 for every method.
     if isinstance(error, InvalidClientError):
         error.status_code = 401
     elif isinstance(error, InvalidGrantError):
@@ -88,9 +88,9 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib has no typ
         return found
 
     def revoke_token(self, token: IssuedToken, request: Any) -> None:
-        taken = self.server.state.ledger.revoke(token)
+        revoked = self.server.state.ledger.revoke(token)
         self.server.state.counts.add(
-            "revoke.token_revoked" if taken else "revoke.token_already_dead"
+            "revoke.token_revoked" if revoked else "revoke.token_already_revoked"
         )
 
 
@@ -118,7 +118,7 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc] # Authlib
 
 
 class DemoIssuerParameter(IssuerParameter):  # type: ignore[misc] # Authlib has no types.
-    """`iss` in the authorization response, if it is switched on (RFC 9207)."""
+    """`iss` in the authorization response, if the setting is on (RFC 9207)."""
 
     def __init__(self, state: ProviderState) -> None:
         self._settings = state.settings

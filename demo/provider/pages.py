@@ -1,4 +1,4 @@
-"""What do people see of the provider? Three pages, escaped by Jinja, with nothing from outside."""
+"""Which pages does the provider show? Four, escaped by Jinja, without external resources."""
 
 from urllib.parse import urlencode
 
@@ -9,10 +9,10 @@ from demo.provider.settings import UserSettings
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# No form-action: browsers apply it to the redirect after the form too, which leaves for the client.
+# No form-action: browsers also apply it to the redirect after the form, which goes to the client.
 
 PUSHED_QUERY = "demo.pushed_query"
-"""Where `/authorize` finds the query as it came, if it held a reference (see `par`)."""
+"""The name in the WSGI environ of the original query, if it held a reference (see `par`)."""
 
 FORM_FIELDS = ("username", "password", "confirmed", "one_time_code", "ticket", "skip")
 
@@ -32,25 +32,25 @@ def second_step_page(action: str, ticket: str, code: str, error: str | None = No
 
 
 def confirm_logout_page(action: str) -> Response:
-    """Asks whether to sign out, if nothing in the request proves who wants it."""
+    """Asks for confirmation, if the request may come from another site."""
     return _page(render_template("confirm_logout.html", action=action), 200)
 
 
 def message_page(title: str, text: str, status: int = 200) -> Response:
-    """Says one thing: signed out, or what is wrong with a request."""
+    """A message: signed out, or what is wrong with a request."""
     return _page(render_template("message.html", title=title, text=text), status)
 
 
 def this_request_again() -> str:
-    """The action for a form that asks before this request is answered.
+    """Return the address of this request, as the action of a form.
 
-    Of a pushed request the reference is enough. Else its parameters go into the query, whichever
-    way they came; those of the forms stay out.
+    For a pushed request that is its reference. Otherwise the parameters go into the query, whether
+    they came in the query or the body, without those of the forms.
     """
     if PUSHED_QUERY in request.environ:
         return f"{request.path}?{request.environ[PUSHED_QUERY]}"
-    asked = [pair for pair in request.values.items(multi=True) if pair[0] not in FORM_FIELDS]
-    return f"{request.path}?{urlencode(asked)}"
+    requested = [pair for pair in request.values.items(multi=True) if pair[0] not in FORM_FIELDS]
+    return f"{request.path}?{urlencode(requested)}"
 
 
 def _page(html: str, status: int) -> Response:

@@ -1,6 +1,6 @@
 """How is an authorization request pushed, and what does its reference stand for? `/oauth/par`.
 
-The reference serves once, for a short time; the forms on the way don't count as a second use.
+The reference can be used once, for a short time; the requests of the forms don't count as uses.
 Source: RFC 9126.
 """
 
@@ -24,7 +24,7 @@ WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 def register(app: Flask, state: ProviderState, server: Any) -> None:
-    """Add the endpoint, and let `/authorize` understand references, if the settings say so."""
+    """Add the endpoint, and let `/authorize` accept references, unless PAR is off."""
     if state.settings.par == "off":
         return
     server.register_endpoint(PushEndpoint)
@@ -40,7 +40,7 @@ def register(app: Flask, state: ProviderState, server: Any) -> None:
 
 
 class PushEndpoint(TokenEndpoint):  # type: ignore[misc] # Authlib has no types.
-    """`POST /oauth/par`: the client's own authentication, then a look at the request."""
+    """`POST /oauth/par`: authenticates the client and checks the request."""
 
     ENDPOINT_NAME = "par"
     CLIENT_AUTH_METHODS = list(AUTH_METHODS)
@@ -61,7 +61,7 @@ class PushEndpoint(TokenEndpoint):  # type: ignore[misc] # Authlib has no types.
 
 
 class _ResolvesReferences:
-    """Puts in place of a reference what was pushed, before anybody reads the query."""
+    """Replaces a reference in the query by the parameters that were pushed."""
 
     def __init__(self, application: WSGI, state: ProviderState) -> None:
         self._next = application
@@ -81,7 +81,7 @@ class _ResolvesReferences:
 
 
 def refusal(settings: ProviderSettings) -> str | None:
-    """Why this request to `/authorize` can't be looked at; None if it can."""
+    """Why this request to `/authorize` is refused, or None."""
     if request.environ.get(UNKNOWN):
         return "This request_uri is unknown, used up or too old."
     if settings.par == "required" and PUSHED_QUERY not in request.environ:
@@ -90,6 +90,6 @@ def refusal(settings: ProviderSettings) -> str | None:
 
 
 def mark_used(state: ProviderState) -> None:
-    """The request being served has got its code."""
+    """A code was issued for the current request."""
     if PUSHED_QUERY in request.environ:
         state.pushed.use(parse_qs(request.environ[PUSHED_QUERY])["request_uri"][0])

@@ -1,4 +1,4 @@
-"""Which authorization requests were pushed and have got no code yet? (RFC 9126)"""
+"""Which authorization requests were pushed and have no code yet? (RFC 9126)"""
 
 import secrets
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ class _Pushed:
 
 
 class PushedRequests:
-    """What was pushed and not used yet."""
+    """The requests that were pushed and not used yet."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._pushed: dict[str, _Pushed] = {}
 
     def push(self, client_id: str, parameters: Iterable[tuple[str, str]], ends_at: float) -> str:
-        """Keep a request; its reference."""
+        """Store a request; returns its reference."""
         request_uri = PREFIX + secrets.token_urlsafe(24)
         with self._lock:
             self._pushed[request_uri] = _Pushed(client_id, tuple(parameters), ends_at)
@@ -33,7 +33,7 @@ class PushedRequests:
     def open(
         self, request_uri: str, client_id: str, now: float
     ) -> tuple[tuple[str, str], ...] | None:
-        """What was pushed; from then on the person has time for the forms."""
+        """Return the parameters; the user then has `INTERACTION_SECONDS` for the forms."""
         with self._lock:
             found = self._pushed.get(request_uri)
             if found is None or found.client_id != client_id or found.ends_at <= now:
@@ -42,6 +42,6 @@ class PushedRequests:
             return found.parameters
 
     def use(self, request_uri: str) -> None:
-        """A code was given for it: it is over."""
+        """Remove the request, since a code was issued for it."""
         with self._lock:
             self._pushed.pop(request_uri, None)

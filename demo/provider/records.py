@@ -1,6 +1,6 @@
-"""What the provider keeps: clients, users, sign-ins and every token it issued.
+"""What does the provider store? Clients, users, sign-ins and every token it issued.
 
-These are the models that Authlib's grants ask questions of; none of them does I/O.
+Authlib's grants use these models; none of them does I/O.
 """
 
 import secrets
@@ -17,7 +17,7 @@ DEFAULT_SCOPE = "openid profile email"
 
 @dataclass(frozen=True)
 class Client:
-    """A registered application in the form that Authlib asks for (its `ClientMixin`)."""
+    """A registered application, as Authlib's `ClientMixin`."""
 
     settings: ClientSettings
 
@@ -33,7 +33,7 @@ class Client:
         return self.client_id
 
     def get_default_redirect_uri(self) -> None:
-        """None: a request has to name its redirect_uri, as at Auth0 with several."""
+        """None: the redirect_uri parameter is required, as at Auth0 with several URIs."""
 
     def get_allowed_scope(self, scope: str | None) -> str:
         return scope or DEFAULT_SCOPE
@@ -42,7 +42,7 @@ class Client:
         return redirect_uri in self.settings.redirect_uris
 
     def check_client_secret(self, client_secret: str) -> bool:
-        """Compare in constant time; the form-encoded spelling counts too (RFC 6749, 2.3.1)."""
+        """Compare in constant time; the form-encoded value is valid, too (RFC 6749, 2.3.1)."""
         expected = self.settings.client_secret.encode()
         return any(
             secrets.compare_digest(expected, given.encode())
@@ -62,7 +62,7 @@ class Client:
 
 @dataclass
 class User:
-    """A person who can sign in; a control order may block them or change the password."""
+    """A user; control requests can block them or change the password."""
 
     settings: UserSettings
     password: str = field(repr=False)
@@ -76,7 +76,7 @@ class User:
         return secrets.compare_digest(self.password.encode(), password.encode())
 
     def claims(self, scope: str) -> dict[str, Any]:
-        """What the scopes open to see (OpenID Connect Core, section 5.4)."""
+        """Return the claims of the scopes (OpenID Connect Core, section 5.4)."""
         scopes = scope.split()
         claims: dict[str, Any] = {"sub": self.sub}
         if "profile" in scopes:
@@ -88,22 +88,22 @@ class User:
 
 @dataclass
 class SSOSession:
-    """One browser's session at the provider; `sid` is public, the cookie's value is not."""
+    """One browser's session at the provider; `sid` is public, the cookie's value is secret."""
 
     user: User
     sid: str
     auth_time: int
     expires_at: float
     clients: dict[str, Client] = field(default_factory=dict)
-    """The clients that were signed in to during this session: they get logout tokens."""
+    """The clients with a sign-in in this session: they get logout tokens."""
     acr: str | None = None
     amr: tuple[str, ...] = ()
-    """Set by the second step; a password alone has no name here, as at Auth0 without MFA."""
+    """Set by the second step; a password alone sets none, as at Auth0 without MFA."""
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """What one authorization passes on to every token minted from it."""
+    """One authorization; the tokens minted from it take their claims from here."""
 
     user: User
     client: Client
@@ -121,7 +121,7 @@ class SignIn:
 
 @dataclass(eq=False)
 class IssuedToken:
-    """One code, access token, ID token or refresh token, in the form of Authlib's `TokenMixin`."""
+    """One code, access token, ID token or refresh token, as Authlib's `TokenMixin`."""
 
     kind: str
     value: str = field(repr=False)
@@ -133,7 +133,7 @@ class IssuedToken:
     rotated_at: float | None = None
     parent: "IssuedToken | None" = field(default=None, repr=False)
     superseded: bool = False
-    """A child of this refresh token was itself exchanged."""
+    """The successor of this refresh token was exchanged, too."""
     redirect_uri: str | None = None
     code_challenge: str | None = None
     code_challenge_method: str | None = None

@@ -1,7 +1,7 @@
-"""How does somebody prove more than a password? A one-time code, asked for by `acr_values`.
+"""What is the second step of a sign-in? A one-time code, requested by `acr_values`.
 
-The demo's code is the same each time and stands on the page. Source: OpenID Connect Core 1.0,
-3.1.2.1 (`acr_values` is a wish, so the user may go on without); RFC 8176 for `amr`.
+The demo's code is always the same and is shown on the page. Source: OpenID Connect Core 1.0,
+3.1.2.1 (`acr_values` is voluntary, so the user may skip the step); RFC 8176 for `amr`.
 """
 
 import secrets
@@ -22,29 +22,29 @@ class _Ticket:
 
 
 class SecondSteps:
-    """Who has passed the first step of a sign-in and is asked for the second."""
+    """The sign-ins that are between the first step and the second."""
 
     def __init__(self) -> None:
         self._tickets: dict[str, _Ticket] = {}
 
     def begin(self, session: SSOSession, now: float) -> str:
-        """A ticket for the form: it shows that the first step was done for this very request."""
+        """Return a ticket for the form; it proves the first step of this request."""
         self._tickets = {t: found for t, found in self._tickets.items() if found.ends_at > now}
         ticket = secrets.token_urlsafe(24)
         self._tickets[ticket] = _Ticket(session, now + TICKET_SECONDS)
         return ticket
 
     def take(self, ticket: str, session: SSOSession | None, now: float) -> bool:
-        """Whether the ticket is one of this session's; it is used up by that."""
+        """Whether the ticket belongs to *session* and is valid; it can be used once."""
         found = self._tickets.pop(ticket, None)
         return found is not None and found.session is session and found.ends_at > now
 
 
-def is_wanted(acr_values: str, session: SSOSession) -> bool:
-    """Whether these `acr_values` take a second step that *session* hasn't done yet."""
+def is_requested(acr_values: str, session: SSOSession) -> bool:
+    """Whether these `acr_values` request a second step that *session* hasn't done yet."""
     return STRONG_ACR in acr_values.split() and session.acr != STRONG_ACR
 
 
 def strengthen(session: SSOSession, now: float) -> None:
-    """Both steps are done: that is an authentication of its own, of this moment."""
+    """Record that both steps are done: a new authentication, now."""
     session.acr, session.amr, session.auth_time = STRONG_ACR, STRONG_AMR, int(now)

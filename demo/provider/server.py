@@ -20,16 +20,16 @@ NO_CONTENT = 204
 
 
 class QuietHandler(WSGIRequestHandler):
-    """HTTP/1.1 with connections kept open, as a real provider keeps them."""
+    """HTTP/1.1 with keep-alive, as real providers have it."""
 
     protocol_version = "HTTP/1.1"
-    # Head and body go out in two writes; Nagle's algorithm would hold the second back.
+    # Headers and body go out in two writes; Nagle's algorithm would delay the second.
     disable_nagle_algorithm = True
 
     def run_wsgi(self) -> None:
-        """Answer one request and leave the connection open; Werkzeug's own would close it.
+        """Respond to one request and keep the connection open; Werkzeug would close it.
 
-        The application has read the request's body, so what follows on the wire is the next one.
+        The application has read the body, so the next bytes are the next request.
         """
         response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
         body = response.get_data()
@@ -43,11 +43,11 @@ class QuietHandler(WSGIRequestHandler):
             self.wfile.write(body)
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Nothing: a query string may hold a code."""
+        """Log nothing: a query string may hold a code."""
 
 
 class TrackingServer(ThreadedWSGIServer):
-    """Knows its open connections, so that stopping it also ends those that idle."""
+    """Tracks its connections, so that a stop also closes idle ones."""
 
     daemon_threads = True
     block_on_close = False
@@ -67,17 +67,17 @@ class TrackingServer(ThreadedWSGIServer):
             self._open.discard(request)
         super().shutdown_request(request)
 
-    def hang_up_on_all(self) -> None:
+    def close_all_connections(self) -> None:
         with self._open_lock:
             for connection in self._open:
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # The client was faster.
+                    continue  # The client has closed it already.
 
 
 class RunningProvider:
-    """A provider that is being served by threads of this process; `stop` ends it."""
+    """A provider, served by threads of this process until `stop`."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         listener = _listen(settings)
@@ -107,14 +107,14 @@ class RunningProvider:
         return state
 
     def stop(self) -> None:
-        """Stop listening, let held calls go, and close every connection."""
+        """Stop listening, let hanging requests continue, and close every connection."""
         backchannel: BackChannel = self.app.extensions["demo_provider_backchannel"]
         backchannel.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
         self.state.faults.clear()
-        self._server.hang_up_on_all()
+        self._server.close_all_connections()
 
     def __enter__(self) -> "RunningProvider":
         return self
@@ -129,7 +129,7 @@ class RunningProvider:
 
 
 def start_provider(settings: ProviderSettings) -> RunningProvider:
-    """Serve a provider; with port 0 a free one is taken, and the issuer follows it.
+    """Serve a provider; with port 0 on any free port, which is then part of the issuer.
 
     Raises:
         OSError: The port is in use.

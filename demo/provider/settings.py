@@ -1,7 +1,6 @@
-"""What can be set on the demo provider: its address, clients, users, lifetimes and dialect.
+"""Which settings does the demo provider have? Its address, clients, users, lifetimes and dialect.
 
-Every setting has a unit in its name and a default that suits the demo. `from_mapping` reads the
-same names from the JSON of `--config`.
+The defaults are for the demo. `from_mapping` reads the same names from the JSON of `--config`.
 """
 
 import secrets
@@ -34,9 +33,9 @@ class ClientSettings:
     public_jwk: Mapping[str, Any] | None = None
     """The public key of a `private_key_jwt` client."""
     resource_policies: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Other APIs that it may have tokens for, and with which scopes."""
+    """More APIs for which it may get tokens, and their scopes."""
     more_grant_types: tuple[str, ...] = ()
-    """Of `client_credentials` and token exchange, what it may use."""
+    """`client_credentials`, token exchange or both, if the client may use them."""
 
     def __post_init__(self) -> None:
         _require("token_endpoint_auth_method", self.token_endpoint_auth_method, AUTH_METHODS)
@@ -49,7 +48,7 @@ class ClientSettings:
 
 @dataclass(frozen=True)
 class UserSettings:
-    """One person who can sign in."""
+    """One user."""
 
     email: str
     password: str = field(repr=False)
@@ -59,7 +58,7 @@ class UserSettings:
 
 DEMO_USER = UserSettings(
     email="demo@example.com",
-    password="demo",  # noqa: S106 - it stands on the sign-in page
+    password="demo",  # noqa: S106 - the sign-in page shows it
     sub="auth0|demo",
     name="Dana Demo",
 )
@@ -67,41 +66,41 @@ DEMO_USER = UserSettings(
 
 @dataclass(frozen=True)
 class ProviderSettings:
-    """Everything that the demo provider is told at its start."""
+    """All settings of the demo provider."""
 
     host: str = "127.0.0.1"
     port: int = 8001
-    """0: a free port is taken, and the issuer follows it."""
+    """0: any free port, which is then part of the issuer."""
     public_url: str | None = None
-    """Where everybody finds it, if something in front of it ends TLS; with a slash at the end."""
+    """Its public address behind a proxy that ends TLS; with a slash at the end."""
     clients: tuple[ClientSettings, ...] = ()
     users: tuple[UserSettings, ...] = (DEMO_USER,)
     audiences: tuple[str, ...] = ("https://api.example.com",)
-    """The APIs for which a JWT access token can be had."""
+    """The APIs for which JWT access tokens are issued."""
     access_token_seconds: int = 300
     access_token_dialect: str = TOKEN_DIALECTS[0]
     """`auth0`: typ JWT, azp, no jti; `rfc9068`: typ at+jwt, client_id, jti."""
     id_token_seconds: int = 36_000
     refresh_token_seconds: int = 2_592_000
-    """Absolute, counted from the sign-in; a rotation does not extend it."""
+    """Absolute, from the sign-in; a rotation doesn't extend it."""
     overlap_seconds: float = 5
-    """How long the previous refresh token may still be used; 0: not at all."""
+    """How long the previous refresh token is still accepted; 0: not at all."""
     authorization_code_seconds: int = 60
     sso_session_seconds: int = 259_200
     session_expiry_seconds: int | None = None
-    """If set, ID tokens carry `session_expiry`, this long after the sign-in."""
+    """If set, ID tokens have the claim `session_expiry`, this long after the sign-in."""
     revocation_deletes_grant: bool = False
-    """Auth0's toggle: one revocation takes all refresh tokens of user, client and audience."""
+    """Auth0's toggle: one revocation revokes all refresh tokens of user, client and audience."""
     revocation_reaches: str = "token"
-    """Without that toggle: `token` takes the one presented, `family` its siblings too."""
+    """Without that toggle: `token` revokes the one presented, `family` all of its sign-in."""
     iss_parameter: bool = False
-    """The authorization response carries `iss` (RFC 9207); off at Auth0 by default."""
+    """The authorization response has `iss` (RFC 9207); off at Auth0 by default."""
     auth_time_always: bool = True
     """False: `auth_time` only after `max_age` or `prompt=login`, as at Auth0."""
     par: str = PAR[0]
-    """Pushed authorization requests: an add-on at Auth0, so off; `required` takes no others."""
+    """Pushed authorization requests: an add-on at Auth0, so off; `required` accepts no others."""
     par_seconds: int = 30
-    """How long a pushed request may wait for its browser."""
+    """Lifetime of a pushed request until the browser arrives."""
     logout_token_typ: str = "JWT"  # noqa: S105 - a media type
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 

@@ -1,7 +1,7 @@
-"""Who is signed in at the provider, in which browser?
+"""Which users are signed in at the provider, in which browsers?
 
-Ending such a session does not revoke refresh tokens: Auth0's outlive it, and the BFF has to
-revoke them itself.
+The end of such a session revokes no refresh token: Auth0's stay valid, and the BFF has to revoke
+them.
 """
 
 import secrets
@@ -13,7 +13,7 @@ from demo.provider.settings import UserSettings
 
 
 class SSOSessions:
-    """The users, and the browser sessions by the value of their cookie."""
+    """The users, and the browsers' sessions by the value of their cookie."""
 
     def __init__(
         self,
@@ -37,12 +37,12 @@ class SSOSessions:
         return None
 
     def check_password(self, username: str, password: str) -> User | None:
-        """The user, if name and password fit."""
+        """The user, if name and password are correct."""
         user = self.user(username)
         return user if user and user.check_password(password) else None
 
     def of_cookie(self, cookie: str | None) -> SSOSession | None:
-        """The living session of this cookie."""
+        """The session of this cookie, unless it has expired."""
         with self._lock:
             session = self._sessions.get(cookie or "")
             return session if session and session.expires_at > self._now() else None
@@ -58,7 +58,7 @@ class SSOSessions:
             self._sessions.pop(old_cookie or "", None)
             session = old if old and old.user is user else self._new_session(user)
             session.auth_time = int(self._now())
-            # A password is asked for again, and nothing more is known yet.
+            # Only the password was entered now.
             session.acr, session.amr = None, ()
             cookie = secrets.token_urlsafe(32)
             self._sessions[cookie] = session
@@ -73,7 +73,7 @@ class SSOSessions:
         )
 
     def add_client(self, session: SSOSession, client: Client) -> None:
-        """The user signed in to this client in this session."""
+        """Record that the user signed in to this client in this session."""
         with self._lock:
             session.clients[client.client_id] = client
 
@@ -87,7 +87,7 @@ class SSOSessions:
             ]
 
     def end(self, ended: Iterable[SSOSession]) -> None:
-        """These sessions are over; ending one twice is fine."""
+        """End these sessions; ending one twice is fine."""
         with self._lock:
             gone = {session.sid for session in ended}
             self._sessions = {c: s for c, s in self._sessions.items() if s.sid not in gone}

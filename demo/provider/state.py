@@ -1,4 +1,4 @@
-"""Everything that the provider knows, in one place, under one lock."""
+"""Where is the provider's state? In one object, under one lock."""
 
 import time
 from threading import RLock
@@ -16,7 +16,7 @@ from demo.provider.sso import SSOSessions
 
 
 class ProviderState:
-    """The provider's memory. `lock` makes several steps one; the parts take it themselves."""
+    """The provider's state. Hold `lock` for several steps; the parts take it themselves."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.settings = settings
@@ -33,7 +33,7 @@ class ProviderState:
         self.sso = SSOSessions(settings.users, settings.sso_session_seconds, self.lock, self.now)
 
     def now(self) -> float:
-        """UTC epoch seconds; a control order can put the clock ahead."""
+        """UTC epoch seconds; a control request can advance the clock."""
         return time.time() + self.clock_ahead_seconds
 
     def client(self, client_id: str | None) -> Client | None:

@@ -1,4 +1,4 @@
-"""The endpoints that programs call: token, revocation, userinfo, discovery, keys."""
+"""Which endpoints are for programs? Token, revocation, userinfo, discovery, JWKS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ GRANT_TYPES = {
     "client_credentials": "client_credentials",
     TOKEN_EXCHANGE: "token_exchange",
 }
-"""By which name each is counted."""
+"""The name under which each is counted."""
 
 
 def register(app: Flask, state: ProviderState, server: DemoAuthorizationServer) -> None:
@@ -76,7 +76,7 @@ def _register_public_documents(app: Flask, state: ProviderState) -> None:
 
 
 def discovery_document(settings: ProviderSettings) -> dict[str, Any]:
-    """What a tenant says of itself (OpenID Connect Discovery 1.0, section 3)."""
+    """The provider's metadata (OpenID Connect Discovery 1.0, section 3)."""
     issuer = settings.issuer
     document: dict[str, Any] = {
         "issuer": issuer,
@@ -120,7 +120,7 @@ def discovery_document(settings: ProviderSettings) -> dict[str, Any]:
 
 
 class LedgerTokens(BearerTokenValidator):  # type: ignore[misc] # Authlib has no types.
-    """Access tokens for `/userinfo`, looked up by value in either dialect, or opaque."""
+    """Finds access tokens for `/userinfo` by value, JWTs of both dialects and opaque ones."""
 
     def __init__(self, state: ProviderState) -> None:
         super().__init__()
@@ -130,12 +130,12 @@ class LedgerTokens(BearerTokenValidator):  # type: ignore[misc] # Authlib has no
         return self._state.ledger.usable(token_string, "access_token")
 
     def validate_token(self, token: IssuedToken | None, scopes: Any, request: Any) -> None:
-        # The ledger hands out only what is active, so Authlib's is_expired() has no part in it.
+        # The ledger returns active tokens only, so Authlib's is_expired() isn't needed.
         super().validate_token(None if token is None else _Valid(token), scopes, request)
 
 
 class _Valid:
-    """An active token in the form that Authlib's validator asks questions of."""
+    """An active token, for Authlib's validator."""
 
     def __init__(self, token: IssuedToken) -> None:
         self.get_scope = token.get_scope

@@ -1,4 +1,4 @@
-"""What stands in the tokens: access tokens in two dialects, refresh tokens, ID tokens."""
+"""What do the tokens contain? Access tokens in two dialects, refresh tokens, ID tokens."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -21,16 +21,16 @@ SERIAL_CLAIM = "https://demo-provider.example/serial"
 
 
 class TokenMint:
-    """Makes access and refresh tokens, and takes note of them."""
+    """Makes and records access and refresh tokens."""
 
     def __init__(self, state: ProviderState) -> None:
         self._state = state
         self._serial = count(1)
 
     def bearer_token(self, sign_in: SignIn, scope: str, api: str | None = None) -> dict[str, Any]:
-        """The token response for this sign-in, without the ID token (RFC 6749, section 5.1).
+        """Return the token response, without the ID token (RFC 6749, section 5.1).
 
-        The access token is for *api*, if one is named, instead of the sign-in's own.
+        The access token is for *api*, or if that is None for the API of the sign-in.
         """
         response: dict[str, Any] = {
             "access_token": self._access_token(_for_api(sign_in, api), scope),
@@ -49,7 +49,7 @@ class TokenMint:
         old: IssuedToken | None,
         api: str | None = None,
     ) -> None:
-        """Take note of what `bearer_token` made, the old refresh token being its parent."""
+        """Record the tokens of `bearer_token`; *old* is the parent of the new refresh token."""
         now = self._state.now()
         expires_at = now + self._state.settings.access_token_seconds
         for_api = _for_api(sign_in, api)
@@ -74,7 +74,7 @@ class TokenMint:
             "scope": scope,
         }
         if sign_in.acr is not None:
-            # How the user signed in, for an API that demands it (RFC 9068, 2.2.1; RFC 9470, 6.1).
+            # How the user signed in, for APIs that require it (RFC 9068, 2.2.1; RFC 9470, 6.1).
             claims |= {
                 "acr": sign_in.acr,
                 "amr": list(sign_in.amr),
@@ -95,7 +95,7 @@ class TokenMint:
 
 
 class IDTokens(OpenIDToken):  # type: ignore[misc] # Authlib has no types.
-    """Authlib's ID tokens with Auth0's claims, and with the forgeries that were ordered."""
+    """Authlib's ID tokens with Auth0's claims; applies the forgeries."""
 
     def __init__(self, state: ProviderState) -> None:
         self._state = state
@@ -130,13 +130,13 @@ class IDTokens(OpenIDToken):  # type: ignore[misc] # Authlib has no types.
         return user.claims(scope)
 
     def encode_id_token(self, token: dict[str, Any], request: Any) -> str:
-        honest: str = super().encode_id_token(token, request)
+        original: str = super().encode_id_token(token, request)
         forgery = self._state.forgeries.take_id_token()
         if forgery is None:
-            return honest
+            return original
         if forgery.omit:
             return ""
-        return forge(honest, forgery, self._state.keys.current, self._other_key)
+        return forge(original, forgery, self._state.keys.current, self._other_key)
 
     def process_token(self, grant: Any, response: Any) -> dict[str, Any]:
         token: dict[str, Any] = super().process_token(grant, response)
@@ -151,7 +151,7 @@ class IDTokens(OpenIDToken):  # type: ignore[misc] # Authlib has no types.
 
 
 class CodeIDTokens(IDTokens, OpenIDCode):  # type: ignore[misc] # Authlib has no types.
-    """The same for the code grant, where Authlib also looks at `nonce` and `prompt`."""
+    """The same for the code grant, where Authlib also checks `nonce` and `prompt`."""
 
     def __init__(self, state: ProviderState) -> None:
         super().__init__(state)
@@ -162,7 +162,7 @@ class CodeIDTokens(IDTokens, OpenIDCode):  # type: ignore[misc] # Authlib has no
 
 
 def api_of(request: Any) -> str | None:
-    """The other API that a refresh asked for, if it did."""
+    """The other API that a refresh requested, if any."""
     api: str | None = getattr(request, "api", None)
     return api
 
