@@ -1,5 +1,6 @@
-"""Does a logout hold? `python -m demo.prove` tries everything again that worked before it.
+"""Is a logout final? `python -m demo.prove` repeats after it everything that worked before.
 
-`command` is where it starts; `scenarios` lists what is tried; `attacks` are a thief's attempts, and
-`rows` what comes of each. The parts under attack are in `installation`, or elsewhere (`remote`).
+`command` starts it; `scenarios` lists what is tried; `endings` and `conditions` are how sessions
+end; `thief` has the attacks, `rows` their results. The attacked parts are in `installation`, or
+run elsewhere (`remote`).
 """

@@ -1,8 +1,8 @@
-"""Does an old sign-in outlive an end of all of a user's sessions?
+"""Does an old sign-in outlive the end of all sessions of a user?
 
-Whoever sits in a browser that is still signed in at the provider, holds a sign-in half done, or has
-an access token from another application of the same tenant, must not get in with that; a real
-sign-in must. It is what the watermark is for.
+After it, neither the provider's session, nor a sign-in that was begun before, nor an access token
+of another application of the same tenant may give access; a new sign-in must. That is the purpose
+of the watermark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from demo.prove.thief import TOKEN_REFUSED, Thief, held, token_checks
 
 
 def old_sign_ins(installation: Installation, section: Section, thief: Thief) -> None:
-    """All sessions of the user end, and then everything from before is tried."""
+    """End all sessions of the user, then try everything from before."""
     token = token_of_another_application(installation, thief.browser)
     if "API 200" not in token_checks(installation, token):
         raise ProofFailed("the other application's token doesn't work before the end")
@@ -26,7 +26,7 @@ def old_sign_ins(installation: Installation, section: Section, thief: Thief) -> 
     end_user(installation, thief.sub)
     section.ended_now()
     section.attack(
-        "half-done", "a sign-in that the provider had vouched for before",
+        "half-done", "a sign-in that reached the callback's address before",
         "no session", lambda: _finish_old_sign_in(thief.browser, callback),
     )  # fmt: skip
     section.attack(
@@ -34,7 +34,7 @@ def old_sign_ins(installation: Installation, section: Section, thief: Thief) -> 
         "the provider asks for the password", lambda: _sign_in_silently(thief.browser),
     )  # fmt: skip
     section.attack(
-        "other-token", "an access token that another application got before",
+        "other-token", "an older access token of another application",
         "refused by each at once", lambda: held(token_checks(installation, token), *TOKEN_REFUSED),
     )  # fmt: skip
     section.attack(
@@ -50,7 +50,7 @@ def _finish_old_sign_in(browser: Browser, location: str) -> Finding:
 
 
 def _sign_in_silently(browser: Browser) -> Finding:
-    """Go the way of a sign-in as far as it goes without the password."""
+    """Follow the redirects of a sign-in as far as they go without the password."""
     location = browser.begin()
     for _ in range(3):
         page = browser.at_authorize(location)
@@ -62,7 +62,7 @@ def _sign_in_silently(browser: Browser) -> Finding:
         location = response.headers.get("Location", "")
         if not location.startswith("http"):
             return Finding(f"no session ({response.status_code})", held=False)
-    return Finding("sent to and fro", held=False)
+    return Finding("redirected again and again", held=False)
 
 
 def _sign_in_again(browser: Browser) -> Finding:
@@ -75,10 +75,10 @@ def _sign_in_again(browser: Browser) -> Finding:
 
 
 def token_of_another_application(installation: Installation, browser: Browser) -> str:
-    """An access token of the same user for the same API, which the BFF has never seen.
+    """Return an access token of the same user for the same API that the BFF has never seen.
 
     Raises:
-        ProofFailed: The provider doesn't give it.
+        ProofFailed: The provider doesn't issue it.
     """
     redirect_uri = f"{installation.base_url}/auth/callback"
     asked = {
@@ -99,5 +99,5 @@ def token_of_another_application(installation: Installation, browser: Browser) -
     }
     response = send("POST", f"{installation.issuer}oauth/token", data=form)
     if response.status_code != 200:
-        raise ProofFailed(f"the token endpoint answered {response.status_code}")
+        raise ProofFailed(f"the token endpoint responded {response.status_code}")
     return str(response.json()["access_token"])

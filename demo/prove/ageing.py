@@ -1,7 +1,7 @@
-"""How does the proof get a session whose access token is about to be renewed, and still lives?
+"""How does the proof get a session whose access token is due for renewal, and still valid?
 
-The BFF renews in the last fifth of a token's life, so somebody has to wait for it. These sessions
-begin first of all, and are used when their time has come.
+The BFF renews it in the last fifth of its lifetime, so the proof has to wait for that. These
+sessions begin before all others and are used when they are due.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ TOO_LATE_SECONDS = LIFETIME_SECONDS - 4
 
 
 class Ageing:
-    """A robbed session on its way into the last fifth of its access token's life."""
+    """A copied session that waits for the last fifth of its access token's lifetime."""
 
     def __init__(self, installation: Installation) -> None:
-        """Begin it now; `due` waits for it."""
+        """Sign in now; `due` waits."""
         self._world = installation
         self._sign_in()
 
@@ -37,7 +37,7 @@ class Ageing:
         self._began_at = time.monotonic()
 
     def due(self, installation: Installation) -> Thief:
-        """Wait until the next request renews the token; begin anew if that moment is over."""
+        """Wait until the next request renews the token; sign in again if it is too late."""
         if self._age() > TOO_LATE_SECONDS:
             self._sign_in()
         time.sleep(max(0.0, RENEWED_FROM_SECONDS - self._age()))
@@ -48,14 +48,14 @@ class Ageing:
 
 
 def replaced_token(installation: Installation, section: Section, thief: Thief) -> None:
-    """A refresh replaces the access token a moment before the logout; both are alive till then."""
+    """A refresh replaces the access token just before the logout; both are valid until then."""
     thief.browser.fetch("GET", "/api/items")
     if len(thief.access_tokens(AUDIENCE)) != 2:
-        raise ProofFailed("the access token wasn't replaced, or is dead by itself already")
+        raise ProofFailed("the access token wasn't replaced, or has expired already")
     spa(installation, thief)
     section.ended_now()
     section.attack(
-        "two", "are both access tokens still within their life?", "2",
+        "two", "how many of both access tokens haven't expired?", "2",
         lambda: _two(thief),
     )  # fmt: skip
     thief.try_access_token(section)

@@ -1,7 +1,7 @@
-"""How does the proof behave as a browser does?
+"""How does the proof act as a browser?
 
-It keeps cookies, sends Fetch Metadata, goes through the provider's form, and can ask every replica.
-A thief's requests are made here, too: the same fields, and the cookie that was copied.
+It stores cookies, sends Fetch Metadata, fills in the provider's form, and can reach every replica.
+A thief's requests are made here, too: the same headers, with the copied cookie.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ FROM_ANOTHER_SITE = NAVIGATION | {"Sec-Fetch-Site": "cross-site"}
 
 
 def cookie_name(url: str) -> str:
-    """What the session cookie is called there."""
+    """The name of the session cookie at *url*."""
     return "__Host-Http-session" if url.startswith("https://") else "session"
 
 
 def send(method: str, url: str, cookie: str | None = None, **options: Any) -> requests.Response:
-    """One request on a connection of its own, with a session cookie or without."""
+    """Send one request on a new connection, with a session cookie or without."""
     with requests.Session() as session:
-        # Neither a proxy nor a netrc of the user's is asked.
+        # Without the user's proxy and netrc.
         session.trust_env = False
         headers = options.pop("headers", {})
         if cookie is not None:
@@ -51,7 +51,7 @@ def send(method: str, url: str, cookie: str | None = None, **options: Any) -> re
 
 
 def sets_session(response: requests.Response) -> bool:
-    """Whether an answer gives the browser a session cookie (clearing one is something else)."""
+    """Whether a response sets a session cookie; clearing it doesn't count."""
     return any(c.value and c.name == cookie_name(response.url) for c in response.cookies)
 
 
@@ -59,10 +59,10 @@ class Browser:
     """One browser of one user."""
 
     def __init__(self, replica_urls: Sequence[str], email: str, password: str) -> None:
-        """A browser without cookies.
+        """Make a browser without cookies.
 
         Args:
-            replica_urls: Whom it may ask; the first one unless it is said otherwise.
+            replica_urls: The replicas that it can reach; the first one is the default.
             email: The user's name at the provider.
             password: The user's password there.
         """
@@ -89,17 +89,17 @@ class Browser:
         raise ProofFailed("the browser has no session cookie")
 
     def fetch(self, method: str, path: str, replica: int = 0, **options: Any) -> requests.Response:
-        """What the SPA's script does."""
+        """Send a request as the SPA's script does."""
         return self._request(method, self.urls[replica] + path, FETCH, **options)
 
     def open(
-        self, path: str, replica: int = 0, fields: dict[str, str] = NAVIGATION
+        self, path: str, replica: int = 0, headers: dict[str, str] = NAVIGATION
     ) -> requests.Response:
         """Open an address; redirects are not followed."""
-        return self._request("GET", self.urls[replica] + path, fields)
+        return self._request("GET", self.urls[replica] + path, headers)
 
     def submit(self, page: requests.Response, **fields: str) -> requests.Response:
-        """Fill in the first form of *page* and send it."""
+        """Fill in the first form of *page* and submit it."""
         jar = self.here if page.url.startswith(tuple(self.urls)) else self.at_provider
         action = urljoin(page.url, html.unescape(_form_action(page.text)))
         return jar.post(
@@ -111,57 +111,57 @@ class Browser:
         )
 
     def sign_in(self, replica: int = 0) -> None:
-        """The whole sign-in, with the password.
+        """Sign in with the password.
 
         Raises:
-            ProofFailed: It doesn't lead to a session.
+            ProofFailed: There is no session afterwards.
         """
         location = self.begin(replica)
         for _ in range(PROVIDER_VISITS_MAX):
             response = self.come_back(self.through_provider(location), replica)
             if response.status_code == 303 and sets_session(response):
                 return
-            # After an end of all sessions the BFF sends the browser to the provider once more.
+            # After the end of all sessions the BFF redirects to the provider once more.
             location = response.headers.get("Location", "")
             if not location.startswith("http"):
                 break
-        raise ProofFailed(f"the sign-in was answered {response.status_code}: {response.text[:200]}")
+        raise ProofFailed(f"the sign-in failed with {response.status_code}: {response.text[:200]}")
 
     def begin(self, replica: int = 0) -> str:
-        """Begin a sign-in; the address of the provider."""
+        """Begin a sign-in; returns the address of the provider."""
         response = self.open("/auth/login", replica)
         if response.status_code != 302:
-            raise ProofFailed(f"/auth/login was answered {response.status_code}")
+            raise ProofFailed(f"/auth/login responded {response.status_code}")
         return response.headers["Location"]
 
     def at_authorize(self, location: str) -> requests.Response:
-        """Open the provider's page: a form (200), or a redirect for who is signed in there."""
+        """Open the provider's page: a form (200), or a redirect if signed in there."""
         return self.at_provider.get(location, allow_redirects=False, timeout=TIMEOUT_SECONDS)
 
     def through_provider(self, location: str) -> str:
-        """Go through the provider, with the password if it asks; where it redirects to."""
+        """Sign in at the provider, with the password if it asks; returns where it redirects to."""
         response = self.at_authorize(location)
         if response.status_code == 200:
             response = self.submit(response, username=self.email, password=self._password)
         if response.status_code not in (302, 303):
-            raise ProofFailed(f"the provider answered {response.status_code}")
+            raise ProofFailed(f"the provider responded {response.status_code}")
         return response.headers["Location"]
 
     def come_back(self, location: str, replica: int = 0) -> requests.Response:
-        """Follow the provider's redirect, as a browser does: a Strict cookie stays behind."""
+        """Follow the provider's redirect as a browser does: without the Strict cookie."""
         parts = urlsplit(location)
         name = cookie_name(self.urls[0])
-        kept = {c.name: c.value or "" for c in self.here.cookies if c.name != name}
+        cookies = {c.name: c.value or "" for c in self.here.cookies if c.name != name}
         url = f"{self.urls[replica]}{parts.path}?{parts.query}"
-        response = send("GET", url, headers=FROM_ANOTHER_SITE, cookies=kept)
+        response = send("GET", url, headers=FROM_ANOTHER_SITE, cookies=cookies)
         self.here.cookies.update(response.cookies)
         return response
 
     def _request(
-        self, method: str, url: str, fields: dict[str, str], **options: Any
+        self, method: str, url: str, headers: dict[str, str], **options: Any
     ) -> requests.Response:
         options.setdefault("timeout", TIMEOUT_SECONDS)
-        return self.here.request(method, url, headers=fields, allow_redirects=False, **options)
+        return self.here.request(method, url, headers=headers, allow_redirects=False, **options)
 
 
 def _form_action(page: str) -> str:

@@ -1,4 +1,4 @@
-"""How is the proof asked for? `python -m demo.prove`, here or against a running deployment."""
+"""Which options does `python -m demo.prove` have, and what does it run?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from demo.prove.scenarios import IDS, run_some
 from demo.redis.embedded import NoRedis
 
 BROKEN = 1
-CAN_NOT_START = 2
+START_FAILED = 2
 INTERRUPTED = 130
 
 
@@ -28,15 +28,15 @@ def main(
 
     Args:
         arguments: What follows `python -m demo.prove`.
-        replica_environment: More variables for the BFF processes; the proof's own tests start
+        replica_environment: More variables for the BFF processes; the tests of the proof start
             broken builds with them.
 
     Returns:
-        0 if every row that was run held; 1 if one is broken; 2 if it could not be started.
+        0 if no row is broken; 1 if one is; 2 if it couldn't start.
     """
     options = _parser().parse_args(arguments)
-    _check(options)
-    # So that what was started is stopped in order.
+    _check_options(options)
+    # So that the programs are stopped in order.
     signal.signal(signal.SIGTERM, _interrupt)
     printer = report.Printer()
     table = Table(printer.row if not options.json else lambda row: None)
@@ -46,7 +46,7 @@ def main(
         _run(options, table, replica_environment or {})
     except (ChildFailed, NoRedis) as error:
         print(error, file=sys.stderr)
-        return CAN_NOT_START
+        return START_FAILED
     except KeyboardInterrupt:
         print("Stopped. Nothing is left running.", file=sys.stderr)
         return INTERRUPTED
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace, table: Table, replica_environment: Mapping
     remote.run(deployment, table)
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check_options(options: argparse.Namespace) -> None:
     if (options.url is None) != (options.cookie is None):
         _parser().error("--url and --cookie go together")
     if (options.access_token is None) != (options.api_url is None):
@@ -79,7 +79,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _subject(options: argparse.Namespace) -> str:
     where = options.url or f"{options.replicas} replicas on this machine"
-    return f"Does a logout hold? {where}."
+    return f"Is a logout final? {where}."
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -89,10 +89,10 @@ def _interrupt(*_: object) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m demo.prove",
-        description="Tries after each kind of logout whether anything that was copied still works. "
+        description="Tries after each kind of logout whether copied cookies and tokens still work. "
         "Without --url, everything is started on this machine.",
-        epilog="Values that others on this machine must not see can stand in a file, one argument "
-        "on each line: python -m demo.prove @file",
+        epilog="Secrets can be given in a file, one argument on each line, so that other users of "
+        "this machine can't read them: python -m demo.prove @file",
         fromfile_prefix_chars="@",
     )
     add = parser.add_argument
@@ -107,12 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print JSON and nothing else")
     there = parser.add_argument_group("a running deployment")
     add = there.add_argument
-    add("--url", help="where browsers find it, such as https://app.example.com")
-    add("--cookie", help="the session cookie's value after a sign-in; it is signed out")
-    add("--api-path", default="/items", help="a GET under /api that works (%(default)s)")
+    add("--url", help="its address, such as https://app.example.com")
+    add("--cookie", help="the value of a session cookie; the session is signed out")
+    add("--api-path", default="/items", help="a path under /api that allows GET (%(default)s)")
     add("--tries", type=_positive, default=20, help="attempts of each attack (%(default)s)")
-    add("--access-token", help="one of that session, to try at the API itself")
-    add("--api-url", help="where that token works without the BFF")
+    add("--access-token", help="an access token of that session, to try at the API itself")
+    add("--api-url", help="an address of the API itself that accepts the token")
     return parser
 
 

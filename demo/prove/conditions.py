@@ -1,6 +1,6 @@
-"""What could come in the way of a logout? Something in flight, or something that is down.
+"""What could make a logout fail? Requests in flight, or parts that are down.
 
-Each of these ends the session of a robbed browser amid such a thing, and then tries everything.
+Each function ends a copied session under such a condition, and then tries everything.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from demo.prove.rows import Finding, ProofFailed, Section
 from demo.prove.thief import Thief, signed_in
 
 SHORT_SECONDS = 4
-"""Lifetime of an access token that is to be dead soon."""
+"""Lifetime of an access token that is to expire soon."""
 NORMAL_SECONDS = 300
 STREAM_WITHIN_SECONDS = 2.0
 TAKEN_OVER_WITHIN_SECONDS = 30.0
-"""The killed process's lease, and a round of another's drain."""
+"""The killed process's claim on the outbox entry, and one drain of another process."""
 WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.02
 FOREVER = 100_000
 
 
 def request_in_flight(installation: Installation, section: Section, thief: Thief) -> None:
-    """A slow answer is on its way through another replica."""
-    with _in_background(lambda: _ask(installation, thief, "/api/slow?seconds=2")) as slow:
-        # It has reached the API by then; nothing tells when.
+    """A slow request is in flight at another replica."""
+    with _in_background(lambda: _get(installation, thief, "/api/slow?seconds=2")) as slow:
+        # It has reached the API by then; no event shows when.
         time.sleep(0.5)
         _sign_out(installation, section, thief)
         thief.try_cookie(section)
         section.attack(
-            "request", "the request in flight: may finish, can't bring the session back",
-            "an answer without a session cookie", lambda: _without_cookie(slow),
+            "request", "the request in flight: may finish, can't restore the session",
+            "a response without a session cookie", lambda: _without_cookie(slow),
         )  # fmt: skip
         thief.try_everything(section.later("afterwards"))
 
@@ -54,16 +54,16 @@ def stream_open(installation: Installation, section: Section, thief: Thief) -> N
         )
         chunks = stream.iter_content(1024)
         if stream.status_code != 200 or not next(chunks):
-            raise ProofFailed(f"the stream was answered {stream.status_code}")
+            raise ProofFailed(f"the stream responded {stream.status_code}")
         _sign_out(installation, section, thief)
         section.attack(
             "stream", "the event stream that was open at another replica",
-            f"ends within {STREAM_WITHIN_SECONDS:g} s", lambda: _ends(section, chunks),
+            f"ends within {STREAM_WITHIN_SECONDS:g} s", lambda: _ends_in_time(section, chunks),
         )  # fmt: skip
     thief.try_everything(section)
 
 
-def _ends(section: Section, chunks: Iterator[bytes]) -> Finding:
+def _ends_in_time(section: Section, chunks: Iterator[bytes]) -> Finding:
     count = 0
     try:
         for _ in chunks:
@@ -71,12 +71,12 @@ def _ends(section: Section, chunks: Iterator[bytes]) -> Finding:
             if time.monotonic() - section.ended_at > STREAM_WITHIN_SECONDS:
                 return Finding(f"still open, {count} events later", held=False)
     except requests.RequestException:
-        pass  # Broken off in the middle is an end, too.
+        pass  # A broken connection is an end, too.
     return Finding(f"ended after {count} more events", held=True)
 
 
 def signed_in_with_a_short_token(installation: Installation) -> Thief:
-    """The access token is dead soon, so that the next request refreshes."""
+    """The access token expires soon, so that the next request refreshes."""
     installation.control("POST", "lifetimes", access_token_seconds=SHORT_SECONDS)
     try:
         return signed_in(installation)
@@ -85,20 +85,20 @@ def signed_in_with_a_short_token(installation: Installation) -> Thief:
 
 
 def refresh_in_flight(installation: Installation, section: Section, thief: Thief) -> None:
-    """The provider has minted new tokens, and its answer comes after the logout."""
+    """The provider has issued new tokens, and its response arrives after the logout."""
     time.sleep(SHORT_SECONDS)
     had = len(thief.tokens("refresh_token"))
     installation.control("POST", "faults", endpoint="token", do="hang", grant_type="refresh_token")
     try:
-        with _in_background(lambda: _ask(installation, thief, "/api/items")) as late:
+        with _in_background(lambda: _get(installation, thief, "/api/items")) as late:
             _await(lambda: len(thief.tokens("refresh_token")) > had, "the refresh didn't begin")
             _sign_out(installation, section, thief)
             thief.try_cookie(section)
             installation.control("DELETE", "faults")
             section.ended_now()
             section.attack(
-                "request", "the request whose refresh came too late", "401",
-                lambda: _status_is(late, 401),
+                "request", "the request whose refresh finished after the logout", "401",
+                lambda: _status_of(late, 401),
             )  # fmt: skip
         again = section.later("afterwards")
         thief.try_cookie(again)
@@ -109,7 +109,7 @@ def refresh_in_flight(installation: Installation, section: Section, thief: Thief
 
 
 def provider_down(installation: Installation, section: Section, thief: Thief) -> None:
-    """The provider takes connections and answers nothing, during the whole logout."""
+    """The provider accepts connections and doesn't respond during the whole logout."""
     installation.provider.pause()
     try:
         _sign_out_within(installation, section, thief, PROVIDER_TIMEOUT_SECONDS + 1)
@@ -117,13 +117,13 @@ def provider_down(installation: Installation, section: Section, thief: Thief) ->
     finally:
         installation.provider.resume()
     section.ended_now()
-    later = section.later("after its return")
+    later = section.later("after its recovery")
     thief.try_refresh_token(later)
     thief.try_access_token(later)
 
 
 def provider_failing(installation: Installation, section: Section, thief: Thief) -> None:
-    """The provider answers every revocation with 503, and then no more."""
+    """The provider responds to every revocation with 503, and later recovers."""
     installation.control(
         "POST", "faults", endpoint="revoke", do="status", status=503, times=FOREVER
     )
@@ -132,13 +132,13 @@ def provider_failing(installation: Installation, section: Section, thief: Thief)
         thief.try_cookie(section)
         thief.try_access_token(section)
         section.attack(
-            "waiting", "meanwhile: what does the person on call see?",
+            "waiting", "meanwhile: the command for the person on call",
             "`python -m bff revocations` lists it", lambda: _listed(installation),
         )  # fmt: skip
     finally:
         installation.control("DELETE", "faults")
     section.ended_now()
-    thief.try_refresh_token(section.later("after its return"))
+    thief.try_refresh_token(section.later("after its recovery"))
 
 
 def _listed(installation: Installation) -> Finding:
@@ -149,40 +149,40 @@ def _listed(installation: Installation) -> Finding:
 
 
 def redis_away(installation: Installation, section: Section, thief: Thief) -> None:
-    """Redis is killed; the logout can't be done and says so. It comes back, and is asked again."""
+    """Redis is killed: the logout fails and says so. After its restart the logout is repeated."""
     if not installation.redis.source.real:
-        section.not_run("the emulated Redis keeps nothing over a restart")
+        section.not_run("the emulated Redis loses its data at a restart")
         return
     installation.redis.child.kill()
     section.ended_now()
     section.attack(
-        "honest", "signing out while Redis is down", "503 that says: not signed out",
-        lambda: _honest(thief),
+        "honest", "a sign-out while Redis is down", "503, not_signed_out",
+        lambda: _logout_without_redis(thief),
     )  # fmt: skip
     section.attack(
-        "no-pass", "the copied access token while Redis is down", "503, nobody gets through",
-        lambda: _no_pass(installation, thief),
+        "no-pass", "the copied access token while Redis is down", "503",
+        lambda: _api_without_redis(installation, thief),
     )  # fmt: skip
     installation.redis.start_again()
     section.attack(
-        "not-signed-out", "was the outage a sign-out?", "no, the session works",
-        lambda: _status_is_now(thief, 200), within_seconds=10,
+        "not-signed-out", "the session after the outage", "200: it wasn't signed out",
+        lambda: _profile_status(thief, 200), within_seconds=10,
     )  # fmt: skip
     _sign_out(installation, section, thief)
     thief.try_everything(section)
 
 
 def redis_restarted(installation: Installation, section: Section, thief: Thief) -> None:
-    """Redis is killed right after the logout's answer, and starts again with what it kept."""
+    """Redis is killed right after the logout's response, and restarts with its data."""
     if not installation.redis.source.real:
-        section.not_run("the emulated Redis keeps nothing over a restart")
+        section.not_run("the emulated Redis loses its data at a restart")
         return
     _sign_out(installation, section, thief)
     installation.redis.child.kill()
     installation.redis.start_again()
-    # The replicas' connections are broken; 503 is no way in, and isn't what is asked here.
+    # The replicas' connections are broken; a 503 wouldn't prove anything here.
     _await(
-        lambda: all(_answers(url) for url in installation.urls), "the replicas aren't ready again"
+        lambda: all(_is_ready(url) for url in installation.urls), "the replicas aren't ready again"
     )
     section.ended_now()
     thief.try_everything(section)
@@ -200,7 +200,7 @@ def process_killed(installation: Installation, section: Section, thief: Thief) -
             _await(lambda: _count(installation, "revoke") > begun, "the revocation didn't begin")
             installation.replicas[victim].kill()
             section.ended_now()
-        # Else the order's end could let the dead process's call be carried out.
+        # Otherwise the request of the killed process could continue when the fault is removed.
         _await(
             lambda: _count(installation, "revoke.client_left") > left,
             "the provider noticed nothing",
@@ -217,13 +217,15 @@ def process_killed(installation: Installation, section: Section, thief: Thief) -
 
 
 @contextmanager
-def _in_background(ask: Callable[[], requests.Response]) -> Iterator[Future[requests.Response]]:
-    """Send a request and go on; it is waited for at the end."""
+def _in_background(
+    send_request: Callable[[], requests.Response],
+) -> Iterator[Future[requests.Response]]:
+    """Send a request in a thread; the block waits for it at its end."""
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(ask)
+        yield pool.submit(send_request)
 
 
-def _ask(installation: Installation, thief: Thief, path: str) -> requests.Response:
+def _get(installation: Installation, thief: Thief, path: str) -> requests.Response:
     return send("GET", installation.urls[-1] + path, thief.cookie, headers=FETCH)
 
 
@@ -242,7 +244,7 @@ def _sign_out_within(
         took = time.monotonic() - section.ended_at
         return Finding(f"signed out after {took:.1f} s", held=took < seconds)
 
-    section.attack("answer", "the sign-out itself", f"answered within {seconds:g} s", attempt)
+    section.attack("answer", "the sign-out itself", f"a response within {seconds:g} s", attempt)
     section.ended_now()
 
 
@@ -252,24 +254,24 @@ def _without_cookie(future: Future[requests.Response]) -> Finding:
     return Finding(f"{response.status_code}{' with a session cookie' * given}", held=not given)
 
 
-def _status_is(future: Future[requests.Response], status: int) -> Finding:
+def _status_of(future: Future[requests.Response], status: int) -> Finding:
     response = future.result(TIMEOUT_SECONDS)
     held = response.status_code == status and not sets_session(response)
     return Finding(str(response.status_code), held)
 
 
-def _status_is_now(thief: Thief, status: int) -> Finding:
+def _profile_status(thief: Thief, status: int) -> Finding:
     response = thief.browser.fetch("GET", "/auth/profile")
     return Finding(str(response.status_code), response.status_code == status)
 
 
-def _honest(thief: Thief) -> Finding:
+def _logout_without_redis(thief: Thief) -> Finding:
     response = thief.browser.fetch("POST", "/auth/logout")
     code = response.json().get("code") if response.status_code == 503 else None
     return Finding(f"{response.status_code} {code or ''}".strip(), held=code == "not_signed_out")
 
 
-def _no_pass(installation: Installation, thief: Thief) -> Finding:
+def _api_without_redis(installation: Installation, thief: Thief) -> Finding:
     bearer = {"Authorization": f"Bearer {thief.access_tokens()[0]['value']}"}
     status = send("GET", f"{installation.api_url}/items", headers=bearer).status_code
     return Finding(str(status), held=status == 503)
@@ -279,7 +281,7 @@ def _count(installation: Installation, what: str) -> int:
     return int(installation.control("GET", "counts").get(what, 0))
 
 
-def _answers(url: str) -> bool:
+def _is_ready(url: str) -> bool:
     return send("GET", f"{url}/readyz").status_code == 200
 
 

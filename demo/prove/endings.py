@@ -1,6 +1,6 @@
 """In which ways can a session end?
 
-Each way ends the session of a robbed browser, and returns when the end was answered.
+Each function ends the session whose credentials were copied, and returns after the response.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def link(installation: Installation, thief: Thief) -> None:
 
 
 def form(installation: Installation, thief: Thief) -> None:
-    """A link from elsewhere: the page that asks first, and its form."""
-    page = thief.browser.open("/auth/logout", fields=FROM_ANOTHER_SITE)
+    """A link from another site: the confirmation page and its form."""
+    page = thief.browser.open("/auth/logout", headers=FROM_ANOTHER_SITE)
     _expect(200, page.status_code)
     _expect(303, thief.browser.submit(page).status_code)
 
 
 def backchannel_sid(installation: Installation, thief: Thief) -> None:
-    """The provider's logout token for one session of its own."""
+    """The provider's logout token for one session."""
     _backchannel(installation, sid=thief.sid, sub=thief.sub)
 
 
@@ -71,7 +71,7 @@ def admin_one(installation: Installation, thief: Thief) -> None:
 
 
 def admin_everyone(installation: Installation, thief: Thief) -> None:
-    """The admin API, everybody's sessions."""
+    """The admin API, the sessions of all users."""
     _admin_end(installation, everyone=True)
 
 
@@ -81,7 +81,7 @@ def _admin_end(installation: Installation, **whom: Any) -> None:
 
 
 def global_token_revocation(installation: Installation, thief: Thief) -> None:
-    """Global Token Revocation, as an identity team's tooling asks for it."""
+    """Global Token Revocation, as the tools of an identity team request it."""
     subject = {"format": "iss_sub", "iss": installation.issuer, "sub": thief.sub}
     url = f"{installation.urls[-1]}/auth/global-token-revocation"
     response = send("POST", url, json={"sub_id": subject}, headers=_key(installation))
@@ -93,17 +93,17 @@ def _key(installation: Installation) -> dict[str, str]:
 
 
 def log_stream_logout(installation: Installation, thief: Thief) -> None:
-    """Auth0's log says that the session at the provider ended."""
+    """An event of Auth0's log stream: the session at the provider ended."""
     _log_event(installation, "slo", user_id=thief.sub, details={"session_id": thief.sid})
 
 
 def log_stream_password(installation: Installation, thief: Thief) -> None:
-    """Auth0's log says that the user changed the password."""
+    """An event of Auth0's log stream: the user changed the password."""
     _log_event(installation, "scp", user_id=thief.sub)
 
 
 def _log_event(installation: Installation, kind: str, **data: Any) -> None:
-    # Its events are milliseconds old at best; one of the sign-in's own second is told apart.
+    # An event in the same second as the sign-in could precede it and wouldn't end the session.
     time.sleep(1)
     event = {
         "log_id": secrets.token_hex(16),
@@ -119,7 +119,7 @@ def _log_event(installation: Installation, kind: str, **data: Any) -> None:
 
 
 def other_device(installation: Installation, thief: Thief) -> None:
-    """The user's other browser, in the list of devices."""
+    """The list of devices in another browser of the user."""
     other = installation.another_browser(thief.browser)
     other.sign_in(replica=len(installation.urls) - 1)
     listed = other.fetch("GET", "/auth/sessions").json()["sessions"]
@@ -129,14 +129,14 @@ def other_device(installation: Installation, thief: Thief) -> None:
 
 
 def refresh_refused(installation: Installation, thief: Thief) -> None:
-    """The provider refuses to go on; the access token is in its last fifth."""
+    """The provider refuses the refresh; the access token is in its last fifth."""
     refusal = {"do": "status", "status": 403, "body": {"error": "invalid_grant"}}
     installation.control("POST", "faults", endpoint="token", grant_type="refresh_token", **refusal)
     _expect(401, thief.browser.fetch("GET", "/api/items").status_code)
 
 
 def signed_in_on_a_short_lived_replica(installation: Installation) -> Thief:
-    """A session that ends soon if nobody uses it."""
+    """A session that times out soon."""
     url = installation.short_lived_replica(IDLE_SECONDS)
     browser = installation.browser()
     browser.urls = [url]
@@ -144,11 +144,11 @@ def signed_in_on_a_short_lived_replica(installation: Installation) -> Thief:
 
 
 def timed_out(installation: Installation, thief: Thief) -> None:
-    """Nobody does anything until the idle time is over."""
+    """Send no request until the idle time has passed."""
     installation.drop_short_lived_replica()
     time.sleep(IDLE_SECONDS)
 
 
 def _expect(wanted: object, got: object) -> None:
     if got != wanted:
-        raise ProofFailed(f"the end itself was answered {got}, not {wanted}")
+        raise ProofFailed(f"the request that ends the session gave {got}, not {wanted}")

@@ -1,8 +1,7 @@
-"""What is attacked on this machine? A Redis, the provider, the API and several BFF processes.
+"""What is attacked on this machine? A Redis, the provider, the APIs and several BFF processes.
 
-Each is a process of its own and the BFF is started as in production; all replicas have the same
-`APP_BASE_URL`, as behind a load balancer, and a port of their own, so that the proof chooses which
-one it asks. They are stopped and killed here, too.
+The BFF is started as in production. All replicas have the same `APP_BASE_URL`, as behind a load
+balancer, and different ports, so that the proof chooses one for each request.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ from demo.redis.embedded import EmbeddedRedis, first_source, free_port
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
 PORTS = range(28_000, 32_000)
-"""Chosen long before anybody listens there, so not among those that a Redis may get meanwhile."""
+"""Not those that a Redis may get: a program listens there only long after its port was chosen."""
 PROVIDER_TIMEOUT_SECONDS = 3
 ACCESS_TOKEN_SECONDS = 300
 USERS = 60
 ORDERS = "https://orders.example"
 ROUTES = {"audience": "/api/orders", "exchange": "/api/exchanged"}
-"""The prefixes under which the second API lies, by what it gets."""
+"""The prefixes of the second API's routes, by token mode."""
 PASSWORD = "demo"  # noqa: S105 - of users who exist only while the proof runs
 
 
 class Installation(ProgramGroup):
-    """Everything, started at the entry of a `with` block and gone after it.
+    """All programs, started at the entry of a `with` block and stopped at its end.
 
     Args:
         replicas: How many BFF processes.
@@ -80,8 +79,10 @@ class Installation(ProgramGroup):
         ready = self.provider.wait_ready(START_SECONDS)
         self.issuer: str = ready["issuer"]
         self._control_key: str = ready["control_key"]
-        told = self._api_settings()
-        apis = [self._start(f"The API {one}", self._api_command(one), told) for one in self.apis]
+        deny_list = self._api_settings()
+        apis = [
+            self._start(f"The API {one}", self._api_command(one), deny_list) for one in self.apis
+        ]
         self.replicas = [self._replica(port) for port in self.ports]
         for api in apis:
             api.wait_ready(START_SECONDS)
@@ -130,7 +131,7 @@ class Installation(ProgramGroup):
         return ["demo.api", *address, "--issuer", self.issuer, "--audience", audience]
 
     def _routes_file(self) -> Path:
-        """A route for each way to a token of its own."""
+        """A route for each token mode in `ROUTES`."""
         file = self.folder / "routes.toml"
         file.write_text(
             "\n".join(
@@ -151,7 +152,7 @@ class Installation(ProgramGroup):
             "AUTH0_CLIENT_ID": CLIENT_ID,
             "AUTH0_CLIENT_SECRET": self.client_secret,
             "AUTH0_AUDIENCE": AUDIENCE,
-            # Derived from what this process knows, so that every start has the same one.
+            # The same for every replica, and after a restart.
             "AUTH0_SECRET": f"sealing {self.client_secret}",
             "APP_BASE_URL": self.base_url,
             "BFF_API_URL": self.api_url,
@@ -175,9 +176,9 @@ class Installation(ProgramGroup):
                 raise replica.failure(f"wasn't ready within {START_SECONDS:g} s")
             time.sleep(POLL_SECONDS)
 
-    # ------------------------------------------------------------ what scenarios do with it
+    # ------------------------------------------------------------ for the scenarios
     def browser(self) -> Browser:
-        """A browser of a user who has no other one yet."""
+        """A browser of a new user."""
         return self._browser(_email(next(self._users)))
 
     def another_browser(self, of: Browser) -> Browser:
@@ -190,7 +191,7 @@ class Installation(ProgramGroup):
         return browser
 
     def short_lived_replica(self, idle_seconds: int) -> str:
-        """One more replica, whose sign-ins end after *idle_seconds*; its address."""
+        """Start a replica whose sessions time out after *idle_seconds*; returns its address."""
         port = free_port(PORTS)
         url = f"http://localhost:{port}"
         self._extra = self._replica(port, BFF_SESSION_IDLE_SECONDS=str(idle_seconds))
@@ -198,7 +199,7 @@ class Installation(ProgramGroup):
         return url
 
     def drop_short_lived_replica(self) -> None:
-        """It was there for its sign-in only."""
+        """Stop it after the sign-in."""
         if self._extra is not None:
             self._extra.kill()
 
@@ -208,7 +209,7 @@ class Installation(ProgramGroup):
         self._await_ready(self.urls[number], self.replicas[number])
 
     def control(self, method: str, path: str, **body: Any) -> Any:
-        """Give the provider an order, or ask for its own list; see demo/provider/control.py."""
+        """Send a control request to the provider; see demo/provider/control.py."""
         options: dict[str, Any] = {"json": body} if method == "POST" else {}
         headers = {"X-Control-Key": self._control_key}
         response = send(method, f"{self.issuer}_control/{path}", headers=headers, **options)
@@ -216,11 +217,11 @@ class Installation(ProgramGroup):
         return response.json() if response.content else None
 
     def issued(self) -> list[dict[str, Any]]:
-        """Every token that the provider ever issued, with its state now."""
+        """Every token that the provider has issued, with its current state."""
         return list(self.control("GET", "tokens"))
 
     def command(self, *words: str) -> str:
-        """What `python -m bff <words>` prints, with the settings of a replica."""
+        """Return the output of `python -m bff <words>` with the settings of a replica."""
         done = subprocess.run(
             [sys.executable, "-m", "bff", *words],
             env=program_environment() | self._settings(),
@@ -238,7 +239,7 @@ def _email(number: int) -> str:
 
 def _end(child: Child) -> None:
     if child.started:
-        # A paused one would not hear the request to stop.
+        # A suspended process wouldn't handle SIGTERM.
         with suppress(ChildFailed):
             child.resume()
         child.stop()

@@ -1,8 +1,8 @@
-"""What can be proved of a deployment that runs elsewhere? That what was copied dies at a logout.
+"""What can be proved of a running deployment? That a logout revokes a copied cookie and token.
 
-Somebody signs in there with a browser and gives the cookie's value; an access token and the address
-of an API too, if there is a way to get them. The session is signed out as the SPA does it. What
-would need orders to the provider, or somebody's process to be killed, is not run.
+The user signs in there with a browser and passes the cookie's value, and optionally an access token
+and an address of the API. The session is signed out as by the SPA. Scenarios that need faults of
+the provider, or that stop processes, are not run.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from demo.prove.browser import FETCH, send, sets_session
 from demo.prove.rows import Finding, ProofFailed, Section, Table
 from demo.prove.scenarios import SCENARIOS
 
-WHY_NOT = "not run: needs orders to the provider, or processes to stop"
+WHY_NOT = "not run: needs faults of the provider, or stops processes"
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where it is, and what was copied there."""
+    """Its address, and the credentials that were copied."""
 
     url: str
     cookie: str
     api_path: str
-    """A GET under `/api` that the session may do."""
+    """A path under `/api` that allows GET."""
     tries: int
-    """How often each attack is made, each time on a new connection, so that a load balancer sends
-    it to every replica."""
+    """How often each attack is repeated, on a new connection each time, so that a load balancer
+    sends it to every replica."""
     access_token: str | None = None
     api_url: str | None = None
-    """An address of the API itself, where the access token works."""
+    """An address of the API itself that accepts the access token."""
 
 
 def run(deployment: Deployment, table: Table) -> None:
-    """Sign out there, and try again what worked before."""
+    """Sign out, and repeat what worked before."""
     for scenario in SCENARIOS:
         section = Section(table, scenario.id, scenario.title)
         if scenario.id != "spa":
@@ -50,13 +50,13 @@ def run(deployment: Deployment, table: Table) -> None:
             section.failed(error)
 
 
-def _run(there: Deployment, section: Section) -> None:
-    attacks = _attacks(there)
+def _run(deployment: Deployment, section: Section) -> None:
+    attacks = _attacks(deployment)
     for attack in attacks.values():
-        attack.make_sure_it_works()
-    response = _with_cookie(there, "POST", "/auth/logout")
+        attack.check_it_works()
+    response = _with_cookie(deployment, "POST", "/auth/logout")
     if response.status_code != 200:
-        raise ProofFailed(f"the logout was answered {response.status_code}")
+        raise ProofFailed(f"the logout responded {response.status_code}")
     section.ended_now()
     for id, attack in attacks.items():
         section.attack(id, attack.what, "401 at once", attack.refused)
@@ -64,47 +64,52 @@ def _run(there: Deployment, section: Section) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One request, made several times."""
+    """One request, repeated several times."""
 
     what: str
-    ask: Callable[[], requests.Response]
+    send_request: Callable[[], requests.Response]
     tries: int
 
-    def make_sure_it_works(self) -> None:
-        """Before the logout; raises ProofFailed."""
-        if any(word[:1] != "2" for word in self._told()):
+    def check_it_works(self) -> None:
+        """Send the requests before the logout; raises ProofFailed if one fails."""
+        if any(word[:1] != "2" for word in self._statuses()):
             raise ProofFailed(f"before the logout this did not work: {self.what}")
 
     def refused(self) -> Finding:
-        """Whether each of them is refused."""
-        results = self._told()
+        """Whether each response is 401."""
+        results = self._statuses()
         got = ", ".join(f"{word} ×{count}" for word, count in sorted(results.items()))
         return Finding(got, held=set(results) == {"401"})
 
-    def _told(self) -> Counter[str]:
-        responses = [self.ask() for _ in range(self.tries)]
+    def _statuses(self) -> Counter[str]:
+        responses = [self.send_request() for _ in range(self.tries)]
         return Counter(
             f"{response.status_code}{' with a session cookie' * sets_session(response)}"
             for response in responses
         )
 
 
-def _attacks(there: Deployment) -> dict[str, Attack]:
-    paths = {"cookie-profile": "/auth/profile?slide=true", "cookie-api": f"/api{there.api_path}"}
+def _attacks(deployment: Deployment) -> dict[str, Attack]:
+    paths = {
+        "cookie-profile": "/auth/profile?slide=true",
+        "cookie-api": f"/api{deployment.api_path}",
+    }
     attacks = {
         id: Attack(
-            f"the cookie on {path.partition('?')[0]}, {there.tries} times",
-            partial(_with_cookie, there, "GET", path),
-            there.tries,
+            f"the cookie on {path.partition('?')[0]}, {deployment.tries} times",
+            partial(_with_cookie, deployment, "GET", path),
+            deployment.tries,
         )
         for id, path in paths.items()
     }
-    if there.access_token and there.api_url:
-        bearer = {"Authorization": f"Bearer {there.access_token}"}
-        ask = partial(send, "GET", there.api_url, headers=bearer)
-        attacks["access-token"] = Attack("the access token at the API itself", ask, there.tries)
+    if deployment.access_token and deployment.api_url:
+        bearer = {"Authorization": f"Bearer {deployment.access_token}"}
+        send_request = partial(send, "GET", deployment.api_url, headers=bearer)
+        attacks["access-token"] = Attack(
+            "the access token at the API itself", send_request, deployment.tries
+        )
     return attacks
 
 
-def _with_cookie(there: Deployment, method: str, path: str) -> requests.Response:
-    return send(method, there.url + path, there.cookie, headers=FETCH)
+def _with_cookie(deployment: Deployment, method: str, path: str) -> requests.Response:
+    return send(method, deployment.url + path, deployment.cookie, headers=FETCH)

@@ -1,4 +1,4 @@
-"""How is the proof shown? A table for people while it runs, and JSON for programs."""
+"""How are the results shown? A table while the proof runs, or JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Printer:
         self._section = ""
 
     def head(self, subject: str) -> None:
-        """Say what is proved and how to read it."""
+        """Print the subject and how to read the table."""
         print(
-            f"{subject}\n\nEverything that a thief could have copied worked before each end. "
-            "It is tried again after it;\nthe milliseconds count from the end's answer to the "
-            "answer that decided.\n"
+            f"{subject}\n\nEverything that a thief could copy is checked before a session ends, "
+            "and tried again after it.\nThe milliseconds count from the response to the logout to "
+            "the response that decided.\n"
         )
         print(_line("attack", "expected", "got", "ms", ""))
 
@@ -43,7 +43,7 @@ def _line(attack: str, expected: str, got: str, took: str, mark: str) -> str:
 
 
 def summary(rows: list[Row]) -> str:
-    """One line: how many rows came to what."""
+    """Return one line: the number of rows by outcome."""
     counts = Counter(row.outcome for row in rows)
     broken = [row.id for row in rows if row.outcome == "broken"]
     text = f"{counts['held']} held, {counts['broken']} broken, {counts['not run']} not run"
@@ -51,7 +51,7 @@ def summary(rows: list[Row]) -> str:
 
 
 def as_json(rows: list[Row]) -> str:
-    """All rows, and whether every one that was run held."""
+    """Return all rows, and whether none is broken."""
     listed = [
         {
             "id": row.id,

@@ -1,7 +1,7 @@
-"""What comes of an attack, and when does it count as held off?
+"""What is the result of an attack, and when has the promise held?
 
-An attack is an attempt that can be repeated. Where the promise is "at once", the first attempt
-decides; where it is "within so many seconds", it is repeated until it fails or the time is over.
+An attack is an attempt that can be repeated. If the promise is "at once", the first attempt
+decides; if it is "within so many seconds", the attack is repeated until it fails or times out.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Outcome = Literal["held", "broken", "not run"]
 
 
 class ProofFailed(Exception):
-    """What has to work before an attack means anything doesn't."""
+    """A precondition of an attack isn't fulfilled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one attempt came to."""
+    """The result of one attempt."""
 
     got: str
     held: bool
@@ -43,7 +43,7 @@ class Row:
     expected: str
     got: str
     milliseconds: float | None
-    """From the end's answer until the attempt that decided."""
+    """From the response to the logout to the attempt that decided."""
     outcome: Outcome
 
 
@@ -64,7 +64,7 @@ class Table:
         return all(row.outcome != "broken" for row in self.rows)
 
     def add(self, row: Row) -> None:
-        """Take a row."""
+        """Add and show a row."""
         self.rows.append(row)
         self._show(row)
 
@@ -72,7 +72,7 @@ class Table:
 class Section:
     """The rows of one scenario.
 
-    `ended_at` (monotonic) is when the end was answered; what the rows count from.
+    `ended_at` (monotonic) is when the response to the logout came; the rows count from it.
     """
 
     def __init__(self, table: Table, id: str, title: str) -> None:
@@ -82,11 +82,11 @@ class Section:
         self._table = table
 
     def ended_now(self) -> None:
-        """The end was answered just now."""
+        """The response to the logout came just now."""
         self.ended_at = time.monotonic()
 
     def later(self, when: str) -> Section:
-        """The same scenario at a later point, counting from the same instant."""
+        """Return the same scenario at a later point, counting from the same instant."""
         section = Section(self._table, f"{self.id}-later", f"{self.title}: {when}")
         section.ended_at = self.ended_at
         return section
@@ -100,14 +100,14 @@ class Section:
         *,
         within_seconds: float = 0,
     ) -> None:
-        """Try, and write down what came of it.
+        """Try, and add a row with the result.
 
         Args:
-            id: Names the row within its section.
-            attack: What is tried, in plain words.
-            expected: What has to come of it.
+            id: The row's name within its section.
+            attack: Describes what is tried.
+            expected: Describes the expected result.
             attempt: Tries once.
-            within_seconds: It has to hold so soon after the end's answer; 0: at the first attempt.
+            within_seconds: The limit after `ended_at`; 0: the first attempt has to hold.
         """
         finding = _tried(attempt)
         while not finding.held and time.monotonic() - self.ended_at < within_seconds:
@@ -117,9 +117,9 @@ class Section:
         self._add(id, attack, expected, finding.got, took, "held" if finding.held else "broken")
 
     def failed(self, error: Exception) -> None:
-        """The scenario couldn't be carried out, which proves nothing and so counts as broken."""
+        """The scenario couldn't run, which proves nothing and so counts as broken."""
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        self._add("prepare", "carry out the scenario", "works", text, None, "broken")
+        self._add("prepare", "run the scenario", "works", text, None, "broken")
 
     def not_run(self, why: str) -> None:
         """The scenario can't be tried here."""
@@ -150,5 +150,5 @@ def _tried(attempt: Callable[[], Finding]) -> Finding:
     try:
         return attempt()
     except (requests.RequestException, ChildFailed, ProofFailed) as error:
-        # No answer is not a refusal.
-        return Finding(f"no answer ({type(error).__name__})", held=False)
+        # No response is not a refusal.
+        return Finding(f"no response ({type(error).__name__})", held=False)

@@ -1,7 +1,7 @@
-"""What is tried, in which order?
+"""Which scenarios are there, and in which order do they run?
 
-Every scenario begins with a user who signs in and is robbed, and ends with everything being tried
-again. Those whose access token has to grow old are prepared before all others.
+Every scenario begins with a sign-in whose credentials are copied, and ends with trying all of them
+again. Those whose access token has to age are prepared before all others.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ WITHIN_A_MINUTE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One way of ending a session, or one thing that comes in the way of it."""
+    """One way to end a session, or one condition under which it ends."""
 
     id: str
     title: str
     run: Run
     prepare: Prepare = signed_in
     ages: bool = False
-    """Its session has to be prepared long before."""
+    """Its session has to begin long before."""
 
 
 def ended_by(end: Callable[[Installation, Thief], None]) -> Run:
-    """A scenario that consists of the end alone."""
+    """Return a scenario that consists of the end alone."""
 
     def run(installation: Installation, section: Section, thief: Thief) -> None:
         end(installation, thief)
@@ -46,7 +46,7 @@ def ended_by(end: Callable[[Installation, Thief], None]) -> Run:
 
 
 def timed_out(installation: Installation, section: Section, thief: Thief) -> None:
-    """Nobody asks for this end, so the tokens have a minute."""
+    """No request triggers this end, so the tokens may be valid for another minute."""
     endings.timed_out(installation, thief)
     section.ended_now()
     thief.try_cookie(section)
@@ -57,7 +57,7 @@ def timed_out(installation: Installation, section: Section, thief: Thief) -> Non
 SCENARIOS = (
     Scenario("spa", "Signed out by the SPA", ended_by(endings.spa)),
     Scenario("link", "Signed out by a link", ended_by(endings.link)),
-    Scenario("form", "Signed out by the page that asks first", ended_by(endings.form)),
+    Scenario("form", "Signed out by the confirmation page", ended_by(endings.form)),
     Scenario("other-device", "Signed out on another device", ended_by(endings.other_device)),
     Scenario(
         "backchannel-sid", "Back-channel logout of one session", ended_by(endings.backchannel_sid)
@@ -100,7 +100,7 @@ IDS = tuple(scenario.id for scenario in SCENARIOS)
 
 
 def run_some(installation: Installation, table: Table, only: Collection[str]) -> None:
-    """Run the scenarios with these ids; one that can't be carried out is a broken row."""
+    """Run the scenarios with these ids; one that can't run is a broken row."""
     chosen = [scenario for scenario in SCENARIOS if scenario.id in only]
     early = {s.id: ageing.Ageing(installation).due for s in chosen if s.ages}
     for scenario in chosen:

@@ -1,8 +1,8 @@
-"""What can somebody do who has copied everything: the cookie, the tokens?
+"""What can a thief do with a copy of the cookie and of the tokens?
 
-A thief copies after a sign-in, makes sure that the loot works, and tries all of it again after the
-end: the cookie at every replica, the access tokens at the API and in the two other ways in which an
-API can ask, the refresh tokens by the provider's own list.
+A thief copies them after a sign-in, checks that they work, and tries all of them again after the
+end: the cookie at every replica, the access tokens at the API, by introspection and by the token
+check for nginx, the refresh tokens in the provider's own list.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ REFRESH_TOKEN_WITHIN_SECONDS = 10.0
 WORKS = {"200", "201", "API 200", "introspection active", "nginx 204"}
 TOKEN_REFUSED = ("API 401", "introspection inactive", "nginx 401")
 SPENT = ("revoked", "expired")
-"""States in the provider's list from which no refresh token comes back."""
+"""Final states of a refresh token in the provider's list."""
 
 
 class Thief:
-    """Has what one sign-in of one browser brought."""
+    """Holds the cookie and the tokens of one sign-in."""
 
     def __init__(self, installation: Installation, browser: Browser) -> None:
-        """Copy everything; right after the sign-in, since it is the provider's newest."""
+        """Copy everything; call it right after the sign-in, which must be the provider's last."""
         self.installation = installation
         self.browser = browser
         self.cookie = browser.cookie
@@ -40,15 +40,12 @@ class Thief:
         self.sid: str = newest["sid"]
 
     def tokens(self, kind: str) -> list[dict[str, Any]]:
-        """What the provider has issued since to this sign-in, refreshes included."""
+        """All tokens of one kind for this sign-in, including those of refreshes."""
         issued = self.installation.issued()
         return [t for t in issued if t["family_id"] == self._family_id and t["kind"] == kind]
 
     def access_tokens(self, audience: str | None = None) -> list[dict[str, Any]]:
-        """Those that haven't expired by themselves: what is left to refuse; of one API, if named.
-
-        Among them are those that routes got of their own from this session.
-        """
+        """The access tokens that haven't expired, also those of routes; for one API, if given."""
         now = time.time()
         return [
             token
@@ -56,17 +53,17 @@ class Thief:
             if token["expires_at"] > now + 0.5 and audience in (None, token["audience"])
         ]
 
-    def make_sure_it_works(self) -> None:
-        """Try the loot before the end; what never worked can't be refused afterwards.
+    def check_it_works(self) -> None:
+        """Try everything before the end; otherwise a refusal afterwards proves nothing.
 
         Raises:
-            ProofFailed: Something is refused already.
+            ProofFailed: Something doesn't work.
         """
         tried = self._profile() + self._api() + self._routes() + self._bearer()
         if not set(tried) <= WORKS or not {"API 200", "introspection active"} <= set(tried):
             raise ProofFailed(f"before the end not everything worked: {_summary(tried)}")
         if not any(t["state"] == "active" for t in self.tokens("refresh_token")):
-            raise ProofFailed("there is no living refresh token")
+            raise ProofFailed("there is no active refresh token")
 
     # ------------------------------------------------------------ attempts
     def _profile(self) -> Counter[str]:
@@ -101,7 +98,7 @@ class Thief:
         return send(method, url + path, self.cookie, headers=FETCH, **options)
 
     def _everywhere(self, *requests_: Callable[[str], requests.Response]) -> Counter[str]:
-        responses = [ask(url) for url in self.installation.urls for ask in requests_]
+        responses = [request(url) for url in self.installation.urls for request in requests_]
         return Counter(
             f"{response.status_code}{' with a session cookie' * sets_session(response)}"
             for response in responses
@@ -123,7 +120,7 @@ class Thief:
         )  # fmt: skip
 
     def try_access_token(self, section: Section, *, within_seconds: float = 0) -> None:
-        """The row about the copied access tokens, the routes' own among them."""
+        """The row about the copied access tokens, including those of routes."""
         section.attack(
             "access-token",
             "every access token: at its API, by introspection, by nginx",
@@ -143,29 +140,29 @@ class Thief:
         )  # fmt: skip
 
     def try_everything(self, section: Section) -> None:
-        """All rows, each with the time that is promised for the usual case."""
+        """All rows, each with the time limit of the usual case."""
         self.try_cookie(section)
         self.try_access_token(section)
         self.try_refresh_token(section)
 
 
 def signed_in(installation: Installation, browser: Browser | None = None) -> Thief:
-    """A user without other sessions signs in, and is robbed of what works.
+    """Sign in a user without other sessions, and copy the credentials.
 
     Raises:
-        ProofFailed: It doesn't, so that the proof would prove nothing.
+        ProofFailed: They don't work.
     """
     browser = browser or installation.browser()
     browser.sign_in()
     thief = Thief(installation, browser)
-    thief.make_sure_it_works()
+    thief.check_it_works()
     return thief
 
 
 def token_checks(installation: Installation, token: str, audience: str = AUDIENCE) -> Counter[str]:
-    """What its API says of a token, and introspection and nginx's check at every replica.
+    """Try a token at its API, and by introspection and the nginx check at every replica.
 
-    Those two speak for `AUTH0_AUDIENCE` only.
+    The latter two only for `AUTH0_AUDIENCE`.
     """
     bearer = {"Authorization": f"Bearer {token}"}
     response = send("GET", f"{installation.apis[audience]}/items", headers=bearer)
@@ -188,14 +185,14 @@ def _introspected(response: requests.Response) -> str:
 
 
 def held(results: Counter[str], *refusals: str) -> Finding:
-    """A finding: it held if something was tried, and nothing but these came of it."""
+    """Return a finding: it held if there are results and all are among *refusals*."""
     return Finding(
         _summary(results) or "nothing to try", bool(results) and set(results) <= set(refusals)
     )
 
 
 def _summary(results: Counter[str]) -> str:
-    """How often each word was told: `401 ×5, 503 ×1`."""
+    """Return each result and its number: `401 ×5, 503 ×1`."""
     return ", ".join(f"{word} ×{count}" for word, count in sorted(results.items()))
 
 
