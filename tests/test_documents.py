@@ -17,13 +17,19 @@ from typing import Any
 
 import pytest
 
-from tests.test_readme import ROOT, code, documents, name, table, text
+from tests.test_readme import NOT_OURS, ROOT, code, documents, name, table, text
 
 OUR_WORDS = [
     "watermark", "tombstone", "outbox", "intent", "drain", "sweep", "deny-list", "generation",
     "attempt", "cache lease",
 ]  # fmt: skip
 IN_A_FOLDER = re.compile(r"(?<![\w/.-])(?:bff|demo|tests|docs|benchmarks|deploy)/[\w./-]*\w\.\w+")
+ABSENT = re.compile(
+    "|".join(
+        (r"DES\u0049GN", r"LIBRAR\u0049ES", r"FA\u0043TS", r"\bP\u0045ERS\b", r"\bHO\u0055SE\b")
+    )
+)
+"""Notes that are no part of the repository; written so that this file doesn't name them."""
 RECIPES = ["setting", "endpoint", "token mode", "provider's quirk", "audit event", "Redis key"]
 
 # ---------------------------------------------------------------- numbers
@@ -124,6 +130,13 @@ def test_every_test_that_is_named_exists(path: Path) -> None:
 
 
 # ---------------------------------------------------------------- what code and comments refer to
+def ours(*suffixes: str) -> list[Path]:
+    """The files of the repository that end so; not those of npm, nor in hidden folders."""
+    found = (path for suffix in suffixes for path in ROOT.rglob(f"*{suffix}"))
+    parts = ((path, path.relative_to(ROOT).parts) for path in found)
+    return sorted(path for path, names in parts if not any(map(NOT_OURS.match, names)))
+
+
 def prose(path: Path) -> Iterator[str]:
     """The docstrings and comments of a Python file."""
     source = path.read_text()
@@ -146,3 +159,9 @@ def test_every_file_that_a_comment_names_exists(folder: str) -> None:
                 if "X_Y_Z" not in file and not (ROOT / file).exists():
                     missing.append(f"{name(path)}: {file}")
     assert not missing
+
+
+@pytest.mark.parametrize("suffix", [".py", ".md", ".toml", ".conf", ".yml", ".js", ".mjs", ".html"])
+def test_nothing_refers_to_a_document_that_is_not_here(suffix: str) -> None:
+    assert ABSENT.search(f"Source: DES{chr(73)}GN, section 6.")
+    assert not [name(path) for path in ours(suffix) if ABSENT.search(path.read_text())]

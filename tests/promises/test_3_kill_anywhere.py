@@ -187,7 +187,7 @@ def every_token_that_was_written_dies(
     never_written = [token for value, token in issued.items() if value not in written]
     alive = [token for token in never_written if token["state"] != "revoked"]
     for token in alive:
-        # The one loss that DESIGN names: minted, and its process killed before it could write.
+        # The one loss in docs/limits.md: issued, and its process killed before the write.
         assert token["parent"] in written
         assert seen.explains(token), token["issued_at"]
     # One sign-in, one refresh at most: no round can have lost two.

@@ -1,4 +1,4 @@
-"""How often is Redis asked? Counted by Redis itself, not timed (DESIGN, section 5)."""
+"""How often is Redis asked? Counted by Redis itself, not timed (docs/architecture/request.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`end()` and what completes it: the five steps of DESIGN, section 6."""
+"""`end()` and what completes it: the five steps of docs/architecture/ending.md."""
 
 from __future__ import annotations
 

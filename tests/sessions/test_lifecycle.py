@@ -237,7 +237,7 @@ def test_an_old_session_that_can_t_be_opened_ends_at_a_sign_in_too(make_bench: M
 
 
 def test_a_session_is_in_the_index_before_it_exists(bench: Bench) -> None:
-    """Else "end all sessions of this user" could miss one (DESIGN, section 6)."""
+    """Else "end all sessions of this user" could miss one (docs/architecture/ending.md)."""
 
     def refuse(*_: object, **__: object) -> None:
         raise StoreUnavailable("just now")

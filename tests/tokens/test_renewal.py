@@ -1,4 +1,4 @@
-"""The failure table of DESIGN, section 6, and who may spend a refresh token."""
+"""What happens when a refresh fails, and which process may spend the refresh token."""
 
 from __future__ import annotations
 
