@@ -1,4 +1,4 @@
-"""An end is answered when no process trusts any more what it remembers of the session."""
+"""When is an end confirmed, if other processes may have cached the session?"""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support.bench import Bench
 from tests.support.caching_process import revocation_with
 
 LEASE_SECONDS = 30.0
-"""Redis counts the trace of an ended session by its own clock, which goes on while we stall."""
+"""Long, since Redis's clock, which counts the trace of an ended session, runs on in a stall."""
 WAIT_SECONDS = LEASE_SECONDS * MARGIN
 
 
 class Time:
-    """A clock that moves only when somebody sleeps, or a test says so."""
+    """A clock that moves only by `sleep`, or when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -36,8 +36,8 @@ def time() -> Time:
 
 
 @pytest.fixture
-def ending(bench: Bench, time: Time) -> Revocation:
-    """Ends sessions that other processes may remember."""
+def revocation(bench: Bench, time: Time) -> Revocation:
+    """Ends sessions that other processes may have cached."""
     lease = CacheLease(LEASE_SECONDS, clock=lambda: time.now, sleep=time.sleep)
     return revocation_with(bench, lease)
 
@@ -56,90 +56,96 @@ def user(bench: Bench) -> Group:
         lambda r, key, bench: r.end_group(user(bench), "log_stream", before_at=bench.now() + 5),
         lambda r, key, _: r.end_these([key], "ended_by_user"),
     ],
-    ids=["logout", "refresh refused", "hand-over", "group", "told late", "devices"],
+    ids=["logout", "refresh refused", "hand-over", "group", "reported late", "devices"],
 )
 def test_every_end_waits(
     bench: Bench,
-    ending: Revocation,
+    revocation: Revocation,
     time: Time,
     end: Callable[[Revocation, str, Bench], object],
 ) -> None:
-    end(ending, bench.start(), bench)
+    end(revocation, bench.start(), bench)
     assert sum(time.slept) == pytest.approx(WAIT_SECONDS)
 
 
-def test_the_provider_is_asked_meanwhile(bench: Bench, ending: Revocation, time: Time) -> None:
+def test_the_wait_overlaps_with_the_revocation_at_the_provider(
+    bench: Bench, revocation: Revocation, time: Time
+) -> None:
     def slow(_: str) -> None:
         time.now += 0.3
 
     bench.provider.on_revoke = slow
-    ending.end(bench.start(), "logout")
+    revocation.end(bench.start(), "logout")
     assert time.slept == [pytest.approx(WAIT_SECONDS - 0.3)]
 
 
-def test_it_is_counted_from_after_the_deletion(
-    bench: Bench, ending: Revocation, time: Time, monkeypatch: pytest.MonkeyPatch
+def test_the_wait_counts_from_after_the_deletion(
+    bench: Bench, revocation: Revocation, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end_record = bench.records.end_record
 
-    def slow(*words: object) -> object:
-        answer = end_record(*words)  # type: ignore[arg-type]
+    def slow(*arguments: object) -> object:
+        outcome = end_record(*arguments)  # type: ignore[arg-type]
         time.now += 10
-        return answer
+        return outcome
 
     monkeypatch.setattr(bench.records, "end_record", slow)
-    ending.end(bench.start(), "logout")
+    revocation.end(bench.start(), "logout")
     assert time.slept == [pytest.approx(WAIT_SECONDS)]
 
 
 def test_a_second_end_right_after_the_first_waits_too(
-    bench: Bench, ending: Revocation, time: Time
+    bench: Bench, revocation: Revocation, time: Time
 ) -> None:
-    """Its user has an answer as well, and mustn't get in with the old cookie after that."""
+    """Its caller gets a response too, and after that the old cookie must not be accepted."""
     key = bench.start()
-    ending.end(key, "logout")
+    revocation.end(key, "logout")
     time.slept.clear()
-    assert ending.end(key, "logout") is False
+    assert revocation.end(key, "logout") is False
     assert time.slept == [pytest.approx(WAIT_SECONDS)]
 
 
-def test_what_was_never_there_costs_no_wait(ending: Revocation, time: Time) -> None:
-    assert ending.end("0" * 64, "logout") is False
+def test_an_unknown_session_costs_no_wait(revocation: Revocation, time: Time) -> None:
+    assert revocation.end("0" * 64, "logout") is False
     assert time.slept == []
 
 
-def test_the_trace_of_an_ended_session_passes(bench: Bench, ending: Revocation, time: Time) -> None:
+def test_the_trace_of_an_ended_session_expires(
+    bench: Bench, revocation: Revocation, time: Time
+) -> None:
     key = bench.start()
-    ending.end(key, "logout")
+    revocation.end(key, "logout")
     assert not [name for name in bench.stored() if ":tombstone:" in name]
     [trace] = [name for name in bench.stored() if ":over:" in name]
-    lives = bench.database.command("PTTL", trace)
-    assert LEASE_SECONDS * 1000 <= lives <= 2 * WAIT_SECONDS * 1000
+    left_ms = bench.database.command("PTTL", trace)
+    assert LEASE_SECONDS * 1000 <= left_ms <= 2 * WAIT_SECONDS * 1000
 
 
-def test_what_nobody_waits_for_does_not_wait(bench: Bench, ending: Revocation, time: Time) -> None:
+def test_the_sweep_and_the_drain_do_not_wait(
+    bench: Bench, revocation: Revocation, time: Time
+) -> None:
     key, other = bench.start(), bench.start()
     name = bench.database.keys.session(key)
     bench.database.command("HSET", name, "idle_ends_at", bench.now() - 1)
     bench.indexes.set_deadline(key, bench.now() - 1)
-    assert ExpirySweep(bench.stores, ending).run() == 1
+    assert ExpirySweep(bench.stores, revocation).run() == 1
     bench.revocation.end_these([other], "admin")
-    assert ending.drain() == 1
+    assert revocation.drain() == 1
     assert time.slept == []
 
 
-def test_ends_that_share_an_answer_wait_together(
-    bench: Bench, ending: Revocation, time: Time
+def test_ends_that_share_a_response_wait_together(
+    bench: Bench, revocation: Revocation, time: Time
 ) -> None:
-    with ending.together():
+    with revocation.together():
         for _ in range(5):
             time.now += 0.2
-            ending.end(bench.start(), "logout")
+            revocation.end(bench.start(), "logout")
         assert time.slept == []
     assert time.slept == [pytest.approx(WAIT_SECONDS)]
 
 
-def test_without_a_memory_anywhere_nothing_waits(bench: Bench, time: Time) -> None:
+def test_without_a_cache_anywhere_nothing_waits(bench: Bench, time: Time) -> None:
     lease = CacheLease(0, clock=lambda: time.now, sleep=time.sleep)
     key = bench.start()
     assert revocation_with(bench, lease).end(key, "logout")

@@ -1,4 +1,4 @@
-"""The background thread's turns: on time, and at once where somebody asks."""
+"""How soon does the background thread run a job that is asked for, such as the drain?"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NEVER_SECONDS = 3600.0
 PATIENCE_SECONDS = 10
 
 
-def test_a_job_that_is_wanted_runs_at_once_and_the_others_don_t() -> None:
+def test_a_job_that_is_asked_for_runs_at_once_and_the_others_don_t() -> None:
     ran, other = threading.Semaphore(0), threading.Semaphore(0)
     background = Background([(NEVER_SECONDS, ran.release), (NEVER_SECONDS, other.release)])
     background.start()
     try:
-        # The first turn, at the start.
+        # The first run, at the start.
         assert ran.acquire(timeout=PATIENCE_SECONDS)
         assert other.acquire(timeout=PATIENCE_SECONDS)
         for _ in range(3):
@@ -29,13 +29,13 @@ def test_a_job_that_is_wanted_runs_at_once_and_the_others_don_t() -> None:
         background.stop()
 
 
-def test_what_is_wanted_while_the_job_runs_is_not_forgotten() -> None:
-    turns: list[int] = []
+def test_a_job_that_is_asked_for_while_it_runs_runs_again() -> None:
+    runs: list[int] = []
     done = threading.Event()
 
     def work() -> None:
-        turns.append(1)
-        if len(turns) < 3:
+        runs.append(1)
+        if len(runs) < 3:
             background.run_soon(work)
         else:
             done.set()
@@ -48,7 +48,7 @@ def test_what_is_wanted_while_the_job_runs_is_not_forgotten() -> None:
         background.stop()
 
 
-def test_an_end_of_many_sessions_is_confirmed_without_waiting_for_the_drains_next_turn(
+def test_an_end_of_many_sessions_is_confirmed_without_waiting_for_the_next_drain(
     bench: Bench,
 ) -> None:
     count = 2 * CLAIM_COUNT + 1

@@ -1,4 +1,7 @@
-"""`end()` and what completes it: the five steps of docs/architecture/ending.md."""
+"""Which steps does an end take, and what completes it after a crash or an outage?
+
+docs/architecture/ending.md has the five steps.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def failing(error: BFFError) -> Callable[[str], None]:
 
 
 def due_now(bench: Bench) -> None:
-    """Let the outbox's waits pass."""
+    """Make all entries of the outbox due."""
     name = bench.database.keys.outbox_due()
     for member in bench.database.command("ZRANGE", name, 0, -1):
         bench.database.command("ZADD", name, 0, member)
@@ -44,8 +47,8 @@ def test_the_access_token_is_listed_until_it_expires(bench: Bench) -> None:
     key = bench.start()
     bench.sessions.end(key, "logout")
     [listed] = [k for k in bench.stored() if ":deny:" in k]
-    lives = bench.database.command("TTL", listed)
-    assert 280 < lives <= 300 + bench.config.clock_skew_seconds
+    left_seconds = bench.database.command("TTL", listed)
+    assert 280 < left_seconds <= 300 + bench.config.clock_skew_seconds
 
 
 def test_the_end_is_final_before_the_provider_is_asked(bench: Bench) -> None:
@@ -72,7 +75,7 @@ def test_the_end_is_final_before_the_provider_is_asked(bench: Bench) -> None:
     ],
     ids=["outage", "rate limit", "refused", "no endpoint"],
 )
-def test_what_the_provider_did_not_confirm_stays_in_the_outbox(
+def test_a_revocation_that_the_provider_did_not_confirm_stays_in_the_outbox(
     bench: Bench, error: BFFError, code: str, wait: int
 ) -> None:
     bench.provider.on_revoke = failing(error)
@@ -86,7 +89,7 @@ def test_what_the_provider_did_not_confirm_stays_in_the_outbox(
     assert wait - 2 < due_at - bench.database.now() <= wait
 
 
-def test_the_drain_completes_it_when_the_provider_is_back(bench: Bench) -> None:
+def test_the_drain_completes_the_revocation_when_the_provider_is_back(bench: Bench) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))
     bench.sessions.end(bench.start(), "logout")
     assert bench.revocation.drain() == 0, "not due yet"
@@ -113,10 +116,10 @@ def test_a_crash_at_any_step_is_completed_by_another_process(
     class Killed(BaseException):
         """Like SIGKILL, nothing catches it."""
 
-    def die(*_: object, **__: object) -> None:
+    def kill(*_: object, **__: object) -> None:
         raise Killed
 
-    setattr(getattr(crashing, part), name, die)
+    setattr(getattr(crashing, part), name, kill)
     with pytest.raises(Killed):
         crashing.sessions.end(key, "logout")
     due_now(other)
@@ -127,7 +130,7 @@ def test_a_crash_at_any_step_is_completed_by_another_process(
     assert [k for k in other.stored() if ":deny:" not in k] == []
 
 
-def test_an_end_while_redis_is_away_promises_nothing(bench: Bench) -> None:
+def test_an_end_while_redis_is_down_is_reported_as_failed(bench: Bench) -> None:
     key = bench.start()
 
     def refuse(*_: object, **__: object) -> None:
@@ -136,7 +139,7 @@ def test_an_end_while_redis_is_away_promises_nothing(bench: Bench) -> None:
     bench.outbox.add = refuse  # type: ignore[method-assign]
     with pytest.raises(StoreUnavailable):
         bench.sessions.end(key, "logout")
-    assert bench.load(key), "nobody is signed out by it"
+    assert bench.load(key), "the session continues"
 
 
 def test_redis_failing_after_the_tombstone_does_not_fail_the_logout(bench: Bench) -> None:
@@ -174,7 +177,7 @@ def test_tokens_without_a_session_are_revoked_through_the_outbox(bench: Bench) -
     assert bench.provider.revoked == ["refresh-0"]
 
 
-def test_what_one_process_claimed_no_other_gets(make_bench: MakeBench) -> None:
+def test_an_entry_that_one_process_has_claimed_goes_to_no_other(make_bench: MakeBench) -> None:
     first, second = make_bench(), make_bench()
     first.provider.on_revoke = failing(ProviderUnavailable("503"))
     first.sessions.end(first.start(), "logout")
@@ -183,20 +186,20 @@ def test_what_one_process_claimed_no_other_gets(make_bench: MakeBench) -> None:
     assert second.outbox.claim_due(30, 10) == []
 
 
-def test_an_outage_is_felt_once_by_a_drain(bench: Bench) -> None:
+def test_a_drain_stops_at_the_first_outage(bench: Bench) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))
     for _ in range(4):
         bench.sessions.end(bench.start(), "logout")
     due_now(bench)
-    asked: list[str] = []
+    requested: list[str] = []
 
     def still_down(token: str) -> None:
-        asked.append(token)
+        requested.append(token)
         raise ProviderUnavailable("503")
 
     bench.provider.on_revoke = still_down
     assert bench.revocation.drain() == 0
-    assert len(asked) == 1
+    assert len(requested) == 1
     assert len(bench.outbox.waiting()) == 4
     assert bench.outbox.claim_due(1, 10) == [], "the others wait too"
     bench.provider.on_revoke = lambda _: None
@@ -204,11 +207,11 @@ def test_an_outage_is_felt_once_by_a_drain(bench: Bench) -> None:
     assert bench.revocation.drain() == 4
 
 
-# ------------------------------------------------------------------ what will never be confirmed
+# ------------------------------------------------------------ revocations that are never confirmed
 
 
 def aged(bench: Bench, seconds: int) -> None:
-    """Let the intents have been written that long ago."""
+    """Make the intents older by *seconds*."""
     for entry in bench.outbox.waiting():
         name = bench.database.keys.outbox_entry(entry.id)
         bench.database.command("HSET", name, "created_at", entry.created_at - seconds)
@@ -236,7 +239,7 @@ def test_a_revocation_is_given_up_when_the_token_has_expired_by_itself(
     assert audit.counts["revocation_given_up", "failed"] == given_up + 1
 
 
-def test_what_can_still_be_revoked_is_not_given_up_however_old(bench: Bench) -> None:
+def test_a_revocation_that_succeeds_is_not_given_up_however_old_it_is(bench: Bench) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))
     bench.sessions.end(bench.start(), "logout")
     aged(bench, bench.config.refresh_token_lifetime_seconds + 60)
@@ -246,7 +249,7 @@ def test_what_can_still_be_revoked_is_not_given_up_however_old(bench: Bench) -> 
     assert bench.provider.revoked == ["refresh-0"]
 
 
-def test_a_seal_that_nobody_can_open_is_kept_until_the_token_has_expired(
+def test_an_entry_that_can_t_be_opened_stays_until_the_token_has_expired(
     bench: Bench, make_bench: MakeBench
 ) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))

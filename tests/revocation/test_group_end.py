@@ -1,4 +1,4 @@
-"""Promise 6 below the routes: an old login doesn't outlive the end of all sessions."""
+"""How does a group of sessions end, so that no older sign-in outlives it (promise 6)?"""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _start(bench: Bench, sign_in: SignIn) -> str:
     return key
 
 
-def test_the_provider_is_not_asked_before_the_answer(bench: Bench) -> None:
+def test_the_provider_is_not_asked_before_the_response(bench: Bench) -> None:
     def down(_: str) -> None:
         raise AssertionError("asked while the caller waits")
 
@@ -78,13 +78,13 @@ def test_promise_6_a_sign_in_from_before_is_refused_and_its_token_revoked(
     assert bench.indexes.members(DANA) == []
 
 
-def test_promise_6_a_real_sign_in_after_it_is_let_in_also_in_the_same_second(bench: Bench) -> None:
+def test_promise_6_a_new_sign_in_is_accepted_even_in_the_same_second(bench: Bench) -> None:
     bench.revocation.end_group(DANA, "admin")
-    # The answer has waited for the next whole second, so `auth_time` can't be older.
+    # The end has waited for the next whole second, so `auth_time` can't be older.
     assert bench.load(_start(bench, authenticated_at(bench, bench.now())))
 
 
-def test_promise_6_a_provider_whose_clock_lags_is_believed_if_it_was_asked_after(
+def test_promise_6_a_sign_in_by_a_slow_clock_is_accepted_if_it_was_requested_after(
     bench: Bench,
 ) -> None:
     watermark_at = bench.watermarks.rise(DANA)
@@ -95,14 +95,14 @@ def test_promise_6_a_provider_whose_clock_lags_is_believed_if_it_was_asked_after
     assert bench.sessions.start(lagging, authenticated_after=watermark_at + skew)
 
 
-def test_promise_6_everyone_means_users_that_are_not_here_too(bench: Bench) -> None:
+def test_promise_6_everyone_includes_users_without_a_session(bench: Bench) -> None:
     bench.revocation.end_group(Group.everyone(), "admin")
     with pytest.raises(SignInTooOld):
         bench.sessions.start(authenticated_at(bench, bench.now() - 10))
 
 
-def test_promise_6_a_provider_session_that_ended_lets_nobody_in(bench: Bench) -> None:
-    """A back-channel logout that comes between the code and the session."""
+def test_promise_6_a_sign_in_by_an_ended_provider_session_is_refused(bench: Bench) -> None:
+    """A back-channel logout that arrives between the code and the session."""
     bench.revocation.end_group(Group.of_sid(ISSUER, "provider-sid"), "backchannel")
     with pytest.raises(SignInTooOld):
         bench.sessions.start(authenticated_at(bench, bench.now() - 10))
@@ -110,7 +110,7 @@ def test_promise_6_a_provider_session_that_ended_lets_nobody_in(bench: Bench) ->
     assert bench.sessions.start(other)
 
 
-def test_promise_6_an_end_between_the_index_and_the_record_bars_the_record(bench: Bench) -> None:
+def test_promise_6_an_end_between_index_and_record_blocks_the_record(bench: Bench) -> None:
     real: Callable[..., int | None] = bench.watermarks.newest
 
     def ended_just_after(identity: Identity) -> int | None:
@@ -139,12 +139,12 @@ def test_promise_6_a_sign_in_after_the_index_was_read_finds_the_watermark(bench:
     assert not [k for k in bench.stored() if ":session:" in k]
 
 
-def test_a_watermark_only_rises_and_is_kept(bench: Bench) -> None:
+def test_a_watermark_only_rises_and_outlasts_sessions(bench: Bench) -> None:
     first = bench.watermarks.rise(DANA)
     assert bench.watermarks.rise(DANA) >= first
     [name] = [k for k in bench.stored() if ":watermark:" in k]
-    kept = bench.database.command("TTL", name)
-    assert kept > bench.config.session_absolute_seconds
+    left_seconds = bench.database.command("TTL", name)
+    assert left_seconds > bench.config.session_absolute_seconds
     assert "dana" not in name
 
 
@@ -170,7 +170,7 @@ def test_an_end_of_all_while_the_provider_is_down_waits_in_the_outbox(bench: Ben
     assert bench.revocation.drain() == 2
 
 
-# ------------------------------------------------------------------ events that are told late
+# ------------------------------------------------------------------ events that are reported late
 
 
 @pytest.mark.parametrize(
@@ -188,10 +188,10 @@ def test_an_end_of_all_while_the_provider_is_down_waits_in_the_outbox(bench: Ben
         (11, -100, False),
     ],
 )
-def test_an_event_ends_only_what_was_there_before_it(
+def test_an_event_ends_only_sessions_from_before_it(
     bench: Bench, created: int, authenticated: int | None, ends: bool
 ) -> None:
-    """Seconds after the event; the allowed skew is 10."""
+    """All numbers are seconds after the event; the allowed skew is 10."""
     happened_at = bench.now() - 60
     auth_time = None if authenticated is None else happened_at + authenticated
     key = _start(bench, authenticated_at(bench, auth_time))
@@ -216,7 +216,7 @@ def test_an_event_never_lowers_the_watermark_nor_puts_it_ahead(bench: Bench) -> 
     assert bench.watermarks.rise(DANA, bench.now() - 60) == ahead
 
 
-def test_an_event_bars_a_sign_in_that_is_not_written_yet(bench: Bench) -> None:
+def test_an_event_blocks_a_sign_in_that_is_not_written_yet(bench: Bench) -> None:
     real: Callable[..., int | None] = bench.watermarks.newest
 
     def ended_just_after(identity: Identity) -> int | None:

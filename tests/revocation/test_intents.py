@@ -1,4 +1,4 @@
-"""An intent carries enough for another process to do what the first one meant, and no more."""
+"""Can another process complete an end from its intent, exactly as it was meant?"""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Killed(BaseException):
     """Like SIGKILL, nothing catches it."""
 
 
-def die(*_: object, **__: object) -> None:
+def kill(*_: object, **__: object) -> None:
     raise Killed
 
 
 def killed_before_the_tombstone(bench: Bench, end: Callable[[], object]) -> None:
-    """Run *end* in a process that is killed when its intent is written and nothing else."""
+    """Run *end* in a process that is killed just after it has written the intent."""
     real = bench.records.end_record
-    bench.records.end_record = die  # type: ignore[assignment,method-assign]
+    bench.records.end_record = kill  # type: ignore[assignment,method-assign]
     with pytest.raises(Killed):
         end()
     bench.records.end_record = real  # type: ignore[method-assign]
@@ -50,11 +50,11 @@ def test_an_end_that_was_meant_for_older_tokens_leaves_the_newer(make_bench: Mak
     due_now(other)
     other.revocation.drain()
     assert other.load(key)
-    assert other.outbox.waiting() == [], "and it is not tried again and again"
+    assert other.outbox.waiting() == [], "the end is not tried again"
 
 
 def test_such_an_end_does_not_stand_in_for_a_logout(make_bench: MakeBench) -> None:
-    """Both are killed half way; the logout must be completed whatever becomes of the other."""
+    """Both are interrupted; the logout must be completed whatever happens to the other."""
     crashing, other = make_bench(), make_bench()
     key = crashing.start()
     killed_before_the_tombstone(crashing, lambda: end_refused(crashing, key))
@@ -67,7 +67,7 @@ def test_such_an_end_does_not_stand_in_for_a_logout(make_bench: MakeBench) -> No
 
 
 def test_a_hand_over_is_completed_as_a_hand_over(make_bench: MakeBench) -> None:
-    """Revoked instead, it would take the new session's tokens along at many providers."""
+    """At many providers, revoking the old token would revoke the new session's tokens too."""
     crashing, other = make_bench(), make_bench()
     old, new = crashing.start(), crashing.start(refresh="refresh-new")
     killed_before_the_tombstone(crashing, lambda: crashing.revocation.end_into(old, new))
@@ -78,15 +78,15 @@ def test_a_hand_over_is_completed_as_a_hand_over(make_bench: MakeBench) -> None:
     assert other.load(new).tokens.all_refresh_tokens() == ("refresh-new", "refresh-0")
 
 
-def test_who_writes_an_intent_works_on_it_alone_for_a_while(make_bench: MakeBench) -> None:
-    ending, other = make_bench(), make_bench()
-    taken: list[list[Entry]] = []
-    ending.provider.on_revoke = lambda _: taken.append(other.outbox.claim_due(1, 10))
-    ending.sessions.end(ending.start(), "logout")
-    assert taken == [[]]
+def test_an_intent_is_claimed_by_the_process_that_writes_it(make_bench: MakeBench) -> None:
+    first, other = make_bench(), make_bench()
+    claimed: list[list[Entry]] = []
+    first.provider.on_revoke = lambda _: claimed.append(other.outbox.claim_due(1, 10))
+    first.sessions.end(first.start(), "logout")
+    assert claimed == [[]]
 
 
-def test_each_try_waits_longer_than_the_one_before(bench: Bench) -> None:
+def test_each_retry_waits_longer_up_to_a_limit(bench: Bench) -> None:
     bench.provider.on_revoke = failing(ProviderUnavailable("503"))
     bench.sessions.end(bench.start(), "logout")
     name, waits = bench.database.keys.outbox_due(), []
@@ -108,7 +108,7 @@ def test_promise_3_a_discarded_refresh_token_waits_in_the_outbox(bench: Bench) -
     assert (tokens.access_token, entry.reason) == ("", "answer_refused")
 
 
-def test_promise_3_tokens_without_a_session_are_held_while_redis_is_away(bench: Bench) -> None:
+def test_promise_3_tokens_without_a_session_are_pending_while_redis_is_down(bench: Bench) -> None:
     real = bench.outbox.add
 
     def refuse(*_: object, **__: object) -> None:

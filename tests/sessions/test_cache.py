@@ -1,4 +1,4 @@
-"""What a process remembers of sessions, and when it asks Redis all the same."""
+"""When does a process load a session from its cache, and when from Redis?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.sessions.cache import CLEAN_SECONDS, CachedSession
 from bff.store.scripts import RecordRow
 from bff.store.tracked_session_records import TrackedSessionRecords
-from tests.support.bench import Bench
+from tests.support.bench import Bench, config_for
 from tests.support.caching_process import LEASE_SECONDS, CachingProcess
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
@@ -21,21 +21,21 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def process(bench: Bench) -> Iterator[CachingProcess]:
-    """One that has just had a proof."""
+    """A process with a proof of this moment."""
     made = CachingProcess(bench)
     assert made.cache.prove()
     yield made
     made.close()
 
 
-def test_who_comes_twice_is_remembered_and_asks_nobody_any_more(
+def test_a_session_that_is_requested_twice_is_cached_and_costs_no_round_trip(
     process: CachingProcess, bench: Bench
 ) -> None:
     key = bench.start()
-    first, second = process.ask(key), process.ask(key)
+    first, second = process.load(key), process.load(key)
     assert process.cache.prove()
     bench.database.command("CONFIG", "RESETSTAT")
-    third = process.ask(key)
+    third = process.load(key)
     assert first and second and third
     assert third.tokens == second.tokens == first.tokens
     assert third.identity == first.identity
@@ -43,20 +43,20 @@ def test_who_comes_twice_is_remembered_and_asks_nobody_any_more(
     assert (process.plain_reads, process.tracked_reads) == (2, 1)
 
 
-def test_a_session_that_is_asked_for_once_is_not_remembered(
+def test_a_session_that_is_requested_once_is_not_cached(
     process: CachingProcess, bench: Bench
 ) -> None:
     key = bench.start()
-    process.ask(key)
+    process.load(key)
     assert process.cache.prove()
     assert process.cached() == set()
 
 
-def test_many_are_remembered_at_once(bench: Bench) -> None:
+def test_many_sessions_are_cached_at_once(bench: Bench) -> None:
     process = CachingProcess(bench, entries_max=300)
     keys = [bench.start() for _ in range(250)]
     for key in keys * 2:
-        process.ask(key)
+        process.load(key)
     assert process.cache.prove()
     assert process.cached() == set(keys)
     process.close()
@@ -81,8 +81,8 @@ def test_an_ended_session_is_gone_after_the_next_proof(
     process.let_cache(other)
     bench.revocation.end(key, "logout")
     assert process.cache.prove()
-    assert process.ask(key) is None
-    assert not process.asks_redis_for(other)
+    assert process.load(key) is None
+    assert not process.reads_redis_for(other)
 
 
 def test_without_a_proof_nothing_is_trusted_longer_than_a_lease(
@@ -91,15 +91,15 @@ def test_without_a_proof_nothing_is_trusted_longer_than_a_lease(
     key = bench.start()
     process.let_cache(key)
     process.clock.passed_seconds += LEASE_SECONDS
-    assert process.asks_redis_for(key)
+    assert process.reads_redis_for(key)
     assert process.cache.prove()
-    assert not process.asks_redis_for(key)
+    assert not process.reads_redis_for(key)
 
 
-def test_a_thread_that_stalls_does_not_trust_what_was_taken_away_meanwhile(
+def test_a_stalled_thread_does_not_use_an_entry_that_was_removed_meanwhile(
     process: CachingProcess, bench: Bench
 ) -> None:
-    """It holds the entry already when the lease lapses, the end comes, and then a new proof."""
+    """It has read the entry when the lease expires, the session ends, and a new proof arrives."""
     key = bench.start()
     process.let_cache(key)
 
@@ -113,37 +113,37 @@ def test_a_thread_that_stalls_does_not_trust_what_was_taken_away_meanwhile(
             return entry
 
     process.cache._entries = Stalling(process.cache._entries)
-    assert process.ask(key) is None
+    assert process.load(key) is None
 
 
-def test_an_end_that_overtakes_a_reading_is_not_forgotten(
+def test_an_end_that_overtakes_a_read_is_not_lost(
     process: CachingProcess, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The session ends after it was read and before it is remembered."""
+    """The session ends after it was read and before it is cached."""
     key = bench.start()
-    process.ask(key)
-    process.ask(key)
+    process.load(key)
+    process.load(key)
     opened = bench.records.open_row
 
-    def late(*words: Any) -> Any:
+    def late(*arguments: Any) -> Any:
         monkeypatch.setattr(bench.records, "open_row", opened)
         bench.revocation.end(key, "logout")
-        return opened(*words)
+        return opened(*arguments)
 
     monkeypatch.setattr(bench.records, "open_row", late)
     assert process.cache.prove()
     assert process.cached() == {key}
     assert process.cache.prove()
-    assert process.ask(key) is None
+    assert process.load(key) is None
 
 
-def test_an_end_between_two_readings_of_a_batch_is_not_forgotten(
+def test_an_end_between_two_reads_of_a_batch_is_not_lost(
     process: CachingProcess, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis tells of it before the batch is whole, and once only."""
+    """Redis reports it before the batch is complete, and only once."""
     key, other = bench.start(), bench.start()
     for one in (key, other, key, other):
-        process.ask(one)
+        process.load(one)
     read = TrackedSessionRecords.read
 
     def interrupted(tracked: TrackedSessionRecords, keys: list[str]) -> list[RecordRow | None]:
@@ -155,10 +155,10 @@ def test_an_end_between_two_readings_of_a_batch_is_not_forgotten(
     monkeypatch.setattr(TrackedSessionRecords, "read", interrupted)
     assert process.cache.prove()
     assert process.cached() == {other}
-    assert process.ask(key) is None
+    assert process.load(key) is None
 
 
-def test_the_ends_of_a_session_are_kept_by_redis_clock(
+def test_a_cached_session_expires_by_the_clock_of_redis(
     process: CachingProcess, bench: Bench
 ) -> None:
     key = bench.start()
@@ -167,27 +167,27 @@ def test_the_ends_of_a_session_are_kept_by_redis_clock(
     process.let_cache(key)
     process.clock.passed_seconds += 40
     assert process.cache.prove()
-    assert not process.asks_redis_for(key)
-    session = process.ask(key)
+    assert not process.reads_redis_for(key)
+    session = process.load(key)
     assert session
-    assert abs(session.read_at - (bench.database.now() + 40)) < 5, "it tells the instant of now"
+    assert abs(session.read_at - (bench.database.now() + 40)) < 5, (
+        "`read_at` is the time of this request"
+    )
     process.clock.passed_seconds += 10
     assert process.cache.prove()
-    assert process.asks_redis_for(key), "whether it has run out is Redis's to say"
+    assert process.reads_redis_for(key), "Redis decides whether it has expired"
 
 
-def test_a_session_that_had_run_out_is_not_remembered(
-    process: CachingProcess, bench: Bench
-) -> None:
+def test_an_expired_session_is_not_cached(process: CachingProcess, bench: Bench) -> None:
     key = bench.start()
-    process.ask(key)
-    process.ask(key)
+    process.load(key)
+    process.load(key)
     bench.database.command(
         "HSET", bench.database.keys.session(key), "idle_ends_at", bench.now() - 1
     )
     assert process.cache.prove()
     assert process.cached() == set()
-    assert process.ask(key) is None
+    assert process.load(key) is None
 
 
 def test_the_idle_end_is_moved_once_a_minute(process: CachingProcess, bench: Bench) -> None:
@@ -199,11 +199,11 @@ def test_the_idle_end_is_moved_once_a_minute(process: CachingProcess, bench: Ben
         bench.database.command("HINCRBY", name, field, -61)
     process.clock.passed_seconds += 61
     assert process.cache.prove()
-    assert process.asks_redis_for(key)
+    assert process.reads_redis_for(key)
     assert int(bench.database.command("HGET", name, "idle_ends_at")) >= before
 
 
-def test_so_many_are_remembered_and_no_more(bench: Bench) -> None:
+def test_no_more_sessions_are_cached_than_the_limit(bench: Bench) -> None:
     process = CachingProcess(bench, entries_max=3)
     keys = [bench.start() for _ in range(5)]
     for key in keys:
@@ -213,7 +213,7 @@ def test_so_many_are_remembered_and_no_more(bench: Bench) -> None:
     process.close()
 
 
-def test_tokens_do_not_lie_about(process: CachingProcess, bench: Bench) -> None:
+def test_unused_tokens_are_removed_from_the_cache(process: CachingProcess, bench: Bench) -> None:
     key = bench.start()
     process.let_cache(key)
     process.clock.passed_seconds += 61 + CLEAN_SECONDS
@@ -222,22 +222,20 @@ def test_tokens_do_not_lie_about(process: CachingProcess, bench: Bench) -> None:
     assert process.cache._seen == {}
 
 
-def test_with_the_connection_all_trust_is_lost(process: CachingProcess, bench: Bench) -> None:
+def test_a_broken_connection_empties_the_cache(process: CachingProcess, bench: Bench) -> None:
     key = bench.start()
     process.let_cache(key)
     [tracking] = [c for c in bench.database.client.client_list() if "t" in c["flags"]]
     bench.database.command("CLIENT", "KILL", "ID", tracking["id"])
     assert not process.cache.prove()
     assert process.cached() == set()
-    assert process.asks_redis_for(key)
+    assert process.reads_redis_for(key)
     assert process.cache.prove()
     assert process.connections == 2
     process.let_cache(key)
 
 
-def test_a_redis_that_was_emptied_leaves_nothing_remembered(redis_prefix: str) -> None:
-    from tests.support.bench import config_for
-
+def test_an_emptied_redis_empties_the_cache(redis_prefix: str) -> None:
     with RedisServer() as server:
         bench = Bench(config_for(server, redis_prefix))
         process = CachingProcess(bench)
@@ -246,25 +244,25 @@ def test_a_redis_that_was_emptied_leaves_nothing_remembered(redis_prefix: str) -
         bench.database.command("FLUSHALL")
         assert process.cache.prove()
         assert process.cached() == set()
-        assert process.ask(key) is None
+        assert process.load(key) is None
         process.close()
         bench.database.client.close()
 
 
-def test_a_record_that_cannot_be_opened_is_left_to_the_plain_way(
+def test_a_record_that_cannot_be_opened_is_not_cached(
     process: CachingProcess, bench: Bench
 ) -> None:
     key, other = bench.start(), bench.start()
     for one in (key, other, key, other):
-        process.ask(one)
+        process.load(one)
     bench.database.command("HSET", bench.database.keys.session(key), "tokens", "forged")
     assert process.cache.prove()
     assert process.cached() == {other}
     with pytest.raises(SealInvalid):
-        process.ask(key)
+        process.load(key)
 
 
-def test_where_nothing_can_be_tracked_every_request_asks_redis(
+def test_without_change_tracking_every_request_reads_from_redis(
     process: CachingProcess,
     bench: Bench,
     monkeypatch: pytest.MonkeyPatch,
@@ -279,33 +277,33 @@ def test_where_nothing_can_be_tracked_every_request_asks_redis(
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             assert not process.cache.prove()
-            assert process.asks_redis_for(key)
+            assert process.reads_redis_for(key)
     assert [r.getMessage() for r in caplog.records] == [
         "sessions are read from Redis for each request: ERR unknown command"
     ]
 
 
-def test_a_forked_process_trusts_nothing_of_its_parent(
+def test_a_forked_process_uses_nothing_of_its_parents_cache(
     process: CachingProcess, bench: Bench
 ) -> None:
     key = bench.start()
     process.cache.start()
     process.let_cache(key)
-    process.may_connect.clear()  # The child's thread waits until the child has looked.
+    process.may_connect.clear()  # The child's thread waits until the child has checked its cache.
     child = os.fork()
     if child == 0:
         try:
-            trusts_nothing = process.asks_redis_for(key) and not process.cached()
+            is_empty = process.reads_redis_for(key) and not process.cached()
             process.may_connect.set()
             wait_for(lambda: process.cache._tracked is not None, "a connection of its own")
             process.let_cache(key)
-            os._exit(0 if trusts_nothing and process.connections == 2 else 1)
+            os._exit(0 if is_empty and process.connections == 2 else 1)
         finally:
             os._exit(2)
     process.may_connect.set()
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert process.cache.prove() and process.connections == 1, "the parent's was left alone"
-    assert not process.asks_redis_for(key)
+    assert process.cache.prove() and process.connections == 1, "the parent keeps its connection"
+    assert not process.reads_redis_for(key)
     process.cache.stop()
     assert process.cached() == set()

@@ -1,5 +1,8 @@
-"""Why no remembered session outlives the answer to its end: each part of the scheme, held against
-a network that withholds what Redis tells, and against what would break it."""
+"""Why does no cached session outlive the response to its end (docs/architecture/session-cache.md)?
+
+Each part of the scheme is tested on a network that withholds what Redis sends. Beside it stands a
+test of what would break without that part.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
 LEASE_SECONDS = 30.0
-"""Passes on the process's own clock, which a test moves on: no stall of the machine uses it up."""
+"""Passes on the process's own clock, which only tests set forward: no stall uses it up."""
 REAL = [source for source in sources() if source.real]
 
 
@@ -32,7 +35,7 @@ def front(redis_server: RedisServer) -> Iterator[RedisFront]:
 
 
 @pytest.fixture
-def deaf(bench: Bench, front: RedisFront) -> Iterator[CachingProcess]:
+def process(bench: Bench, front: RedisFront) -> Iterator[CachingProcess]:
     """A process whose tracking connection goes through *front*."""
     made = CachingProcess(bench, url=front.url, lease_seconds=LEASE_SECONDS)
     yield made
@@ -46,7 +49,7 @@ def end(
     lease_seconds: float = LEASE_SECONDS,
     late: Callable[[], None] = lambda: None,
 ) -> None:
-    """What another process does; returns when the end is answered, and calls *late* just before."""
+    """End a session in another process; *late* is called just before the end is confirmed."""
 
     def sleep(seconds: float) -> None:
         process.clock.passed_seconds += 0.8 * seconds
@@ -57,29 +60,29 @@ def end(
     assert revocation_with(bench, lease).end(key, "logout")
 
 
-def test_who_hears_nothing_refuses_after_the_answer(
-    bench: Bench, front: RedisFront, deaf: CachingProcess
+def test_a_process_that_receives_nothing_refuses_after_the_response(
+    bench: Bench, front: RedisFront, process: CachingProcess
 ) -> None:
     key = bench.start()
-    deaf.let_cache(key)
+    process.let_cache(key)
     front.withhold()
-    end(bench, key, deaf)
-    assert deaf.ask(key) is None
+    end(bench, key, process)
+    assert process.load(key) is None
 
 
-def test_without_the_wait_it_would_still_let_in(
-    bench: Bench, front: RedisFront, deaf: CachingProcess
+def test_without_the_wait_it_would_still_accept(
+    bench: Bench, front: RedisFront, process: CachingProcess
 ) -> None:
-    """So the test above can fail."""
+    """This shows that the test above can fail."""
     key = bench.start()
-    deaf.let_cache(key)
+    process.let_cache(key)
     front.withhold()
-    end(bench, key, deaf, lease_seconds=0)
-    assert deaf.ask(key) is not None
+    end(bench, key, process, lease_seconds=0)
+    assert process.load(key) is not None
 
 
 def late_proof(bench: Bench, front: RedisFront, process: CachingProcess) -> str:
-    """An answer to a PING comes late, when the end that came after it is nearly answered."""
+    """The reply to a PING arrives when a later end is about to be confirmed."""
     key = bench.start()
     process.let_cache(key)
     front.withhold()
@@ -95,25 +98,27 @@ def late_proof(bench: Bench, front: RedisFront, process: CachingProcess) -> str:
     return key
 
 
-def test_a_proof_counts_from_before_it_was_asked_for(
-    bench: Bench, front: RedisFront, deaf: CachingProcess
+def test_a_proof_counts_from_before_its_request(
+    bench: Bench, front: RedisFront, process: CachingProcess
 ) -> None:
-    assert deaf.ask(late_proof(bench, front, deaf)) is None
+    assert process.load(late_proof(bench, front, process)) is None
 
 
-def test_counted_from_its_answer_it_would_let_in(
-    bench: Bench, front: RedisFront, deaf: CachingProcess, monkeypatch: pytest.MonkeyPatch
+def test_counted_from_its_reply_it_would_still_accept(
+    bench: Bench, front: RedisFront, process: CachingProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So the test above can fail."""
-    proved = deaf.cache._proved
-    monkeypatch.setattr(deaf.cache, "_proved", lambda tracked, _: proved(tracked, deaf.clock()))
-    assert deaf.ask(late_proof(bench, front, deaf)) is not None
+    """This shows that the test above can fail."""
+    proved = process.cache._proved
+    monkeypatch.setattr(
+        process.cache, "_proved", lambda tracked, _: proved(tracked, process.clock())
+    )
+    assert process.load(late_proof(bench, front, process)) is not None
 
 
-# ---------------------------------------------------------------- the order in which Redis tells
+# ---------------------------------------------------------------- the order in which Redis sends
 @pytest.fixture(params=REAL, ids=[source.description for source in REAL])
 def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
-    """Every Redis that this machine has."""
+    """Each Redis that is installed here."""
     source: Source = request.param
     made = EmbeddedRedis(source, guardian())
     made.start()
@@ -121,9 +126,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
     made.stop()
 
 
-def told_before_the_answer(server: EmbeddedRedis, *mode: str) -> list[bool]:
-    """Whether a change is told before the answer to what Redis does after it in the same turn."""
-    told: list[bool] = []
+def reported_before_the_reply(server: EmbeddedRedis, *mode: str) -> list[bool]:
+    """Whether Redis reports a change before its reply to a command that it runs just after it."""
+    reported: list[bool] = []
     with redis.Redis.from_url(server.url) as other, redis.Redis.from_url(server.url) as client:
         for number in range(10):
             tracking = ChangeTracking(server.url, 5)
@@ -138,33 +143,33 @@ def told_before_the_answer(server: EmbeddedRedis, *mode: str) -> list[bool]:
             connection = other.connection_pool.get_connection()
             server.child.pause()
             connection.send_command("DEL", name)
-            # Any answer is a proof; this one also says whether it came after the deletion.
+            # Any reply is a proof; this one also shows whether it is from after the deletion.
             tracking._connection.send_command("EXISTS", name)
             server.child.resume()
             if tracking._connection.read_response() == 0:
-                told.append(tracking.changed() == [name])
+                reported.append(tracking.changed() == [name])
             connection.read_response()
             other.connection_pool.release(connection)
             tracking.close()
-    assert told, "the deletion never came first"
-    return told
+    assert reported, "the deletion never came first"
+    return reported
 
 
-def test_a_change_is_told_before_the_answer_to_what_was_asked_after_it(
+def test_a_change_is_reported_before_the_reply_to_a_later_command(
     server: EmbeddedRedis,
 ) -> None:
-    assert all(told_before_the_answer(server))
+    assert all(reported_before_the_reply(server))
 
 
-def test_broadcast_would_tell_it_too_late(server: EmbeddedRedis) -> None:
-    """So the test above can fail: that is why the default mode is used."""
-    assert not all(told_before_the_answer(server, "BCAST"))
+def test_broadcast_mode_would_report_it_too_late(server: EmbeddedRedis) -> None:
+    """This shows that the test above can fail, and why the default mode is used."""
+    assert not all(reported_before_the_reply(server, "BCAST"))
 
 
-def test_a_redirected_reader_that_closes_would_take_its_keys_with_it(
+def test_a_redirected_reader_that_closes_would_drop_its_tracked_keys(
     server: EmbeddedRedis,
 ) -> None:
-    """Why sessions are read over the very connection that is told of their changes."""
+    """So sessions are read over the very connection that receives their changes."""
     listening = ChangeTracking(server.url, 5)
     listening.open()
     [listener] = listening.send(("CLIENT", "ID"))
@@ -178,15 +183,15 @@ def test_a_redirected_reader_that_closes_would_take_its_keys_with_it(
         wait_for(lambda: str(reader_id) not in [c["id"] for c in client.client_list()], "its close")
         client.delete("record")
     listening.send(("PING",))
-    assert listening.changed() == [], "Redis tells more than it used to"
+    assert listening.changed() == [], "Redis reports more than it used to"
     listening.close()
 
 
-def test_a_redis_that_knows_no_tracking_is_said_to_be_away(server: EmbeddedRedis) -> None:
+def test_a_redis_without_tracking_counts_as_unavailable(server: EmbeddedRedis) -> None:
     with redis.Redis.from_url(server.url) as client:
-        client.acl_setuser("untold", enabled=True, nopass=True, keys="*",
+        client.acl_setuser("untracked", enabled=True, nopass=True, keys="*",
                            commands=["+@all", "-client"])  # fmt: skip
-    tracking = ChangeTracking(server.url.replace("//", "//untold:any@"), 5)
+    tracking = ChangeTracking(server.url.replace("//", "//untracked:any@"), 5)
     with pytest.raises(StoreUnavailable, match="tracking"):
         tracking.open()
     tracking.close()

@@ -1,4 +1,4 @@
-"""A session begins, is found, slides, runs out, and is followed by another."""
+"""How does a session start, slide and expire, and what happens to it at the next sign-in?"""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.bench import SECRET, Bench, MakeBench
 ISSUER = "https://provider.example/"
 
 
-def test_an_id_that_was_never_given_out_names_no_session(bench: Bench) -> None:
+def test_an_id_that_was_never_issued_names_no_session(bench: Bench) -> None:
     assert session_key("A" * 42) is None
     assert session_key("A" * 43 + "\n") is None
     assert session_key("Ä" * 43) is None
     assert bench.sessions.load("0" * 64) is None
 
 
-def test_a_started_session_is_loaded_with_what_the_sign_in_gave(bench: Bench) -> None:
+def test_a_started_session_has_the_tokens_and_claims_of_its_sign_in(bench: Bench) -> None:
     session = bench.load(bench.start())
     assert session.tokens.access_token == "access-0"
     assert session.identity.claims["name"] == "Dana Demo"
@@ -34,7 +34,7 @@ def test_two_sessions_never_share_an_id(bench: Bench) -> None:
     assert all(len(i) == 43 for i in ids)
 
 
-def test_the_session_expiry_of_the_provider_is_a_ceiling(bench: Bench) -> None:
+def test_a_session_ends_with_the_provider_s_session_at_the_latest(bench: Bench) -> None:
     ends_at = bench.now() + 120
     sign_in = bench.sign_in()
     key = session_key(
@@ -46,7 +46,7 @@ def test_the_session_expiry_of_the_provider_is_a_ceiling(bench: Bench) -> None:
 def test_loading_slides_the_idle_end_at_most_once_a_minute(bench: Bench) -> None:
     key = bench.start()
     first = bench.load(key)
-    # Whole seconds are kept, so a test that goes up to the last one fails when the clock ticks.
+    # Stored are whole seconds: a test that used up the last one would fail when the clock ticks.
     bench.database.command("HINCRBY", _record(bench, key), "last_seen_at", -50)
     bench.database.command("HINCRBY", _record(bench, key), "idle_ends_at", -50)
     assert bench.load(key).idle_ends_at == first.idle_ends_at - 50
@@ -54,7 +54,7 @@ def test_loading_slides_the_idle_end_at_most_once_a_minute(bench: Bench) -> None
     assert bench.load(key).idle_ends_at >= first.idle_ends_at
 
 
-def test_looking_without_sliding_leaves_the_idle_end(bench: Bench) -> None:
+def test_loading_without_slide_leaves_the_idle_end(bench: Bench) -> None:
     key = bench.start()
     bench.database.command("HINCRBY", _record(bench, key), "last_seen_at", -3600)
     first = bench.sessions.load(key, slide=False)
@@ -73,22 +73,22 @@ def test_the_idle_end_never_passes_the_absolute_end(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("field", ["idle_ends_at", "absolute_ends_at"])
-def test_past_its_end_a_session_is_no_longer_found(bench: Bench, field: str) -> None:
+def test_an_expired_session_is_not_found(bench: Bench, field: str) -> None:
     key = bench.start()
     bench.database.command("HSET", _record(bench, key), field, bench.now())
     assert bench.sessions.load(key) is None
 
 
-def test_the_sweep_ends_what_has_run_out_and_revokes_it(bench: Bench) -> None:
+def test_the_sweep_ends_an_expired_session_and_revokes_its_tokens(bench: Bench) -> None:
     key = bench.start()
-    _run_out(bench, key)
+    _expire(bench, key)
     assert bench.sweep.run() == 1
     assert bench.provider.revoked == ["refresh-0"]
     assert bench.deny_list.contains("access-0")
     assert _left_of(bench, key) == []
 
 
-def test_the_sweep_moves_on_what_was_slid_meanwhile(bench: Bench) -> None:
+def test_the_sweep_moves_the_deadline_of_a_session_that_slid_meanwhile(bench: Bench) -> None:
     key = bench.start()
     bench.indexes.set_deadline(key, bench.now() - 1)
     assert bench.sweep.run() == 0
@@ -96,14 +96,14 @@ def test_the_sweep_moves_on_what_was_slid_meanwhile(bench: Bench) -> None:
     assert bench.indexes.claim_due(1, 10) == []
 
 
-def test_a_sweep_that_died_half_way_is_completed_by_the_next(bench: Bench) -> None:
+def test_a_sweep_that_was_killed_half_way_is_completed_by_the_next(bench: Bench) -> None:
     key = bench.start()
-    _run_out(bench, key)
+    _expire(bench, key)
     assert bench.indexes.claim_due(0.0, 10) == [key]
     assert bench.sweep.run() == 1
 
 
-def test_rotating_the_sealing_keys_signs_nobody_out(make_bench: MakeBench) -> None:
+def test_a_rotation_of_the_sealing_keys_ends_no_session(make_bench: MakeBench) -> None:
     before = make_bench()
     key = before.start()
     after = make_bench(AUTH0_SECRET=f"{'n' * 40},{SECRET}")
@@ -115,7 +115,9 @@ def test_rotating_the_sealing_keys_signs_nobody_out(make_bench: MakeBench) -> No
     assert after.deny_list.contains("access-0")
 
 
-def test_without_its_key_a_record_can_t_be_opened_and_is_kept(make_bench: MakeBench) -> None:
+def test_without_its_key_a_record_can_t_be_opened_and_its_revocation_waits(
+    make_bench: MakeBench,
+) -> None:
     key = make_bench().start()
     other = make_bench(AUTH0_SECRET="o" * 40)
     with pytest.raises(SealInvalid):
@@ -147,10 +149,10 @@ def test_signing_in_again_ends_the_old_session_and_keeps_its_refresh_token(bench
     assert bench.provider.revoked == ["refresh-new", "refresh-0"]
 
 
-def test_a_sign_in_that_failed_before_the_hand_over_leaves_the_old_session_whole(
+def test_a_sign_in_that_failed_before_the_hand_over_leaves_the_old_session_intact(
     bench: Bench,
 ) -> None:
-    """The browser never got the new cookie; what it still has must not lose its refresh token."""
+    """The browser never got the new cookie, so its old session must keep its refresh token."""
     old = bench.start()
 
     def refuse(*_: object, **__: object) -> bool:
@@ -160,7 +162,7 @@ def test_a_sign_in_that_failed_before_the_hand_over_leaves_the_old_session_whole
     with pytest.raises(StoreUnavailable):
         bench.sessions.start(bench.sign_in(refresh="refresh-new"), old_session_key=old)
     [orphan] = {s.key for s in bench.sessions.of_user(bench.load(old))} - {old}
-    _run_out(bench, orphan)
+    _expire(bench, orphan)
     assert bench.sweep.run() == 1
     assert bench.load(old).tokens.refresh_token == "refresh-0"
     assert "refresh-0" not in bench.provider.revoked
@@ -176,7 +178,7 @@ def test_signing_in_as_another_user_revokes_the_old_session(bench: Bench) -> Non
 
 
 def test_a_rotation_during_a_new_sign_in_is_handed_over_too(bench: Bench) -> None:
-    """The old session refreshes between being read and being ended."""
+    """The old session is refreshed between being read and being ended."""
     old, new = bench.start(), bench.start(refresh="refresh-new")
     session = bench.load(old)
     tokens = bench.merged(session, bench.provider.on_refresh(""))
@@ -187,13 +189,13 @@ def test_a_rotation_during_a_new_sign_in_is_handed_over_too(bench: Bench) -> Non
     assert bench.provider.revoked == []
 
 
-def test_a_hand_over_to_a_session_that_has_gone_revokes(bench: Bench) -> None:
+def test_a_hand_over_to_a_session_that_is_gone_revokes(bench: Bench) -> None:
     old = bench.start()
     assert bench.revocation.end_into(old, "f" * 64)
     assert bench.provider.revoked == ["refresh-0"]
 
 
-def test_a_user_s_sessions_are_found_and_nobody_else_s(bench: Bench) -> None:
+def test_a_user_s_sessions_are_found_and_no_others(bench: Bench) -> None:
     mine = {bench.start(), bench.start()}
     bench.start(subject="auth0|eve")
     session = bench.load(next(iter(mine)))
@@ -237,7 +239,7 @@ def test_an_old_session_that_can_t_be_opened_ends_at_a_sign_in_too(make_bench: M
 
 
 def test_a_session_is_in_the_index_before_it_exists(bench: Bench) -> None:
-    """Else "end all sessions of this user" could miss one (docs/architecture/ending.md)."""
+    """Otherwise "end all sessions of this user" could miss it (docs/architecture/ending.md)."""
 
     def refuse(*_: object, **__: object) -> None:
         raise StoreUnavailable("just now")
@@ -254,7 +256,7 @@ def test_one_unreadable_session_does_not_hide_the_user_s_others(bench: Bench) ->
     assert [s.key for s in bench.sessions.of_user(bench.load(mine))] == [mine]
 
 
-def test_a_device_s_name_from_before_a_key_rotation_is_still_good(make_bench: MakeBench) -> None:
+def test_a_public_id_from_before_a_key_rotation_is_still_valid(make_bench: MakeBench) -> None:
     before = make_bench()
     session = before.load(before.start())
     after = make_bench(AUTH0_SECRET=f"{'n' * 40},{SECRET}")
@@ -268,11 +270,11 @@ def _record(bench: Bench, key: str) -> str:
     return bench.database.keys.session(key)
 
 
-def _run_out(bench: Bench, key: str) -> None:
+def _expire(bench: Bench, key: str) -> None:
     bench.database.command("HSET", _record(bench, key), "idle_ends_at", bench.now() - 1)
     bench.indexes.set_deadline(key, bench.now() - 1)
 
 
 def _left_of(bench: Bench, key: str) -> list[str]:
-    """Keys that still name the session, or hold something to do."""
+    """Keys that still name the session, or belong to the outbox."""
     return [k for k in bench.stored() if key in k or "outbox" in k or ":user:" in k]

@@ -1,4 +1,4 @@
-"""The services below the routes on a real Redis, with a provider that does as it is told."""
+"""How does a test get the services below the endpoints? On a real Redis, with a stub provider."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config_for(server: RedisServer, prefix: str, **changes: str) -> Config:
         "APP_BASE_URL": "https://app.example.com",
         "BFF_API_URL": "http://api.example.com",
         "REDIS_URL": server.url,
-        # A machine that stalls for a moment is no outage.
+        # A machine that stalls for a moment must not look like an outage.
         "BFF_REDIS_TIMEOUT_SECONDS": "10",
         "BFF_REDIS_PREFIX": prefix,
         # No process caches sessions unless a test says so, and no end waits for one.
@@ -42,13 +42,15 @@ def _unexpected(*_: object) -> IssuedTokens:
     raise AssertionError("the test expects no such call")
 
 
-class ObedientProvider:
-    """Answers refreshes and revocations as the test says, and remembers what it was asked."""
+class StubProvider:
+    """The provider's endpoints: a test sets the responses here, and finds the requests."""
 
     def __init__(self) -> None:
         self.refreshed: list[str] = []
         self.revoked: list[str] = []
-        self.on_refresh: Callable[[str], IssuedTokens] = lambda token: answer(len(self.refreshed))
+        self.on_refresh: Callable[[str], IssuedTokens] = lambda token: token_response(
+            len(self.refreshed)
+        )
         self.exchanged: list[str] = []
         self.client_tokens = 0
         self.on_audience: Callable[[str, TokenRule], IssuedTokens] = _unexpected
@@ -77,8 +79,8 @@ class ObedientProvider:
         self.revoked.append(refresh_token)
 
 
-def answer(number: int, *, seconds: int = 300, now: int = 0) -> IssuedTokens:
-    """What a rotating provider gives for the *number*th refresh."""
+def token_response(number: int, *, seconds: int = 300, now: int = 0) -> IssuedTokens:
+    """The response of a provider that rotates to the *number*th refresh."""
     return IssuedTokens(
         access_token=f"access-{number}",
         issued_at=now,
@@ -88,11 +90,11 @@ def answer(number: int, *, seconds: int = 300, now: int = 0) -> IssuedTokens:
 
 
 class Bench:
-    """The services of one process, as `build_services` makes them, with an obedient provider."""
+    """The services of one process, as `build_services` makes them, with a stub provider."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.provider = ObedientProvider()
+        self.provider = StubProvider()
         self.services = build_services(config, token_endpoint=self.provider, revoker=self.provider)
         self.sealer = self.services.sealer
         self.stores = self.services.stores
@@ -109,7 +111,7 @@ class Bench:
         self.sweep = ExpirySweep(self.stores, self.revocation)
 
     def access_token(self, session: Session, rule: TokenRule | None = None) -> str:
-        """What a request of *session* gets for a route with *rule*."""
+        """The token that a request of *session* gets for a route with *rule*."""
         return self.services.tokens.for_route(rule or TokenRule(), session)
 
     def now(self) -> int:
@@ -146,7 +148,7 @@ class Bench:
         return found[0]
 
     def merged(self, session: Session, new: IssuedTokens) -> Tokens:
-        """The session's tokens after a refresh that gave *new*."""
+        """The session's tokens after a refresh with the token response *new*."""
         return refreshed(session.tokens, new, session.read_at, self.deny_list)
 
     def stored(self) -> list[str]:
@@ -167,7 +169,7 @@ MakeBench = Callable[..., Bench]
 
 @pytest.fixture
 def make_bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[MakeBench]:
-    """More benches over the same keys, as other processes with other settings would be."""
+    """Makes benches over the same keys: other processes, perhaps with other settings."""
     made: list[Bench] = []
 
     def make(**changes: str) -> Bench:

@@ -1,4 +1,4 @@
-"""A process that caches sessions, and one that ends them, over the same keys."""
+"""How does a test get a process that caches sessions, and another one that ends them?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bff.store.tracked_session_records import TrackedSessionRecords
 from tests.support.bench import Bench
 
 LEASE_SECONDS = 30.0
-"""Longer than any stall of the machine; a test lets it pass by `Clock`."""
+"""Longer than any stall of the machine; a test lets it pass on `Clock`."""
 
 
 class Clock:
@@ -31,7 +31,7 @@ class Clock:
 
 
 class CachingProcess:
-    """The cache of one process; no thread, so that a test says when it asks for a proof.
+    """The session cache of one process, without its thread: the test asks for the proofs.
 
     Args:
         bench: The services of this process.
@@ -61,35 +61,35 @@ class CachingProcess:
         }
         self.cache = CountingCache(self, bench.config.model_copy(update=changes))
 
-    def ask(self, key: str) -> Session | None:
-        """What a request does."""
+    def load(self, key: str) -> Session | None:
+        """Load a session as a request does."""
         found = self.cache.load(key)
         return found[0] if found else None
 
     def let_cache(self, key: str) -> None:
-        """Let it be asked for, and cached with the next proof."""
-        assert self.ask(key)
-        assert self.ask(key)
+        """Request a session twice, so that the next proof caches it."""
+        assert self.load(key)
+        assert self.load(key)
         assert self.cache.prove()
         assert key in self.cached()
 
     def cached(self) -> set[str]:
-        """The sessions that are cached, proved or not."""
+        """The cached sessions, whether or not a proof covers them."""
         return set(self.cache._entries)
 
-    def asks_redis_for(self, key: str) -> bool:
+    def reads_redis_for(self, key: str) -> bool:
         """Whether a request costs a round trip."""
         before = self.plain_reads
         self.cache.load(key)
         return self.plain_reads > before
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self.cache._forget_all()
 
 
 class CountingCache(SessionCache):
-    """Counts what it reads, and connects when the test allows it."""
+    """Counts its reads, and connects when the test allows it."""
 
     def __init__(self, process: CachingProcess, config: Config) -> None:
         self._process = process
@@ -113,5 +113,5 @@ class CountingCache(SessionCache):
 
 
 def revocation_with(bench: Bench, lease: CacheLease) -> Revocation:
-    """What ends sessions in a process while others cache them."""
+    """Ends sessions in one process while others cache them."""
     return Revocation(bench.stores, bench.provider, Background(), lease, bench.config)

@@ -1,4 +1,4 @@
-"""Routes with tokens of their own, and a provider that gives these as a test wants."""
+"""How does a test get routes with tokens of their own, and a provider that issues these?"""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import msgspec
 from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
 from bff.core.errors import BFFError
 from bff.core.model import IssuedTokens
-from tests.support.bench import Bench, answer
+from tests.support.bench import Bench, token_response
 
 ORDERS = TokenRule(mode="audience", audience="https://orders", scope="read write")
 BILLS = TokenRule(mode="audience", audience="https://bills")
 EXCHANGED = TokenRule(mode="exchange", audience="https://orders", scope="read")
 BOTH = [ORDERS, EXCHANGED]
-DEAD = {"access_seconds": -1}
+EXPIRED = {"access_seconds": -1}
 
 
-def route_answer(
+def route_token_response(
     bench: Bench, token: str, *, seconds: int = 300, **changes: object
 ) -> IssuedTokens:
     usual = IssuedTokens(
@@ -28,31 +28,35 @@ def route_answer(
     return msgspec.structs.replace(usual, **changes)
 
 
-def obey(bench: Bench, *, seconds: int = 300) -> None:
-    """The provider rotates, and numbers what it gives."""
+def issue_numbered(bench: Bench, *, seconds: int = 300) -> None:
+    """Let the provider rotate refresh tokens, and number the tokens that it issues."""
 
     def for_audience(_: str, rule: TokenRule) -> IssuedTokens:
         number = len(bench.provider.refreshed)
         token = f"{rule.audience}#{number}"
-        return route_answer(bench, token, seconds=seconds, refresh_token=f"refresh-{number}")
+        return route_token_response(
+            bench, token, seconds=seconds, refresh_token=f"refresh-{number}"
+        )
 
     def exchange(_: str, rule: TokenRule) -> IssuedTokens:
         token = f"{rule.audience}#x{len(bench.provider.exchanged)}"
-        return route_answer(bench, token, seconds=seconds)
+        return route_token_response(bench, token, seconds=seconds)
 
     bench.provider.on_audience = for_audience
     bench.provider.on_exchange = exchange
-    bench.provider.on_refresh = lambda _: answer(len(bench.provider.refreshed), now=bench.now())
+    bench.provider.on_refresh = lambda _: token_response(
+        len(bench.provider.refreshed), now=bench.now()
+    )
 
 
-def failing(bench: Bench, error: BFFError) -> None:
+def fail_with(bench: Bench, error: BFFError) -> None:
     def fail(*_: object) -> IssuedTokens:
         raise error
 
     bench.provider.on_audience = bench.provider.on_exchange = fail
 
 
-def asked(bench: Bench) -> int:
+def request_count(bench: Bench) -> int:
     return len(bench.provider.refreshed) + len(bench.provider.exchanged)
 
 

@@ -1,4 +1,4 @@
-"""The BFF's own tokens: one for all sessions and all processes, renewed before its end."""
+"""How does the BFF get its own tokens: one for all sessions and processes, renewed in time?"""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ STOCK = TokenRule(mode="client", audience="https://stock", scope="read")
 OTHER = TokenRule(mode="client", audience="https://stock", scope="write")
 
 
-class Tokens(ClientTokens):
-    """One process's, with a provider that numbers what it gives."""
+class NumberedTokens(ClientTokens):
+    """The client tokens of one process, with a provider that numbers what it issues."""
 
     def __init__(self, bench: Bench, *, seconds: int = 300, wait_seconds: float = 5) -> None:
         self.provider = bench.provider
         self.shared = SharedClientTokens(bench.database, bench.sealer, ("issuer", "client"))
-        self.dead: set[str] = set()
+        self.revoked: set[str] = set()
         super().__init__(
             replace(bench.stores, client_tokens=self.shared),
             bench.provider,
             bench.config.model_copy(update={"provider_timeout_seconds": wait_seconds}),
         )
-        self.gives(seconds)
+        self.issues(seconds)
 
     def _is_revoked(self, token: RouteToken) -> bool:
-        return token.access_token in self.dead
+        return token.access_token in self.revoked
 
-    def gives(self, seconds: int) -> None:
-        def give(rule: TokenRule) -> IssuedTokens:
+    def issues(self, seconds: int) -> None:
+        def issue(rule: TokenRule) -> IssuedTokens:
             now = int(time.time())
             token = f"{rule.scope}-{self.provider.client_tokens}"
             return IssuedTokens(access_token=token, issued_at=now, expires_at=now + seconds)
 
-        self.provider.on_client_token = give
+        self.provider.on_client_token = issue
 
     def fails(self, error: BFFError) -> None:
         def fail(_: TokenRule) -> IssuedTokens:
@@ -61,21 +61,21 @@ class Tokens(ClientTokens):
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets this process's monotonic clock jump."""
+def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the monotonic clock of this process forward."""
     real, ahead = time.monotonic, [0.0]
     ours = SimpleNamespace(monotonic=lambda: real() + ahead[0], sleep=time.sleep)
     monkeypatch.setattr(client_tokens, "time", ours)
 
-    def jump(seconds: float) -> None:
+    def set_forward(seconds: float) -> None:
         ahead[0] += seconds
 
-    return jump
+    return set_forward
 
 
 def test_one_token_serves_all_processes_and_is_sealed(make_bench: MakeBench) -> None:
     benches = [make_bench() for _ in range(3)]
-    all_tokens = [Tokens(bench) for bench in benches]
+    all_tokens = [NumberedTokens(bench) for bench in benches]
     with ThreadPoolExecutor(30) as pool:
         got = list(pool.map(lambda n: all_tokens[n % 3].access_token(STOCK), range(150)))
     assert len(set(got)) == 1
@@ -86,33 +86,35 @@ def test_one_token_serves_all_processes_and_is_sealed(make_bench: MakeBench) -> 
     assert "stock" not in name
 
 
-def test_a_remembered_token_costs_no_round_trip(bench: Bench) -> None:
-    tokens = Tokens(bench)
+def test_a_cached_token_costs_no_round_trip(bench: Bench) -> None:
+    tokens = NumberedTokens(bench)
     first = tokens.access_token(STOCK)
     bench.database.client.close()
     tokens._shared = None  # type: ignore[assignment]
     assert tokens.access_token(STOCK) == first
 
 
-def test_rules_don_t_share(bench: Bench) -> None:
-    tokens = Tokens(bench)
+def test_each_rule_has_a_token_of_its_own(bench: Bench) -> None:
+    tokens = NumberedTokens(bench)
     assert {tokens.access_token(rule) for rule in (STOCK, OTHER)} == {"read-1", "write-2"}
 
 
 def test_another_client_s_token_is_not_found(bench: Bench) -> None:
-    Tokens(bench).access_token(STOCK)
+    NumberedTokens(bench).access_token(STOCK)
     assert (
         SharedClientTokens(bench.database, bench.sealer, ("issuer", "b")).read(STOCK.name) is None
     )
 
 
-def test_it_is_renewed_before_its_end_by_one(bench: Bench, now: Callable[[float], None]) -> None:
-    tokens = Tokens(bench)
+def test_one_request_renews_it_before_its_end(
+    bench: Bench, advance: Callable[[float], None]
+) -> None:
+    tokens = NumberedTokens(bench)
     assert tokens.access_token(STOCK) == "read-1"
-    now(client_tokens.LOOK_SECONDS + 1)
+    advance(client_tokens.LOOK_SECONDS + 1)
     assert tokens.access_token(STOCK) == "read-1"
     _age(tokens, 30)
-    now(client_tokens.LOOK_SECONDS + 1)
+    advance(client_tokens.LOOK_SECONDS + 1)
     with ThreadPoolExecutor(20) as pool:
         got = set(pool.map(lambda _: tokens.access_token(STOCK), range(60)))
     assert got <= {"read-1", "read-2"}
@@ -120,16 +122,18 @@ def test_it_is_renewed_before_its_end_by_one(bench: Bench, now: Callable[[float]
     assert bench.provider.client_tokens == 2
 
 
-def test_an_outage_leaves_the_living_token(bench: Bench, now: Callable[[float], None]) -> None:
-    tokens = Tokens(bench)
+def test_while_the_provider_is_down_the_valid_token_is_used(
+    bench: Bench, advance: Callable[[float], None]
+) -> None:
+    tokens = NumberedTokens(bench)
     assert tokens.access_token(STOCK) == "read-1"
     _age(tokens, 30)
     tokens.fails(ProviderUnavailable("down", retry_after_seconds=7))
-    now(client_tokens.LOOK_SECONDS + 1)
+    advance(client_tokens.LOOK_SECONDS + 1)
     for _ in range(3):
         assert tokens.access_token(STOCK) == "read-1"
     assert bench.provider.client_tokens == 2
-    now(300)
+    advance(300)
     bench.database.command(
         "DEL", bench.database.keys.client_token(tokens.shared._named(STOCK.name))
     )
@@ -137,20 +141,22 @@ def test_an_outage_leaves_the_living_token(bench: Bench, now: Callable[[float], 
         tokens.access_token(STOCK)
 
 
-def test_redis_away_leaves_the_living_token(bench: Bench, now: Callable[[float], None]) -> None:
-    tokens = Tokens(bench)
+def test_while_redis_is_down_the_valid_token_is_used(
+    bench: Bench, advance: Callable[[float], None]
+) -> None:
+    tokens = NumberedTokens(bench)
     tokens.access_token(STOCK)
 
     def away(_: str) -> None:
         raise StoreUnavailable("away")
 
     tokens.shared.read = away  # type: ignore[method-assign,assignment]
-    now(client_tokens.LOOK_SECONDS + 1)
+    advance(client_tokens.LOOK_SECONDS + 1)
     assert tokens.access_token(STOCK) == "read-1"
 
 
-def test_what_redis_did_not_take_is_used_here(bench: Bench) -> None:
-    tokens = Tokens(bench)
+def test_a_token_that_redis_did_not_store_is_used_by_this_process(bench: Bench) -> None:
+    tokens = NumberedTokens(bench)
 
     def away(*_: object) -> None:
         raise StoreUnavailable("away")
@@ -161,28 +167,28 @@ def test_what_redis_did_not_take_is_used_here(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (ProviderRejected("invalid_scope", 400), RouteTokenRefused),
         (ProviderUnavailable("down"), ProviderUnavailable),
     ],
 )
-def test_a_failure_is_remembered_for_all_processes(
-    make_bench: MakeBench, error: BFFError, told: type[BFFError]
+def test_a_failure_is_stored_for_all_processes(
+    make_bench: MakeBench, error: BFFError, expected: type[BFFError]
 ) -> None:
     benches = [make_bench(), make_bench()]
     for bench in benches:
-        tokens = Tokens(bench)
+        tokens = NumberedTokens(bench)
         tokens.fails(error)
         for _ in range(3):
-            with pytest.raises(told):
+            with pytest.raises(expected):
                 tokens.access_token(STOCK)
     assert [bench.provider.client_tokens for bench in benches] == [1, 0]
 
 
 @pytest.mark.parametrize("wrong", ["read write", "admin"])
 def test_a_wider_scope_is_refused(bench: Bench, wrong: str) -> None:
-    tokens, at = Tokens(bench), int(time.time())
+    tokens, at = NumberedTokens(bench), int(time.time())
     bench.provider.on_client_token = lambda _: IssuedTokens(
         access_token="wide", issued_at=at, expires_at=at + 300, scope=wrong
     )
@@ -190,28 +196,28 @@ def test_a_wider_scope_is_refused(bench: Bench, wrong: str) -> None:
         tokens.access_token(STOCK)
 
 
-def test_a_token_that_apis_refuse_by_now_is_replaced(
-    bench: Bench, now: Callable[[float], None]
+def test_a_token_that_has_been_revoked_is_replaced(
+    bench: Bench, advance: Callable[[float], None]
 ) -> None:
-    """An end of everybody's sessions, or a new Redis, makes all tokens from before it dead."""
-    tokens = Tokens(bench)
+    """An end of all sessions, or an empty Redis, revokes every token from before it."""
+    tokens = NumberedTokens(bench)
     assert tokens.access_token(STOCK) == "read-1"
-    tokens.dead.add("read-1")
-    now(client_tokens.LOOK_SECONDS + 1)
+    tokens.revoked.add("read-1")
+    advance(client_tokens.LOOK_SECONDS + 1)
     assert tokens.access_token(STOCK) == "read-2"
 
 
-def test_what_can_t_be_opened_is_replaced(make_bench: MakeBench) -> None:
-    """`AUTH0_SECRET` was exchanged without keeping the old key, or somebody wrote to Redis."""
+def test_a_token_that_can_t_be_opened_is_replaced(make_bench: MakeBench) -> None:
+    """`AUTH0_SECRET` was changed without keeping the old key, or the value was forged."""
     bench = make_bench()
-    tokens = Tokens(bench)
+    tokens = NumberedTokens(bench)
     name = bench.database.keys.client_token(tokens.shared._named(STOCK.name))
     bench.database.command("HSET", name, "token", "rubbish", "attempt", "x")
     assert tokens.access_token(STOCK) == "read-1"
 
 
 def test_waiting_for_another_process_is_bounded(bench: Bench) -> None:
-    tokens = Tokens(bench)
+    tokens = NumberedTokens(bench)
     tokens._wait_seconds = 0.2
     name = tokens.shared._named(STOCK.name)
     bench.database.command("SET", bench.database.keys.client_lock(name), "a process that hangs")
@@ -220,8 +226,8 @@ def test_waiting_for_another_process_is_bounded(bench: Bench) -> None:
     assert bench.provider.client_tokens == 0
 
 
-def _age(tokens: Tokens, left_seconds: float) -> None:
-    """Write the token back with so much left, as time would."""
+def _age(tokens: NumberedTokens, left_seconds: float) -> None:
+    """Store the token again with *left_seconds* left."""
     shared = tokens.shared.read(STOCK.name)
     assert shared
     token: RouteToken = shared.token

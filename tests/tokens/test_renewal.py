@@ -1,4 +1,7 @@
-"""What happens when a refresh fails, and which process may spend the refresh token."""
+"""Which request spends a refresh token, and what does each failure lead to?
+
+docs/architecture/refresh.md lists the failures.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ from bff.core.errors import (
     StoreUnavailable,
 )
 from bff.core.model import IssuedTokens, Session
-from tests.support.bench import Bench, MakeBench, answer
+from tests.support.bench import Bench, MakeBench, token_response
 
-DEAD = {"access_seconds": -1}
-ENDING = {"access_seconds": 30}
+EXPIRED = {"access_seconds": -1}
+EXPIRING = {"access_seconds": 30}
 FRESH = {"access_seconds": 200}
 
 
@@ -33,8 +36,8 @@ def raising(error: BFFError) -> Callable[[str], IssuedTokens]:
     return raise_it
 
 
-def fresh_answer(bench: Bench) -> Callable[[str], IssuedTokens]:
-    return lambda _: answer(len(bench.provider.refreshed), now=bench.now())
+def fresh_token_response(bench: Bench) -> Callable[[str], IssuedTokens]:
+    return lambda _: token_response(len(bench.provider.refreshed), now=bench.now())
 
 
 def test_a_token_with_time_left_is_not_refreshed(bench: Bench) -> None:
@@ -43,18 +46,20 @@ def test_a_token_with_time_left_is_not_refreshed(bench: Bench) -> None:
     assert bench.provider.refreshed == []
 
 
-def test_the_window_is_never_more_than_a_fifth_of_the_token_s_life(bench: Bench) -> None:
+def test_the_window_is_never_more_than_a_fifth_of_the_token_s_lifetime(bench: Bench) -> None:
     """A token of 100 seconds with 30 left is outside its window of 20, though 30 < 60."""
-    session = bench.load(bench.start(**ENDING))
+    session = bench.load(bench.start(**EXPIRING))
     tokens = msgspec.structs.replace(session.tokens, issued_at=session.tokens.expires_at - 100)
     session = msgspec.structs.replace(session, tokens=tokens)
     assert bench.access_token(session) == "access-0"
     assert bench.provider.refreshed == []
 
 
-@pytest.mark.parametrize("left", [ENDING, DEAD], ids=["ending", "dead"])
-def test_a_token_that_ends_is_refreshed_and_kept(bench: Bench, left: dict[str, int]) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
+@pytest.mark.parametrize("left", [EXPIRING, EXPIRED], ids=["expiring", "expired"])
+def test_an_expiring_or_expired_token_is_refreshed_and_stored(
+    bench: Bench, left: dict[str, int]
+) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
     key = bench.start(**left)
     assert bench.access_token(bench.load(key)) == "access-1"
     session = bench.load(key)
@@ -63,18 +68,18 @@ def test_a_token_that_ends_is_refreshed_and_kept(bench: Bench, left: dict[str, i
     assert bench.provider.refreshed == ["refresh-0"]
 
 
-def test_a_provider_that_does_not_rotate_leaves_the_refresh_token(bench: Bench) -> None:
+def test_without_rotation_the_refresh_token_stays(bench: Bench) -> None:
     bench.provider.on_refresh = lambda _: msgspec.structs.replace(
-        answer(1, now=bench.now()), refresh_token=None
+        token_response(1, now=bench.now()), refresh_token=None
     )
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     bench.access_token(bench.load(key))
     assert bench.load(key).tokens.refresh_token == "refresh-0"
 
 
-def test_a_request_with_an_old_view_uses_what_another_has_refreshed(bench: Bench) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**DEAD)
+def test_a_request_that_read_older_tokens_uses_those_of_the_refresh_after_it(bench: Bench) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
     before = bench.load(key)
     bench.access_token(bench.load(key))
     assert bench.access_token(before) == "access-1"
@@ -83,27 +88,27 @@ def test_a_request_with_an_old_view_uses_what_another_has_refreshed(bench: Bench
 
 def test_invalid_grant_ends_the_session(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderRejected("invalid_grant", 403))
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     with pytest.raises(SessionEnded):
         bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
     assert bench.provider.revoked == ["refresh-0"]
 
 
-def test_invalid_grant_while_the_old_token_lives_ends_the_session_too(bench: Bench) -> None:
+def test_invalid_grant_while_the_old_token_is_valid_ends_the_session_too(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderRejected("invalid_grant", 403))
-    key = bench.start(**ENDING)
+    key = bench.start(**EXPIRING)
     with pytest.raises(SessionEnded):
         bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
 
 
 def test_invalid_grant_for_a_generation_that_was_replaced_uses_the_newer(bench: Bench) -> None:
-    """The lease ran out, another process refreshed; what was refused is not what is current."""
-    key = bench.start(**DEAD)
+    """The lock expired and another process refreshed: the refused token isn't the current one."""
+    key = bench.start(**EXPIRED)
 
     def replaced_meanwhile(_: str) -> IssuedTokens:
-        _replace(bench, bench.load(key), answer(7, now=bench.now()))
+        _replace(bench, bench.load(key), token_response(7, now=bench.now()))
         raise ProviderRejected("invalid_grant", 403)
 
     bench.provider.on_refresh = replaced_meanwhile
@@ -113,7 +118,7 @@ def test_invalid_grant_for_a_generation_that_was_replaced_uses_the_newer(bench: 
 
 def test_an_id_token_of_another_user_ends_the_session(bench: Bench) -> None:
     bench.provider.on_refresh = raising(IDTokenInvalid("sub differs"))
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     with pytest.raises(SessionEnded):
         bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
@@ -132,7 +137,7 @@ def test_a_failure_of_the_provider_keeps_the_session(
     bench: Bench, error: BFFError, expected: type[BFFError]
 ) -> None:
     bench.provider.on_refresh = raising(error)
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     with pytest.raises(expected):
         bench.access_token(bench.load(key))
     assert bench.load(key).tokens.refresh_token == "refresh-0"
@@ -144,55 +149,57 @@ def test_a_failure_of_the_provider_keeps_the_session(
     [ProviderUnavailable("503"), ProviderMisconfigured("invalid_client")],
     ids=["unavailable", "invalid_client"],
 )
-def test_while_the_old_token_lives_a_failure_is_not_felt(bench: Bench, error: BFFError) -> None:
+def test_while_the_old_token_is_valid_a_failure_has_no_effect(
+    bench: Bench, error: BFFError
+) -> None:
     bench.provider.on_refresh = raising(error)
-    assert bench.access_token(bench.load(bench.start(**ENDING))) == "access-0"
+    assert bench.access_token(bench.load(bench.start(**EXPIRING))) == "access-0"
 
 
-def test_a_failure_is_remembered_so_that_a_storm_stays_here(bench: Bench) -> None:
+def test_a_failure_is_stored_so_that_a_burst_does_not_reach_the_provider(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderUnavailable("503"))
-    session = bench.load(bench.start(**DEAD))
+    session = bench.load(bench.start(**EXPIRED))
     for _ in range(5):
         with pytest.raises(ProviderUnavailable):
             bench.access_token(session)
     assert bench.provider.refreshed == ["refresh-0"]
 
 
-def test_a_remembered_failure_keeps_its_kind(bench: Bench) -> None:
+def test_a_stored_failure_keeps_its_kind(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderMisconfigured("invalid_client"))
-    session = bench.load(bench.start(**DEAD))
+    session = bench.load(bench.start(**EXPIRED))
     for _ in range(2):
         with pytest.raises(ProviderMisconfigured):
             bench.access_token(session)
 
 
-def test_no_answer_is_retried_once_with_the_same_token(bench: Bench) -> None:
+def test_a_lost_response_is_retried_once_with_the_same_token(bench: Bench) -> None:
     """The rotation may have happened; within the overlap the same token works once more."""
 
     def first_lost(_: str) -> IssuedTokens:
         if len(bench.provider.refreshed) == 1:
             raise ProviderUnavailable("timeout", maybe_acted=True)
-        return answer(2, now=bench.now())
+        return token_response(2, now=bench.now())
 
     bench.provider.on_refresh = first_lost
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     assert bench.access_token(bench.load(key)) == "access-2"
     assert bench.provider.refreshed == ["refresh-0", "refresh-0"]
 
 
-def test_an_answer_of_5xx_is_not_retried(bench: Bench) -> None:
+def test_a_5xx_response_is_not_retried(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderUnavailable("502", maybe_acted=False))
     with pytest.raises(ProviderUnavailable):
-        bench.access_token(bench.load(bench.start(**DEAD)))
+        bench.access_token(bench.load(bench.start(**EXPIRED)))
     assert len(bench.provider.refreshed) == 1
 
 
 def test_no_retry_without_the_lock(bench: Bench) -> None:
-    """After a stall beyond the lease another process may be spending the token."""
-    key = bench.start(**DEAD)
+    """After a stall longer than the lock, another process may be spending the token."""
+    key = bench.start(**EXPIRED)
 
     def lost_lock(_: str) -> IssuedTokens:
-        bench.database.command("SET", bench.database.keys.lock(key), "somebody else")
+        bench.database.command("SET", bench.database.keys.lock(key), "another process")
         raise ProviderUnavailable("timeout", maybe_acted=True)
 
     bench.provider.on_refresh = lost_lock
@@ -200,11 +207,11 @@ def test_no_retry_without_the_lock(bench: Bench) -> None:
         bench.access_token(bench.load(key))
     assert len(bench.provider.refreshed) == 1
     lock = bench.database.command("GET", bench.database.keys.lock(key))
-    assert lock == b"somebody else", "a lock is given back only by its owner"
+    assert lock == b"another process", "a lock is released only by its owner"
 
 
-def test_without_a_refresh_token_a_dead_access_token_ends_the_session(bench: Bench) -> None:
-    key = bench.start(**DEAD)
+def test_without_a_refresh_token_an_expired_access_token_ends_the_session(bench: Bench) -> None:
+    key = bench.start(**EXPIRED)
     session = bench.load(key)
     tokens = msgspec.structs.replace(session.tokens, refresh_token=None)
     with pytest.raises(SessionEnded):
@@ -216,34 +223,34 @@ def test_promise_4_a_refresh_token_is_spent_once_by_many_threads_and_processes(
     make_bench: MakeBench,
 ) -> None:
     benches = [make_bench() for _ in range(3)]
-    asked: list[str] = []
+    spent: list[str] = []
     for bench in benches:
 
         def refresh(token: str, bench: Bench = bench) -> IssuedTokens:
-            asked.append(token)
-            return answer(len(asked), now=bench.now())
+            spent.append(token)
+            return token_response(len(spent), now=bench.now())
 
         bench.provider.on_refresh = refresh
-    session = benches[0].load(benches[0].start(**DEAD))
+    session = benches[0].load(benches[0].start(**EXPIRED))
     go = threading.Barrier(30)
 
-    def ask(bench: Bench) -> str:
+    def request(bench: Bench) -> str:
         go.wait()
         return bench.access_token(session)
 
     with ThreadPoolExecutor(30) as pool:
-        tokens = list(pool.map(ask, benches * 10))
-    assert asked == ["refresh-0"]
+        tokens = list(pool.map(request, benches * 10))
+    assert spent == ["refresh-0"]
     assert set(tokens) == {"access-1"}
 
 
 def test_a_logout_during_a_refresh_wins_and_the_new_token_is_revoked(bench: Bench) -> None:
-    """Promises 2 and 3: nothing is revived, and what was minted too late dies too."""
-    key = bench.start(**DEAD)
+    """Promises 2 and 3: the session stays ended, and tokens that came too late are revoked."""
+    key = bench.start(**EXPIRED)
 
     def logout_meanwhile(_: str) -> IssuedTokens:
         assert bench.sessions.end(key, "logout")
-        return answer(1, now=bench.now())
+        return token_response(1, now=bench.now())
 
     bench.provider.on_refresh = logout_meanwhile
     with pytest.raises(SessionEnded):
@@ -254,39 +261,39 @@ def test_a_logout_during_a_refresh_wins_and_the_new_token_is_revoked(bench: Benc
     assert bench.deny_list.contains("access-1")
 
 
-def test_the_replaced_access_token_dies_with_the_session(bench: Bench) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**ENDING)
+def test_the_replaced_access_token_is_denied_with_the_session(bench: Bench) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRING)
     bench.access_token(bench.load(key))
     assert bench.sessions.end(key, "logout")
-    assert bench.deny_list.contains("access-0"), "replaced a moment ago, and still alive"
+    assert bench.deny_list.contains("access-0"), "replaced a moment ago, and still valid"
     assert bench.deny_list.contains("access-1")
     assert not bench.deny_list.contains("access-2")
 
 
-def test_a_write_whose_answer_was_lost_is_recognised(bench: Bench) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**DEAD)
+def test_a_write_whose_reply_was_lost_is_recognised(bench: Bench) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
     real = bench.records.replace_tokens
-    calls = []
+    outcomes = []
 
-    def answer_lost(*words: object) -> str:
-        outcome = real(*words)  # type: ignore[arg-type]
-        calls.append(outcome)
-        if len(calls) == 1:
+    def reply_lost(*arguments: object) -> str:
+        outcome = real(*arguments)  # type: ignore[arg-type]
+        outcomes.append(outcome)
+        if len(outcomes) == 1:
             raise StoreUnavailable("connection broke after the script ran")
         return outcome
 
-    bench.records.replace_tokens = answer_lost  # type: ignore[assignment,method-assign]
+    bench.records.replace_tokens = reply_lost  # type: ignore[assignment,method-assign]
     assert bench.access_token(bench.load(key)) == "access-1"
-    assert calls == ["applied", "already"]
+    assert outcomes == ["applied", "already"]
     assert bench.load(key).generation == 2
     assert bench.provider.revoked == []
 
 
-def test_promise_3_tokens_that_redis_did_not_take_are_held_and_written_later(bench: Bench) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**DEAD)
+def test_promise_3_tokens_that_redis_did_not_store_are_written_later(bench: Bench) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
     real = bench.records.replace_tokens
 
     def refuse(*_: object) -> str:
@@ -302,9 +309,9 @@ def test_promise_3_tokens_that_redis_did_not_take_are_held_and_written_later(ben
     assert bench.provider.revoked == []
 
 
-def test_promise_3_held_tokens_of_a_session_that_ended_are_revoked(bench: Bench) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**DEAD)
+def test_promise_3_pending_tokens_of_a_session_that_ended_are_revoked(bench: Bench) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
     real = bench.records.replace_tokens
 
     def refuse(*_: object) -> str:
@@ -319,13 +326,13 @@ def test_promise_3_held_tokens_of_a_session_that_ended_are_revoked(bench: Bench)
     assert bench.provider.revoked == ["refresh-0", "refresh-1"]
 
 
-def test_a_hand_over_during_a_refresh_loses_neither(bench: Bench) -> None:
+def test_a_hand_over_during_a_refresh_loses_neither_token(bench: Bench) -> None:
     """A sign-in hands over an old refresh token while this session is being refreshed."""
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
 
     def handed_over(_: str) -> IssuedTokens:
         assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
-        return answer(1, now=bench.now())
+        return token_response(1, now=bench.now())
 
     bench.provider.on_refresh = handed_over
     assert bench.access_token(bench.load(key)) == "access-1"
@@ -334,11 +341,11 @@ def test_a_hand_over_during_a_refresh_loses_neither(bench: Bench) -> None:
 
 
 def test_a_late_writer_does_not_overwrite_newer_tokens(bench: Bench) -> None:
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
 
     def overtaken(_: str) -> IssuedTokens:
-        _replace(bench, bench.load(key), answer(9, now=bench.now()))
-        return answer(1, now=bench.now())
+        _replace(bench, bench.load(key), token_response(9, now=bench.now()))
+        return token_response(1, now=bench.now())
 
     bench.provider.on_refresh = overtaken
     assert bench.access_token(bench.load(key)) == "access-9"
@@ -349,15 +356,15 @@ def test_a_late_writer_does_not_overwrite_newer_tokens(bench: Bench) -> None:
 def test_waiting_for_another_process_is_bounded(make_bench: MakeBench) -> None:
     bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="0.1")
     bench.services.tokens._renewal._wait_seconds = 0.3
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     bench.database.command("SET", bench.database.keys.lock(key), "a process that hangs")
     with pytest.raises(ProviderUnavailable):
         bench.access_token(bench.load(key))
     assert bench.provider.refreshed == []
 
 
-def test_while_another_process_refreshes_the_living_token_serves(bench: Bench) -> None:
-    key = bench.start(**ENDING)
+def test_while_another_process_refreshes_the_valid_token_is_used(bench: Bench) -> None:
+    key = bench.start(**EXPIRING)
     bench.database.command("SET", bench.database.keys.lock(key), "another process")
     assert bench.access_token(bench.load(key)) == "access-0"
 

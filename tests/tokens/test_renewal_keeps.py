@@ -1,4 +1,4 @@
-"""What a refresh carries on, remembers and gives back; errors are told apart by their code."""
+"""What does a refresh keep, store and release, and which error codes end the session?"""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bff.config.route import TokenRule
 from bff.core.errors import ProviderRejected, ProviderUnavailable, SessionEnded
 from bff.core.model import IssuedTokens, Session, SignIn
 from bff.sessions.lifecycle import session_key
-from tests.support.bench import Bench, MakeBench, answer
-from tests.tokens.test_renewal import DEAD, ENDING, fresh_answer, raising
+from tests.support.bench import Bench, MakeBench, token_response
+from tests.tokens.test_renewal import EXPIRED, EXPIRING, fresh_token_response, raising
 
 
-def end_soon(bench: Bench, key: str, seconds_left: int) -> None:
-    """Let the stored access token end in *seconds_left*."""
+def expire_soon(bench: Bench, key: str, seconds_left: int) -> None:
+    """Let the stored access token expire in *seconds_left*."""
     session = bench.load(key)
     ends_at = bench.now() + seconds_left
     tokens = msgspec.structs.replace(
@@ -25,12 +25,12 @@ def end_soon(bench: Bench, key: str, seconds_left: int) -> None:
     assert bench.records.replace_tokens(key, session.generation, attempt, sealed) == "applied"
 
 
-def lock_of(bench: Bench, key: str) -> int:
-    """Milliseconds that the lock still lasts; negative if nobody has it."""
+def lock_ms(bench: Bench, key: str) -> int:
+    """Milliseconds until the lock expires; negative if there is none."""
     return int(bench.database.command("PTTL", bench.database.keys.lock(key)))
 
 
-def remembered_ms(bench: Bench, key: str) -> int:
+def failure_ms(bench: Bench, key: str) -> int:
     return int(bench.database.command("PTTL", bench.database.keys.failure(key)))
 
 
@@ -40,9 +40,9 @@ def remembered_ms(bench: Bench, key: str) -> int:
      ("invalid_grant_type", 403), ("too_many_attempts", 403)],
 )  # fmt: skip
 def test_only_invalid_grant_itself_ends_a_session(bench: Bench, error: str, status: int) -> None:
-    """Not what merely contains it, nor Auth0's 403 alone."""
+    """Not a code that merely contains it, nor Auth0's 403 alone."""
     bench.provider.on_refresh = raising(ProviderRejected(error, status))
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     with pytest.raises(ProviderRejected):
         bench.access_token(bench.load(key))
     assert bench.load(key).tokens.refresh_token == "refresh-0"
@@ -51,14 +51,14 @@ def test_only_invalid_grant_itself_ends_a_session(bench: Bench, error: str, stat
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_invalid_grant_ends_it_with_any_status(bench: Bench, status: int) -> None:
     bench.provider.on_refresh = raising(ProviderRejected("invalid_grant", status))
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     with pytest.raises(SessionEnded):
         bench.access_token(bench.load(key))
     assert bench.sessions.load(key) is None
 
 
-def test_promise_4_a_request_with_a_view_from_before_the_end_spends_nothing(bench: Bench) -> None:
-    key = bench.start(**DEAD)
+def test_promise_4_a_session_that_was_read_before_its_end_spends_nothing(bench: Bench) -> None:
+    key = bench.start(**EXPIRED)
     before = bench.load(key)
     bench.sessions.end(key, "logout")
     with pytest.raises(SessionEnded):
@@ -66,80 +66,80 @@ def test_promise_4_a_request_with_a_view_from_before_the_end_spends_nothing(benc
     assert bench.provider.refreshed == []
 
 
-def test_a_token_that_would_die_on_its_way_is_not_handed_out(bench: Bench) -> None:
+def test_a_token_that_would_expire_on_the_way_is_not_used(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderUnavailable("503"))
-    session = bench.load(bench.start(**ENDING))
+    session = bench.load(bench.start(**EXPIRING))
     late = msgspec.structs.replace(session, read_at=session.tokens.expires_at - 0.5)
     with pytest.raises(ProviderUnavailable):
         bench.access_token(late)
 
 
-def test_the_lease_outlasts_two_tries_and_is_given_back(make_bench: MakeBench) -> None:
+def test_the_lock_outlasts_two_attempts_and_is_released(make_bench: MakeBench) -> None:
     bench = make_bench(BFF_PROVIDER_TIMEOUT_SECONDS="3")
-    key, leases = bench.start(**DEAD), []
+    key, lasting_ms = bench.start(**EXPIRED), []
 
     def slow(_: str) -> IssuedTokens:
-        leases.append(lock_of(bench, key))
-        if len(leases) == 1:
-            # As if the first try had used up most of it.
+        lasting_ms.append(lock_ms(bench, key))
+        if len(lasting_ms) == 1:
+            # As if the first attempt had used up most of it.
             bench.database.command("PEXPIRE", bench.database.keys.lock(key), 5_000)
             raise ProviderUnavailable("timeout", maybe_acted=True)
-        return answer(1, now=bench.now())
+        return token_response(1, now=bench.now())
 
     bench.provider.on_refresh = slow
     bench.access_token(bench.load(key))
-    assert min(leases) > 2 * 3_000, "the second try has a whole lease again"
-    assert lock_of(bench, key) < 0
+    assert min(lasting_ms) > 2 * 3_000, "the second attempt has the whole time again"
+    assert lock_ms(bench, key) < 0
 
 
-def test_after_a_failure_the_lock_is_free_again(bench: Bench) -> None:
+def test_after_a_failure_the_lock_is_released(bench: Bench) -> None:
     bench.provider.on_refresh = raising(ProviderUnavailable("503"))
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     with pytest.raises(ProviderUnavailable):
         bench.access_token(bench.load(key))
-    assert lock_of(bench, key) < 0
+    assert lock_ms(bench, key) < 0
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(None, 2), (1, 2), (17, 17), (4000, 30)])
-def test_a_failure_is_remembered_as_long_as_the_provider_asks_within_bounds(
+def test_a_failure_is_stored_as_long_as_the_provider_asks_within_bounds(
     bench: Bench, retry_after: int | None, seconds: int
 ) -> None:
     error = ProviderUnavailable("429", retry_after_seconds=retry_after)
     bench.provider.on_refresh = raising(error)
-    key = bench.start(**DEAD)
+    key = bench.start(**EXPIRED)
     with pytest.raises(ProviderUnavailable):
         bench.access_token(bench.load(key))
-    assert (seconds - 1) * 1000 < remembered_ms(bench, key) <= seconds * 1000
+    assert (seconds - 1) * 1000 < failure_ms(bench, key) <= seconds * 1000
 
 
-def test_the_provider_is_told_whose_id_token_it_may_be(bench: Bench) -> None:
-    asked: list[str | None] = []
+def test_an_id_token_of_a_refresh_is_checked_for_the_session_s_user(bench: Bench) -> None:
+    subjects: list[str | None] = []
 
     def refresh(
         refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
     ) -> IssuedTokens:
-        asked.append(subject)
-        return answer(1, now=bench.now())
+        subjects.append(subject)
+        return token_response(1, now=bench.now())
 
     bench.provider.refresh = refresh  # type: ignore[method-assign]
-    bench.access_token(bench.load(bench.start(**DEAD, subject="auth0|eve")))
-    assert asked == ["auth0|eve"]
+    bench.access_token(bench.load(bench.start(**EXPIRED, subject="auth0|eve")))
+    assert subjects == ["auth0|eve"]
 
 
-def test_what_the_answer_leaves_out_stays_as_it_was(bench: Bench) -> None:
+def test_what_the_token_response_omits_stays_as_it_was(bench: Bench) -> None:
     """RFC 6749, 5.1 and 6: no `scope` means the same scope, no refresh token the same one."""
     sign_in = bench.sign_in(access_seconds=-1)
     tokens = msgspec.structs.replace(sign_in.tokens, scope="openid items", id_token="kept")
     key = started(bench, msgspec.structs.replace(sign_in, tokens=tokens))
-    bench.provider.on_refresh = fresh_answer(bench)
+    bench.provider.on_refresh = fresh_token_response(bench)
     bench.access_token(bench.load(key))
     after = bench.load(key).tokens
     assert (after.scope, after.id_token) == ("openid items", "kept")
 
 
 def test_a_kept_refresh_token_stays_through_a_refresh(bench: Bench) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**DEAD)
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
     assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
     assert bench.records.keep_refresh_tokens(key, ("refresh-older", "refresh-old"))
     bench.access_token(bench.load(key))
@@ -152,11 +152,11 @@ def test_a_hand_over_that_is_overtaken_is_tried_again(bench: Bench) -> None:
     outcomes: list[str] = []
     real = bench.records.replace_tokens
 
-    def overtaken(*words: object) -> str:
+    def overtaken(*arguments: object) -> str:
         if not outcomes:
             sealed = bench.records.seal_tokens(key, bench.load(key).tokens)
             assert real(key, 1, "another", sealed) == "applied"
-        outcomes.append(real(*words))  # type: ignore[arg-type]
+        outcomes.append(real(*arguments))  # type: ignore[arg-type]
         return str(outcomes[-1])
 
     bench.records.replace_tokens = overtaken  # type: ignore[assignment,method-assign]
@@ -166,16 +166,16 @@ def test_a_hand_over_that_is_overtaken_is_tried_again(bench: Bench) -> None:
 
 
 def test_a_late_writer_revokes_its_own_token_and_no_other(bench: Bench) -> None:
-    """What the session keeps belongs to whoever was faster."""
-    key = bench.start(**DEAD)
+    """The session has the tokens of the faster writer."""
+    key = bench.start(**EXPIRED)
     assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
 
     def overtaken(_: str) -> IssuedTokens:
         session: Session = bench.load(key)
-        tokens = bench.merged(session, answer(9, now=bench.now()))
+        tokens = bench.merged(session, token_response(9, now=bench.now()))
         sealed = bench.records.seal_tokens(key, tokens)
         bench.records.replace_tokens(key, session.generation, "faster", sealed)
-        return answer(1, now=bench.now())
+        return token_response(1, now=bench.now())
 
     bench.provider.on_refresh = overtaken
     assert bench.access_token(bench.load(key)) == "access-9"
@@ -183,23 +183,23 @@ def test_a_late_writer_revokes_its_own_token_and_no_other(bench: Bench) -> None:
     assert not bench.deny_list.contains("access-9")
 
 
-def test_every_replaced_access_token_that_still_lives_is_remembered(bench: Bench) -> None:
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**ENDING)
+def test_every_replaced_access_token_that_is_still_valid_is_listed(bench: Bench) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRING)
     bench.access_token(bench.load(key))
-    end_soon(bench, key, 5)
+    expire_soon(bench, key, 5)
     assert bench.access_token(bench.load(key)) == "access-2"
     assert len(bench.load(key).tokens.replaced) == 2
     bench.sessions.end(key, "logout")
     assert [bench.deny_list.contains(f"access-{n}") for n in range(3)] == [True] * 3
 
 
-def test_a_replaced_access_token_that_has_died_is_forgotten(bench: Bench) -> None:
-    """Else the record of a long session would grow with every refresh."""
-    bench.provider.on_refresh = fresh_answer(bench)
-    key = bench.start(**DEAD)
+def test_a_replaced_access_token_that_has_expired_is_dropped(bench: Bench) -> None:
+    """Otherwise the record of a long session would grow with every refresh."""
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
     bench.access_token(bench.load(key))
-    end_soon(bench, key, 5)
+    expire_soon(bench, key, 5)
     bench.access_token(bench.load(key))
     assert len(bench.load(key).tokens.replaced) == 1
 

@@ -1,4 +1,4 @@
-"""Tokens that routes have of their own: how they are had, kept, refused, and ended."""
+"""How do routes get tokens of their own, and how are these stored, renewed and denied?"""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import pytest
 from bff.config.route import TokenRule
 from bff.core.errors import ProviderUnavailable, SessionEnded, StoreUnavailable
 from bff.core.model import IssuedTokens, RevokedAccessToken, RouteToken
-from tests.support.bench import Bench, MakeBench, answer
+from tests.support.bench import Bench, MakeBench, token_response
 from tests.support.route_sessions import (
     BILLS,
     BOTH,
-    DEAD,
     EXCHANGED,
+    EXPIRED,
     ORDERS,
     age_route_token,
-    asked,
-    failing,
-    obey,
-    route_answer,
+    fail_with,
+    issue_numbered,
+    request_count,
+    route_token_response,
 )
 
-Give = Callable[[str, TokenRule], IssuedTokens]
-"""How the provider answers a token and a rule."""
+Issue = Callable[[str, TokenRule], IssuedTokens]
+"""What the provider issues for a token and a rule."""
 
 
-# ---------------------------------------------------------------- had and kept
+# ---------------------------------------------------------------- issued and stored
 def test_a_token_for_an_audience_costs_one_refresh_and_then_nothing(bench: Bench) -> None:
-    obey(bench)
+    issue_numbered(bench)
     key = bench.start()
     assert bench.access_token(bench.load(key), ORDERS) == "https://orders#1"
     session = bench.load(key)
@@ -40,12 +40,12 @@ def test_a_token_for_an_audience_costs_one_refresh_and_then_nothing(bench: Bench
     assert bench.provider.refreshed == ["refresh-0"]
     assert session.tokens.refresh_token == "refresh-1"
     assert session.tokens.access_token == "access-0"
-    [kept] = session.tokens.route_tokens
-    assert (kept.name, kept.scope) == (ORDERS.name, "read write")
+    [stored] = session.tokens.route_tokens
+    assert (stored.name, stored.scope) == (ORDERS.name, "read write")
 
 
 def test_each_rule_has_a_token_of_its_own(bench: Bench) -> None:
-    obey(bench)
+    issue_numbered(bench)
     key = bench.start()
     tokens = [bench.access_token(bench.load(key), rule) for rule in (ORDERS, BILLS)]
     assert tokens == ["https://orders#1", "https://bills#2"]
@@ -53,18 +53,18 @@ def test_each_rule_has_a_token_of_its_own(bench: Bench) -> None:
     assert len(bench.load(key).tokens.route_tokens) == 2
 
 
-def test_an_old_view_finds_what_another_request_got(bench: Bench) -> None:
-    obey(bench)
+def test_a_request_that_read_older_tokens_finds_those_of_another_request(bench: Bench) -> None:
+    issue_numbered(bench)
     key = bench.start()
     before = bench.load(key)
     bench.access_token(bench.load(key), ORDERS)
     assert bench.access_token(before, ORDERS) == "https://orders#1"
-    assert asked(bench) == 1
+    assert request_count(bench) == 1
 
 
-def test_an_exchange_takes_a_fresh_access_token(bench: Bench) -> None:
-    obey(bench)
-    key = bench.start(**DEAD)
+def test_an_exchange_uses_a_fresh_access_token(bench: Bench) -> None:
+    issue_numbered(bench)
+    key = bench.start(**EXPIRED)
     assert bench.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
     assert (bench.provider.refreshed, bench.provider.exchanged) == (["refresh-0"], ["access-1"])
     session = bench.load(key)
@@ -74,7 +74,7 @@ def test_an_exchange_takes_a_fresh_access_token(bench: Bench) -> None:
 
 
 def test_the_ordinary_refresh_keeps_the_routes_tokens(bench: Bench) -> None:
-    obey(bench)
+    issue_numbered(bench)
     key = bench.start(access_seconds=30)
     bench.access_token(bench.load(key), ORDERS)
     assert bench.access_token(bench.load(key)) == "access-2"
@@ -82,24 +82,24 @@ def test_the_ordinary_refresh_keeps_the_routes_tokens(bench: Bench) -> None:
     assert bench.provider.refreshed == ["refresh-0", "refresh-1"]
 
 
-def test_a_dead_token_is_refreshed_though_a_route_s_token_made_the_record_newer(
+def test_an_expired_token_is_refreshed_though_a_route_s_token_raised_the_generation(
     bench: Bench,
 ) -> None:
     """A newer generation alone doesn't mean that the access token is fresh."""
-    obey(bench)
-    key = bench.start(**DEAD)
+    issue_numbered(bench)
+    key = bench.start(**EXPIRED)
     before = bench.load(key)
     bench.access_token(bench.load(key), ORDERS)
     assert bench.access_token(before) == "access-2"
 
 
 @pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
-def test_a_living_token_serves_while_the_provider_is_away(bench: Bench, rule: TokenRule) -> None:
-    obey(bench)
+def test_a_valid_token_is_used_while_the_provider_is_down(bench: Bench, rule: TokenRule) -> None:
+    issue_numbered(bench)
     key = bench.start()
     token = bench.access_token(bench.load(key), rule)
     age_route_token(bench, key, 30)
-    failing(bench, ProviderUnavailable("down"))
+    fail_with(bench, ProviderUnavailable("down"))
     assert bench.access_token(bench.load(key), rule) == token
     age_route_token(bench, key, 0)
     with pytest.raises(ProviderUnavailable) as raised:
@@ -108,28 +108,28 @@ def test_a_living_token_serves_while_the_provider_is_away(bench: Bench, rule: To
 
 
 @pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
-def test_a_token_is_renewed_before_its_end_and_the_old_one_is_remembered(
+def test_a_token_is_renewed_before_its_end_and_the_old_one_is_listed(
     bench: Bench, rule: TokenRule
 ) -> None:
-    obey(bench)
+    issue_numbered(bench)
     key = bench.start()
     old = bench.access_token(bench.load(key), rule)
     age_route_token(bench, key, 30)
     new = bench.access_token(bench.load(key), rule)
     assert new != old
-    [kept] = bench.load(key).tokens.route_tokens
-    assert kept.access_token == new
+    [stored] = bench.load(key).tokens.route_tokens
+    assert stored.access_token == new
     bench.sessions.end(key, "logout")
     assert bench.deny_list.contains(old)
     assert bench.deny_list.contains(new)
 
 
-# ---------------------------------------------------------------- who may spend
-@pytest.mark.parametrize("left", [DEAD, {"access_seconds": 30}], ids=["dead", "ending"])
+# ---------------------------------------------------------------- spending refresh tokens
+@pytest.mark.parametrize("left", [EXPIRED, {"access_seconds": 30}], ids=["expired", "expiring"])
 def test_promise_4_both_kinds_at_once_spend_each_refresh_token_once(
     make_bench: MakeBench, left: dict[str, int]
 ) -> None:
-    """Three processes, several routes: whoever comes second spends what the first brought."""
+    """Three processes, several routes: each request spends the token that the last one received."""
     benches = [make_bench() for _ in range(3)]
     spent: list[str] = []
     lock = threading.Lock()
@@ -140,21 +140,21 @@ def test_promise_4_both_kinds_at_once_spend_each_refresh_token_once(
             return len(spent)
 
     for bench in benches:
-        bench.provider.on_refresh = lambda t: answer(rotate(t), now=benches[0].now())
-        bench.provider.on_audience = lambda t, rule: route_answer(
+        bench.provider.on_refresh = lambda t: token_response(rotate(t), now=benches[0].now())
+        bench.provider.on_audience = lambda t, rule: route_token_response(
             benches[0], f"{rule.audience}", refresh_token=f"refresh-{rotate(t)}"
         )
     key = benches[0].start(**left)
     session = benches[0].load(key)
     rules = [None, ORDERS, BILLS]
 
-    def ask(number: int) -> str:
+    def request(number: int) -> str:
         return benches[number % 3].access_token(session, rules[number // 3 % 3])
 
     with ThreadPoolExecutor(60) as pool:
-        got = list(pool.map(ask, range(180)))
+        received = list(pool.map(request, range(180)))
     assert len(spent) == len(set(spent)) == 3
-    assert {got[3], got[6]} == {"https://orders", "https://bills"}
+    assert {received[3], received[6]} == {"https://orders", "https://bills"}
     tokens = benches[0].load(key).tokens
     assert tokens.refresh_token == "refresh-3"
     assert len(tokens.route_tokens) == 2
@@ -162,14 +162,14 @@ def test_promise_4_both_kinds_at_once_spend_each_refresh_token_once(
 
 
 @pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
-def test_a_lost_answer_is_asked_for_once_more(bench: Bench, rule: TokenRule) -> None:
-    obey(bench)
+def test_a_lost_response_is_requested_once_more(bench: Bench, rule: TokenRule) -> None:
+    issue_numbered(bench)
     real = bench.provider.on_audience, bench.provider.on_exchange
-    failing(bench, ProviderUnavailable("cut off", maybe_acted=True))
-    key, lost = bench.start(), asked(bench)
+    fail_with(bench, ProviderUnavailable("cut off", maybe_acted=True))
+    key, lost = bench.start(), request_count(bench)
     with pytest.raises(ProviderUnavailable):
         bench.access_token(bench.load(key), rule)
-    assert asked(bench) == lost + 2
+    assert request_count(bench) == lost + 2
     bench.provider.on_audience, bench.provider.on_exchange = real
     with pytest.raises(ProviderUnavailable, match="remembered"):
         bench.access_token(bench.load(key), rule)
@@ -177,38 +177,38 @@ def test_a_lost_answer_is_asked_for_once_more(bench: Bench, rule: TokenRule) -> 
     assert bench.access_token(bench.load(key), BILLS).startswith("https://bills")
 
 
-def ending(bench: Bench, key: str, give: Give) -> Give:
-    """The session is signed out of while the provider answers."""
+def ended_meanwhile(bench: Bench, key: str, issue: Issue) -> Issue:
+    """End the session before the provider responds."""
 
     def ended(token: str, rule: TokenRule) -> IssuedTokens:
         bench.sessions.end(key, "logout")
-        return give(token, rule)
+        return issue(token, rule)
 
     return ended
 
 
-def test_a_session_that_ends_meanwhile_gets_nothing_and_leaves_nothing(bench: Bench) -> None:
-    obey(bench)
+def test_a_session_that_ends_meanwhile_gets_no_token_and_leaves_none(bench: Bench) -> None:
+    issue_numbered(bench)
     key = bench.start()
-    bench.provider.on_audience = ending(bench, key, bench.provider.on_audience)
+    bench.provider.on_audience = ended_meanwhile(bench, key, bench.provider.on_audience)
     with pytest.raises(SessionEnded):
         bench.access_token(bench.load(key), ORDERS)
     assert bench.provider.revoked == ["refresh-0", "refresh-1"]
     assert bench.deny_list.contains("https://orders#1")
 
 
-def test_an_exchange_that_comes_too_late_is_denied(bench: Bench) -> None:
-    obey(bench)
+def test_a_token_that_is_exchanged_too_late_is_denied(bench: Bench) -> None:
+    issue_numbered(bench)
     key = bench.start()
-    bench.provider.on_exchange = ending(bench, key, bench.provider.on_exchange)
+    bench.provider.on_exchange = ended_meanwhile(bench, key, bench.provider.on_exchange)
     with pytest.raises(SessionEnded):
         bench.access_token(bench.load(key), EXCHANGED)
     assert bench.deny_list.contains("https://orders#x1")
 
 
 @pytest.mark.parametrize("rule", BOTH, ids=lambda rule: rule.mode)
-def test_what_redis_did_not_take_is_held_and_written_later(bench: Bench, rule: TokenRule) -> None:
-    obey(bench)
+def test_a_token_that_redis_did_not_store_is_written_later(bench: Bench, rule: TokenRule) -> None:
+    issue_numbered(bench)
     key = bench.start()
     real, session = bench.records.replace_tokens, bench.load(key)
 
@@ -224,17 +224,19 @@ def test_what_redis_did_not_take_is_held_and_written_later(bench: Bench, rule: T
     assert bench.provider.revoked == []
 
 
-def test_a_late_exchange_goes_on_top_of_a_refresh(bench: Bench) -> None:
-    """The lease was lost; an exchange spends nothing, so both keep what they got."""
-    obey(bench)
-    give = bench.provider.on_exchange
+def test_a_late_exchange_is_added_to_the_tokens_of_a_refresh(bench: Bench) -> None:
+    """The lock was lost; an exchange spends nothing, so the tokens of both are stored."""
+    issue_numbered(bench)
+    issue = bench.provider.on_exchange
     key = bench.start()
 
     def overtaken(access_token: str, rule: TokenRule) -> IssuedTokens:
         session = bench.load(key)
-        sealed = bench.records.seal_tokens(key, bench.merged(session, answer(9, now=bench.now())))
+        sealed = bench.records.seal_tokens(
+            key, bench.merged(session, token_response(9, now=bench.now()))
+        )
         assert bench.records.replace_tokens(key, session.generation, "o", sealed) == "applied"
-        return give(access_token, rule)
+        return issue(access_token, rule)
 
     bench.provider.on_exchange = overtaken
     assert bench.access_token(bench.load(key), EXCHANGED) == "https://orders#x1"
@@ -243,10 +245,10 @@ def test_a_late_exchange_goes_on_top_of_a_refresh(bench: Bench) -> None:
     assert tokens.route_token(EXCHANGED.name)
 
 
-# ---------------------------------------------------------------- ended
+# ---------------------------------------------------------------- denied
 @pytest.mark.parametrize("way", ["end", "end_group", "end_into"])
 def test_every_route_s_token_is_denied_when_the_session_ends(bench: Bench, way: str) -> None:
-    obey(bench)
+    issue_numbered(bench)
     key = bench.start()
     for rule in (ORDERS, EXCHANGED):
         bench.access_token(bench.load(key), rule)
@@ -261,7 +263,7 @@ def test_every_route_s_token_is_denied_when_the_session_ends(bench: Bench, way: 
         assert bench.deny_list.contains(token), token
 
 
-# ---------------------------------------------------------------- what is written
+# ---------------------------------------------------------------- the format of the record
 def test_tokens_that_an_older_version_sealed_still_open(bench: Bench) -> None:
     key = bench.start()
     tokens = bench.load(key).tokens
@@ -272,8 +274,8 @@ def test_tokens_that_an_older_version_sealed_still_open(bench: Bench) -> None:
     assert bench.records.open_tokens(key, sealed) == tokens
 
 
-def test_what_has_expired_is_not_carried_along(bench: Bench) -> None:
-    obey(bench)
+def test_expired_tokens_are_dropped(bench: Bench) -> None:
+    issue_numbered(bench)
     key = bench.start()
     session = bench.load(key)
     gone = RouteToken(name="audience - https://gone", access_token="g", issued_at=1, expires_at=2)

@@ -1,4 +1,4 @@
-"""Single flight: one thread works for all, and what it met is met by all."""
+"""Does one thread work for all that want the same thing, and do all get its result or error?"""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from tests.support.waiting import wait_for
 WAIT_SECONDS = 10.0
 
 
-def aboard(
-    flights: SingleFlight[str], pool: ThreadPoolExecutor, work: Callable[[], str]
+def joined(
+    single_flight: SingleFlight[str], pool: ThreadPoolExecutor, work: Callable[[], str]
 ) -> Future[str]:
-    """One more caller, which has found the flight under way when this returns."""
+    """Another caller of `share`, which has joined the work when this returns."""
     entered = threading.Event()
-    real = flights._join
+    real = single_flight._join
 
-    def board(name: str) -> object:
+    def join(name: str) -> object:
         try:
             return real(name)
         finally:
             entered.set()
 
-    flights._join = board  # type: ignore[assignment,method-assign]
-    future = pool.submit(flights.share, "x", work)
+    single_flight._join = join  # type: ignore[assignment,method-assign]
+    future = pool.submit(single_flight.share, "x", work)
     assert entered.wait(WAIT_SECONDS)
-    flights._join = real  # type: ignore[method-assign]
+    single_flight._join = real  # type: ignore[method-assign]
     return future
 
 
 def never() -> str:
-    raise AssertionError("somebody does it already")
+    raise AssertionError("another caller does it already")
 
 
 def test_the_others_take_the_first_one_s_result_or_error() -> None:
-    for outcome in ("landed", ProviderUnavailable("503")):
-        flights: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
+    for outcome in ("result", ProviderUnavailable("503")):
+        single_flight: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
         go_on = threading.Event()
 
         def work(go_on: threading.Event = go_on, outcome: str | Exception = outcome) -> str:
@@ -51,35 +51,36 @@ def test_the_others_take_the_first_one_s_result_or_error() -> None:
             return outcome
 
         with ThreadPoolExecutor(3) as pool:
-            futures = [aboard(flights, pool, work), aboard(flights, pool, never)]
-            assert flights.try_alone("x", never) is None
+            futures = [joined(single_flight, pool, work), joined(single_flight, pool, never)]
+            assert single_flight.try_alone("x", never) is None
             go_on.set()
-            met = [f.exception(WAIT_SECONDS) or f.result() for f in futures]
-        assert met == [outcome, outcome]
+            outcomes = [f.exception(WAIT_SECONDS) or f.result() for f in futures]
+        assert outcomes == [outcome, outcome]
 
 
-def test_who_comes_after_the_landing_flies_anew() -> None:
-    flights: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
-    assert [flights.share("x", lambda: "first"), flights.share("x", lambda: "second")] == [
-        "first",
-        "second",
+def test_a_caller_after_the_end_of_the_work_does_it_anew() -> None:
+    single_flight: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
+    results = [
+        single_flight.share("x", lambda: "first"),
+        single_flight.share("x", lambda: "second"),
     ]
+    assert results == ["first", "second"]
     with pytest.raises(ProviderUnavailable):
-        flights.share("x", _fails)
-    assert flights.try_alone("x", lambda: "third") == "third"
+        single_flight.share("x", _fails)
+    assert single_flight.try_alone("x", lambda: "third") == "third"
 
 
-def test_a_first_one_that_did_not_wait_for_its_turn_leaves_the_work_to_the_next() -> None:
-    flights: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
+def test_a_first_caller_that_did_not_wait_for_the_lock_leaves_the_work_to_the_next() -> None:
+    single_flight: SingleFlight[str] = SingleFlight(WAIT_SECONDS)
     go_on = threading.Event()
 
-    def not_my_turn() -> None:
+    def without_the_lock() -> None:
         assert go_on.wait(WAIT_SECONDS)
 
     with ThreadPoolExecutor(2) as pool:
-        alone = pool.submit(flights.try_alone, "x", not_my_turn)
-        wait_for(lambda: "x" in flights._under_way, "the first one's start")
-        waiting = aboard(flights, pool, lambda: "done by the second")
+        alone = pool.submit(single_flight.try_alone, "x", without_the_lock)
+        wait_for(lambda: "x" in single_flight._under_way, "the start of the first")
+        waiting = joined(single_flight, pool, lambda: "done by the second")
         go_on.set()
         assert (alone.result(WAIT_SECONDS), waiting.result(WAIT_SECONDS)) == (
             None,
@@ -88,13 +89,13 @@ def test_a_first_one_that_did_not_wait_for_its_turn_leaves_the_work_to_the_next(
 
 
 def test_the_wait_for_another_thread_is_bounded() -> None:
-    flights: SingleFlight[str] = SingleFlight(0.05)
+    single_flight: SingleFlight[str] = SingleFlight(0.05)
     go_on = threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(flights.try_alone, "x", lambda: str(go_on.wait(WAIT_SECONDS)))
-        wait_for(lambda: "x" in flights._under_way, "the first one's start")
+        slow = pool.submit(single_flight.try_alone, "x", lambda: str(go_on.wait(WAIT_SECONDS)))
+        wait_for(lambda: "x" in single_flight._under_way, "the start of the first")
         with pytest.raises(ProviderUnavailable):
-            flights.share("x", never)
+            single_flight.share("x", never)
         go_on.set()
         assert slow.result(WAIT_SECONDS) == "True"
 
