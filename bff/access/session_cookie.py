@@ -18,8 +18,8 @@ import msgspec
 from flask import Flask, Request, Response
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
-from werkzeug.http import parse_cookie
 
+from bff.access.cookie_header import cookie_values
 from bff.config import Config
 from bff.core.model import Session
 from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
@@ -38,13 +38,17 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
 
     Attributes:
         session_key: The hash of the cookie's id; None without a cookie that could be ours.
+        session_keys: The same for all cookies of our name: a browser that doesn't enforce the
+            prefix (WebKitGTK 2.50) may send one that a sibling subdomain has set.
         loaded: The session; None until it is loaded.
         cookie: What the response does with the browser's cookie.
     """
 
-    def __init__(self, cookie_id: str | None) -> None:
-        super().__init__(sid=cookie_id)
-        self.session_key = session_key(cookie_id) if cookie_id else None
+    def __init__(self, cookie_ids: list[str]) -> None:
+        keys = {key: cookie_id for cookie_id in cookie_ids if (key := session_key(cookie_id))}
+        self.session_keys = tuple(keys)
+        self.session_key = next(iter(keys), None)
+        super().__init__(sid=keys.get(self.session_key or ""))
         self.loaded: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
 
@@ -99,8 +103,7 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
     def open_session(self, app: Flask, request: Request) -> BrowserSession:
         """Read the cookie only; no round trip, and an unknown id is never adopted."""
-        # `Request.cookies` would read all headers of the request to find this one.
-        return BrowserSession(parse_cookie(request.environ).get(self._name))
+        return BrowserSession(cookie_values(request.environ, self._name))
 
     def save_session(self, app: Flask, session: BrowserSession, response: Response) -> None:
         """Set or delete the cookie if the endpoint decided so; write changed data."""

@@ -1,10 +1,10 @@
 """What happens when a user signs out?
 
 1. A program's `fetch`, our own form or a link asks for it. A link that another site could have
-   planted gets a page with our form first.
+   planted, or without the cookie, gets a page with our form first: its post brings the cookie.
 2. The session ends: from then on its cookie is refused at every replica, its access tokens are on
    the deny-list and its refresh token is revoked at the provider, or queued for that.
-3. The browser's cookie is deleted.
+3. The browser's cookie is deleted, if it came: what hasn't been ended isn't cleared.
 4. The browser goes to the provider's logout, which ends the provider's own session, and returns
    from there to `/auth/logged-out`, which redirects to `returnTo`.
 
@@ -20,6 +20,8 @@ import msgspec
 from flask import Blueprint, Response, jsonify, make_response, redirect, request
 
 from bff.access import session_cookie
+from bff.access.cookie_header import cookie_values
+from bff.access.session_cookie import BrowserSession
 from bff.access.session_guard import SessionGuard
 from bff.config import Config
 from bff.core.errors import NotSignedOut, SealInvalid, StoreUnavailable
@@ -76,31 +78,42 @@ class LogoutFlow:
         """`POST /auth/logout`: our form gets a redirect, a `fetch` gets the address as JSON."""
         form_token = request.form.get("form_token")
         self._guard.refuse_cross_site(form_is_ours=self._confirmation.is_ours(form_token))
-        logout_url = self._sign_out()
-        if form_token is not None or wants_page(request):
-            return _finished(redirect(logout_url, 303))
-        return _finished(jsonify(logout_url=logout_url))
+        is_page = form_token is not None or wants_page(request)
+        return self._sign_out(is_page=is_page)
 
     def by_link(self) -> Response:
-        """`GET /auth/logout`: sign out, or ask first if another site could have sent the user."""
-        if not _is_deliberate():
+        """`GET /auth/logout`: sign out, or ask first if another site could have sent the user.
+
+        It asks also without a cookie of ours: browsers send a Strict cookie only where they are
+        sure of the site, and the post of our page is such a place.
+        """
+        if not _is_from_our_page() or not session_cookie.current().session_keys:
             return self._confirmation.ask()
-        return _finished(redirect(self._sign_out(), 303))
+        return self._sign_out(is_page=True)
 
     def logged_out(self) -> Response:
         """`GET /auth/logged-out`: back from the provider, redirect to the sealed `returnTo`."""
         return _no_store(redirect(self._return_to(request.args.get("state", "")), 303))
 
-    def _sign_out(self) -> str:
-        """End the browser's session and delete its cookie.
+    def _sign_out(self, *, is_page: bool) -> Response:
+        """End the browser's session, delete its cookie, and lead to the provider's logout.
 
-        Returns:
-            The address of the provider's logout; `returnTo` if the provider has none.
+        Raises:
+            NotSignedOut: Redis is away.
         """
         return_to = checked_return_to(request.args.get("returnTo"), self._config)
         browser = session_cookie.current()
-        session = self._end(browser.session_key) if browser.session_key is not None else None
-        browser.clear_cookie()
+        logout_url = self._logout_url(self._end_all(browser), return_to)
+        response = redirect(logout_url, 303) if is_page else jsonify(logout_url=logout_url)
+        if browser.session_keys:
+            browser.clear_cookie()
+            # ASVS 14.3.1. Not "cookies": that would delete other applications' cookies on this
+            # domain too.
+            response.headers["Clear-Site-Data"] = '"storage"'
+        return _no_store(response)
+
+    def _logout_url(self, session: Session | None, return_to: str) -> str:
+        """The address of the provider's logout; *return_to* if the provider has none."""
         state = self._sealer.seal_text(msgspec.json.encode(return_to), STATE_CONTEXT)
         logout_url = self._provider.logout_url(
             sid=session.identity.sid if session else None,
@@ -108,6 +121,14 @@ class LogoutFlow:
             state=state,
         )
         return logout_url or return_to
+
+    def _end_all(self, browser: BrowserSession) -> Session | None:
+        """End the sessions of all cookies of our name; returns the first that could be read.
+
+        With two of them, the deletion hits one only, and not always the one that is used.
+        """
+        ended = [self._end(key) for key in browser.session_keys]
+        return next((session for session in ended if session is not None), None)
 
     def _end(self, session_key: str) -> Session | None:
         """End the session; returns what it was, or None if it was over or can't be read.
@@ -165,32 +186,31 @@ class Confirmation:
 
     def is_ours(self, form_token: str | None) -> bool:
         """Whether *form_token* belongs to the cookie of this request."""
-        value = request.cookies.get(self._name)
-        if not form_token or not value:
+        if not form_token:
             return False
         return any(
             hmac.compare_digest(form_token.encode(), expected.encode())
+            for value in cookie_values(request.environ, self._name)
+            if value
             for expected in self._sealer.keyed_hashes("logout form", value)
         )
 
 
-def _is_deliberate() -> bool:
-    """Whether a GET is a navigation within this application, or a typed address."""
+def _is_from_our_page() -> bool:
+    """Whether a GET is a navigation within this application.
+
+    `none` is no proof of it: Firefox says so after a click on another site, too, if that site
+    redirects with `Referrer-Policy: no-referrer`; and every browser does where the user has typed
+    the address of another site that redirects here.
+    """
     headers = request.headers
     return (
         request.method == "GET"
         and headers.get("Sec-Fetch-Mode") == "navigate"
         and headers.get("Sec-Fetch-Dest") == "document"
-        and headers.get("Sec-Fetch-Site") in ("same-origin", "none")
+        and headers.get("Sec-Fetch-Site") == "same-origin"
         and not {"Sec-Purpose", "Purpose", "X-Moz"} & set(headers.keys())
     )
-
-
-def _finished(response: Response | object) -> Response:
-    finished = _no_store(response)
-    # ASVS 14.3.1. Not "cookies": that would delete other applications' cookies on this domain too.
-    finished.headers["Clear-Site-Data"] = '"storage"'
-    return finished
 
 
 def _no_store(response: Response | object) -> Response:

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.attacks import ATTACKS, LOADED, PREFLIGHTED, Attack
 from tests.browser.installation import TEST_DOMAIN, Installation, installation
 from tests.browser.whole_flow import WAIT_MS, part, session_cookie, sign_in, take_picture
+from tests.support.ageing import record_name
 from tests.support.attacker import AttackerSite
 from tests.support.certificate import Certificate
 from tests.support.raw_upstream import RawUpstream
@@ -215,6 +216,16 @@ def test_promise_8_a_redirect_to_the_logout_asks_first(scene: Scene, hostile: Pa
     expect(hostile.get_by_role("heading", name="Sign out?")).to_be_visible(timeout=WAIT_MS)
 
 
+def test_promise_8_an_address_typed_elsewhere_that_leads_to_the_logout_asks_first(
+    scene: Scene, hostile: Page
+) -> None:
+    """The browser says `Sec-Fetch-Site: none`: the user typed an address, but not ours."""
+    hostile.goto(f"{scene.hostile_origin}/redirect?to={scene.app}/auth/logout")
+    expect(hostile.get_by_role("heading", name="Sign out?")).to_be_visible(timeout=WAIT_MS)
+    (exchange,) = scene.arrived("/auth/logout")
+    assert exchange.site == "none"
+
+
 def test_promise_8_an_opened_window_is_out_of_reach(scene: Scene, hostile: Page) -> None:
     with hostile.expect_popup() as opened:
         hostile.evaluate("(url) => { window.opened = window.open(url); }", f"{scene.app}/")
@@ -255,15 +266,21 @@ def test_promise_8_a_sibling_can_plant_no_cookie(
 
 
 def test_promise_8_the_button_of_the_confirmation_signs_out(scene: Scene) -> None:
-    """The last test of a scene: it ends the session."""
+    """The last test of a scene: it ends the session, though the link brought no Strict cookie."""
     page = scene.hostile_page()
+    copied = session_cookie(page)
     follow_link(page, f"{scene.app}/auth/logout")
+    (asked,) = scene.arrived("/auth/logout")
+    assert ("session=" in asked.request.get("cookie")) == scene.cookie_comes
+    assert session_cookie(page) == copied, "it was cleared before anything was ended"
     page.get_by_role("button", name="Sign out").click()
     expect(part(page, "sign-in")).to_be_visible(timeout=WAIT_MS)
     with pytest.raises(StopIteration):
         session_cookie(page)
     script = "fetch('/auth/profile').then((response) => response.status)"
     assert scene.home.evaluate(script) == 401
+    keys, store = scene.started.cluster, scene.started.cluster.store()
+    assert store.exists(record_name(keys, copied)) == 0, "the old value still opens something"
 
 
 def follow_link(page: Page, href: str) -> None:

@@ -40,7 +40,7 @@ class OneSession(SessionInterface):
         self._world = world
 
     def open_session(self, *_: Any) -> Any:
-        browser = BrowserSession(None)
+        browser = BrowserSession([])
         browser.session_key = self._world.old_session_key
         return browser
 
