@@ -12,6 +12,7 @@ import logging
 import re
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+import msgspec
 from flask import Blueprint, Response, after_this_request, request
 
 from bff.access import session_cookie
@@ -24,6 +25,7 @@ from bff.core.errors import (
     MethodNotAllowed,
     ParameterInvalid,
     RequestRefused,
+    ReturnToInvalid,
     SignInDenied,
     SignInTooOld,
     StateInvalid,
@@ -80,7 +82,7 @@ class LoginFlow:
     def login(self) -> Response:
         """`GET /auth/login`: redirect to the provider."""
         _refuse_all_but_page_loads()
-        return_to = checked_return_to(single(request.args, "returnTo"), self._config)
+        return_to = self._return_to()
         parameters = for_provider(request.args)
         transaction = self._transactions.begin(
             return_to=return_to,
@@ -91,7 +93,7 @@ class LoginFlow:
             old_session_key=session_cookie.current().session_key,
         )
         try:
-            return self._redirect_to_provider(transaction, parameters)
+            return self._redirect_to_provider(self._fitting(transaction), parameters)
         except Exception as error:
             return _failed(transaction, error)
 
@@ -103,6 +105,29 @@ class LoginFlow:
             return self._finish(transaction)
         except Exception as error:
             return _failed(transaction, error)
+
+    def _return_to(self) -> str:
+        """The page to return to.
+
+        A page of ours that can't be returned to costs its user the place, not the sign-in.
+
+        Raises:
+            ReturnToInvalid: A link of another site, or a typed address, names none of our pages.
+        """
+        try:
+            return checked_return_to(single(request.args, "returnTo"), self._config)
+        except ReturnToInvalid as error:
+            if not _is_from_our_page(self._config):
+                raise
+            log.warning("returnTo is refused, so this sign-in returns to /: %s", error.detail)
+            return "/"
+
+    def _fitting(self, transaction: LoginTransaction) -> LoginTransaction:
+        """*transaction*, without its page if that makes it too large for a cookie."""
+        if self._transactions.fits(transaction) or not _is_from_our_page(self._config):
+            return transaction
+        log.warning("returnTo doesn't fit into a cookie, so this sign-in returns to /")
+        return msgspec.structs.replace(transaction, return_to="/")
 
     def _redirect_to_provider(
         self, transaction: LoginTransaction, parameters: dict[str, str]
@@ -208,6 +233,14 @@ def with_error(return_to: str, code: str) -> str:
     parts = urlsplit(return_to)
     query = "&".join(filter(None, [parts.query, urlencode({"error": code})]))
     return urlunsplit(parts._replace(query=query))
+
+
+def _is_from_our_page(config: Config) -> bool:
+    """Whether one of our own pages led here, such as by `login()` of `/auth/client.js`."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return (request.referrer or "").startswith(f"{config.app_base_url}/")
 
 
 def _refuse_all_but_page_loads() -> None:

@@ -91,6 +91,10 @@ class LoginTransactions:
         )
         return msgspec.structs.replace(second, repeated=True)
 
+    def fits(self, transaction: LoginTransaction) -> bool:
+        """Whether `set_cookie` can store *transaction*."""
+        return sum(map(len, self._cookie(transaction))) <= COOKIE_MAX_BYTES
+
     def set_cookie(
         self, response: Response, transaction: LoginTransaction, cookies: Mapping[str, str]
     ) -> None:
@@ -99,8 +103,7 @@ class LoginTransactions:
         Raises:
             ReturnToInvalid: It doesn't fit into a cookie; only `returnTo` can be that long.
         """
-        name = self._name(transaction.state)
-        value = self._sealer.seal_text(msgspec.json.encode(transaction), _context(name))
+        name, value = self._cookie(transaction)
         size = len(name) + len(value)
         if size > COOKIE_MAX_BYTES:
             raise ReturnToInvalid("the address to return to is too long for a cookie")
@@ -131,6 +134,10 @@ class LoginTransactions:
             name, "", max_age=0, expires=0, path="/",
             secure=self._secure, httponly=True, samesite="Lax",
         )  # fmt: skip
+
+    def _cookie(self, transaction: LoginTransaction) -> tuple[str, str]:
+        name = self._name(transaction.state)
+        return name, self._sealer.seal_text(msgspec.json.encode(transaction), _context(name))
 
     def _name(self, state: str) -> str:
         # "surrogatepass": a hostile callback may send any state.

@@ -2,7 +2,7 @@
 
 A path of this origin is accepted unchanged, anything else is refused. Browsers and servers read
 addresses in different ways (a backslash counts as a slash, tabs vanish, `%61uth` reaches our
-`/auth`), so the path is checked as received and after every round of decoding.
+`/auth`), so the path is checked as received and after every round of decoding, as UTF-8.
 Source: ASVS 3.7.2; CWE-601.
 """
 
@@ -16,11 +16,14 @@ from bff.core.errors import ReturnToInvalid
 
 MAX_CHARACTERS = 2000
 MAX_DECODINGS = 5
+PERCENT_SIGNS_MAX = 16
+"""How many percent signs a page's path may contain, written as `%25`."""
 OWN_FOLDERS = frozenset({"auth", "api"})
 """First path segments outside the SPA: a sign-in must not lead to a logout or an API call."""
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -49,14 +52,28 @@ def checked_return_to(value: str | None, config: Config) -> str:
 
 
 def _readings(path: str) -> list[str]:
-    """*path* as received and after each round of decoding, until nothing changes."""
+    """*path* as received and after each round of decoding, until nothing changes.
+
+    Raises:
+        ReturnToInvalid: Decoders disagree about it, or it isn't UTF-8 (an overlong slash).
+    """
+    if _STRAY_PERCENT.search(path) or path.count("%25") > PERCENT_SIGNS_MAX:
+        raise ReturnToInvalid("encoded in a way that can be read differently")
     readings = [path]
-    while "%" in readings[-1]:
+    while _ESCAPE.search(readings[-1]):
+        # Some decoders refuse the whole because of a stray percent sign, others decode the rest.
         if _STRAY_PERCENT.search(readings[-1]) or len(readings) > MAX_DECODINGS:
             raise ReturnToInvalid("encoded in a way that can be read differently")
-        # One character per byte: their meaning in UTF-8 is irrelevant here.
-        readings.append(unquote_to_bytes(readings[-1]).decode("latin-1"))
+        readings.append(_decoded(readings[-1], first=len(readings) == 1))
     return readings
+
+
+def _decoded(path: str, *, first: bool) -> str:
+    """*path*, decoded once. What "100%deal" would be after another round is no error in it."""
+    try:
+        return unquote_to_bytes(path).decode("utf-8", "strict" if first else "replace")
+    except UnicodeDecodeError as error:
+        raise ReturnToInvalid("the path is not UTF-8") from error
 
 
 def _check_path(path: str) -> None:

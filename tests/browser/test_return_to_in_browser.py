@@ -22,7 +22,7 @@ from tests.web.test_return_to import CONFIG, GOOD, HOSTILE, ORIGIN
 PIECES = (
     "/", "\\", "%2f", "%5C", "%09", "\t", "\n", "\r", " ", "\x00", "..", ".", "%2e", "@", ":",
     "https:", "//evil.example", "evil.example", "auth", "%61pi", "?", "#", "%", "%25", ";", "\xa0",
-    "\uff0f", "javascript:", "[", "~",
+    "\uff0f", "javascript:", "[", "~", "%c3%9f",
 )  # fmt: skip
 RESOLVE = """([values, origin]) => JSON.parse(values).map((value) => {
     try {
@@ -97,6 +97,15 @@ def started() -> Iterator[Installation]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, started: Installation) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, started)
+    yield page
+    context.close()
+
+
 def test_return_to_a_sign_in_ends_at_its_page(page: Page, started: Installation) -> None:
     """In the real flow, where the browser parses `Location` and not only `new URL`."""
     sign_in(page, started)
@@ -115,4 +124,29 @@ def test_return_to_a_hostile_value_gets_an_error_page(page: Page, started: Insta
         assert page.url.startswith(started.origin)
         expect(page.get_by_text("return_to_invalid")).to_be_visible(timeout=WAIT_MS)
     page.goto(started.origin)
+    expect(part(page, "user-name")).to_be_visible(timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize(
+    ("page_path", "returns_to"),
+    [
+        ("/straße?Ä=É#中", "/stra%C3%9Fe?%C3%84=%C3%89#%E4%B8%AD"),
+        ("/中文/😀", "/%E4%B8%AD%E6%96%87/%F0%9F%98%80"),
+        ("/100%25", "/100%25"),
+        ("/x?" + "y" * 2000, "/"),
+        ("/caf%E9", "/"),
+    ],
+    ids=["umlaut", "emoji", "percent", "long", "not-utf-8"],
+)
+def test_return_to_of_the_client_module_never_costs_the_sign_in(
+    signed_in: Page, started: Installation, page_path: str, returns_to: str
+) -> None:
+    """Only the place is lost, if it can't be kept."""
+    page = signed_in
+    page.goto(started.origin + page_path)
+    with page.expect_request("**/auth/callback?*") as callback:
+        page.evaluate("import('/auth/client.js').then(module => { module.login() })")
+    expect(page).to_have_url(started.origin + returns_to, timeout=WAIT_MS)
+    response = callback.value.response()
+    assert response and response.headers["location"] == returns_to
     expect(part(page, "user-name")).to_be_visible(timeout=WAIT_MS)

@@ -37,6 +37,42 @@ def test_a_hostile_return_address_is_refused(world: World, value: str) -> None:
     assert "Location" not in response.headers
 
 
+LONG = "/" + "x" * 1999
+
+
+@pytest.mark.parametrize(
+    ("headers", "started"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Referer": f"{ORIGIN}/caf%E9"}, True),
+        ({"Sec-Fetch-Site": "same-site", "Referer": f"{ORIGIN}/x"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+        ({"Referer": f"{ORIGIN}.evil.example/"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"returnTo": "//evil.example"}, {"returnTo": "/caf%E9"}, {"returnTo": "/" + "x" * 2000},
+        {"returnTo": LONG, "acr_values": "x" * 512, "organization": "x" * 512},
+    ],
+    ids=["hostile", "not-utf-8", "long", "long-for-a-cookie"],
+)  # fmt: skip
+def test_a_bad_return_address_of_our_own_page_costs_the_place_only(
+    world: World, query: dict[str, str], headers: dict[str, str], started: bool
+) -> None:
+    response = world.get(f"/auth/login?{urlencode(query)}", **headers)
+    if not started:
+        assert (response.status_code, code_of(response)) == (400, "return_to_invalid")
+        return
+    callback = world.get(changed(world.at_provider(response.headers["Location"])))
+    if "organization" not in query:
+        assert (callback.status_code, callback.headers["Location"]) == (303, "/")
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -38,7 +38,7 @@ HOSTILE = [
     "/%09/evil.example", "/%0a/evil.example", "/%0D%0ASet-Cookie:x=y", "/%2Fevil.example",
     "/%2f%2fevil.example", "%2F%2Fevil.example", "/%5Cevil.example", "/%5c%5cevil.example",
     "/%252Fevil.example", "/%25252f%25252fevil.example", "/%255Cevil.example", "/%00/x",
-    "/x%7F", "/%2500", "/%25" * 40, "/" + "%25" * 8 + "2f",
+    "/x%7F", "/%C2%85", "/x%C2%9F", "/%25C2%2585", "/%2500", "/%25" * 40, "/" + "%25" * 8 + "2f",
     # Scripts and data.
     "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "blob:x",
     "about:blank", "java\tscript:alert(1)", "mailto:a@evil.example",
@@ -53,6 +53,10 @@ HOSTILE = [
     "/auth", "/auth/", "/auth/login", "/auth/logout?x", "/auth#x", "/auth?x", "/AUTH/logout",
     "/%61uth/logout", "/%2561uth/logout", "/auth%2Flogout", "/auth;x/logout", "/api", "/api/items",
     "/Api/items", "/%61pi/items", "/ap%69", "/api;v=1/x", "/api%3Fx",
+    # Not UTF-8: an overlong slash and dot, half a character, Latin-1, a surrogate.
+    "/%C0%AFevil.example", "/%C0%AE%C0%AE/auth", "/%C3", "/%E9t%E9", "/%ED%A0%80", "/%F4%90%80%80",
+    # A percent sign beside an escape, after decoding.
+    "/%25%2561uth/logout", "/%25%252F", "/a%25252f%25",
     # Characters that no address contains, and values that can be read differently.
     "/ü", "/\ud800", "/<script>\n", "/%", "/%2", "/%zz", "/%u002f", "/x%", "/%25%", "/\uff0fevil",
     "/" + "x" * MAX_CHARACTERS,
@@ -62,6 +66,11 @@ GOOD = [
     "/", "/x", "/items/7", "/x/", "/x?y=z", "/x#y", "/?next=https://evil.example/", "/#/route",
     "/x?y=%2F%2Fevil.example", "/x?a=..%2f..&b=%00", "/caf%C3%A9", "/a%20b", "/@handle",
     "/authors", "/apiary", "/x/auth", "/x/api/y", "/a:b", "/~me", "/x.html", "/.well-known/x",
+    # Paths are UTF-8, and may contain a percent sign.
+    "/stra%C3%9Fe", "/%C3%84rger", "/%C3%89t%C3%A9", "/%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82",
+    "/%E4%B8%AD%E6%96%87", "/%F0%9F%98%80", "/%F0%9F%91%A8%E2%80%8D%F0%9F%91%A9",
+    "/x%C3%9F/7?%C3%9F", "/%E3%81%82#%C3%9F", "/%25", "/100%25", "/100%25/x", "/20%25%20off",
+    "/5%25-%C3%9F", "/100%25deal",
     "/...", "/x?y=/../auth", "/x#/../auth", "/x;y=1", "/(a)!$&'*+,=", "/x?//evil.example", "/<a>",
 ]  # fmt: skip
 
@@ -99,7 +108,8 @@ def test_the_table_is_long_enough_and_has_no_duplicates() -> None:
 
 PIECES = st.sampled_from(
     ["/", "//", "\\", "%2f", "%5c", "%09", "\t", "\n", " ", "..", ".", "%2e", "evil.example", "@",
-     ":", "https:", "auth", "api", "%61uth", "?", "#", "%", "%25", ";", "x", "é", "\x00", "%00"]
+     ":", "https:", "auth", "api", "%61uth", "?", "#", "%", "%25", ";", "x", "é", "\x00", "%00",
+     "%c3%9f", "%c0%af", "%c3"]
 )  # fmt: skip
 VALUES = st.one_of(
     st.text(max_size=40),
