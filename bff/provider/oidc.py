@@ -6,13 +6,12 @@ Every operation has one deadline for all that it needs: metadata, keys and the r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from bff.config.route import TokenRule
 from bff.core.errors import (
-    BFFError,
-    IDTokenInvalid,
     IssuerMismatch,
     ProviderError,
     TokenResponseUnusable,
@@ -128,7 +127,7 @@ class Provider:
             **self._grants.session_parameters,
         }
         response = self._received(self._client.exchange, url, parameters, deadline)
-        try:
+        with self._discarding(response.refresh_token):
             claims = self._id_tokens.claims(
                 response,
                 deadline,
@@ -136,14 +135,11 @@ class Provider:
                 authenticated_after=_authenticated_after(transaction),
                 organization=transaction.organization,
             )
-        except BFFError:
-            self._discard(response.refresh_token)
-            raise
-        return SignIn(
-            identity=identity_of(claims, self._config),
-            tokens=tokens_of(response, issued_at, self._config),
-            session_ends_at=self._client.dialect.session_ends_at(claims),
-        )
+            return SignIn(
+                identity=identity_of(claims, self._config),
+                tokens=tokens_of(response, issued_at, self._config),
+                session_ends_at=self._client.dialect.session_ends_at(claims),
+            )
 
     # ------------------------------------------------------------ afterwards
     def refresh(
@@ -172,13 +168,12 @@ class Provider:
         url = self.discovery.metadata(deadline).token_endpoint
         grants = self._grants
         wanted = grants.parameters_for(rule) if rule else grants.session_parameters
-        response = self._received(self._client.refresh, url, refresh_token, wanted, deadline)
-        try:
+        response = self._received(
+            self._client.refresh, url, refresh_token, wanted, deadline, sent=refresh_token
+        )
+        with self._discarding(response.refresh_token):
             response = self._id_tokens.refreshed(response, subject, deadline)
-        except IDTokenInvalid:
-            self._discard(response.refresh_token)
-            raise
-        return refreshed_tokens_of(response, issued_at, self._config)
+            return refreshed_tokens_of(response, issued_at, self._config)
 
     def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         """Exchange a user's access token for one that fits *rule*; see `RouteGrants`."""
@@ -214,12 +209,27 @@ class Provider:
         return with_parameters(metadata.end_session_endpoint, parameters)
 
     # ------------------------------------------------------------ inside
-    def _received(self, request: Callable[..., TokenResponse], *arguments: Any) -> TokenResponse:
-        """The response to *request*; a refresh token in an unusable one is discarded."""
+    def _received(
+        self, request: Callable[..., TokenResponse], *arguments: Any, sent: str | None = None
+    ) -> TokenResponse:
+        """The response to *request*; a refresh token in an unusable one is discarded.
+
+        Not if it was *sent*: a provider without rotation repeats it, and the session goes on.
+        """
         try:
             return request(*arguments)
         except TokenResponseUnusable as error:
-            self._discard(error.refresh_token)
+            if error.refresh_token != sent:
+                self._discard(error.refresh_token)
+            raise
+
+    @contextmanager
+    def _discarding(self, refresh_token: str | None) -> Iterator[None]:
+        """Discard *refresh_token* if what follows fails, also by a fault of our own."""
+        try:
+            yield
+        except Exception:
+            self._discard(refresh_token)
             raise
 
     def _discard(self, refresh_token: str | None) -> None:

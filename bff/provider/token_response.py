@@ -24,7 +24,8 @@ from bff.core.errors import (
 )
 from bff.core.model import IssuedTokens, Tokens
 from bff.provider.dialect import Dialect
-from bff.provider.jws import text
+from bff.provider.jws import is_unicode, text
+from bff.provider.unused_token import unused_refresh_token
 
 LIFETIME_UNKNOWN_SECONDS = 300
 """Assumed for an access token whose `expires_in` is missing or invalid."""
@@ -66,15 +67,21 @@ def read_token_response(
 
     Raises:
         ProviderUnavailable: 5xx, 429, a redirect, or anything that can't be understood.
+        TokenResponseUnusable: One of these; a refresh token that it brings must be revoked.
         ProviderMisconfigured: Our registration is at fault (`invalid_client` and its like).
         ProviderRejected: Refused; `.error` has the parsed code, such as `invalid_grant`.
     """
     body = json_object(response)
-    if response.status_code != 200 or (body is not None and "error" in body):
-        raise refusal(response, dialect, now)
-    if body is None:
+    # Some providers write `"error": null` beside the tokens.
+    is_error = body is not None and bool(body.get("error"))
+    if response.status_code == 200 and body is not None and not is_error:
+        return _checked(response, body, any_type)
+    refresh_token = unused_refresh_token(response, body)
+    if refresh_token is not None:
+        raise TokenResponseUnusable("the token answer contradicts itself", refresh_token)
+    if response.status_code == 200 and body is None:
         raise TokenResponseUnusable("the token answer is not a JSON object")
-    return _checked(body, any_type)
+    raise refusal(response, dialect, now)
 
 
 def check_client(response: requests.Response, dialect: Dialect) -> None:
@@ -148,23 +155,30 @@ def is_header_safe(access_token: str) -> bool:
     return _HEADER_SAFE.fullmatch(access_token) is not None
 
 
-def _checked(body: dict[str, Any], any_type: bool) -> TokenResponse:
-    refresh_token = text(body.get("refresh_token"))
-    access_token = text(body.get("access_token"))
-    token_type = text(body.get("token_type")) or ""
+def _checked(response: requests.Response, body: dict[str, Any], any_type: bool) -> TokenResponse:
+    access_token = _unicode(body.get("access_token"))
+    token_type = _unicode(body.get("token_type")) or ""
     if access_token is None or not (any_type or is_header_safe(access_token)):
-        raise TokenResponseUnusable("the token answer has no usable access_token", refresh_token)
+        unused = unused_refresh_token(response, body)
+        raise TokenResponseUnusable("the token answer has no usable access_token", unused)
     if not any_type and token_type.lower() != "bearer":
-        raise TokenResponseUnusable("the token answer's token_type is not Bearer", refresh_token)
+        unused = unused_refresh_token(response, body)
+        raise TokenResponseUnusable("the token answer's token_type is not Bearer", unused)
     return TokenResponse(
         access_token=access_token,
         expires_in_seconds=_lifetime_seconds(body.get("expires_in")),
-        refresh_token=refresh_token,
-        id_token=text(body.get("id_token")),
-        scope=text(body.get("scope")),
+        refresh_token=_unicode(body.get("refresh_token")),
+        id_token=_unicode(body.get("id_token")),
+        scope=_unicode(body.get("scope")),
         token_type=token_type,
-        issued_token_type=text(body.get("issued_token_type")),
+        issued_token_type=_unicode(body.get("issued_token_type")),
     )
+
+
+def _unicode(value: object) -> str | None:
+    """*value* as `text`; None also for what UTF-8, and so the session's record, can't hold."""
+    found = text(value)
+    return found if found is not None and is_unicode(found) else None
 
 
 def _lifetime_seconds(value: object) -> int:
