@@ -1,4 +1,4 @@
-/** What does the API answer? Buttons that call it, and the answer in readable form. */
+/** What does the API respond? Buttons that call it, and the response in readable form. */
 
 import { apiFetch, session } from "/auth/client.js";
 import { byTestId, element } from "/dom.js";
@@ -11,7 +11,7 @@ const JSON_PARTS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|-?\d+(?:\.\
 
 let latestCall = 0;
 
-/** @param {() => void} afterCall Told after each call: it may have moved the session's times. */
+/** @param {() => void} afterCall Called after each call, which may have changed the session's times. */
 export function wireAPIPanel(afterCall) {
   const on = (id, method, path) =>
     byTestId(id).addEventListener("click", () => call(method, path).then(afterCall));
@@ -20,7 +20,7 @@ export function wireAPIPanel(afterCall) {
   on("api-slow", "GET", "/api/slow?seconds=2");
   on("api-fail", "GET", "/api/nothing");
   on("api-transfer", "POST", "/api/transfer");
-  // A link and no redirect: who can't be authenticated better would be sent round and round.
+  // A link, not a redirect: a user without a second factor would be redirected for ever.
   session.addEventListener("step-up-required", ({ detail }) => offerStepUp(detail.login_url));
   const form = byTestId("api-form");
   form.addEventListener("submit", (event) => {
@@ -31,7 +31,7 @@ export function wireAPIPanel(afterCall) {
   });
 }
 
-/** Forget the last answer: it belongs to whoever was signed in. */
+/** Remove the last response: it belongs to the user who was signed in. */
 export function clearAPIPanel() {
   latestCall += 1;
   offerStepUp(null);
@@ -60,7 +60,7 @@ async function call(method, path, body) {
   } catch {
     outcome = { label: "no answer", kind: "bad", text: "The network request failed." };
   }
-  // Of two calls at once, the later one is shown.
+  // Of two concurrent calls, the later one is shown.
   if (thisCall !== latestCall) return;
   const milliseconds = Math.round(performance.now() - startedAt);
   output.setAttribute("aria-busy", "false");
@@ -69,7 +69,7 @@ async function call(method, path, body) {
   pre.scrollTop = 0;
 }
 
-/** @param {string | null} url Where the stronger sign-in is; null if none is needed. */
+/** @param {string | null} url The address of the stronger sign-in; null if none is needed. */
 function offerStepUp(url) {
   stepUp.hidden = url === null;
   byTestId("step-up-go").href = url ?? "";
@@ -85,7 +85,7 @@ function showStatus(method, path, label, kind, time = "") {
   );
 }
 
-/** Indent and colour JSON; other text is shown as it is. */
+/** Indent and colour JSON; other text is shown unchanged. */
 function pretty(text) {
   let json;
   try {

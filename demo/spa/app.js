@@ -1,4 +1,4 @@
-/** Who is here, and what do they see? The start of the app and the change between its states. */
+/** Which page does the user see? The start of the app and the change between its states. */
 
 import { login, logout, profile, session } from "/auth/client.js";
 import { clearAPIPanel, wireAPIPanel } from "/api-panel.js";
@@ -15,25 +15,25 @@ const ENDINGS = {
 };
 const CLAIM_NAMES = { sub: "Subject", email: "E-mail", email_verified: "Verified", org_id: "Organization" };
 
-/** Counts what was begun to be shown: what ends meanwhile must not come back a moment later. */
-let latestTurn = 0;
+/** Counts the attempts to render: an older one must not overwrite the page of a newer one. */
+let latestRender = 0;
 
-/** Ask who is signed in and show the page that fits. */
+/** Load the profile and show the matching page. */
 async function refresh() {
-  const turn = ++latestTurn;
+  const render = ++latestRender;
   let me;
   try {
     me = await profile();
   } catch (error) {
-    return turn === latestTurn && showOutage(error);
+    return render === latestRender && showOutage(error);
   }
-  if (turn !== latestTurn) return;
+  if (render !== latestRender) return;
   if (me) await showSignedIn(me);
   else await showSignedOut();
 }
 
 async function showSignedIn(me) {
-  const turn = ++latestTurn;
+  const render = ++latestRender;
   const { user } = me;
   const name = user.name || user.nickname || user.email || user.sub;
   fill("name", name);
@@ -42,14 +42,14 @@ async function showSignedIn(me) {
   const rows = claims.map(([claim, value]) => row(CLAIM_NAMES[claim] ?? claim, inText(value)));
   byTestId("user-claims").replaceChildren(...rows);
   showTimes(me.session);
-  // Everything is there before it is shown, so that nothing moves afterwards.
+  // Everything is loaded before it is shown, so that the layout doesn't shift.
   const isNew = document.body.dataset.state !== "in";
   await Promise.all([lookAtBrowser(), isNew && loadDevices()]);
-  if (turn === latestTurn) showState("in");
+  if (render === latestRender) showState("in");
 }
 
 async function showSignedOut() {
-  const turn = ++latestTurn;
+  const render = ++latestRender;
   showTimes(null);
   clearStreamPanel();
   clearAPIPanel();
@@ -57,11 +57,11 @@ async function showSignedOut() {
   for (const field of ["name", "initials"]) fill(field, "");
   byTestId("user-claims").replaceChildren();
   await lookAtBrowser();
-  if (turn === latestTurn) showState("out");
+  if (render === latestRender) showState("out");
 }
 
 function showOutage(error) {
-  // An outage is not a logout: what is on the screen stays there if somebody is signed in.
+  // An outage is not a logout: if the user is signed in, the page stays.
   const words = error.message || "The server does not answer.";
   if (document.body.dataset.state === "in") return notify(words, "bad");
   fill("outage", words);
@@ -78,7 +78,7 @@ function inText(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** A silent sign-in that failed comes back with `?error=login_required`. */
+/** A failed silent sign-in returns with `?error=login_required`. */
 function takeErrorFromAddress() {
   const url = new URL(location.href);
   const error = url.searchParams.get("error");
@@ -120,7 +120,7 @@ byTestId("sign-out").addEventListener("click", signOut);
 byTestId("retry").addEventListener("click", refresh);
 session.addEventListener("session-ended", onEnded);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
-// A page that comes back from the browser's memory may show somebody who has signed out since.
+// A page from the back/forward cache may show a user who has signed out since.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 takeErrorFromAddress();

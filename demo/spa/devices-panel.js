@@ -10,7 +10,7 @@ export function wireDevicesPanel() {
   byTestId("devices-refresh").addEventListener("click", loadDevices);
 }
 
-/** Ask for the sessions of this user and list them. */
+/** Load and list the sessions of this user. */
 export async function loadDevices() {
   try {
     const response = await apiFetch("/auth/sessions", { cache: "no-store" });
@@ -22,7 +22,7 @@ export async function loadDevices() {
   }
 }
 
-/** Forget the list. */
+/** Empty the list. */
 export function clearDevices() {
   list.replaceChildren();
 }

@@ -1,4 +1,4 @@
-/** How does this app touch the page? Text goes in as text; there is no innerHTML anywhere. */
+/** How does this app change the page? Text is inserted as text; innerHTML is never used. */
 
 /** @param {string} id @returns {HTMLElement} */
 export const byTestId = (id) => document.querySelector(`[data-testid="${id}"]`);
@@ -21,12 +21,12 @@ export function fill(name, text) {
   for (const field of document.querySelectorAll(`[data-field="${name}"]`)) field.textContent = text;
 }
 
-/** Show one of the states `loading`, `in`, `out`, `outage`; CSS does the rest. */
+/** Show one of the states `loading`, `in`, `out`, `outage`, by CSS. */
 export function showState(state) {
   document.body.dataset.state = state;
 }
 
-/** Say something at the top of the page, also to a screen reader; nothing clears it. */
+/** Show a message at the top of the page, also to screen readers, until the next one. */
 export function notify(text = "", kind = "info") {
   const notice = document.getElementById("notice");
   notice.textContent = text;
@@ -34,7 +34,7 @@ export function notify(text = "", kind = "info") {
   notice.classList.toggle("is-shown", text !== "");
 }
 
-/** A term and what it stands for, for a `<dl>`. */
+/** A term and its description, for a `<dl>`. */
 export function row(term, ...description) {
   return element("div", {}, element("dt", {}, term), element("dd", {}, ...description));
 }

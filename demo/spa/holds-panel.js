@@ -1,4 +1,4 @@
-/** What could a script steal here? Everything that this page can read of the browser's memory. */
+/** What could a script steal here? Everything in the browser that this page can read. */
 
 import { byTestId, element, row } from "/dom.js";
 
@@ -9,7 +9,7 @@ export function wireHoldsPanel() {
   byTestId("holds-refresh").addEventListener("click", lookAtBrowser);
 }
 
-/** Look, and show what was found. */
+/** Read the browser's storage and show what was found. */
 export async function lookAtBrowser() {
   const findings = [
     ["document.cookie", document.cookie === "" ? 0 : 1, document.cookie || "nothing readable"],

@@ -1,4 +1,4 @@
-/** What is happening now? The API's server-sent events, over `/api` like any other call. */
+/** Which events does the API send? Server-sent events over `/api`, like any other call. */
 
 import { byTestId, element } from "/dom.js";
 
@@ -11,13 +11,13 @@ const ticks = document.querySelector(".ticks");
 /** @type {EventSource | null} */
 let source = null;
 
-/** @param {() => void} onRefused Told when the stream was refused; the session may have ended. */
+/** @param {() => void} onRefused Called if the stream is refused; the session may have ended. */
 export function wireStreamPanel(onRefused) {
   ticks.replaceChildren(...Array.from({ length: TICKS }, () => element("li")));
   toggle.addEventListener("click", () => (source ? disconnect() : connect(onRefused)));
 }
 
-/** Close the stream and forget what it said. */
+/** Close the stream and remove the last event. */
 export function clearStreamPanel() {
   disconnect();
   last.textContent = "–";
@@ -31,7 +31,7 @@ function connect(onRefused) {
   source.addEventListener("message", ({ data }) => showEvent(JSON.parse(data)));
   source.addEventListener("error", () => {
     if (source?.readyState !== EventSource.CLOSED) return show("Reconnecting", "waiting", "Disconnect");
-    // Refused for good: the browser doesn't try again after an answer that isn't a stream.
+    // Refused: the browser doesn't reconnect after a response that isn't a stream.
     disconnect();
     show("Refused", "bad", "Connect");
     onRefused();

@@ -1,4 +1,4 @@
-/** How long does the session last? Counted down from what `/auth/profile` said last. */
+/** How long does the session last? A countdown from the last response of `/auth/profile`. */
 
 import { byTestId } from "/dom.js";
 
@@ -12,7 +12,7 @@ const FIELDS = {
 let times = null;
 let readAt = 0;
 
-/** @param {() => void} onRunOut Told once when the session's time is over by our clock. */
+/** @param {() => void} onRunOut Called once when the session has timed out by the page's clock. */
 export function wireTimePanel(onRunOut) {
   setInterval(() => {
     if (!times) return;
