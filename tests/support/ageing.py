@@ -1,6 +1,6 @@
-"""How does a test let time pass for one session, without waiting?
+"""How does a test make one session older, without waiting?
 
-It opens the record in Redis with the cluster's own key and writes it back older.
+It opens the record in Redis with the cluster's key and writes it back older.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ACCESS_SECONDS = 300
 
 
 def session_key(cookie: str | None) -> str:
-    """The hash under which a cookie's session is kept."""
+    """The key of a cookie's session: the hash of its value."""
     assert cookie, "the browser has no session cookie"
     return hashlib.sha256(cookie.encode()).hexdigest()
 
@@ -36,14 +36,14 @@ def age_access_token(
     routes_too: bool = False,
     noticed: bool = True,
 ) -> None:
-    """Make the session's access token end in *seconds_left*, as the BFF sees it.
+    """Make the session's access token expire in *seconds_left*, for the BFF.
 
     Args:
-        cluster: Whose session.
-        cookie: Its id.
+        cluster: The installation.
+        cookie: The cookie of the session.
         seconds_left: From now on.
-        routes_too: Those of the routes as well.
-        noticed: Return when every process sees it, whatever it remembers.
+        routes_too: Also the tokens of routes.
+        noticed: Wait until no process has an older record in its cache.
     """
     ends_at = int(time.time()) + seconds_left
     times = {"expires_at": ends_at, "issued_at": ends_at - ACCESS_SECONDS}
@@ -59,7 +59,7 @@ def age_access_token(
 
 
 def held_tokens(cluster: Cluster, cookie: str | None) -> Tokens:
-    """The tokens of the session, as only the BFF can read them."""
+    """The tokens of the session, opened with the BFF's key."""
     sealed = cluster.store().hget(record_name(cluster, cookie), "tokens")
     assert isinstance(sealed, bytes), "there is no such session"
     opened = Sealer([cluster.secret]).open(sealed, _context(cookie))
@@ -71,14 +71,14 @@ def _context(cookie: str | None) -> str:
 
 
 def run_out(cluster: Cluster, cookie: str | None) -> None:
-    """Move the session past its idle end."""
+    """Make the session time out by idleness."""
     now = int(time.time())
     cluster.store().hset(record_name(cluster, cookie), "idle_ends_at", now - 1)
     cluster.store().zadd(f"{cluster.prefix}:deadlines", {session_key(cookie): now - 1})
 
 
 def age_sign_in(cluster: Cluster, cookie: str | None, seconds: int | None) -> None:
-    """Make the person's authentication at the provider *seconds* old; None: of unknown age."""
+    """Make the sign-in at the provider *seconds* old; None: of unknown age."""
     store, name = cluster.store(), record_name(cluster, cookie)
     sealer, context = Sealer([cluster.secret]), f"session {session_key(cookie)} identity"
     sealed = store.hget(name, "identity")

@@ -1,4 +1,4 @@
-"""Where does another site's page come from, in a test of what it may do to ours?"""
+"""Which server plays another site, in a test of what its pages may do to ours?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = b"<!doctype html><title>Another site</title><p>Another site</p>"
 
 
 class AttackerSite:
-    """Serves an empty page at every path; `/redirect?to=…` leads away. The test adds the script."""
+    """Serves an empty page at every path, for the test's script; `/redirect?to=…` redirects."""
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -50,4 +50,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,7 +1,7 @@
-"""How does a test behave as a browser does, over plain HTTP and fast?
+"""How does a test act as a browser, over plain HTTP and fast?
 
-It keeps cookies, sends Fetch Metadata, and goes through the provider's form. It can talk to every
-replica; the real browser's own behaviour is tested in tests/browser.
+It stores cookies, sends Fetch Metadata, and fills in the provider's form. It can reach every
+replica. Tests with a real browser are in tests/browser.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAVIGATION = {
 
 
 class BrowserClient:
-    """One browser: its cookies here, its cookies at the provider, and the replicas it may ask."""
+    """One browser: its cookies here, its cookies at the provider, and the replicas."""
 
     def __init__(self, replica_urls: list[str], email: str, password: str) -> None:
         self._urls = replica_urls
@@ -39,7 +39,7 @@ class BrowserClient:
 
     @property
     def cookie(self) -> str | None:
-        """The session cookie's value."""
+        """The value of the session cookie."""
         return next((c.value for c in self.here.cookies if c.name.endswith("session")), None)
 
     def navigate(self, path: str, *, replica: int = 0, **headers: str) -> requests.Response:
@@ -52,7 +52,7 @@ class BrowserClient:
     def fetch(
         self, method: str, path: str, *, replica: int = 0, **options: Any
     ) -> requests.Response:
-        """What the SPA's script does."""
+        """Send a request as the SPA's script does."""
         headers = FETCH | options.pop("headers", {})
         options.setdefault("timeout", TIMEOUT_SECONDS)
         return self.here.request(
@@ -60,22 +60,24 @@ class BrowserClient:
         )
 
     def authorize_url(self, path: str = "/auth/login", *, replica: int = 0) -> str:
-        """Begin a sign-in and stop at the address of the provider."""
+        """Begin a sign-in; returns the address at the provider."""
         answer = self.navigate(path, replica=replica)
         assert answer.status_code == 302, f"{answer.status_code}: {answer.text[:500]}"
         return answer.headers["Location"]
 
     def come_back(self, location: str, *, replica: int = 0) -> requests.Response:
-        """Follow the provider's redirect to the callback, as a browser does: cross-site.
+        """Follow the provider's redirect to the callback as a browser does: cross-site.
 
-        A SameSite=Strict cookie doesn't come along, so it is left out here too.
+        A browser doesn't send a SameSite=Strict cookie then, so it is left out here, too.
         """
         parts = urlsplit(location)
-        kept = {c.name: c.value or "" for c in self.here.cookies if not c.name.endswith("session")}
+        cookies = {
+            c.name: c.value or "" for c in self.here.cookies if not c.name.endswith("session")
+        }
         answer = requests.get(
             f"{self._urls[replica]}{parts.path}?{parts.query}",
             headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"},
-            cookies=kept,
+            cookies=cookies,
             allow_redirects=False,
             timeout=TIMEOUT_SECONDS,
         )
@@ -83,7 +85,7 @@ class BrowserClient:
         return answer
 
     def log_in(self, path: str = "/auth/login", *, replica: int = 0) -> requests.Response:
-        """The whole sign-in; the callback's answer."""
+        """Sign in; returns the response of the callback."""
         location = sign_in_at_provider(
             self.at_provider, self.authorize_url(path, replica=replica), self._email, self._password
         )
@@ -92,11 +94,11 @@ class BrowserClient:
         return answer
 
     def profile(self, *, replica: int = 0) -> requests.Response:
-        """Ask who is signed in."""
+        """GET the profile."""
         return self.fetch("GET", "/auth/profile", replica=replica)
 
     def api(self, path: str, *, replica: int = 0, **options: Any) -> requests.Response:
-        """GET something of the API."""
+        """GET *path* of the API."""
         return self.fetch("GET", f"/api{path}", replica=replica, **options)
 
     def log_out(self, *, replica: int = 0) -> requests.Response:

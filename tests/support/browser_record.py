@@ -1,8 +1,7 @@
-"""What did the real browser receive, as it sees it itself (Chrome DevTools Protocol)?
+"""What did the real browser receive, by the Chrome DevTools Protocol?
 
-Every response of every page of a context: addresses, headers as they came (`Set-Cookie` included,
-which scripts and Playwright's own events don't show), redirects on the way, bodies, and the
-messages of event streams.
+Every response of every page of a context: addresses, raw headers (also `Set-Cookie`, which scripts
+and Playwright's events don't show), redirects, bodies, and the messages of event streams.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ HEARD = (
 
 
 class BrowserRecord:
-    """Hears all pages that *context* opens from now on.
+    """Records all pages that *context* opens from now on.
 
     Attributes:
-        events: The DevTools events as they came: (name, parameters).
-        bodies: Address and body of every answer that the browser still had when asked.
+        events: The DevTools events in order: (name, parameters).
+        bodies: Address and body of every response that the browser still had when asked.
     """
 
     def __init__(self, context: BrowserContext) -> None:
@@ -38,12 +37,12 @@ class BrowserRecord:
         context.on("page", self._attach)
 
     def texts(self) -> list[tuple[str, str]]:
-        """Everything that came, as (where it came from, text)."""
+        """Everything that was received, as (source, text)."""
         heard = [(name, json.dumps(event, ensure_ascii=False)) for name, event in self.events]
         return heard + [(f"body of {url}", body) for url, body in self.bodies]
 
     def set_cookies(self) -> dict[str, list[str]]:
-        """The values that each cookie was given, by name; deletions are left out."""
+        """The values of each cookie, by name, without deletions."""
         found: dict[str, list[str]] = {}
         for _, event in self._named("responseReceivedExtraInfo"):
             fields = {name.lower(): value for name, value in event["headers"].items()}
@@ -55,7 +54,7 @@ class BrowserRecord:
         return found
 
     def addresses(self) -> list[str]:
-        """Every address that was asked for, redirects on the way included."""
+        """Every address that was requested, including redirects."""
         return [event["request"]["url"] for _, event in self._named("requestWillBeSent")]
 
     def _named(self, name: str) -> list[tuple[str, dict[str, Any]]]:
@@ -78,6 +77,6 @@ class BrowserRecord:
         try:
             answer = session.send("Network.getResponseBody", {"requestId": event["requestId"]})
         except Error:
-            # The page was left meanwhile, and Chromium has dropped it; the wire record has it.
+            # The page was left meanwhile and Chromium has dropped the body; the wire record has it.
             return
         self.bodies.append((url, answer["body"]))

@@ -1,8 +1,8 @@
-"""Which certificate do https tests use, and how does the browser come to trust it?
+"""Which certificate do https tests use, and why does the browser trust it?
 
-It is made for each run, with a CA of its own. The browser is told the hash of its public key
-(`--ignore-certificate-errors-spki-list`), so that for it this is a valid certificate and everything
-that a certificate error would switch off (HSTS, the cache) stays on.
+It is made for each run, with its own CA. The browser gets the hash of its public key
+(`--ignore-certificate-errors-spki-list`) and treats the certificate as valid, so that HSTS and the
+cache work, which a certificate error would disable.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ LIFETIME = timedelta(days=1)
 
 
 class Certificate:
-    """A leaf certificate for some hosts, signed by a CA that nobody else knows.
+    """A leaf certificate for some hosts, signed by a new CA.
 
     Args:
-        directory: Where its two PEM files go.
-        hosts: DNS names, also wildcards; 127.0.0.1 is always in it.
+        directory: For the PEM files.
+        hosts: DNS names, also wildcards; 127.0.0.1 is always included.
     """
 
     def __init__(self, directory: Path, hosts: tuple[str, ...] = ("localhost",)) -> None:
@@ -45,7 +45,7 @@ class Certificate:
             _builder("Test CA", hosts[0], key.public_key(), is_ca=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(
-                # Redis's servers show it to each other from both sides.
+                # Redis servers use it as client and as server.
                 x509.ExtendedKeyUsage(
                     [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
                 ),
@@ -64,12 +64,12 @@ class Certificate:
 
     @property
     def spki_hash(self) -> str:
-        """The public key's hash, as Chromium's `--ignore-certificate-errors-spki-list` has it."""
+        """The hash of the public key, for Chromium's `--ignore-certificate-errors-spki-list`."""
         der = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
     def server_context(self) -> ssl.SSLContext:
-        """For a server that shows this certificate."""
+        """The context of a server with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.chain_file, self.key_file)
         context.set_alpn_protocols(["http/1.1"])

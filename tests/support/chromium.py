@@ -1,7 +1,7 @@
-"""Which browser do the tests drive, and how is it started?
+"""Which browser do the tests use, and how is it started?
 
-An installed Chrome or Chromium, else the one that Playwright has downloaded. `CHROMIUM` names
-another. If there is none, the tests fail and say what to install; nothing is skipped.
+An installed Chrome or Chromium, or the one that Playwright has downloaded. `CHROMIUM` selects
+another. Without one, the tests fail and say what to install; nothing is skipped.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ ADVICE = (
 
 
 class NoBrowser(Exception):
-    """There is no browser here; the text says what to do."""
+    """No browser was found; the message says what to install."""
 
 
 def installed() -> Path | None:
-    """The browser that `CHROMIUM` names, or one that is installed on this machine."""
+    """The browser of `CHROMIUM`, or one that is installed on this machine."""
     named = os.environ.get("CHROMIUM")
     if named:
         return Path(named)
@@ -54,10 +54,10 @@ def installed() -> Path | None:
 
 @contextmanager
 def chromium(*flags: str) -> Iterator[Browser]:
-    """A browser without a window, closed at the end.
+    """A headless browser, closed at the end.
 
     Raises:
-        NoBrowser: There is none.
+        NoBrowser: None was found.
     """
     with sync_playwright() as playwright:
         path = installed() or Path(playwright.chromium.executable_path)
@@ -74,13 +74,13 @@ def chromium(*flags: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; take a context of your own: `browser.new_context()`."""
+    """One browser for all tests; each opens a new context: `browser.new_context()`."""
     with chromium() as launched:
         yield launched
 
 
 def main() -> int:
-    """Say which browser would be used (`python -m tests.support.chromium`); 1 if there is none."""
+    """Print which browser is used (`python -m tests.support.chromium`); 1 without one."""
     try:
         with chromium() as launched:
             print(f"Browser: {launched.version} ({installed() or 'of Playwright'})")

@@ -1,11 +1,11 @@
-"""How does a test get the whole thing: Redis, provider, API and several BFF processes?
+"""How does a test get a whole installation: Redis, provider, API and several BFF processes?
 
     with Cluster(replicas=3) as cluster:
         browser = cluster.browser()
         browser.log_in()
         browser.api("/items", replica=2)
 
-All replicas share `APP_BASE_URL`, as behind a load balancer; the test chooses which one is asked.
+All replicas share `APP_BASE_URL`, as behind a load balancer; the test chooses one per request.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Cluster(ProgramGroup):
 
     Args:
         replicas: How many BFF processes.
-        redis: A Redis that the test owns; None starts one.
+        redis: A Redis that the test has started; None starts one.
         provider: Settings of the demo provider (`ProviderSettings` fields).
         env: More environment variables of the BFF.
-        api_url: An upstream of the test's own; None starts the demo API.
-        api_asks: Whether the demo API asks the deny-list, as `make run` has it.
+        api_url: The test's own upstream; None starts the demo API.
+        api_asks: Whether the demo API checks the deny-list, as in `make run`.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Cluster(ProgramGroup):
             sys.executable, "-m", "demo.api", "--port", "0",
             "--issuer", self.issuer, "--audience", audience,
         ]  # fmt: skip
-        # Where Sentinels or a cluster are, an API needs a client of its own making.
+        # With Sentinel or a cluster, an API has to make its Redis client itself.
         asks = self._api_asks and self.redis.url.startswith("redis://")
         told = self.api_environment() if asks else {}
         self.api = self._stack.enter_context(
@@ -115,7 +115,7 @@ class Cluster(ProgramGroup):
         return f"http://127.0.0.1:{self.api.wait_ready(TIMEOUT_SECONDS)['port']}"
 
     def api_environment(self) -> dict[str, str]:
-        """What an API is told of the deny-list."""
+        """The settings of the deny-list for an API."""
         return {
             "REDIS_URL": self.redis.url,
             "REDIS_PREFIX": self.prefix,
@@ -149,18 +149,18 @@ class Cluster(ProgramGroup):
             "BFF_API_URL": self.api_url,
             "REDIS_URL": self.redis.url,
             "BFF_REDIS_PREFIX": self.prefix,
-            # A machine that stalls for a moment is no outage.
+            # A short stall of the machine must not count as an outage.
             "BFF_REDIS_TIMEOUT_SECONDS": "3",
         } | self._env
 
     # ------------------------------------------------------------ what tests do with them
     def let_be_noticed(self) -> None:
-        """Wait until no process trusts what it remembers of a record that was changed just now."""
-        # Nothing tells when; the lease is the promise.
+        """Wait until no process trusts its cached copy of a record that was changed just now."""
+        # No event shows when; the lease is the limit.
         time.sleep(int(self._env[LEASE]) / 1000)
 
     def url(self, replica: int = 0) -> str:
-        """Where a replica listens."""
+        """The address of a replica."""
         return f"http://localhost:{self.ports[replica]}"
 
     def browser(self) -> BrowserClient:
@@ -170,7 +170,7 @@ class Cluster(ProgramGroup):
         return browser
 
     def control(self, method: str, path: str, **body: Any) -> Any:
-        """Give the provider an order, or ask what it counted; see demo/provider/control.py."""
+        """Send a control request to the provider; see demo/provider/control.py."""
         answer = requests.request(
             method,
             f"{self.issuer}_control/{path}",
@@ -182,19 +182,19 @@ class Cluster(ProgramGroup):
         return answer.json() if answer.content else None
 
     def counts(self) -> dict[str, int]:
-        """How often the provider was asked what."""
+        """The provider's counts of requests and outcomes."""
         return dict(self.control("GET", "counts"))
 
     def issued(self, kind: str) -> list[dict[str, Any]]:
-        """Every token of *kind* that the provider ever issued, with its state."""
+        """Every token of *kind* that the provider has issued, with its state."""
         return [token for token in self.control("GET", "tokens") if token["kind"] == kind]
 
     def living_refresh_tokens(self) -> int:
-        """How many refresh tokens the provider would still take."""
+        """How many refresh tokens the provider would still accept."""
         return sum(token["state"] == "active" for token in self.issued("refresh_token"))
 
     def told_of_changes(self) -> int:
-        """To how many connections Redis tells what has changed of what was read there."""
+        """How many connections track changes in Redis."""
         return sum("t" in client["flags"] for client in self.store().client_list())
 
     def store(self) -> redis.Redis:
@@ -207,5 +207,5 @@ class Cluster(ProgramGroup):
         return client
 
     def keys(self, kind: str) -> list[bytes]:
-        """The keys of one kind (`session`, `tombstone`, `{outbox}:entry`, …) as they are now."""
+        """The current keys of one kind (`session`, `tombstone`, `{outbox}:entry`, …)."""
         return list(self.store().scan_iter(f"{self.prefix}:{kind}:*", count=1000))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def run_command(
     bff: Receiver, *arguments: str, cwd: Path, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with the settings of *bff*, and *env* over them."""
+    """Run a command with the settings of *bff*; *env* overrides them."""
     config = bff.config
     assert config.client_secret
     settings = {

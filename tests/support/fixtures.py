@@ -1,4 +1,4 @@
-"""What the tests share: sign-ins from the browser's side, and messages from machines."""
+"""Which fixtures are for tests of sign-ins and of the machine API?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AuditLines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def fake() -> Iterator[FakeProvider]:
-    """A provider that answers as told."""
+    """A provider whose responses the test sets."""
     provider = FakeProvider()
     yield provider
     provider.stop()
@@ -33,7 +33,7 @@ def fake() -> Iterator[FakeProvider]:
 def receiver_for(
     fake: FakeProvider, redis_server: RedisServer, redis_prefix: str
 ) -> Iterator[MakeReceiver]:
-    """Makes BFFs over the same keys in Redis, each with settings of its own."""
+    """Makes BFFs on the same keys in Redis, each with its own settings."""
     made: list[Receiver] = []
 
     def make(**settings: str) -> Receiver:
@@ -47,13 +47,13 @@ def receiver_for(
 
 @pytest.fixture
 def bff(receiver_for: MakeReceiver) -> Receiver:
-    """One with the usual settings."""
+    """One with the default settings."""
     return receiver_for()
 
 
 @pytest.fixture
 def audit_lines(caplog: pytest.LogCaptureFixture) -> AuditLines:
-    """Gives the audit lines so far."""
+    """Returns the audit lines so far."""
     caplog.set_level(logging.INFO, logger="bff.audit")
     return lambda: [
         json.loads(r.getMessage()) for r in list(caplog.records) if r.name == "bff.audit"
@@ -62,7 +62,7 @@ def audit_lines(caplog: pytest.LogCaptureFixture) -> AuditLines:
 
 @pytest.fixture
 def world_for() -> Iterator[Callable[..., World]]:
-    """Makes worlds with settings of the application or the provider of their own."""
+    """Makes worlds with their own settings of the application and the provider."""
     with ExitStack() as running:
 
         def make(provider: dict[str, Any] | None = None, **settings: str) -> World:
@@ -77,5 +77,5 @@ def world_for() -> Iterator[Callable[..., World]]:
 
 @pytest.fixture
 def world(world_for: Callable[..., World]) -> World:
-    """One with the usual settings."""
+    """One with the default settings."""
     return world_for()

@@ -5,7 +5,7 @@
         browser.log_in()
         browser.fetch("GET", "/api/orders/whoami")
 
-Every API is a process of its own that takes tokens for itself only, and asks the deny-list.
+Every API is a separate process that accepts tokens for itself only and checks the deny-list.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROUTES: tuple[dict[str, Any], ...] = (
     {"prefix": "/api/both", "to": AUDIENCE, "path": "/open", "token": "optional"},
     {"prefix": "/api/open", "to": AUDIENCE, "path": "/open", "token": "none"},
 )  # fmt: skip
-"""One for each mode; `to` is the API, `path` what is put in front."""
+"""One for each mode; `to` is the API, `path` the path of the upstream."""
 
 POLICIES = {ORDERS: ["read:orders", "write:orders"], STOCK: ["read:stock"]}
 
@@ -83,8 +83,8 @@ class Gateway(SeveralAPIs):
         provider: More settings of the demo provider.
         env: More environment variables of the BFF.
         routes: Its routes, as in `ROUTES`.
-        policies: Which APIs the BFF's client may have tokens for, with which scopes.
-        api_asks: Whether the APIs ask the deny-list.
+        policies: The APIs and scopes for which the BFF's client may get tokens.
+        api_asks: Whether the APIs check the deny-list.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A proxy such as a company has on its way out: it opens tunnels (CONNECT) and notes where to."""
+"""How does a test get a company's outgoing proxy? It opens tunnels (CONNECT) and records them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HTTPProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.asked: list[str] = []
-        """The head of each request, line by line: where to, and who asks."""
+        """The lines of each request's head: target and credentials."""
         self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> HTTPProxy:
@@ -37,7 +37,7 @@ class HTTPProxy:
             one.close()
 
     def targets(self) -> set[str]:
-        """`host:port` of every tunnel that was asked for."""
+        """`host:port` of every tunnel that was requested."""
         return {head.split(" ")[1] for head in self.asked}
 
     def _accept(self) -> None:
@@ -60,7 +60,7 @@ class HTTPProxy:
     def _open(self, client: socket.socket) -> socket.socket:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            # One by one, since what comes behind is for the target.
+            # Byte by byte, since the bytes after the head are for the target.
             piece = client.recv(1)
             if not piece:
                 raise ConnectionError("the client left")

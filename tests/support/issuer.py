@@ -1,4 +1,4 @@
-"""A provider without a network for the tests of tokens: its documents, its keys, its forgeries."""
+"""How do tests of tokens get a provider without a network: its metadata, keys and forgeries?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EC_KEY = ECKey.generate_key("P-256", {"kid": "e1", "use": "sig"})
 
 
 class Issuer:
-    """A stand-in for discovery and keys that counts what it is asked."""
+    """Stands in for discovery and JWKS; counts the lookups."""
 
     def __init__(self) -> None:
         self.listed: list[RSAKey | ECKey] = [KEY, EC_KEY]
@@ -47,7 +47,7 @@ class Issuer:
 
 
 class Clock:
-    """Monotonic seconds that move when told to."""
+    """Monotonic seconds that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -79,7 +79,7 @@ def token(
 
 
 def signed(header: dict[str, Any], payload: bytes, key: Any) -> str:
-    """A compact JWS, also of what a library would refuse to make."""
+    """A compact JWS, also one that a library would refuse to make."""
     algorithm = JWSRegistry.algorithms[header["alg"]]
     content = f"{encode(header)}.{encode(payload)}"
     return f"{content}.{encode(algorithm.sign(content.encode(), key))}"
@@ -110,7 +110,7 @@ def _other_payload() -> str:
 
 
 def _own_key_inside() -> str:
-    """Signed with a key of the forger's, which the header brings along (RFC 8725, 3.10)."""
+    """Signed with an attacker's key, which is in the header (RFC 8725, 3.10)."""
     return token(OTHER_KEY, {"jwk": OTHER_KEY.as_dict(private=False)})
 
 
@@ -154,4 +154,4 @@ REFUSED: dict[str, Callable[[], str]] = {
     "five_parts": lambda: f"{token()}.x.y",
     "a_hundred_kilobytes": lambda: token(padding="x" * 100_000),
 }
-"""What no reader may take for a living access token, whatever Redis says."""
+"""Tokens that every verifier must refuse, whatever is in Redis."""

@@ -1,4 +1,4 @@
-"""Is a secret in what was received or logged, as it stands or in a usual disguise?"""
+"""Is a secret in what was received or logged, plain or in a usual encoding?"""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PART_MIN_CHARACTERS = 20
 
 
 def tokens_of(issued: Iterable[dict[str, Any]]) -> set[str]:
-    """Every token that the provider ever issued, and the parts of those that are JWTs.
+    """Every token that the provider has issued, and the parts of JWTs.
 
-    Authorization codes are on the provider's list too; they pass through the browser by design.
+    Authorization codes are left out: they pass through the browser by design.
     """
     values = {token["value"] for token in issued if token["kind"] in TOKEN_KINDS}
     parts = {part for value in values for part in value.split(".")}
@@ -22,7 +22,7 @@ def tokens_of(issued: Iterable[dict[str, Any]]) -> set[str]:
 
 
 def leaks(secrets: Iterable[str], texts: Iterable[tuple[str, str]]) -> list[str]:
-    """Where which secret was found; the secret is shortened, so that a report leaks nothing."""
+    """Return where secrets were found; shortened, so that the report leaks nothing."""
     looked_for = [(secret[:8], disguises(secret)) for secret in secrets]
     return [
         f"{short}… in {where}"
@@ -33,7 +33,7 @@ def leaks(secrets: Iterable[str], texts: Iterable[tuple[str, str]]) -> list[str]
 
 
 def disguises(secret: str) -> set[str]:
-    """The secret as it stands, percent-encoded, in hex and in base64."""
+    """The secret plain, percent-encoded, in hex and in base64."""
     raw = secret.encode()
     encoded = {base64.b64encode(raw).decode().rstrip("="), raw.hex(), quote(secret, safe="")}
     return encoded | {secret, base64.urlsafe_b64encode(raw).decode().rstrip("=")}

@@ -1,7 +1,7 @@
-"""How does a test let a logout race with requests and refreshes in flight, at several replicas?
+"""How does a test race a logout against requests and refreshes in flight, at several replicas?
 
-Requests go to all replicas without a pause; among them is the logout, at a random replica. What was
-sent after its answer had come must be refused.
+Requests go to all replicas without a pause, and the logout to a random one. Requests that are sent
+after its response must be refused.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tests.support.storm import Answer, Shot, run, shoot
 REPLICAS = 3
 CLIENTS = 6
 AFTER = 4
-"""Requests that each client still sends after the logout was answered."""
+"""Requests that each client sends after the response to the logout."""
 PATHS = ("/api/items", "/auth/profile?slide=true", "/api/whoami")
 
 
 @dataclass
 class Seen:
-    """What the rounds met, so that a race that never happens is noticed."""
+    """What happened in all rounds, so that the test notices if there was no race."""
 
     before: int = 0
     after: int = 0
@@ -34,22 +34,22 @@ class Seen:
 
 
 def race_rounds(cluster: Cluster, count: int) -> None:
-    """Sign in, race and look at every answer, *count* times."""
+    """Sign in, race and check every response, *count* times."""
     seen = Seen()
     for number in range(count):
         one_round(cluster, random.Random(number), seen)  # noqa: S311
     assert seen.before > 0, "nothing was in flight before the logout"
     assert seen.after > 0, "nothing was sent after it"
     assert seen.refreshed > 0, "no logout met a refresh"
-    every_refresh_token_is_dead_or_waits(cluster)
+    every_refresh_token_is_revoked_or_waits(cluster)
     assert cluster.keys("session") == []
 
 
 def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
-    """One sign-in, and the race that ends it."""
+    """One sign-in, and the race at its logout."""
     browser = cluster.browser()
     browser.log_in(replica=chance.randrange(REPLICAS))
-    # Dead, ending or fresh: with and without a refresh in flight.
+    # Expired, expiring or fresh: with and without a refresh in flight.
     age_access_token(cluster, browser.cookie, chance.choice([0, 0, 30, 299]), noticed=False)
     refreshed = cluster.counts().get("token.refresh_token.ok", 0)
     answers, logout = run(race(cluster, browser, chance))
@@ -82,7 +82,7 @@ async def race(
         return answers
 
     async def logout() -> Answer:
-        # The instant of the logout is what is drawn at random; nothing is awaited by it.
+        # The random delay chooses the instant of the logout; it waits for nothing.
         await asyncio.sleep(chance.uniform(0, 0.03))
         port = cluster.ports[chance.randrange(REPLICAS)]
         answer = await shoot(Shot(port, "/auth/logout", cookie, "POST", {"Content-Length": "0"}))
@@ -94,11 +94,11 @@ async def race(
     return [a for answers in await clients for a in answers], answer
 
 
-def every_refresh_token_is_dead_or_waits(cluster: Cluster) -> None:
-    """The provider's own list, but for what the outbox names, has no living refresh token."""
+def every_refresh_token_is_revoked_or_waits(cluster: Cluster) -> None:
+    """Every refresh token is revoked at the provider, or its revocation is in the outbox."""
     give_up_at = time.monotonic() + 20
-    while alive := [t for t in cluster.issued("refresh_token") if t["state"] == "active"]:
+    while active := [t for t in cluster.issued("refresh_token") if t["state"] == "active"]:
         waiting = len(cluster.keys("{outbox}:entry"))
-        if len(alive) <= waiting:
+        if len(active) <= waiting:
             return
-        assert time.monotonic() < give_up_at, f"{len(alive)} alive, {waiting} in the outbox"
+        assert time.monotonic() < give_up_at, f"{len(active)} active, {waiting} in the outbox"

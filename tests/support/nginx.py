@@ -1,6 +1,6 @@
 """Where is nginx, and how does a test start it with a configuration?
 
-`NGINX` names another. If there is none, the tests fail and say what to install; nothing is skipped.
+`NGINX` selects another. Without one, the tests fail and say what to install; nothing is skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 class NoNginx(Exception):
-    """There is none here; the text says what to do."""
+    """No nginx was found; the message says what to install."""
 
 
 def installed() -> Path:
@@ -31,7 +31,7 @@ def installed() -> Path:
 
 
 def nginx(folder: Path, configuration: str, port: int) -> Process:
-    """Start nginx in the foreground; all that it writes is in *folder*. Returns when it listens."""
+    """Start nginx in the foreground with its files in *folder*; returns when it listens."""
     folders = "".join(f"    {name}_temp_path {folder / name};\n" for name in TEMPORARY)
     own = f"http {{\n    access_log off;\n{folders}"
     file = folder / "nginx.conf"
@@ -45,7 +45,7 @@ def nginx(folder: Path, configuration: str, port: int) -> Process:
 
 
 def main() -> int:
-    """Say which nginx would be used (`python -m tests.support.nginx`); 1 if there is none."""
+    """Print which nginx is used (`python -m tests.support.nginx`); 1 without one."""
     try:
         print(f"nginx: {installed()}")
     except NoNginx as error:

@@ -1,6 +1,6 @@
-"""How does a test start a program, wait for it, hurt it, and end it?
+"""How does a test start a program, wait for it, suspend it, and stop it?
 
-The tests end what they started. When pytest itself is killed, the guardian ends it.
+Tests stop the programs that they start. If pytest itself is killed, the guardian stops them.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def guardian() -> Guardian:
 
 
 def free_port() -> int:
-    """A port that nobody listens on; prefer port 0 where the program can tell what it got.
+    """A free port; prefer port 0 for a program that prints its port.
 
-    It is below the ports that the demo takes, and the workers of a test run choose among different
-    ones: each could be given away before the program listens on it.
+    It is below the ports of the demo, and the workers of a test run choose from different ports,
+    so that no other program gets it before this one listens.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -46,12 +46,12 @@ def free_port() -> int:
 
 
 class Process(Child):
-    """A program under test. Use it as a context manager: it starts at entry, unless it was started
-    before, and stops at exit.
+    """A program under test. As a context manager it starts at entry, unless it was started before,
+    and stops at exit.
 
     From `Child`: `start`, `wait_ready` (the JSON ready line), `output`, `running`, `pid`,
     `stop` (SIGTERM, then SIGKILL), `kill` (SIGKILL), `pause` (SIGSTOP), `resume` (SIGCONT); all but
-    `stop` reach what the program has started, too.
+    `stop` also reach its children.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Process(Child):
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
-        """Prepare *command*; *env* is its whole environment and *cwd* its folder, None for ours."""
+        """Prepare *command*; *env* is its whole environment, *cwd* its folder; None: as here."""
         name = name or " ".join(command[-3:])
         super().__init__(name, command, env=env, cwd=cwd, guardian=guardian())
 
@@ -82,18 +82,18 @@ class Process(Child):
     def wait_for_port(
         self, port: int, host: str = "127.0.0.1", timeout_seconds: float = 20.0
     ) -> None:
-        """Wait until somebody listens there.
+        """Wait until the port accepts connections.
 
         Raises:
-            ChildFailed: The program ended first, or the time is over.
+            ChildFailed: The program ended first, or the wait timed out.
         """
         self._wait_until(lambda: _listens(host, port), f"{host}:{port}", timeout_seconds)
 
     def wait_for_http(self, url: str, status: int = 200, timeout_seconds: float = 20.0) -> None:
-        """Wait until a GET of *url* (http only) answers *status*.
+        """Wait until a GET of *url* (http only) responds with *status*.
 
         Raises:
-            ChildFailed: The program ended first, or the time is over.
+            ChildFailed: The program ended first, or the wait timed out.
         """
         self._wait_until(lambda: _status(url) == status, f"{url} with {status}", timeout_seconds)
 
@@ -101,7 +101,7 @@ class Process(Child):
         """Wait until it has printed *text*.
 
         Raises:
-            ChildFailed: The program ended first, or the time is over.
+            ChildFailed: The program ended first, or the wait timed out.
         """
         self._wait_until(lambda: text in self.output, f"with {text!r}", timeout_seconds)
 

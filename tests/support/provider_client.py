@@ -1,4 +1,4 @@
-"""How do tests talk to the demo provider? As a client, as a browser, and with its control key."""
+"""How do tests use the demo provider? As a client, as a browser, and with its control key."""
 
 import base64
 import hashlib
@@ -42,7 +42,7 @@ def provider_settings(**changes: Any) -> ProviderSettings:
 
 
 class ProviderClient:
-    """A client application and its user's browser, both in one."""
+    """A client application and the browser of its user in one."""
 
     def __init__(self, provider: RunningProvider) -> None:
         self.issuer = provider.issuer
@@ -98,7 +98,7 @@ class ProviderClient:
         )
 
     def tokens(self, **changes: str | None) -> dict[str, Any]:
-        """The token response of a whole sign-in."""
+        """Sign in; returns the token response."""
         answer = self.exchange(self.sign_in(**changes)["code"])
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
@@ -121,7 +121,7 @@ class ProviderClient:
             )
 
     def control(self, method: str, path: str, **body: Any) -> Any:
-        """What the control route answers, as JSON; None if it answers nothing."""
+        """Send a control request; returns the JSON of the response, or None."""
         answer = self.browser.request(
             method,
             f"{self.issuer}_control/{path}",
@@ -142,12 +142,12 @@ class ProviderClient:
 
 
 StartClient = Callable[..., ProviderClient]
-"""Starts a provider with these settings, and gives a client of it."""
+"""Starts a provider with these settings; returns a client of it."""
 
 
 @pytest.fixture
 def start_client() -> Iterator[StartClient]:
-    """Providers with settings of their own, stopped at the end of the test."""
+    """Starts providers with their own settings; they stop at the end of the test."""
     with ExitStack() as running:
 
         def start(**settings: Any) -> ProviderClient:
@@ -162,7 +162,7 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def header_and_claims(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands in a JWT, unverified."""
+    """The header and the claims of a JWT, unverified."""
     header, claims = (
         json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2]
     )

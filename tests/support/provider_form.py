@@ -20,19 +20,19 @@ def sign_in_at_provider(
     *,
     second_step: Mapping[str, str] = {"one_time_code": ONE_TIME_CODE},  # noqa: B006 - Only read.
 ) -> str:
-    """Follow *authorize_url*, fill in the forms that come, and stop before the client.
+    """Follow *authorize_url*, fill in the forms, and stop before the client.
 
     Args:
-        session: Keeps the provider's cookie, so that a second sign-in needs no form.
-        authorize_url: Where the client redirects the browser to.
+        session: Stores the provider's cookie, so that a second sign-in needs no form.
+        authorize_url: The address to which the client redirects the browser.
         username, password: For the first form.
-        second_step: For the form that `acr_values` brings.
+        second_step: For the form that `acr_values` request.
 
     Returns:
         The address that the provider redirects to; it is not followed.
 
     Raises:
-        AssertionError: The provider answered with neither a redirect nor a form, or refused.
+        AssertionError: The response was neither a redirect nor a form, or a refusal.
     """
     answer = session.get(authorize_url, allow_redirects=False, timeout=TIMEOUT_SECONDS)
     for _ in range(MAX_FORMS):

@@ -1,4 +1,4 @@
-"""A client made of bare sockets, for requests that no library would send."""
+"""How does a test send requests that no library would send? With plain sockets."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclass
 class Received:
-    """What came back until the server closed."""
+    """The bytes that came until the server closed the connection."""
 
     raw: bytes
     reset: bool = False
 
     @property
     def status(self) -> int:
-        """Of the last answer; 0 if none came."""
+        """The status of the last response; 0 if none came."""
         heads = [part for part in self.raw.split(b"\r\n") if part.startswith(b"HTTP/1.")]
         return int(heads[-1][9:12]) if heads else 0
 
     @property
     def fields(self) -> dict[str, str]:
-        """Of the only answer; values of the same name joined with a bar."""
+        """The headers of the only response; values of the same name are joined with a bar."""
         found: dict[str, str] = {}
         for line in self.raw.split(b"\r\n\r\n", 1)[0].decode("latin-1").split("\r\n")[1:]:
             name, _, value = line.partition(":")
@@ -33,12 +33,12 @@ class Received:
 
     @property
     def body(self) -> bytes:
-        """As it came, chunks and all."""
+        """The raw body, with its chunk headers."""
         return self.raw.partition(b"\r\n\r\n")[2]
 
     @property
     def complete(self) -> bool:
-        """Whether the answer came to the end that its framing announced."""
+        """Whether the response is complete by its framing."""
         length = self.fields.get("content-length")
         if length is not None:
             return len(self.body) == int(length)
@@ -55,7 +55,7 @@ def connect(port: int) -> socket.socket:
 
 
 def read_all(sock: socket.socket) -> Received:
-    """Everything until the server closes."""
+    """Read until the server closes the connection."""
     parts: list[bytes] = []
     while True:
         try:
@@ -68,7 +68,7 @@ def read_all(sock: socket.socket) -> Received:
 
 
 def read_until(sock: socket.socket, text: bytes) -> bytes:
-    """Everything up to and past *text*."""
+    """Read until *text* has come."""
     got = b""
     while text not in got:
         data = sock.recv(65_536)
@@ -78,7 +78,7 @@ def read_until(sock: socket.socket, text: bytes) -> bytes:
 
 
 def send(port: int, *pieces: bytes) -> Received:
-    """Send the bytes as they are and read until the server closes."""
+    """Send the bytes and read until the server closes the connection."""
     with connect(port) as sock:
         try:
             for piece in pieces:
@@ -95,7 +95,7 @@ def request(
     method: str = "GET",
     body: bytes = b"",
 ) -> Received:
-    """One request, the connection closed after it."""
+    """Send one request on a new connection."""
     raw = target.encode("latin-1") if isinstance(target, str) else target
     lines = [b"%s %s HTTP/1.1" % (method.encode(), raw), b"Host: app.test", b"Connection: close"]
     lines += [field.encode("latin-1") for field in fields]

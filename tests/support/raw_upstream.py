@@ -1,4 +1,4 @@
-"""An upstream made of bare sockets: it sees every byte, and can break every rule of HTTP."""
+"""How does a test get an upstream that sees every byte and can break every rule of HTTP?"""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @dataclass
 class Seen:
-    """One request as it came."""
+    """One request as it was received."""
 
     head: bytes
-    """Request line and fields, with the empty line."""
+    """Request line and headers, with the empty line."""
     body: bytes = b""
-    """Decoded from chunks if it came so."""
+    """Decoded if it was chunked."""
     complete: bool = True
-    """False if the sender broke off before the end of the body."""
+    """False if the connection closed before the end of the body."""
     connection: int = 0
-    """Which connection it came on, counted from 0."""
+    """The number of its connection, from 0."""
 
     @property
     def method(self) -> str:
-        """As sent."""
+        """As in the request line."""
         return self.head.split(b" ", 1)[0].decode("latin-1")
 
     @property
     def target(self) -> str:
-        """As sent."""
+        """As in the request line."""
         return self.head.split(b" ", 2)[1].decode("latin-1")
 
     @property
@@ -45,7 +45,7 @@ class Seen:
         return [(name.lower(), value.strip()) for name, _, value in pairs]
 
     def get(self, name: str) -> str | None:
-        """The value of the only field of that name, None if there is none."""
+        """The value of the only header of that name, or None."""
         found = [value for key, value in self.fields if key == name]
         assert len(found) <= 1, found
         return found[0] if found else None
@@ -53,16 +53,16 @@ class Seen:
 
 @dataclass
 class Wire:
-    """One accepted connection, in the hands of a script."""
+    """One accepted connection, used by a script."""
 
     sock: socket.socket
     number: int
     _buffer: bytes = b""
     closed: threading.Event = field(default_factory=threading.Event)
-    """Set when the other side has closed."""
+    """Set when the client has closed the connection."""
 
     def read_request(self) -> Seen | None:
-        """The next request with its body, or None if the other side closed instead."""
+        """The next request with its body, or None if the client closed the connection."""
         while b"\r\n\r\n" not in self._buffer:
             if not self._fill():
                 return None
@@ -124,7 +124,7 @@ class Wire:
         self.sock.sendall(data)
 
     def wait_closed(self) -> None:
-        """Read until the other side closes."""
+        """Read until the client closes the connection."""
         while self._fill():
             self._buffer = b""
 
@@ -139,7 +139,7 @@ Script = Callable[["RawUpstream", Wire], None]
 
 
 def answering(answer: bytes = ANSWER) -> Script:
-    """A script that gives every request the same answer and keeps the connection."""
+    """A script that sends every request the same response and keeps the connection open."""
 
     def script(upstream: RawUpstream, wire: Wire) -> None:
         while seen := wire.read_request():
@@ -155,7 +155,7 @@ def answering(answer: bytes = ANSWER) -> Script:
 class RawUpstream:
     """Listens on a free port (or on *port*) and runs *script* in a thread for every connection.
 
-    The script may be exchanged at any time; it holds for connections accepted from then on. An
+    The script can be replaced at any time, for connections that are accepted from then on. An
     exception in a script is raised again at the end of the test.
     """
 
@@ -173,7 +173,7 @@ class RawUpstream:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> RawUpstream:
@@ -186,7 +186,7 @@ class RawUpstream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A blocked accept() doesn't notice that its socket is closed; shutdown() wakes it.
+        # A blocked accept() doesn't return when its socket is closed; shutdown() wakes it.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -201,7 +201,7 @@ class RawUpstream:
             raise self.problems[0]
 
     def note(self, seen: Seen) -> None:
-        """Remember a request, and wake who waits for it."""
+        """Record a request, and wake the threads that wait for it."""
         with self._changed:
             self.seen.append(seen)
             self._changed.notify_all()
@@ -212,7 +212,7 @@ class RawUpstream:
             self.seen = []
 
     def drop_connections(self) -> None:
-        """Close all connections, so that the next request comes on a new one, to a new script."""
+        """Close all connections, so that the next request opens a new one with a new script."""
         for wire in self.wires:
             with contextlib.suppress(OSError):
                 wire.sock.shutdown(socket.SHUT_RDWR)
@@ -222,7 +222,7 @@ class RawUpstream:
         self._threads.clear()
 
     def wait_for(self, count: int, timeout_seconds: float = WAIT_SECONDS) -> list[Seen]:
-        """Wait until *count* requests have been noted."""
+        """Wait until *count* requests have been recorded."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.seen) >= count, timeout_seconds), (
                 f"{len(self.seen)} of {count} requests came"
@@ -230,7 +230,7 @@ class RawUpstream:
             return list(self.seen)
 
     def wait_for_connection(self, timeout_seconds: float = WAIT_SECONDS) -> Wire:
-        """Wait until somebody has connected."""
+        """Wait until a client has connected."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.wires, timeout_seconds), "nobody came"
             return self.wires[-1]

@@ -19,7 +19,7 @@ INTERNALS = re.compile(
     r"|redis|authlib|joserfc|werkzeug|flask|granian|gunicorn|pydantic|msgspec|curl|urllib|openssl",
     re.IGNORECASE,
 )
-"""Files, classes, libraries and addresses: nothing of it is a caller's business."""
+"""Files, classes, libraries and addresses, which no response may show."""
 UNEXPECTED = re.compile(r"Traceback|unexpected_error|internal_error|unexpected error")
 MEMBERS = {"type", "title", "status", "code", "detail", "reference"}
 
@@ -27,7 +27,7 @@ MEMBERS = {"type", "title", "status", "code", "detail", "reference"}
 def assert_refused(
     answer: requests.Response, status: int, code: str, *, login_url: bool | None = None
 ) -> None:
-    """A clear error: status, stable code, nothing of our insides, and no session."""
+    """A clear error: status, stable code, no internals, and no session."""
     assert_error(answer.status_code, answer.headers, answer.text, status, code)
     names = [cookie.name for cookie in answer.cookies]
     assert not [name for name in names if name.endswith("session")], names
@@ -38,7 +38,7 @@ def assert_refused(
 def assert_error(
     got_status: int, headers: Mapping[str, str], text: str, status: int, code: str
 ) -> None:
-    """The same for an answer that came over a bare socket; header names in any case."""
+    """The same for a response over a plain socket; header names in any case."""
     fields = {name.lower(): value for name, value in headers.items()}
     assert got_status == status, f"{got_status}: {text[:500]}"
     kind = fields["content-type"]
@@ -60,7 +60,7 @@ def assert_error(
 
 
 def public_texts(code: str) -> set[tuple[str, str]]:
-    """Message and hint of the errors with this code: all that a caller may be told."""
+    """Message and hint of the errors with this code: the texts that a response may have."""
     kinds: list[type[BFFError]] = [BFFError]
     for kind in kinds:
         kinds += kind.__subclasses__()
@@ -68,10 +68,10 @@ def public_texts(code: str) -> set[tuple[str, str]]:
 
 
 def kept(cluster: Cluster, *, without: bytes | None = None) -> dict[bytes, bytes | None]:
-    """Every key of the cluster's and its value, to be compared with a later state.
+    """Every key of the cluster with its value, to compare with a later state.
 
     Args:
-        without: Keys with this in their name are left out.
+        without: Keys with this text in their name are left out.
     """
     store = cluster.store()
     names = list(store.scan_iter(f"{cluster.prefix}:*", count=1000))
@@ -79,11 +79,11 @@ def kept(cluster: Cluster, *, without: bytes | None = None) -> dict[bytes, bytes
 
 
 def assert_quiet_logs(cluster: Cluster, secrets: Iterable[str | None] = ()) -> None:
-    """No secret in any line of a BFF process, and nothing that was not expected.
+    """Check that the BFF processes log no secret and no unexpected line.
 
     Args:
-        cluster: Whose processes; what it was set up with and what its provider issued is secret.
-        secrets: More that is: cookies, states, verifiers.
+        cluster: The installation; its settings and its provider's tokens are secret.
+        secrets: More secrets: cookies, states, verifiers.
     """
     hidden = tokens_of(cluster.control("GET", "tokens"))
     hidden |= {token["value"] for token in cluster.control("GET", "tokens")}

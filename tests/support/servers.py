@@ -17,17 +17,17 @@ _STRIPPED = ("GRANIAN_", "GUNICORN_", "BFF_", "AUTH0_", "OIDC_", "HTTP_", "HTTPS
 
 
 class WebServer(Process):
-    """A running server; `port` is where it listens."""
+    """A running server on `port`."""
 
     port: int
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def wait_for_answer(self, port: int) -> None:
-        """Wait until a request gets any answer."""
+        """Wait until a request gets any response."""
         self._wait_until(lambda: _answers(port), f"port {port}", READY_SECONDS)
 
 
@@ -43,13 +43,13 @@ def start_server(
 
     Args:
         kind: `granian` or `gunicorn`.
-        app: What to serve.
-        env: Added to a cleaned copy of our environment.
+        app: The application.
+        env: Added to a cleaned copy of this environment.
         options: Added to the command line.
         port: 0 for a free one.
 
     Returns:
-        A started process; stop it, or use it as a context manager (entering doesn't start again).
+        The started process; stop it, or use it as a context manager (entering doesn't start again).
     """
     port = port or free_port()
     command = {"granian": _granian, "gunicorn": _gunicorn}[kind](app, port)
@@ -61,7 +61,7 @@ def start_server(
     server.port = port
     server.start()
     try:
-        # gunicorn listens before it can answer, so an answer is waited for, whatever its status.
+        # gunicorn listens before it can respond, so this waits for a response of any status.
         server.wait_for_answer(port)
     except BaseException:
         server.stop()

@@ -1,4 +1,4 @@
-"""How does a test get a module of its own into a program that it starts?"""
+"""How does a test load its own module into a program that it starts?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ SUPPORT = Path(__file__).resolve().parent
 
 
 def start_with(module: str, **variables: str) -> dict[str, str]:
-    """Environment variables with which a program imports *module* first; *variables* are for it."""
+    """Environment variables that make a program import *module* first; it reads *variables*."""
     path = f"{SUPPORT / 'at_start'}:{SUPPORT.parent.parent}"
     return {"PYTHONPATH": path, "TEST_AT_START": module} | variables

@@ -1,7 +1,7 @@
-"""How does a test send hundreds of requests at the same moment, and read every answer?
+"""How does a test send hundreds of requests at the same moment, and read every response?
 
-One thread, raw sockets: the client must not be what serialises them. Connections are opened first,
-then all requests go out at once.
+With raw sockets in one thread, so that the client doesn't serialise them: all connections are
+opened first, then all requests are sent at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, with the instants (event loop's clock) of its request and its end."""
+    """One response, with the instants (event loop's clock) of its request and its end."""
 
     status: int
     headers: dict[str, str]
@@ -40,7 +40,7 @@ class Shot:
     headers: dict[str, str] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
-        """The bytes of the request; the connection is not used again."""
+        """The bytes of the request, with `Connection: close`."""
         fields = {
             "Host": f"localhost:{self.port}",
             "Cookie": f"session={self.cookie}",
@@ -53,18 +53,18 @@ class Shot:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` in a thread of its own: Playwright keeps a loop in the main one."""
+    """`asyncio.run` in a new thread: Playwright has an event loop in the main one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
 
 
 def fire(shots: Sequence[Shot]) -> list[Answer]:
-    """Send all *shots* at once and wait for all answers, in the order of the shots."""
+    """Send all *shots* at once and wait for all responses, in the order of the shots."""
     return run(fire_async(shots))
 
 
 async def fire_async(shots: Sequence[Shot]) -> list[Answer]:
-    """`fire`, for a test that has an event loop of its own."""
+    """`fire`, for a test with its own event loop."""
     connections = await asyncio.gather(
         *(asyncio.open_connection("127.0.0.1", shot.port) for shot in shots)
     )

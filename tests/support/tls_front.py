@@ -1,10 +1,10 @@
-"""What stands between the browser and a server in a test, ends TLS, and hears every byte?
+"""What ends TLS between the browser and a server in a test, and records every byte?
 
     with Front(target_port, certificate.server_context()) as front:
         page.goto(f"https://localhost:{front.port}/")
         front.exchanges()
 
-Bytes go through unchanged, as behind a load balancer that works on TCP; nothing is added.
+Bytes go through unchanged, as through a TCP load balancer.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Front:
     """Listens on a free port of 127.0.0.1 and forwards to *target_port*.
 
     Args:
-        target_port: Where the server listens; it may start later.
-        tls: Ends TLS with this context; None forwards plain connections.
+        target_port: The port of the server, which may start later.
+        tls: The context that ends TLS; None forwards plain connections.
     """
 
     def __init__(self, target_port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -61,13 +61,13 @@ class Front:
         self._loop.close()
 
     def exchanges(self, since: float = 0.0) -> list[Exchange]:
-        """Every request begun after *since* (`time.monotonic`), in order, as far as it has come."""
+        """Every request that began after *since* (`time.monotonic`), even if incomplete."""
         found = [one for script in list(self._transcripts) for one in exchanges_of(script)]
         found.sort(key=lambda exchange: exchange.began_at)
         return [exchange for exchange in found if exchange.began_at > since]
 
     def received(self) -> list[bytes]:
-        """What browsers received, one string of bytes for each connection."""
+        """The bytes that browsers received, for each connection."""
         return [bytes(transcript.answers) for transcript in self._transcripts]
 
     def _run(self) -> None:
@@ -79,7 +79,7 @@ class Front:
         await self._stop.wait()
         server.close()
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            # Their pumps end with the connections, and each closes what is left of its own.
+            # Their threads end with the connections, and each closes its own sockets.
             for writer in self._writers:
                 writer.transport.abort()
             await asyncio.wait(others, timeout=CLOSE_SECONDS)
@@ -111,7 +111,7 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
     except TimeoutError:
-        # The other side doesn't answer the end of TLS.
+        # The peer doesn't respond to the end of TLS.
         writer.transport.abort()
 
 

@@ -1,4 +1,4 @@
-"""How does a test wait for something that comes, without guessing how long it takes?"""
+"""How does a test wait for an event, without guessing how long it takes?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def wait_for(check: Callable[[], bool], what: str, timeout_seconds: float = 20) -> None:
-    """Return as soon as *check* is true; fail, saying *what*, when the time is over."""
+    """Return as soon as *check* is true; fail with *what* after the timeout."""
     give_up_at = time.monotonic() + timeout_seconds
     while not check():
         assert time.monotonic() < give_up_at, f"not within {timeout_seconds:g} s: {what}"
@@ -22,21 +22,21 @@ def wait_for(check: Callable[[], bool], what: str, timeout_seconds: float = 20) 
 
 
 def answered(ask: Callable[[], requests.Response]) -> int:
-    """The status once it isn't 503 any more: after a failover, keys may be on their way."""
+    """Return the status once it isn't 503: after a failover, keys may be moving."""
     statuses: list[int] = []
 
     def asked() -> bool:
         statuses.append(ask().status_code)
         return statuses[-1] != 503
 
-    wait_for(asked, "another answer than 503", 30)
+    wait_for(asked, "a response other than 503", 30)
     return statuses[-1]
 
 
 def once_below(limit: float, measure: Callable[[], float], what: str, tries: int = 3) -> None:
-    """Return once *measure* gives less than *limit*; fail, saying *what*, after so many tries.
+    """Return once *measure* returns less than *limit*; fail with *what* after so many tries.
 
-    A stall of this machine spoils one try; what is slow by itself is slow each time.
+    A stall of the machine affects one try; code that is slow is slow each time.
     """
     measured: list[float] = []
     while not measured or measured[-1] >= limit:
@@ -45,7 +45,7 @@ def once_below(limit: float, measure: Callable[[], float], what: str, tries: int
 
 
 def within(seconds: float, ask: Callable[[], T], tries: int = 3) -> T:
-    """What *ask* returns once it takes less than *seconds*, as `once_below`."""
+    """Return what *ask* returns once it takes less than *seconds*, as `once_below`."""
     answers: list[T] = []
 
     def took() -> float:
@@ -53,5 +53,5 @@ def within(seconds: float, ask: Callable[[], T], tries: int = 3) -> T:
         answers.append(ask())
         return time.monotonic() - began
 
-    once_below(seconds, took, "seconds to the answer", tries)
+    once_below(seconds, took, "seconds to the response", tries)
     return answers[-1]

@@ -1,4 +1,4 @@
-"""Which requests and answers are in the bytes of a connection (HTTP/1.1, RFC 9112)?"""
+"""Which requests and responses are in the bytes of a connection (HTTP/1.1, RFC 9112)?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BODYLESS = (204, 304)
 
 @dataclass
 class Transcript:
-    """The bytes of one connection, with the instants at which requests came."""
+    """The bytes of one connection, with the instants of the requests."""
 
     clock: Callable[[], float]
     requests: bytearray = field(default_factory=bytearray)
@@ -27,26 +27,26 @@ class Transcript:
         self.answers += data
 
     def instant_of(self, offset: int) -> float:
-        """When the request's byte at *offset* came."""
+        """The instant at which the client's byte at *offset* came."""
         return max((mark for mark in self.marks if mark[0] <= offset), default=(0, 0.0))[1]
 
 
 @dataclass(frozen=True)
 class Message:
-    """A request or an answer; field names in lower case, in order."""
+    """A request or a response; header names in lower case, in order."""
 
     start_line: str
     fields: tuple[tuple[str, str], ...]
     body: bytes
 
     def get(self, name: str) -> str:
-        """All values of a field, joined; empty if there is none."""
+        """All values of a header, joined; empty if it is missing."""
         return ", ".join(value for key, value in self.fields if key == name)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request, and its answer as far as it has come."""
+    """One request, and its response, which may be incomplete."""
 
     request: Message
     answer: Message | None
@@ -54,12 +54,12 @@ class Exchange:
 
     @property
     def method(self) -> str:
-        """Of the request."""
+        """The method of the request."""
         return self.request.start_line.split(" ")[0]
 
     @property
     def target(self) -> str:
-        """Of the request: path and query."""
+        """The target of the request: path and query."""
         return self.request.start_line.split(" ")[1]
 
     @property
@@ -69,17 +69,17 @@ class Exchange:
 
     @property
     def site(self) -> str:
-        """What the browser says about who asks (`Sec-Fetch-Site`)."""
+        """The header `Sec-Fetch-Site`."""
         return self.request.get("sec-fetch-site")
 
     @property
     def status(self) -> int:
-        """Of the answer; 0 if none came."""
+        """The status of the response; 0 if none came."""
         return int(self.answer.start_line.split(" ")[1]) if self.answer else 0
 
     @property
     def complete(self) -> bool:
-        """Whether the whole answer has come, as far as its length was told."""
+        """Whether the whole response has come, by its framing."""
         if self.answer is None:
             return False
         length = self.answer.get("content-length")
@@ -87,7 +87,7 @@ class Exchange:
 
 
 def exchanges_of(transcript: Transcript) -> list[Exchange]:
-    """The requests of a connection in order, each with its answer."""
+    """The requests of a connection in order, each with its response."""
     raw, answers = bytes(transcript.requests), bytes(transcript.answers)
     offset, found = 0, []
     while b"\r\n\r\n" in raw[offset:]:
@@ -129,7 +129,7 @@ def _body(
 
 
 def _chunks(raw: bytes, at: int) -> tuple[bytes, int]:
-    """The body as far as it came; a stream may still be under way."""
+    """The body so far; a stream may be incomplete."""
     body = b""
     while (line_end := raw.find(b"\r\n", at)) >= 0:
         size = int(raw[at:line_end].split(b";")[0] or b"0", 16)
