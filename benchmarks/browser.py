@@ -41,7 +41,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a server said."""
 
     url: str
@@ -80,10 +80,10 @@ class Browser:
         pairs = (pair.partition("=") for pair in cookies.split("; "))
         self._jars[urlsplit(url).netloc] = {name: value for name, _, value in pairs}
 
-    def keep(self, answer: Answer) -> None:
+    def keep(self, response: Response) -> None:
         """Take over the cookies that an answer sets or deletes."""
-        jar = self._jars.setdefault(urlsplit(answer.url).netloc, {})
-        for name, text in answer.headers:
+        jar = self._jars.setdefault(urlsplit(response.url).netloc, {})
+        for name, text in response.headers:
             if name.lower() == "set-cookie":
                 pair, _, attributes = text.partition(";")
                 key, _, value = pair.strip().partition("=")
@@ -94,37 +94,38 @@ class Browser:
 
     def ask(
         self, method: str, url: str, headers: dict[str, str] = NAVIGATION, body: str | None = None
-    ) -> Answer:
+    ) -> Response:
         """Send one request with the cookies of its address, and keep the answer's."""
         cookies = self.cookies(url)
-        answer = ask(method, url, headers | ({"Cookie": cookies} if cookies else {}), body)
-        self.keep(answer)
-        return answer
+        response = ask(method, url, headers | ({"Cookie": cookies} if cookies else {}), body)
+        self.keep(response)
+        return response
 
-    def follow(self, url: str, *, until: Collection[str], login: str = "") -> Answer:
+    def follow(self, url: str, *, until: Collection[str], login: str = "") -> Response:
         """Open *url*, follow redirects and submit forms until an answer of one in *until* came.
 
         Raises:
             AssertionError: A page without a form, an error, or no end.
         """
-        answer = self.ask("GET", url)
+        response = self.ask("GET", url)
         for _ in range(MAX_STEPS):
-            if answer.url.partition("?")[0] in until:
-                return answer
-            if answer.status in (302, 303):
-                answer = self.ask("GET", urljoin(answer.url, answer.header("location")))
-            elif b"<form" in answer.body and answer.status == 200:
-                answer = self._submit(answer, login)
+            if response.url.partition("?")[0] in until:
+                return response
+            if response.status in (302, 303):
+                response = self.ask("GET", urljoin(response.url, response.header("location")))
+            elif b"<form" in response.body and response.status == 200:
+                response = self._submit(response, login)
             else:
-                raise AssertionError(f"{answer.url}: {answer.status} {answer.body[:500]!r}")
-        raise AssertionError(f"the redirects don't come to an end: {answer.url}")
+                raise AssertionError(f"{response.url}: {response.status} {response.body[:500]!r}")
+        raise AssertionError(f"the redirects don't come to an end: {response.url}")
 
     def sign_in(self, url: str, callback: str, login: str) -> None:
         """The whole sign-in, beginning at *url* and ending at *callback*."""
-        answer = self.follow(url, until=[callback], login=login)
-        assert answer.status in (302, 303), f"{answer.url}: {answer.status} {answer.body[:500]!r}"
+        response = self.follow(url, until=[callback], login=login)
+        text = f"{response.url}: {response.status} {response.body[:500]!r}"
+        assert response.status in (302, 303), text
 
-    def _submit(self, page: Answer, login: str) -> Answer:
+    def _submit(self, page: Response, login: str) -> Response:
         fields = FIELDS | {"Content-Type": "application/x-www-form-urlencoded"}
         text = page.body.decode()
         action = re.search(r'action="([^"]+)"', text)
@@ -135,7 +136,7 @@ class Browser:
         return self.ask("POST", url, fields, urlencode(filled))
 
 
-def ask(method: str, url: str, headers: dict[str, str], body: str | None = None) -> Answer:
+def ask(method: str, url: str, headers: dict[str, str], body: str | None = None) -> Response:
     """Send one request over a connection that this thread keeps open."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -148,20 +149,20 @@ def ask(method: str, url: str, headers: dict[str, str], body: str | None = None)
 
 def _ask(
     address: str, method: str, target: str, url: str, headers: dict[str, str], body: str | None
-) -> Answer:
+) -> Response:
     kept = _connections.by_address
     connection = kept.pop(address, None)
     connection = connection or http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
     try:
         connection.request(method, target, body, headers)
-        response = connection.getresponse()
-        answer = Answer(url, response.status, response.getheaders(), response.read())
+        raw = connection.getresponse()
+        response = Response(url, raw.status, raw.getheaders(), raw.read())
     except BaseException:
         connection.close()
         raise
-    if not response.will_close:
+    if not raw.will_close:
         kept[address] = connection
-    return answer
+    return response
 
 
 def in_threads(work: Iterable[T], do: Callable[[T], R], threads: int = THREADS) -> list[R]:

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from benchmarks.browser import FETCH, Answer, Browser, in_threads
+from benchmarks.browser import FETCH, Browser, Response, in_threads
 from benchmarks.contestants import Contestant, Surroundings
 from benchmarks.ground import Ground
-from tests.support.storm import Answer as Shown
+from tests.support.storm import Response as Shown
 from tests.support.storm import Shot, fire
 
 ACCESS_TOKEN_SECONDS = 6
@@ -76,9 +76,9 @@ def _storms(contestant: Contestant, around: Surroundings, row: Row, count: int) 
     for browser in browsers:
         around.provider.control("counts")
         shown = fire([_shot(contestant, browser, "/1k")] * STORM_REQUESTS)
-        for answer in sorted(shown, key=lambda one: one.received_at):
-            browser.keep(_answer(contestant, answer))
-        row.storm_failed += sum(answer.status != 200 for answer in shown)
+        for response in sorted(shown, key=lambda one: one.received_at):
+            browser.keep(_response(contestant, response))
+        row.storm_failed += sum(response.status != 200 for response in shown)
         counts = around.provider.control("counts")
         asked = [n for name, n in counts.items() if name.startswith("token.refresh_token.")]
         row.storm_refreshes.append(sum(asked))
@@ -113,8 +113,8 @@ def _is_undone(contestant: Contestant, browser: Browser, number: int) -> bool:
         time.sleep(0.005 * (number % 10 + 1))
         contestant.log_out_here(browser)
         shown = in_flight.result()
-    for answer in sorted(shown, key=lambda one: one.received_at):
-        browser.keep(_answer(contestant, answer))
+    for response in sorted(shown, key=lambda one: one.received_at):
+        browser.keep(_response(contestant, response))
     thief = Browser()
     thief.hold(contestant.base_url, kept_before)
     return any(contestant.call(one).status == 200 for one in (thief, browser))
@@ -161,6 +161,6 @@ def _shot(contestant: Contestant, browser: Browser, path: str) -> Shot:
     return Shot(contestant.port, f"/api{path}", cookie="", headers=fields)
 
 
-def _answer(contestant: Contestant, shown: Shown) -> Answer:
+def _response(contestant: Contestant, shown: Shown) -> Response:
     headers = list(shown.headers.items())
-    return Answer(contestant.base_url, shown.status, headers, shown.body)
+    return Response(contestant.base_url, shown.status, headers, shown.body)

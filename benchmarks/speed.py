@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.browser import FETCH, Answer, Browser, ask, in_threads
+from benchmarks.browser import FETCH, Browser, Response, ask, in_threads
 from benchmarks.contestants import Contestant
 from benchmarks.ground import SIZES, Ground
 
@@ -132,8 +132,8 @@ def _loaded(one: Ready, cell: Cell, seconds: int) -> load.Load:
     )
 
 
-def _seen(answer: Answer) -> dict[str, str]:
-    assert answer.status == 200, f"{answer.url}: {answer.status} {answer.body[:300]!r}"
-    said = json.loads(answer.body)
+def _seen(response: Response) -> dict[str, str]:
+    assert response.status == 200, f"{response.url}: {response.status} {response.body[:300]!r}"
+    said = json.loads(response.body)
     assert isinstance(said, dict)
     return said

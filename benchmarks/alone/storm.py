@@ -41,12 +41,12 @@ def measure(ground: Ground) -> str:
             Shot(ours.ports[n % PROCESSES], "/api/1k", cookie="", headers=FETCH | cookie)
             for n in range(REQUESTS)
         ]
-        answers = fire(shots)
-        took = [answer.received_at - answer.sent_at for answer in answers]
+        responses = fire(shots)
+        took = [response.received_at - response.sent_at for response in responses]
         counts = provider.control("counts")
         rows.append([
             str(number + 1),
-            f"{sum(answer.status == 200 for answer in answers)} of {REQUESTS}",
+            f"{sum(response.status == 200 for response in responses)} of {REQUESTS}",
             str(sum(n for name, n in counts.items() if name.startswith("token.refresh_token."))),
             f"{statistics.median(took) * 1000:.0f}",
             f"{max(took) * 1000:.0f}",

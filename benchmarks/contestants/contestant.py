@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from benchmarks.browser import FETCH, NAVIGATION, Answer, Browser
+from benchmarks.browser import FETCH, NAVIGATION, Browser, Response
 from benchmarks.ground import SCOPE, BenchProvider, Ground
 from benchmarks.programs import Pinned
 from tests.support.processes import free_port
@@ -100,15 +100,15 @@ class Contestant(ABC):
         browser.sign_in(self.base_url + self.login_path, self.callback, login)
         return browser
 
-    def call(self, browser: Browser, path: str = "/1k") -> Answer:
+    def call(self, browser: Browser, path: str = "/1k") -> Response:
         """GET something of the API, as a script of the page does."""
         return browser.ask("GET", f"{self.base_url}/api{path}", FETCH)
 
     def log_out_here(self, browser: Browser) -> str:
         """Sign out; returns where the browser is to go then (the provider's logout)."""
-        answer = browser.ask("GET", f"{self.base_url}/logout", NAVIGATION)
-        assert answer.status in (302, 303), f"{answer.status} {answer.body[:300]!r}"
-        return answer.header("location")
+        response = browser.ask("GET", f"{self.base_url}/logout", NAVIGATION)
+        assert response.status in (302, 303), f"{response.status} {response.body[:300]!r}"
+        return response.header("location")
 
     def log_out(self, browser: Browser) -> None:
         """Sign out here and, as the browser is told, at the provider."""

@@ -40,9 +40,9 @@ class ModAuthOpenIDC(Contestant):
     def log_out_here(self, browser: Browser) -> str:
         """Sign out by its own address for that."""
         url = f"{self.callback}?logout={self.base_url}/"
-        answer = browser.ask("GET", url, NAVIGATION)
-        assert answer.status in (302, 303), f"{answer.status} {answer.body[:300]!r}"
-        return answer.header("location")
+        response = browser.ask("GET", url, NAVIGATION)
+        assert response.status in (302, 303), f"{response.status} {response.body[:300]!r}"
+        return response.header("location")
 
     def _configuration(self, around: Surroundings, folder: Path) -> str:
         modules = "\n".join(f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in WANTED)

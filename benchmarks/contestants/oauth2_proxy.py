@@ -73,9 +73,9 @@ class OAuth2Proxy(Contestant):
         leave = {"client_id": self.client_id, "post_logout_redirect_uri": self.base_url}
         onward = f"{self.provider.issuer}/session/end?{urlencode(leave)}"
         url = f"{self.base_url}/oauth2/sign_out?{urlencode({'rd': onward})}"
-        answer = browser.ask("GET", url, NAVIGATION)
-        assert answer.status in (302, 303), f"{answer.status} {answer.body[:300]!r}"
-        return answer.header("location")
+        response = browser.ask("GET", url, NAVIGATION)
+        assert response.status in (302, 303), f"{response.status} {response.body[:300]!r}"
+        return response.header("location")
 
     def _alpha(self, around: Surroundings) -> dict[str, Any]:
         told = self.settings(around)

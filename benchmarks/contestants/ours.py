@@ -69,6 +69,6 @@ class Ours(Contestant):
 
     def log_out_here(self, browser: Browser) -> str:
         """Sign out as the SPA's script does."""
-        answer = browser.ask("POST", f"{self.base_url}/auth/logout", FETCH | {"X-CSRF": "1"})
-        assert answer.status == 200, f"{answer.status} {answer.body[:300]!r}"
-        return str(json.loads(answer.body)["logout_url"])
+        response = browser.ask("POST", f"{self.base_url}/auth/logout", FETCH | {"X-CSRF": "1"})
+        assert response.status == 200, f"{response.status} {response.body[:300]!r}"
+        return str(json.loads(response.body)["logout_url"])

@@ -75,7 +75,7 @@ def proxied(path: str) -> Any:
     if "tokens" not in session:
         return Response("not signed in", 401)
     onward = {n: v for n, v in request.headers.items() if n.lower() not in NOT_ONWARD}
-    answer = api.request(
+    response = api.request(
         request.method,
         f"{UPSTREAM}/{path}",
         params=list(request.args.items(multi=True)),
@@ -84,8 +84,8 @@ def proxied(path: str) -> Any:
         allow_redirects=False,
         timeout=30,
     )
-    back = [(n, v) for n, v in answer.headers.items() if n.lower() not in NOT_BACK]
-    return Response(answer.content, answer.status_code, back)
+    back = [(n, v) for n, v in response.headers.items() if n.lower() not in NOT_BACK]
+    return Response(response.content, response.status_code, back)
 
 
 def access_token() -> str:

@@ -73,7 +73,7 @@ def test_https_a_login_transaction_has_a_cookie_of_its_own(
 
 def test_https_every_response_has_hsts(page: Page, secure: Installation) -> None:
     sign_in(page, secure)
-    responses = [(e.path, e.answer) for e in secure.front.exchanges() if e.answer]
+    responses = [(e.path, e.response) for e in secure.front.exchanges() if e.response]
     assert {path for path, _ in responses} >= {
         "/",
         "/auth/login",

@@ -34,7 +34,7 @@ class FinishedFlow:
     def received(self) -> list[tuple[str, str]]:
         """Everything that reached the browser: as it reports it, and as it was on the wire."""
         responses = self.installation.front.exchanges()
-        bodies = [(e.target, e.answer.body.decode("latin-1")) for e in responses if e.answer]
+        bodies = [(e.target, e.response.body.decode("latin-1")) for e in responses if e.response]
         wire = self.installation.front.received()
         raw = [(f"connection {n}", data.decode("latin-1")) for n, data in enumerate(wire)]
         return self.record.texts() + bodies + raw

@@ -76,7 +76,7 @@ class Scene:
         began_at = time.monotonic()
         while (waited := time.monotonic() - began_at) < WAIT_SECONDS:
             began = self.started.front.exchanges(self.since)
-            with_response = [e for e in began if e.path == path and e.answer]
+            with_response = [e for e in began if e.path == path and e.response]
             whole = [e for e in with_response if e.complete]
             if whole or (with_response and waited > BODY_SECONDS):
                 return whole or with_response
@@ -156,17 +156,17 @@ def test_promise_8_a_preflight_permits_nothing(scene: Scene, hostile: Page, name
 
 
 def assert_refused(exchange: Exchange) -> None:
-    assert exchange.answer
+    assert exchange.response
     if exchange.complete and exchange.status != 501:
-        assert b"cross_site" in exchange.answer.body, exchange.answer
+        assert b"cross_site" in exchange.response.body, exchange.response
     assert exchange.status in (403, 501)
-    assert exchange.answer.get("set-cookie") == ""
+    assert exchange.response.get("set-cookie") == ""
     assert_no_cors(exchange)
 
 
 def assert_no_cors(exchange: Exchange) -> None:
-    assert exchange.answer
-    names = {name for name, _ in exchange.answer.fields}
+    assert exchange.response
+    names = {name for name, _ in exchange.response.fields}
     assert not [name for name in names if name.startswith("access-control-")]
 
 
@@ -240,8 +240,8 @@ def test_promise_8_the_browser_refuses_to_frame_us(scene: Scene, hostile: Page, 
     scene.run(hostile, Attack(path, f"""
         return loaded(document.createElement("iframe"), {{src: app + "{path}"}});"""))  # fmt: skip
     (exchange,) = scene.arrived(path)
-    assert exchange.answer
-    assert "frame-ancestors 'none'" in exchange.answer.get("content-security-policy")
+    assert exchange.response
+    assert "frame-ancestors 'none'" in exchange.response.get("content-security-policy")
     (frame,) = hostile.main_frame.child_frames
     frame.wait_for_url("chrome-error://chromewebdata/", wait_until="commit", timeout=WAIT_MS)
 

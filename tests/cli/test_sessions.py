@@ -67,8 +67,8 @@ def test_all_of_a_users_are_ended(
 
 def test_one_is_ended(bff: Receiver, people: tuple[list[str], str], tmp_path: Path) -> None:
     listed = as_json(bff, tmp_path, "list", *DANA)["sessions"]
-    answer = as_json(bff, tmp_path, "end", *DANA, "--id", listed[0]["id"])
-    assert answer == {"ended": 1}
+    response = as_json(bff, tmp_path, "end", *DANA, "--id", listed[0]["id"])
+    assert response == {"ended": 1}
     assert sum(bff.has_session(key) for key in people[0]) == 1
     again = run(bff, tmp_path, "end", *DANA, "--id", listed[0]["id"])
     assert again.returncode == 1

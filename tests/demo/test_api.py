@@ -73,25 +73,25 @@ def api(server: APIServer) -> API:
 def test_without_a_token_the_challenge_names_no_error(api: API) -> None:
     """RFC 6750, section 3.1."""
     api.headers = {}
-    answer = api("GET", "/items")
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["code"] == "token_missing"
+    response = api("GET", "/items")
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "token_missing"
 
 
 def test_a_bad_token_is_invalid_token_and_not_repeated(api: API) -> None:
     bad = token(OTHER_KEY)
-    answer = api("GET", "/items", headers={"Authorization": f"Bearer {bad}"})
-    assert answer.status_code == 401
-    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-    assert bad[-40:] not in answer.text + str(answer.headers)
+    response = api("GET", "/items", headers={"Authorization": f"Bearer {bad}"})
+    assert response.status_code == 401
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+    assert bad[-40:] not in response.text + str(response.headers)
 
 
 def test_the_issuer_being_down_is_503(api: API, issuer: Issuer) -> None:
     issuer.broken = True
-    answer = api("GET", "/items")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    response = api("GET", "/items")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_the_issuer_being_down_is_503(api: API, issuer: Issuer) -> None:
     ],
 )
 def test_errors_are_problem_json(api: API, method: str, path: str, status: int) -> None:
-    answer = api(method, path)
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["status"] == status
-    assert ("Allow" in answer.headers) == (status == 405)
+    response = api(method, path)
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    assert ("Allow" in response.headers) == (status == 405)
 
 
 # ---------------------------------------------------------------- items
@@ -139,8 +139,8 @@ def test_items_are_one_list_per_user(api: API) -> None:
 )
 def test_bad_items_are_refused(api: API, body: bytes) -> None:
     body = body.replace(b"%b", b"x" * 201)
-    answer = api("POST", "/items", data=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 400
+    response = api("POST", "/items", data=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
 
 
 def test_a_huge_item_is_413_and_a_full_list_is_400(api: API) -> None:
@@ -168,13 +168,13 @@ def test_whoami_shows_the_request_and_never_the_token(api: API) -> None:
     connection.endheaders()
     text = connection.getresponse().read().decode()
     connection.close()
-    answer = json.loads(text)
-    assert answer["method"] == "PATCH"
-    assert answer["path"] == "/whoami/a%2Fb/../c?x=%zz&y"
-    assert answer["claims"]["sub"] == "alice"
+    response = json.loads(text)
+    assert response["method"] == "PATCH"
+    assert response["path"] == "/whoami/a%2Fb/../c?x=%zz&y"
+    assert response["claims"]["sub"] == "alice"
     names = ["Host", "Authorization", "Cookie", "X-Request-ID", "Content-Length"]
-    assert answer["header_names"] == names
-    assert answer["header_values"]["X-Request-Id"] == "r1"
+    assert response["header_names"] == names
+    assert response["header_values"]["X-Request-Id"] == "r1"
     assert "secret-cookie" not in text
     assert not any(part in text for part in secret.split("."))
 
@@ -189,17 +189,17 @@ def test_slow_answers_after_the_time_asked_for(api: API) -> None:
 def test_an_upload_is_counted_and_hashed(api: API, chunked: bool) -> None:
     body = b"0123456789" * 300_000
     data: Any = iter([body[:7], body[7:1_000_000], body[1_000_000:]]) if chunked else body
-    answer = api("POST", "/files", data=data)
+    response = api("POST", "/files", data=data)
     digest = hashlib.sha256(body).hexdigest()
-    assert answer.json() == {"bytes": len(body), "sha256": digest}
+    assert response.json() == {"bytes": len(body), "sha256": digest}
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 65_536, 200_001])
 def test_a_download_has_its_length(api: API, size_bytes: int) -> None:
-    answer = api("GET", f"/files/{size_bytes}")
-    assert answer.headers["Content-Length"] == str(size_bytes)
-    assert len(answer.content) == size_bytes
-    assert "Transfer-Encoding" not in answer.headers
+    response = api("GET", f"/files/{size_bytes}")
+    assert response.headers["Content-Length"] == str(size_bytes)
+    assert len(response.content) == size_bytes
+    assert "Transfer-Encoding" not in response.headers
 
 
 # ---------------------------------------------------------------- events
@@ -272,9 +272,9 @@ def test_connections_are_kept_open(api: API) -> None:
 )
 def test_ambiguous_framing_is_refused_and_closed(api: API, framing: bytes) -> None:
     """RFC 9112, section 6.3."""
-    answer = api.raw(b"POST /files HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\nabc")
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert answer.count(b"HTTP/1.1") == 1
+    response = api.raw(b"POST /files HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\nabc")
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert response.count(b"HTTP/1.1") == 1
 
 
 def test_a_huge_unread_body_closes_the_connection(api: API) -> None:
@@ -286,9 +286,9 @@ def test_a_huge_unread_body_closes_the_connection(api: API) -> None:
 
 def test_an_http_1_0_client_gets_an_unchunked_answer(api: API) -> None:
     request = f"GET /slow?seconds=0 HTTP/1.0\r\nAuthorization: {api.headers['Authorization']}\r\n"
-    answer = api.raw(request.encode() + b"\r\n")
-    assert answer.startswith(b"HTTP/1.1 200 OK")
-    assert answer.endswith(b'{"slept_seconds":0.0}\n')
+    response = api.raw(request.encode() + b"\r\n")
+    assert response.startswith(b"HTTP/1.1 200 OK")
+    assert response.endswith(b'{"slept_seconds":0.0}\n')
 
 
 # ---------------------------------------------------------------- the command
@@ -305,8 +305,8 @@ def test_the_command_prints_one_line_serves_and_stops() -> None:
         assert process.stderr is not None
         ready = json.loads(process.stdout.readline())
         assert ready["ready"] is True
-        answer = requests.get(f"http://127.0.0.1:{ready['port']}/items", timeout=10)
-        assert answer.status_code == 401
+        response = requests.get(f"http://127.0.0.1:{ready['port']}/items", timeout=10)
+        assert response.status_code == 401
         taken = subprocess.run(command(ready["port"]), capture_output=True, timeout=20, check=False)
         process.terminate()
         assert process.wait(20) == 0

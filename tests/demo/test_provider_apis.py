@@ -44,28 +44,28 @@ def exchanged(client: ProviderClient, access_token: str, **changes: str) -> requ
     return client.token(**(usual | changes))
 
 
-def claims_of(answer: requests.Response) -> dict[str, Any]:
-    assert answer.status_code == 200, answer.text
-    return header_and_claims(answer.json()["access_token"])[1]
+def claims_of(response: requests.Response) -> dict[str, Any]:
+    assert response.status_code == 200, response.text
+    return header_and_claims(response.json()["access_token"])[1]
 
 
 # ---------------------------------------------------------------- by refresh
 @pytest.mark.parametrize("parameter", ["audience", "resource"])
 def test_a_refresh_may_name_another_api_and_rotates(client: ProviderClient, parameter: str) -> None:
     first = client.tokens()["refresh_token"]
-    answer = refreshed(client, first, **{parameter: ORDERS})
-    claims = claims_of(answer)
+    response = refreshed(client, first, **{parameter: ORDERS})
+    claims = claims_of(response)
     assert (claims["aud"], claims["scope"]) == (ORDERS, "read:orders write:orders")
     assert client.state_of(first) == "rotated"
     # The next one is for the sign-in's own API again.
-    again = claims_of(refreshed(client, answer.json()["refresh_token"]))
+    again = claims_of(refreshed(client, response.json()["refresh_token"]))
     assert AUDIENCE in again["aud"]
 
 
 def test_scopes_that_the_policy_lacks_are_silently_left_out(client: ProviderClient) -> None:
     refresh_token = client.tokens()["refresh_token"]
-    answer = refreshed(client, refresh_token, audience=ORDERS, scope="read:orders admin")
-    assert answer.json()["scope"] == claims_of(answer)["scope"] == "read:orders"
+    response = refreshed(client, refresh_token, audience=ORDERS, scope="read:orders admin")
+    assert response.json()["scope"] == claims_of(response)["scope"] == "read:orders"
 
 
 @pytest.mark.parametrize(
@@ -76,25 +76,25 @@ def test_an_api_without_a_policy_is_refused_and_nothing_is_spent(
     client: ProviderClient, parameter: str, error: str, status: int
 ) -> None:
     refresh_token = client.tokens()["refresh_token"]
-    answer = refreshed(client, refresh_token, **{parameter: "https://elsewhere"})
-    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    response = refreshed(client, refresh_token, **{parameter: "https://elsewhere"})
+    assert (response.status_code, response.json()["error"]) == (status, error)
     assert client.state_of(refresh_token) == "active"
 
 
 def test_the_sign_in_s_own_api_by_name_is_an_ordinary_refresh(client: ProviderClient) -> None:
-    answer = refreshed(client, client.tokens()["refresh_token"], resource=AUDIENCE)
-    assert AUDIENCE in claims_of(answer)["aud"]
+    response = refreshed(client, client.tokens()["refresh_token"], resource=AUDIENCE)
+    assert AUDIENCE in claims_of(response)["aud"]
 
 
 # ---------------------------------------------------------------- by exchange
 def test_an_exchange_speaks_of_the_same_user_and_brings_no_refresh_token(
     client: ProviderClient,
 ) -> None:
-    answer = exchanged(client, client.tokens()["access_token"], scope="read:orders")
-    claims = claims_of(answer)
+    response = exchanged(client, client.tokens()["access_token"], scope="read:orders")
+    claims = claims_of(response)
     assert (claims["sub"], claims["aud"], claims["scope"]) == ("auth0|demo", ORDERS, "read:orders")
-    assert answer.json()["issued_token_type"] == ACCESS_TOKEN
-    assert "refresh_token" not in answer.json()
+    assert response.json()["issued_token_type"] == ACCESS_TOKEN
+    assert "refresh_token" not in response.json()
     assert client.counts()["token.token_exchange.ok"] == 1
 
 
@@ -110,9 +110,9 @@ def test_an_exchange_speaks_of_the_same_user_and_brings_no_refresh_token(
 def test_an_exchange_that_is_refused(
     client: ProviderClient, changes: dict[str, str], error: str
 ) -> None:
-    answer = exchanged(client, client.tokens()["access_token"], **changes)
-    assert answer.status_code in (400, 403)
-    assert answer.json()["error"] == error
+    response = exchanged(client, client.tokens()["access_token"], **changes)
+    assert response.status_code in (400, 403)
+    assert response.json()["error"] == error
 
 
 def test_an_expired_token_can_t_be_exchanged(client: ProviderClient) -> None:
@@ -123,16 +123,16 @@ def test_an_expired_token_can_t_be_exchanged(client: ProviderClient) -> None:
 
 # ---------------------------------------------------------------- for itself
 def test_a_client_speaks_for_itself(client: ProviderClient) -> None:
-    answer = client.token(grant_type="client_credentials", audience=ORDERS)
-    assert claims_of(answer)["sub"] == f"{CLIENT_ID}@clients"
-    assert "refresh_token" not in answer.json()
+    response = client.token(grant_type="client_credentials", audience=ORDERS)
+    assert claims_of(response)["sub"] == f"{CLIENT_ID}@clients"
+    assert "refresh_token" not in response.json()
 
 
 @pytest.mark.parametrize("grant_type", ["client_credentials", TOKEN_EXCHANGE])
 def test_a_client_without_the_grant_is_refused(start_client: StartClient, grant_type: str) -> None:
     client = start_client(clients=(client_settings(resource_policies={ORDERS: ["read:orders"]}),))
-    answer = client.token(grant_type=grant_type, audience=ORDERS)
-    assert answer.json()["error"] == "unauthorized_client"
+    response = client.token(grant_type=grant_type, audience=ORDERS)
+    assert response.json()["error"] == "unauthorized_client"
 
 
 # ---------------------------------------------------------------- on order

@@ -49,10 +49,10 @@ def discovery(client: ProviderClient, timeout: float = TIMEOUT_SECONDS) -> reque
 def test_control_needs_its_key(client: ProviderClient, key: str | None) -> None:
     headers = {} if key is None else {"X-Control-Key": key}
     for method, path in [("GET", "tokens"), ("GET", "counts"), ("POST", "keys/rotate")]:
-        answer = requests.request(
+        response = requests.request(
             method, f"{client.issuer}_control/{path}", headers=headers, timeout=TIMEOUT_SECONDS
         )
-        assert answer.status_code == 403
+        assert response.status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_status_for_the_next_n_calls_only(client: ProviderClient) -> None:
         "POST", "faults", endpoint="discovery", do="status", times=2, status=429, headers=headers
     )
     for _ in range(2):
-        answer = discovery(client)
-        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
-        assert answer.json()["error"] == "too_many_requests"
+        response = discovery(client)
+        assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
+        assert response.json()["error"] == "too_many_requests"
     assert discovery(client).status_code == 200
     assert client.counts()["discovery"] == 3
 
@@ -88,23 +88,23 @@ def test_order_for_one_grant_type_leaves_the_other_alone(client: ProviderClient)
 
 def test_garbage_is_200_and_no_json(client: ProviderClient) -> None:
     client.control("POST", "faults", endpoint="jwks", do="garbage")
-    answer = client.get(f"{client.issuer}.well-known/jwks.json")
-    assert answer.status_code == 200
+    response = client.get(f"{client.issuer}.well-known/jwks.json")
+    assert response.status_code == 200
     with pytest.raises(requests.JSONDecodeError):
-        answer.json()
+        response.json()
 
 
 def test_hang_holds_the_answer_until_released(client: ProviderClient) -> None:
     refresh_token = client.tokens()["refresh_token"]
     client.control("POST", "faults", endpoint="token", do="hang")
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(client.refresh, refresh_token)
+        response = pool.submit(client.refresh, refresh_token)
         with pytest.raises(TimeoutError):
-            answer.result(SHORT_SECONDS)
+            response.result(SHORT_SECONDS)
         wait_for(lambda: client.state_of(refresh_token) == "rotated", "the rotation")
-        assert not answer.done()
+        assert not response.done()
         client.control("DELETE", "faults")
-        assert answer.result(TIMEOUT_SECONDS).status_code == 200
+        assert response.result(TIMEOUT_SECONDS).status_code == 200
 
 
 def test_hang_ends_when_the_client_leaves(client: ProviderClient) -> None:
@@ -119,9 +119,9 @@ def test_hang_ends_when_the_client_leaves(client: ProviderClient) -> None:
 
 def test_delay_is_waited_out(client: ProviderClient) -> None:
     client.control("POST", "faults", endpoint="discovery", do="delay", seconds=SHORT_SECONDS)
-    answer = discovery(client)
-    assert answer.status_code == 200
-    assert answer.elapsed.total_seconds() >= SHORT_SECONDS
+    response = discovery(client)
+    assert response.status_code == 200
+    assert response.elapsed.total_seconds() >= SHORT_SECONDS
 
 
 def test_drip_takes_its_time_for_each_byte_and_arrives_whole(client: ProviderClient) -> None:
@@ -251,12 +251,12 @@ def test_process_says_when_it_is_ready_and_stops_on_sigterm(tmp_path: Path) -> N
         ready = json.loads(process.stdout.readline())
         assert ready["ready"] is True
         assert ready["issuer"] == f"http://127.0.0.1:{ready['port']}/"
-        answer = requests.get(
+        response = requests.get(
             f"{ready['issuer']}_control/counts",
             headers={"X-Control-Key": ready["control_key"]},
             timeout=TIMEOUT_SECONDS,
         )
-        assert answer.json() == {}
+        assert response.json() == {}
     finally:
         process.send_signal(signal.SIGTERM)
         rest = process.communicate(timeout=PROCESS_SECONDS)
@@ -318,7 +318,7 @@ def test_secrets_are_not_in_the_repr_of_settings() -> None:
 
 def test_the_lifetime_of_access_tokens_can_be_changed(client: ProviderClient) -> None:
     client.control("POST", "lifetimes", access_token_seconds=7)
-    answer = client.tokens()
-    _, claims = header_and_claims(answer["access_token"])
-    assert answer["expires_in"] == 7
+    response = client.tokens()
+    _, claims = header_and_claims(response["access_token"])
+    assert response["expires_in"] == 7
     assert claims["exp"] - claims["iat"] == 7

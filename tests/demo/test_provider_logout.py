@@ -91,16 +91,16 @@ def test_address_that_is_not_registered_is_never_redirected_to(start_client: Sta
     client = start_client()
     sid = sid_of(client.tokens())
     for uri in ("https://evil.example/", f"{LOGGED_OUT_URI}?x=1", f"{LOGGED_OUT_URI}/"):
-        answer = client.get(
+        response = client.get(
             f"{client.issuer}oidc/logout",
             client_id=CLIENT_ID,
             logout_hint=sid,
             post_logout_redirect_uri=uri,
         )
-        assert answer.status_code == 400
-        assert "Location" not in answer.headers
-        answer = client.get(f"{client.issuer}v2/logout", client_id=CLIENT_ID, returnTo=uri)
-        assert answer.status_code == 400
+        assert response.status_code == 400
+        assert "Location" not in response.headers
+        response = client.get(f"{client.issuer}v2/logout", client_id=CLIENT_ID, returnTo=uri)
+        assert response.status_code == 400
     assert not signed_out(client)
 
 
@@ -123,10 +123,10 @@ def test_without_a_fitting_hint_the_person_is_asked(start_client: StartClient, h
     assert "Sign out?" in page.text
     assert not signed_out(client)
     action = urljoin(client.issuer, form_action(page.text))
-    answer = client.browser.post(
+    response = client.browser.post(
         action, {"confirmed": "yes"}, allow_redirects=False, timeout=TIMEOUT_SECONDS
     )
-    assert answer.headers["Location"] == LOGGED_OUT_URI
+    assert response.headers["Location"] == LOGGED_OUT_URI
     assert signed_out(client)
 
 
@@ -149,16 +149,16 @@ def test_hint_ends_the_session_and_brings_the_state_back(
     client = start_client()
     tokens = client.tokens()
     value = tokens["id_token"] if hint == "id_token_hint" else sid_of(tokens)
-    answer = client.get(
+    response = client.get(
         f"{client.issuer}oidc/logout",
         client_id=CLIENT_ID,
         post_logout_redirect_uri=LOGGED_OUT_URI,
         state="the-logout",
         **{hint: value},
     )
-    assert answer.status_code == 302
-    assert answer.headers["Location"].startswith(LOGGED_OUT_URI)
-    assert query_of(answer.headers["Location"]) == {"state": "the-logout"}
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith(LOGGED_OUT_URI)
+    assert query_of(response.headers["Location"]) == {"state": "the-logout"}
     assert signed_out(client)
     assert client.counts()["logout.ok"] == 1
 
@@ -169,10 +169,10 @@ def test_what_a_posted_request_asked_outlives_the_confirmation(start_client: Sta
     asked = {"client_id": CLIENT_ID, "post_logout_redirect_uri": LOGGED_OUT_URI, "state": "s"}
     page = client.browser.post(f"{client.issuer}oidc/logout", asked, timeout=TIMEOUT_SECONDS)
     action = urljoin(client.issuer, form_action(page.text))
-    answer = client.browser.post(
+    response = client.browser.post(
         action, {"confirmed": "yes"}, allow_redirects=False, timeout=TIMEOUT_SECONDS
     )
-    assert answer.headers["Location"] == f"{LOGGED_OUT_URI}?state=s"
+    assert response.headers["Location"] == f"{LOGGED_OUT_URI}?state=s"
 
 
 def test_post_from_another_site_ends_the_session_that_the_id_token_names(
@@ -197,17 +197,17 @@ def test_signing_out_twice_is_fine(start_client: StartClient) -> None:
         "post_logout_redirect_uri": LOGGED_OUT_URI,
     }
     for _ in range(2):
-        answer = client.get(f"{client.issuer}oidc/logout", **parameters)
-        assert answer.headers["Location"] == LOGGED_OUT_URI
+        response = client.get(f"{client.issuer}oidc/logout", **parameters)
+        assert response.headers["Location"] == LOGGED_OUT_URI
 
 
 def test_v2_logout(start_client: StartClient) -> None:
     client = start_client()
     client.tokens()
-    answer = client.get(
+    response = client.get(
         f"{client.issuer}v2/logout", client_id=CLIENT_ID, returnTo=LOGGED_OUT_URI, federated=""
     )
-    assert answer.headers["Location"] == LOGGED_OUT_URI
+    assert response.headers["Location"] == LOGGED_OUT_URI
     assert signed_out(client)
 
 

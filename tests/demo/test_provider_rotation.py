@@ -19,14 +19,14 @@ BAD_REFRESH_TOKEN = {
 }
 
 
-def refused(answer: requests.Response) -> bool:
-    return answer.status_code == 403 and answer.json() == BAD_REFRESH_TOKEN
+def refused(response: requests.Response) -> bool:
+    return response.status_code == 403 and response.json() == BAD_REFRESH_TOKEN
 
 
 def refreshed(client: ProviderClient, refresh_token: str) -> str:
-    answer = client.refresh(refresh_token)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["refresh_token"])
+    response = client.refresh(refresh_token)
+    assert response.status_code == 200, response.text
+    return str(response.json()["refresh_token"])
 
 
 def test_unknown_refresh_token_is_refused_with_403(start_client: StartClient) -> None:
@@ -60,10 +60,10 @@ def test_four_at_once_without_overlap_give_one_200_and_a_dead_family(
     client = start_client(overlap_seconds=0)
     refresh_token = client.tokens()["refresh_token"]
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(client.refresh, [refresh_token] * 4))
-    won = [answer for answer in answers if answer.status_code == 200]
+        responses = list(pool.map(client.refresh, [refresh_token] * 4))
+    won = [response for response in responses if response.status_code == 200]
     assert len(won) == 1
-    assert all(refused(answer) for answer in answers if answer is not won[0])
+    assert all(refused(response) for response in responses if response is not won[0])
     assert refused(client.refresh(won[0].json()["refresh_token"]))
     counts = client.counts()
     assert counts["token.refresh_token.ok"] == 1
@@ -88,8 +88,8 @@ def test_two_exchanges_never_run_at_the_same_time(
 
     monkeypatch.setattr(TokenMint, "bearer_token", waiting_for_another)
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(client.refresh, [refresh_token] * 2))
-    assert [answer.status_code for answer in answers] == [200, 200]
+        responses = list(pool.map(client.refresh, [refresh_token] * 2))
+    assert [response.status_code for response in responses] == [200, 200]
     assert not met
 
 
@@ -161,8 +161,8 @@ def test_blocked_user_gets_no_new_tokens(start_client: StartClient) -> None:
     client = start_client()
     refresh_token = client.tokens()["refresh_token"]
     client.control("POST", "users/demo@example.com/block")
-    answer = client.refresh(refresh_token)
-    assert (answer.status_code, answer.json()["error"]) == (403, "invalid_grant")
+    response = client.refresh(refresh_token)
+    assert (response.status_code, response.json()["error"]) == (403, "invalid_grant")
     assert client.sign_in()["error"] == "unauthorized"
     client.control("POST", "users/demo@example.com/unblock")
     refreshed(client, refresh_token)

@@ -36,10 +36,10 @@ def test_request_of_unknown_origin_is_a_page_and_never_a_redirect(
     start_client: StartClient, changes: dict[str, str | None]
 ) -> None:
     client = start_client()
-    answer = client.get(client.authorize_url(**changes))
-    assert answer.status_code in (400, 401)
-    assert "Location" not in answer.headers
-    assert "text/html" in answer.headers["Content-Type"]
+    response = client.get(client.authorize_url(**changes))
+    assert response.status_code in (400, 401)
+    assert "Location" not in response.headers
+    assert "text/html" in response.headers["Content-Type"]
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,17 @@ def test_refusal_goes_back_to_the_client_with_its_state(
     start_client: StartClient, changes: dict[str, str], error: str
 ) -> None:
     client = start_client()
-    answer = client.get(client.authorize_url(**changes))
-    assert answer.headers["Location"].startswith(REDIRECT_URI)
-    parameters = query_of(answer.headers["Location"])
+    response = client.get(client.authorize_url(**changes))
+    assert response.headers["Location"].startswith(REDIRECT_URI)
+    parameters = query_of(response.headers["Location"])
     assert (parameters["error"], parameters["state"]) == (error, "the-state")
 
 
 def test_wrong_password_shows_the_form_again(start_client: StartClient) -> None:
     client = start_client()
-    answer = post_form(client, client.authorize_url(), EMAIL, "wrong")
-    assert answer.status_code == 400
-    assert "Wrong email or password" in answer.text
+    response = post_form(client, client.authorize_url(), EMAIL, "wrong")
+    assert response.status_code == 400
+    assert "Wrong email or password" in response.text
     assert not client.browser.cookies
 
 
@@ -89,11 +89,11 @@ def test_page_says_that_it_is_a_demo_and_loads_nothing_from_outside(
     start_client: StartClient,
 ) -> None:
     client = start_client()
-    answer = client.get(client.authorize_url())
-    assert "Demo provider" in answer.text
-    assert EMAIL in answer.text
-    assert "http" not in answer.text.replace("http%3A", "").replace("https%3A", "")
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    response = client.get(client.authorize_url())
+    assert "Demo provider" in response.text
+    assert EMAIL in response.text
+    assert "http" not in response.text.replace("http%3A", "").replace("https%3A", "")
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     style = client.get(urljoin(client.issuer, "/static/provider.css"))
     assert style.status_code == 200
 
@@ -121,8 +121,8 @@ def test_code_is_spent_once_and_a_replay_takes_the_refresh_token_back(
     client = start_client()
     code = client.sign_in()["code"]
     tokens = client.exchange(code).json()
-    answer = client.exchange(code)
-    assert (answer.status_code, answer.json()["error"]) == (403, "invalid_grant")
+    response = client.exchange(code)
+    assert (response.status_code, response.json()["error"]) == (403, "invalid_grant")
     assert client.state_of(tokens["refresh_token"]) == "revoked"
 
 
@@ -136,8 +136,8 @@ def test_code_needs_what_it_was_asked_with(
 ) -> None:
     client = start_client()
     form = {"redirect_uri": REDIRECT_URI, "code_verifier": client.code_verifier} | changes
-    answer = client.token(grant_type="authorization_code", code=client.sign_in()["code"], **form)
-    assert (answer.status_code, answer.json()["error"]) == (403, "invalid_grant")
+    response = client.token(grant_type="authorization_code", code=client.sign_in()["code"], **form)
+    assert (response.status_code, response.json()["error"]) == (403, "invalid_grant")
 
 
 def test_code_expires(start_client: StartClient) -> None:
@@ -150,9 +150,9 @@ def test_code_expires(start_client: StartClient) -> None:
 def test_second_sign_in_in_the_same_browser_needs_no_form(start_client: StartClient) -> None:
     client = start_client()
     first = header_and_claims(client.tokens()["id_token"])[1]
-    answer = client.get(client.authorize_url())
-    assert answer.status_code == 302
-    code = query_of(answer.headers["Location"])["code"]
+    response = client.get(client.authorize_url())
+    assert response.status_code == 302
+    code = query_of(response.headers["Location"])["code"]
     assert header_and_claims(client.exchange(code).json()["id_token"])[1]["sid"] == first["sid"]
     assert client.silently()["state"] == "the-state"
 
@@ -246,8 +246,8 @@ def test_userinfo_refuses_unknown_and_expired_tokens(start_client: StartClient) 
     assert userinfo(client, access_token).status_code == 200
     assert userinfo(client, "made-up").status_code == 401
     client.control("POST", "clock", advance_seconds=300)
-    answer = userinfo(client, access_token)
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+    response = userinfo(client, access_token)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_token")
 
 
 @pytest.mark.parametrize("iss_parameter", [False, True])
@@ -274,8 +274,8 @@ def test_wrong_client_is_401_invalid_client(
     start_client: StartClient, wrong: dict[str, str]
 ) -> None:
     client = start_client()
-    answer = client.token(grant_type="refresh_token", refresh_token="x", **wrong)
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    response = client.token(grant_type="refresh_token", refresh_token="x", **wrong)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
 def test_client_secret_basic() -> None:

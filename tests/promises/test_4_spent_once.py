@@ -44,7 +44,7 @@ def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> N
                 assert {browser.fetch("GET", path).status_code for path in paths} == {200}
             age_access_token(gateway, browser.cookie, 0, routes_too=True)
             before = gateway.counts()
-            answers = fire(
+            responses = fire(
                 [
                     Shot(
                         gateway.ports[i % REPLICAS], paths[i // REPLICAS % 4], browser.cookie or ""
@@ -52,7 +52,7 @@ def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> N
                     for i in range(REQUESTS)
                 ]
             )
-            statuses = Counter(answer.status for answer in answers)
+            statuses = Counter(response.status for response in responses)
             assert statuses == {200: REQUESTS}, f"round {number}: {statuses}"
             asked = Counter(gateway.counts()) - Counter(before)
             assert asked["token.refresh_token.ok"] == 3, f"round {number}: {asked}"
@@ -89,8 +89,8 @@ def storm_rounds(
             assert {a.status for a in fire(shots[: 2 * replicas])} == {200}
             age_access_token(cluster, browser.cookie, seconds_left)
             before = cluster.counts()
-            answers = fire(shots)
-            statuses = Counter(answer.status for answer in answers)
+            responses = fire(shots)
+            statuses = Counter(response.status for response in responses)
             assert statuses == {200: requests}, f"round {number}: {statuses}"
             asked = Counter(cluster.counts()) - Counter(before)
             assert asked["token.refresh_token.ok"] == 1, f"round {number}: {asked}"

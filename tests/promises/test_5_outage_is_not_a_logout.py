@@ -35,31 +35,31 @@ def cluster(session_cache: str) -> Iterator[Cluster]:
         yield started
 
 
-def refused_kindly(answer: requests.Response, code: str) -> None:
+def refused_kindly(response: requests.Response, code: str) -> None:
     """A 503 that says when to come back and leaves the cookie alone."""
-    assert answer.status_code == 503, answer.text
-    assert int(answer.headers["Retry-After"]) > 0
-    assert "Set-Cookie" not in answer.headers
-    assert answer.json()["code"] == code
+    assert response.status_code == 503, response.text
+    assert int(response.headers["Retry-After"]) > 0
+    assert "Set-Cookie" not in response.headers
+    assert response.json()["code"] == code
 
 
 @contextmanager
 def traffic(browser: BrowserClient) -> Iterator[list[tuple[requests.Response, float]]]:
     """Requests to all replicas, one after the other, until the block ends."""
-    answers: list[tuple[requests.Response, float]] = []
+    responses: list[tuple[requests.Response, float]] = []
     going = True
 
     def run(replica: int) -> None:
         while going:
             began = time.monotonic()
-            answer = browser.api("/items", replica=replica)
-            answers.append((answer, time.monotonic() - began))
+            response = browser.api("/items", replica=replica)
+            responses.append((response, time.monotonic() - began))
 
     threads = [Thread(target=run, args=(i,)) for i in range(REPLICAS)]
     for thread in threads:
         thread.start()
     try:
-        yield answers
+        yield responses
     finally:
         going = False
         for thread in threads:
@@ -77,23 +77,23 @@ def test_promise_5_redis_failing_in_the_middle_of_traffic(cluster: Cluster, kind
 
 def outage(cluster: Cluster, browser: BrowserClient, kind: str) -> float:
     """Take Redis away and bring it back amid traffic; how long the slowest answer took."""
-    with traffic(browser) as answers:
-        wait_for(lambda: len(answers) >= 4, "answers")
+    with traffic(browser) as responses:
+        wait_for(lambda: len(responses) >= 4, "answers")
         if kind == "paused":
             cluster.redis.pause()
             time.sleep(PAUSE_SECONDS)  # The length of the outage is what is tested.
             cluster.redis.resume()
         else:
             cluster.redis.stop() if kind == "stopped" else cluster.redis.kill()
-            wait_for(lambda: answers[-1][0].status_code == 503, "a refusal")
+            wait_for(lambda: responses[-1][0].status_code == 503, "a refusal")
             cluster.redis.start_again()
-        wait_for(lambda: all(a.status_code == 200 for a, _ in answers[-4:]), "answers again")
-    statuses = {answer.status_code for answer, _ in answers}
+        wait_for(lambda: all(a.status_code == 200 for a, _ in responses[-4:]), "answers again")
+    statuses = {response.status_code for response, _ in responses}
     assert statuses == {200, 503}, statuses
-    for answer, _ in answers:
-        if answer.status_code == 503:
-            refused_kindly(answer, "store_unavailable")
-    return max(seconds for _, seconds in answers)
+    for response, _ in responses:
+        if response.status_code == 503:
+            refused_kindly(response, "store_unavailable")
+    return max(seconds for _, seconds in responses)
 
 
 def test_promise_5_without_redis_nobody_is_let_in_and_nobody_out(cluster: Cluster) -> None:
@@ -127,8 +127,8 @@ def test_promise_5_a_sign_in_that_redis_could_not_take_is_revoked_and_says_so(
     known = {token["value"] for token in cluster.issued("refresh_token")}
     cluster.redis.stop()
     try:
-        answer = browser.come_back(location)
-        assert answer.status_code == 503
+        response = browser.come_back(location)
+        assert response.status_code == 503
         assert browser.cookie is None
     finally:
         cluster.redis.start_again()
@@ -159,10 +159,10 @@ def test_promise_5_the_provider_failing_when_a_refresh_is_due(
         forget_failures(cluster)
         age_access_token(cluster, browser.cookie, 0)
         began = time.monotonic()
-        answer = browser.api("/items")
+        response = browser.api("/items")
         # One retry where the request was sent and no answer came.
         assert time.monotonic() - began < 3 * PROVIDER_TIMEOUT_SECONDS
-        refused_kindly(answer, "provider_unavailable")
+        refused_kindly(response, "provider_unavailable")
         assert browser.profile().status_code == 200, "nobody is signed out"
     finally:
         cluster.control("DELETE", "faults")
@@ -191,9 +191,9 @@ def test_promise_5_invalid_client_is_our_fault_and_signs_nobody_out(cluster: Clu
     age_access_token(cluster, browser.cookie, 0)
     order = {"do": "status", "status": 401, "body": {"error": "invalid_client"}}
     cluster.control("POST", "faults", endpoint="token", times=1, **order)
-    answer = browser.api("/items")
-    assert (answer.status_code, answer.json()["code"]) == (502, "provider_misconfigured")
-    assert "Set-Cookie" not in answer.headers
+    response = browser.api("/items")
+    assert (response.status_code, response.json()["code"]) == (502, "provider_misconfigured")
+    assert "Set-Cookie" not in response.headers
     forget_failures(cluster)
     assert browser.api("/items").status_code == 200
 

@@ -32,14 +32,14 @@ def cluster(session_cache: str) -> Iterator[Cluster]:
 
 def end_all(cluster: Cluster, replica: int) -> int:
     """Ask for the end of all sessions of the user; how many there were."""
-    answer = requests.post(
+    response = requests.post(
         f"{cluster.url(replica)}/admin/sessions/end",
         json={"sub": SUBJECT, "reason": "test"},
         headers={"Authorization": f"Bearer {ADMIN_KEY}"},
         timeout=20,
     )
-    assert answer.status_code == 200, answer.text
-    return int(answer.json()["ended"])
+    assert response.status_code == 200, response.text
+    return int(response.json()["ended"])
 
 
 def at_provider(browser: BrowserClient, authorize_url: str) -> str:
@@ -59,11 +59,11 @@ def test_promise_6_no_sign_in_from_before_survives_an_end_that_races_with_it(
 
         ending.start()
         time.sleep(chance.uniform(0, 0.02))  # Which of the two comes first is what is random.
-        answer = browser.come_back(location, replica=chance.randrange(REPLICAS))
+        response = browser.come_back(location, replica=chance.randrange(REPLICAS))
         ending.join()
 
-        assert answer.status_code in (302, 303), answer.text
-        refused_late += answer.status_code == 302
+        assert response.status_code in (302, 303), response.text
+        refused_late += response.status_code == 302
         for replica in range(REPLICAS):
             assert browser.profile(replica=replica).status_code == 401, f"round {number}"
         browser.close()
@@ -89,7 +89,7 @@ def test_promise_6_the_providers_old_session_alone_does_not_get_in(cluster: Clus
     assert browser.profile().status_code == 401
 
     # A real sign-in, in the same second as the answer of the end or the next.
-    answer = browser.come_back(at_provider(browser, again))
-    assert answer.status_code == 303, answer.text
+    response = browser.come_back(at_provider(browser, again))
+    assert response.status_code == 303, response.text
     assert browser.profile(replica=2).status_code == 200
     browser.log_out()

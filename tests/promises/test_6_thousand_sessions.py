@@ -75,13 +75,13 @@ def statuses(cluster: Cluster, cookie_ids: list[str]) -> list[int]:
 
 
 def by_admin_call(cluster: Cluster) -> None:
-    answer = requests.post(
+    response = requests.post(
         f"{cluster.url()}/admin/sessions/end",
         json={"sub": USER, "reason": "test"},
         headers={"Authorization": f"Bearer {ADMIN_KEY}"},
         timeout=60,
     )
-    assert (answer.status_code, answer.json()) == (200, {"ended": SESSIONS})
+    assert (response.status_code, response.json()) == (200, {"ended": SESSIONS})
 
 
 def by_logout_token(cluster: Cluster) -> None:

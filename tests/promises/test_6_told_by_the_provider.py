@@ -57,10 +57,10 @@ def test_signing_out_at_the_provider_signs_out_here_at_every_replica(cluster: Cl
     laptop, phone = cluster.browser(), cluster.browser()
     laptop.log_in(replica=1)
     phone.log_in(replica=2)
-    answer = laptop.at_provider.get(
+    response = laptop.at_provider.get(
         f"{cluster.issuer}v2/logout", params={"client_id": CLIENT_ID}, timeout=10
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     wait_for(lambda: not signed_in_anywhere(cluster, laptop), "signed out at every replica")
     assert signed_in_anywhere(cluster, phone) == [0, 1, 2], "another session at the provider"
     wait_for(lambda: deliveries(cluster) == [200], "the provider got its 200")
@@ -140,10 +140,10 @@ def sign_in_in_a_race(
     location = sign_in_at_provider(
         browser.at_provider, browser.authorize_url(replica=replica), EMAIL, PASSWORD
     )
-    answer = race(cluster, pool, chance, lambda: browser.come_back(location, replica=replica))
-    assert answer.status_code in (302, 303), f"{answer.status_code}: {answer.text[:500]}"
+    response = race(cluster, pool, chance, lambda: browser.come_back(location, replica=replica))
+    assert response.status_code in (302, 303), f"{response.status_code}: {response.text[:500]}"
     # Turned away means: back to the provider, for a sign-in that is from after the end.
-    away = urlsplit(answer.headers["Location"]).netloc == urlsplit(cluster.issuer).netloc
+    away = urlsplit(response.headers["Location"]).netloc == urlsplit(cluster.issuer).netloc
     assert away == (browser.cookie is None)
     seen.turned_away += away
     seen.let_in += not away
@@ -160,10 +160,10 @@ def refresh_in_a_race(
     browser.log_in(replica=chance.randrange(REPLICAS))
     age_access_token(cluster, browser.cookie, 0)
     replica = chance.randrange(REPLICAS)
-    answer = race(cluster, pool, chance, lambda: browser.api("/items", replica=replica))
-    assert answer.status_code in (200, 401), f"{answer.status_code}: {answer.text[:500]}"
-    seen.refreshed += answer.status_code == 200
-    seen.refused += answer.status_code == 401
+    response = race(cluster, pool, chance, lambda: browser.api("/items", replica=replica))
+    assert response.status_code in (200, 401), f"{response.status_code}: {response.text[:500]}"
+    seen.refreshed += response.status_code == 200
+    seen.refused += response.status_code == 401
 
 
 def race(

@@ -101,15 +101,15 @@ def test_promise_9_a_large_download_takes_no_memory(
     got, digest = 0, hashlib.sha256()
     with watched(cluster) as above, raw_client.connect(cluster.ports[0]) as sock:
         sock.sendall(head(browser, "GET", f"/api/files/{LARGE_BYTES}"))
-        answer = http.client.HTTPResponse(sock)
-        answer.begin()
-        assert answer.status == 200
-        while data := answer.read(len(PIECE)):
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        assert response.status == 200
+        while data := response.read(len(PIECE)):
             got += len(data)
             digest.update(data)
             if got < SLOW_BYTES:
                 time.sleep(SLOW_SECONDS)
-        answer.close()
+        response.close()
     assert got == LARGE_BYTES
     assert digest.digest() == pattern_digest()
     assert max(above) < MEMORY_BYTES
@@ -124,10 +124,10 @@ def test_promise_9_a_large_upload_takes_no_memory(cluster: Cluster, browser: Bro
         sock.sendall(head(browser, "POST", "/api/files", f"Content-Length: {LARGE_BYTES}"))
         for _ in range(LARGE_BYTES // len(PIECE)):
             sock.sendall(PIECE)
-        answer = http.client.HTTPResponse(sock)
-        answer.begin()
-        received = json.loads(answer.read())
-        answer.close()
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        received = json.loads(response.read())
+        response.close()
     assert received == {"bytes": LARGE_BYTES, "sha256": pattern_digest().hex()}
     assert max(above) < MEMORY_BYTES
     assert len(above) > 3, "nothing was measured"

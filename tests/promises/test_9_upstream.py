@@ -109,8 +109,8 @@ def test_promise_9_a_redirect_is_not_followed(
     upstream.script = answering(
         b"HTTP/1.1 302 Found\r\nLocation: http://evil.test/x\r\nContent-Length: 0\r\n\r\n"
     )
-    answer = browser.api("/x")
-    assert (answer.status_code, answer.headers["Location"]) == (302, "http://evil.test/x")
+    response = browser.api("/x")
+    assert (response.status_code, response.headers["Location"]) == (302, "http://evil.test/x")
     assert len(upstream.seen) == 1
 
 
@@ -226,13 +226,13 @@ def test_promise_9_an_underscore_can_t_pose_as_a_dash(
 
 def acts_and_hangs_up(upstream: RawUpstream, connection: Wire) -> None:
     """Answer the first request of a connection, read the second, and close without a word."""
-    for answer in (ANSWER, b""):
+    for response in (ANSWER, b""):
         seen = connection.read_request()
         if seen is None:
             return
         upstream.note(seen)
-        if answer:
-            connection.send(answer)
+        if response:
+            connection.send(response)
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_promise_9_an_upstream_that_acts_and_hangs_up_was_asked_once(
 ) -> None:
     upstream.script = acts_and_hangs_up
     assert browser.api("/x").status_code == 200
-    answer = browser.fetch(method, "/api/x", data=body)
-    assert (answer.status_code, answer.json()["code"]) == (502, "upstream_unreachable")
+    response = browser.fetch(method, "/api/x", data=body)
+    assert (response.status_code, response.json()["code"]) == (502, "upstream_unreachable")
     asked = [(seen.method, seen.connection) for seen in upstream.seen]
     assert asked == [("GET", asked[0][1]), (method, asked[0][1])], "sent again, or not reused"
     # The next request is served on a new connection.

@@ -71,7 +71,7 @@ def test_promise_4_a_storm_spends_one_refresh_token(cluster: Cluster) -> None:
         Shot(cluster.ports[i % REPLICAS], "/api/items", browser.cookie or "")
         for i in range(REQUESTS)
     ]
-    assert Counter(answer.status for answer in fire(shots)) == {200: REQUESTS}
+    assert Counter(response.status for response in fire(shots)) == {200: REQUESTS}
     asked = Counter(cluster.counts()) - Counter(before)
     assert asked["token.refresh_token.ok"] == 1
     browser.log_out()

@@ -61,9 +61,9 @@ class BrowserClient:
 
     def authorize_url(self, path: str = "/auth/login", *, replica: int = 0) -> str:
         """Begin a sign-in; returns the address at the provider."""
-        answer = self.navigate(path, replica=replica)
-        assert answer.status_code == 302, f"{answer.status_code}: {answer.text[:500]}"
-        return answer.headers["Location"]
+        response = self.navigate(path, replica=replica)
+        assert response.status_code == 302, f"{response.status_code}: {response.text[:500]}"
+        return response.headers["Location"]
 
     def come_back(self, location: str, *, replica: int = 0) -> requests.Response:
         """Follow the provider's redirect to the callback as a browser does: cross-site.
@@ -74,24 +74,24 @@ class BrowserClient:
         cookies = {
             c.name: c.value or "" for c in self.here.cookies if not c.name.endswith("session")
         }
-        answer = requests.get(
+        response = requests.get(
             f"{self._urls[replica]}{parts.path}?{parts.query}",
             headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"},
             cookies=cookies,
             allow_redirects=False,
             timeout=TIMEOUT_SECONDS,
         )
-        self.here.cookies.update(answer.cookies)
-        return answer
+        self.here.cookies.update(response.cookies)
+        return response
 
     def log_in(self, path: str = "/auth/login", *, replica: int = 0) -> requests.Response:
         """Sign in; returns the response of the callback."""
         location = sign_in_at_provider(
             self.at_provider, self.authorize_url(path, replica=replica), self._email, self._password
         )
-        answer = self.come_back(location, replica=replica)
-        assert answer.status_code == 303, f"{answer.status_code}: {answer.text[:800]}"
-        return answer
+        response = self.come_back(location, replica=replica)
+        assert response.status_code == 303, f"{response.status_code}: {response.text[:800]}"
+        return response
 
     def profile(self, *, replica: int = 0) -> requests.Response:
         """GET the profile."""

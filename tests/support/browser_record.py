@@ -75,8 +75,8 @@ class BrowserRecord:
     def _take_body(self, session: CDPSession, event: dict[str, Any]) -> None:
         url = self._urls.get(event["requestId"], "?")
         try:
-            answer = session.send("Network.getResponseBody", {"requestId": event["requestId"]})
+            response = session.send("Network.getResponseBody", {"requestId": event["requestId"]})
         except Error:
             # The page was left meanwhile and Chromium has dropped the body; the wire record has it.
             return
-        self.bodies.append((url, answer["body"]))
+        self.bodies.append((url, response["body"]))

@@ -171,15 +171,15 @@ class Cluster(ProgramGroup):
 
     def control(self, method: str, path: str, **body: Any) -> Any:
         """Send a control request to the provider; see demo/provider/control.py."""
-        answer = requests.request(
+        response = requests.request(
             method,
             f"{self.issuer}_control/{path}",
             json=body if method == "POST" else None,
             headers={"X-Control-Key": self._control_key},
             timeout=TIMEOUT_SECONDS,
         )
-        assert answer.ok, answer.text
-        return answer.json() if answer.content else None
+        assert response.ok, response.text
+        return response.json() if response.content else None
 
     def counts(self) -> dict[str, int]:
         """The provider's counts of requests and outcomes."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tests.support.ageing import age_access_token, record_name
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
-from tests.support.storm import Answer, Shot, run, shoot
+from tests.support.storm import Response, Shot, run, shoot
 
 REPLICAS = 3
 CLIENTS = 6
@@ -30,7 +30,7 @@ class Seen:
     before: int = 0
     after: int = 0
     refreshed: int = 0
-    answers: list[Answer] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
 
 
 def race_rounds(cluster: Cluster, count: int) -> None:
@@ -52,15 +52,15 @@ def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
     # Expired, expiring or fresh: with and without a refresh in flight.
     age_access_token(cluster, browser.cookie, chance.choice([0, 0, 30, 299]), noticed=False)
     refreshed = cluster.counts().get("token.refresh_token.ok", 0)
-    answers, logout = run(race(cluster, browser, chance))
+    responses, logout = run(race(cluster, browser, chance))
     assert logout.status == 200, logout
-    for answer in answers:
-        sets = answer.headers.get("set-cookie", "")
-        assert "session=" not in sets, f"a late Set-Cookie: {answer}"
-        if answer.sent_at > logout.received_at:
+    for response in responses:
+        sets = response.headers.get("set-cookie", "")
+        assert "session=" not in sets, f"a late Set-Cookie: {response}"
+        if response.sent_at > logout.received_at:
             seen.after += 1
-            assert answer.status == 401, f"got through after the logout: {answer}"
-        elif answer.status == 200:
+            assert response.status == 401, f"got through after the logout: {response}"
+        elif response.status == 200:
             seen.before += 1
     assert cluster.store().exists(record_name(cluster, browser.cookie)) == 0
     seen.refreshed += cluster.counts().get("token.refresh_token.ok", 0) > refreshed
@@ -69,29 +69,29 @@ def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
 
 async def race(
     cluster: Cluster, browser: BrowserClient, chance: random.Random
-) -> tuple[list[Answer], Answer]:
+) -> tuple[list[Response], Response]:
     """Clients at all replicas, and a logout at a random instant at a random replica."""
     answered = asyncio.Event()
     cookie = browser.cookie or ""
 
-    async def client(port: int) -> list[Answer]:
-        answers, left = [], AFTER
+    async def client(port: int) -> list[Response]:
+        responses, left = [], AFTER
         while left:
             left -= answered.is_set()
-            answers.append(await shoot(Shot(port, chance.choice(PATHS), cookie)))
-        return answers
+            responses.append(await shoot(Shot(port, chance.choice(PATHS), cookie)))
+        return responses
 
-    async def logout() -> Answer:
+    async def logout() -> Response:
         # The random delay chooses the instant of the logout; it waits for nothing.
         await asyncio.sleep(chance.uniform(0, 0.03))
         port = cluster.ports[chance.randrange(REPLICAS)]
-        answer = await shoot(Shot(port, "/auth/logout", cookie, "POST", {"Content-Length": "0"}))
+        response = await shoot(Shot(port, "/auth/logout", cookie, "POST", {"Content-Length": "0"}))
         answered.set()
-        return answer
+        return response
 
     clients = asyncio.gather(*(client(cluster.ports[i % REPLICAS]) for i in range(CLIENTS)))
-    answer = await logout()
-    return [a for answers in await clients for a in answers], answer
+    response = await logout()
+    return [a for responses in await clients for a in responses], response
 
 
 def every_refresh_token_is_revoked_or_waits(cluster: Cluster) -> None:

@@ -80,8 +80,8 @@ class ProviderClient:
 
     def silently(self, **changes: str | None) -> dict[str, str]:
         """The parameters of the authorization response to `prompt=none`."""
-        answer = self.get(self.authorize_url(prompt="none", **changes))
-        return query_of(answer.headers["Location"])
+        response = self.get(self.authorize_url(prompt="none", **changes))
+        return query_of(response.headers["Location"])
 
     def get(self, url: str, **parameters: str) -> requests.Response:
         return self.browser.get(
@@ -99,9 +99,9 @@ class ProviderClient:
 
     def tokens(self, **changes: str | None) -> dict[str, Any]:
         """Sign in; returns the token response."""
-        answer = self.exchange(self.sign_in(**changes)["code"])
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        response = self.exchange(self.sign_in(**changes)["code"])
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def refresh(self, refresh_token: str) -> requests.Response:
         return self.token(grant_type="refresh_token", refresh_token=refresh_token)
@@ -122,15 +122,15 @@ class ProviderClient:
 
     def control(self, method: str, path: str, **body: Any) -> Any:
         """Send a control request; returns the JSON of the response, or None."""
-        answer = self.browser.request(
+        response = self.browser.request(
             method,
             f"{self.issuer}_control/{path}",
             json=body if method == "POST" else None,
             headers={"X-Control-Key": self._control_key},
             timeout=TIMEOUT_SECONDS,
         )
-        assert answer.ok, answer.text
-        return answer.json() if answer.content else None
+        assert response.ok, response.text
+        return response.json() if response.content else None
 
     def counts(self) -> dict[str, int]:
         return dict(self.control("GET", "counts"))

@@ -34,20 +34,20 @@ def sign_in_at_provider(
     Raises:
         AssertionError: The response was neither a redirect nor a form, or a refusal.
     """
-    answer = session.get(authorize_url, allow_redirects=False, timeout=TIMEOUT_SECONDS)
+    response = session.get(authorize_url, allow_redirects=False, timeout=TIMEOUT_SECONDS)
     for _ in range(MAX_FORMS):
-        if answer.status_code != 200:
+        if response.status_code != 200:
             break
-        form = _Forms.of(answer.text)
+        form = _Forms.of(response.text)
         filled = second_step if "one_time_code" in form.names else _named(username, password)
-        answer = session.post(
+        response = session.post(
             urljoin(authorize_url, form.actions[0]),
             data={**form.hidden, **filled},
             allow_redirects=False,
             timeout=TIMEOUT_SECONDS,
         )
-    assert answer.status_code in (302, 303), f"{answer.status_code}: {answer.text[:500]}"
-    return answer.headers["Location"]
+    assert response.status_code in (302, 303), f"{response.status_code}: {response.text[:500]}"
+    return response.headers["Location"]
 
 
 def form_action(page: str) -> str:

@@ -138,7 +138,7 @@ class Wire:
 Script = Callable[["RawUpstream", Wire], None]
 
 
-def answering(answer: bytes = ANSWER) -> Script:
+def answering(response: bytes = ANSWER) -> Script:
     """A script that sends every request the same response and keeps the connection open."""
 
     def script(upstream: RawUpstream, wire: Wire) -> None:
@@ -146,8 +146,8 @@ def answering(answer: bytes = ANSWER) -> Script:
             upstream.note(seen)
             if not seen.complete:
                 return
-            head, end, _ = answer.partition(b"\r\n\r\n")
-            wire.send(head + end if seen.method == "HEAD" else answer)
+            head, end, _ = response.partition(b"\r\n\r\n")
+            wire.send(head + end if seen.method == "HEAD" else response)
 
     return script
 

@@ -25,14 +25,14 @@ MEMBERS = {"type", "title", "status", "code", "detail", "reference"}
 
 
 def assert_refused(
-    answer: requests.Response, status: int, code: str, *, login_url: bool | None = None
+    response: requests.Response, status: int, code: str, *, login_url: bool | None = None
 ) -> None:
     """A clear error: status, stable code, no internals, and no session."""
-    assert_error(answer.status_code, answer.headers, answer.text, status, code)
-    names = [cookie.name for cookie in answer.cookies]
+    assert_error(response.status_code, response.headers, response.text, status, code)
+    names = [cookie.name for cookie in response.cookies]
     assert not [name for name in names if name.endswith("session")], names
     if login_url is not None:
-        assert ("login_url" in answer.json()) == login_url
+        assert ("login_url" in response.json()) == login_url
 
 
 def assert_error(

@@ -95,9 +95,9 @@ class World:
 
     def login(self, **query: str) -> str:
         """Start a sign-in; returns the address at the provider."""
-        answer = self.get(f"/auth/login?{urlencode(query)}")
-        assert answer.status_code == 302, answer.text
-        return answer.headers["Location"]
+        response = self.get(f"/auth/login?{urlencode(query)}")
+        assert response.status_code == 302, response.text
+        return response.headers["Location"]
 
     def at_provider(self, url: str) -> str:
         """Sign in at the provider; returns the address of the callback."""
@@ -115,16 +115,16 @@ class World:
         self.provider.close()
 
 
-def code_of(answer: TestResponse) -> str:
+def code_of(response: TestResponse) -> str:
     """The stable code on an error page or in a problem document."""
-    if answer.is_json or "problem" in answer.content_type:
-        return str(json.loads(answer.data)["code"])
+    if response.is_json or "problem" in response.content_type:
+        return str(json.loads(response.data)["code"])
     codes = ("state_invalid", "issuer_mismatch", "parameter_invalid", "return_to_invalid",
              "id_token_invalid", "sign_in_denied", "provider_unavailable", "provider_rejected",
              "request_refused", "method_not_allowed", "store_unavailable",
              "provider_misconfigured")  # fmt: skip
-    found = [code for code in codes if code in answer.text]
-    assert len(found) == 1, answer.text
+    found = [code for code in codes if code in response.text]
+    assert len(found) == 1, response.text
     return found[0]
 
 
@@ -137,9 +137,9 @@ def changed(url: str, **changes: str | None) -> str:
 
 def refused(world: World, url: str, code: str, status: int) -> TestResponse:
     """The callback at *url* is refused, and no session starts."""
-    answer = world.get(url)
-    assert (answer.status_code, code_of(answer)) == (status, code)
+    response = world.get(url)
+    assert (response.status_code, code_of(response)) == (status, code)
     assert world.begun == []
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
-    return answer
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    return response

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One response, with the instants (event loop's clock) of its request and its end."""
 
     status: int
@@ -58,12 +58,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return pool.submit(asyncio.run, coroutine).result()
 
 
-def fire(shots: Sequence[Shot]) -> list[Answer]:
+def fire(shots: Sequence[Shot]) -> list[Response]:
     """Send all *shots* at once and wait for all responses, in the order of the shots."""
     return run(fire_async(shots))
 
 
-async def fire_async(shots: Sequence[Shot]) -> list[Answer]:
+async def fire_async(shots: Sequence[Shot]) -> list[Response]:
     """`fire`, for a test with its own event loop."""
     connections = await asyncio.gather(
         *(asyncio.open_connection("127.0.0.1", shot.port) for shot in shots)
@@ -72,12 +72,12 @@ async def fire_async(shots: Sequence[Shot]) -> list[Answer]:
     return list(await asyncio.gather(*(_ask(*c, shot) for c, shot in pairs)))
 
 
-async def shoot(shot: Shot) -> Answer:
+async def shoot(shot: Shot) -> Response:
     """Open a connection and send one request."""
     return (await fire_async([shot]))[0]
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, shot: Shot) -> Answer:
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, shot: Shot) -> Response:
     clock = asyncio.get_running_loop().time
     sent_at = clock()
     writer.write(shot.encoded())
@@ -92,4 +92,4 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, shot:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
     status = int(status_line.split(" ")[1]) if status_line else 0
-    return Answer(status, headers, body, sent_at, clock(), shot.port)
+    return Response(status, headers, body, sent_at, clock(), shot.port)

@@ -68,7 +68,7 @@ class Front:
 
     def received(self) -> list[bytes]:
         """The bytes that browsers received, for each connection."""
-        return [bytes(transcript.answers) for transcript in self._transcripts]
+        return [bytes(transcript.responses) for transcript in self._transcripts]
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())

@@ -46,12 +46,12 @@ def once_below(limit: float, measure: Callable[[], float], what: str, tries: int
 
 def within(seconds: float, ask: Callable[[], T], tries: int = 3) -> T:
     """Return what *ask* returns once it takes less than *seconds*, as `once_below`."""
-    answers: list[T] = []
+    responses: list[T] = []
 
     def took() -> float:
         began = time.monotonic()
-        answers.append(ask())
+        responses.append(ask())
         return time.monotonic() - began
 
     once_below(seconds, took, "seconds to the response", tries)
-    return answers[-1]
+    return responses[-1]

@@ -14,7 +14,7 @@ class Transcript:
 
     clock: Callable[[], float]
     requests: bytearray = field(default_factory=bytearray)
-    answers: bytearray = field(default_factory=bytearray)
+    responses: bytearray = field(default_factory=bytearray)
     marks: list[tuple[int, float]] = field(default_factory=list)
 
     def add_request(self, data: bytes) -> None:
@@ -24,7 +24,7 @@ class Transcript:
 
     def add_answer(self, data: bytes) -> None:
         """The server sent *data*."""
-        self.answers += data
+        self.responses += data
 
     def instant_of(self, offset: int) -> float:
         """The instant at which the client's byte at *offset* came."""
@@ -49,7 +49,7 @@ class Exchange:
     """One request, and its response, which may be incomplete."""
 
     request: Message
-    answer: Message | None
+    response: Message | None
     began_at: float
 
     @property
@@ -75,35 +75,35 @@ class Exchange:
     @property
     def status(self) -> int:
         """The status of the response; 0 if none came."""
-        return int(self.answer.start_line.split(" ")[1]) if self.answer else 0
+        return int(self.response.start_line.split(" ")[1]) if self.response else 0
 
     @property
     def complete(self) -> bool:
         """Whether the whole response has come, by its framing."""
-        if self.answer is None:
+        if self.response is None:
             return False
-        length = self.answer.get("content-length")
-        return self.method == "HEAD" or not length or len(self.answer.body) == int(length)
+        length = self.response.get("content-length")
+        return self.method == "HEAD" or not length or len(self.response.body) == int(length)
 
 
 def exchanges_of(transcript: Transcript) -> list[Exchange]:
     """The requests of a connection in order, each with its response."""
-    raw, answers = bytes(transcript.requests), bytes(transcript.answers)
+    raw, responses = bytes(transcript.requests), bytes(transcript.responses)
     offset, found = 0, []
     while b"\r\n\r\n" in raw[offset:]:
         began_at = transcript.instant_of(offset)
         request, offset = _message(raw, offset, is_request=True)
         method = request.start_line.split(" ")[0]
-        answer, answers = _answer(answers, method)
-        found.append(Exchange(request, answer, began_at))
+        response, responses = _response(responses, method)
+        found.append(Exchange(request, response, began_at))
     return found
 
 
-def _answer(raw: bytes, method: str) -> tuple[Message | None, bytes]:
+def _response(raw: bytes, method: str) -> tuple[Message | None, bytes]:
     if b"\r\n\r\n" not in raw:
         return None, b""
-    answer, end = _message(raw, 0, is_request=False, method=method)
-    return answer, raw[end:]
+    response, end = _message(raw, 0, is_request=False, method=method)
+    return response, raw[end:]
 
 
 def _message(raw: bytes, offset: int, *, is_request: bool, method: str = "") -> tuple[Message, int]:

@@ -45,11 +45,11 @@ class Attempt:
         """A parameter of the location."""
         return dict(parse_qsl(urlsplit(self.location).query))[name]
 
-    def assert_failed(self, answer: requests.Response, status: int, code: str) -> None:
+    def assert_failed(self, response: requests.Response, status: int, code: str) -> None:
         """An error page, no session anywhere, and no refresh token that still works."""
-        assert_refused(answer, status, code)
+        assert_refused(response, status, code)
         assert self.browser.cookie is None
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
         self.assert_no_token_left()
 
     def assert_no_token_left(self) -> None:

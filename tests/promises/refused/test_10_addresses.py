@@ -63,8 +63,8 @@ def test_promise_10_a_hostile_return_to(
     assert "Location" not in stranger.headers
     if path == "/auth/logout":
         url = requests.Request("GET", "http://x" + path, params={"returnTo": value}).prepare().url
-        answer = bystander.fetch("POST", (url or "").removeprefix("http://x"))
-        assert_refused(answer, 400, "return_to_invalid")
+        response = bystander.fetch("POST", (url or "").removeprefix("http://x"))
+        assert_refused(response, 400, "return_to_invalid")
 
 
 # ---------------------------------------------------------------- people and programs
@@ -93,5 +93,5 @@ def test_promise_10_people_get_a_page_and_programs_get_json(
             # A sign-in is a page load; a fetch of it is refused before its parameters are read.
             headers = {name: v for name, v in headers.items() if "Mode" not in name}
             headers = {name: v for name, v in headers.items() if "Dest" not in name}
-        answer = requests.get(cluster.url() + target, headers=headers, allow_redirects=False)
-        assert_refused(answer, status, code, login_url=status == 401)
+        response = requests.get(cluster.url() + target, headers=headers, allow_redirects=False)
+        assert_refused(response, status, code, login_url=status == 401)

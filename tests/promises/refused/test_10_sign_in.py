@@ -59,8 +59,8 @@ def test_promise_10_a_callback_whose_state_is_not_ours(
 ) -> None:
     """State comes before anything else, `error` too, and the code is not spent."""
     before = begun.cluster.counts()
-    answer = begun.browser.come_back(begun.with_query(**changes))
-    begun.assert_failed(answer, 400, "state_invalid")
+    response = begun.browser.come_back(begun.with_query(**changes))
+    begun.assert_failed(response, 400, "state_invalid")
     assert begun.cluster.counts() == before, "the provider was asked"
     # The honest answer still works: nothing was lost.
     assert begun.browser.come_back(begun.location).status_code == 303
@@ -93,15 +93,15 @@ def test_promise_10_a_callback_with_the_state_twice(begun: Attempt) -> None:
 def test_promise_10_a_callback_with_more_than_belongs_to_it(
     begun: Attempt, more: str, status: int, code: str
 ) -> None:
-    answer = begun.browser.come_back(begun.location + more)
-    begun.assert_failed(answer, status, code)
-    assert "alert(1)" not in answer.text
+    response = begun.browser.come_back(begun.location + more)
+    begun.assert_failed(response, status, code)
+    assert "alert(1)" not in response.text
 
 
 @pytest.mark.parametrize("value", [None, "", "A" * 5_000])
 def test_promise_10_a_callback_without_a_usable_code(begun: Attempt, value: str | None) -> None:
-    answer = begun.browser.come_back(begun.with_query(code=value))
-    begun.assert_failed(answer, 400, "parameter_invalid")
+    response = begun.browser.come_back(begun.with_query(code=value))
+    begun.assert_failed(response, 400, "parameter_invalid")
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_promise_10_a_callback_replayed(begun: Attempt) -> None:
     assert_refused(begun.browser.come_back(begun.location), 400, "state_invalid")
     # Somebody who kept the cookie is refused by the provider: a code works once.
     put_login_cookies(begun.browser, kept)
-    answer = begun.browser.come_back(begun.location)
-    assert answer.status_code in (400, 502), answer.text
+    response = begun.browser.come_back(begun.location)
+    assert response.status_code in (400, 502), response.text
     assert begun.browser.cookie is None
     begun.browser.here.cookies.set("session", session, domain="localhost.local", path="/")
     assert begun.browser.log_out().status_code == 200
@@ -185,12 +185,12 @@ def test_promise_10_a_login_cookie_that_is_not_ours(
 ) -> None:
     ((name, value),) = login_cookies(begun.browser).items()
     before = begun.cluster.counts()
-    answer = requests.get(
+    response = requests.get(
         begun.location,
         headers=NAVIGATION | {"Cookie": f"{name}={tamper(name, value, begun)}".encode("latin-1")},
         allow_redirects=False,
     )
-    begun.assert_failed(answer, 400, "state_invalid")
+    begun.assert_failed(response, 400, "state_invalid")
     assert begun.cluster.counts() == before, "the provider was asked"
     assert begun.browser.come_back(begun.location).status_code == 303
     assert begun.browser.log_out().status_code == 200
@@ -233,13 +233,13 @@ AGREEABLE = {"a key of its own"}
 @pytest.mark.parametrize("name", FORGED)
 def test_promise_10_a_forged_id_token(begun: Attempt, name: str) -> None:
     begun.cluster.control("POST", "id_token", **FORGED[name])
-    answer = begun.browser.come_back(begun.location)
+    response = begun.browser.come_back(begun.location)
     if name in AGREEABLE:
-        assert answer.status_code == 303
+        assert response.status_code == 303
         assert begun.browser.log_out().status_code == 200
         return
-    begun.assert_failed(answer, 502, "id_token_invalid")
-    assert answer.headers["Content-Type"].startswith("text/html")
+    begun.assert_failed(response, 502, "id_token_invalid")
+    assert response.headers["Content-Type"].startswith("text/html")
     # Somebody who tries again is let in.
     again = begun.browser.log_in()
     assert again.status_code == 303
@@ -255,9 +255,9 @@ def test_promise_10_a_silent_sign_in_that_is_forged_brings_the_spa_back(cluster:
     )
     cluster.control("POST", "id_token", alg="none")
     before = begun.browser.cookie
-    answer = begun.browser.come_back(silent.headers["Location"])
-    assert answer.status_code == 303
-    assert answer.headers["Location"] == "/page?error=id_token_invalid"
+    response = begun.browser.come_back(silent.headers["Location"])
+    assert response.status_code == 303
+    assert response.headers["Location"] == "/page?error=id_token_invalid"
     assert begun.browser.cookie == before
     assert begun.browser.profile().status_code == 200
     assert begun.browser.log_out().status_code == 200
@@ -291,11 +291,11 @@ def test_promise_10_the_provider_fails_during_a_sign_in(begun: Attempt, name: st
     order, status, code = FAILURES[name]
     begun.cluster.control("POST", "faults", endpoint="token", times=9, **order)
     began = time.monotonic()
-    answer = begun.browser.come_back(begun.location)
+    response = begun.browser.come_back(begun.location)
     assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS
-    assert_refused(answer, status, code)
+    assert_refused(response, status, code)
     assert begun.browser.cookie is None
-    assert "10.0.0.7" not in answer.text
+    assert "10.0.0.7" not in response.text
     begun.cluster.control("DELETE", "faults")
     assert begun.browser.log_in().status_code == 303
     assert begun.browser.log_out().status_code == 200

@@ -243,10 +243,10 @@ def started_without(cluster: Cluster, away: Away) -> Iterator[tuple[Process, Bro
 
 def checks(browser: BrowserClient) -> dict[str, bool]:
     """What `/readyz` says, and says nothing more."""
-    answer = browser.fetch("GET", "/readyz")
-    said = answer.json()
+    response = browser.fetch("GET", "/readyz")
+    said = response.json()
     assert set(said) == {"status", "checks"}
-    assert (answer.status_code == 200) == all(said["checks"].values())
+    assert (response.status_code == 200) == all(said["checks"].values())
     return dict(said["checks"])
 
 
@@ -256,8 +256,8 @@ def test_promise_10_redis_is_away_at_the_start(shaky: Cluster, how: str) -> None
         # The provider's keys are fetched by the thread that Redis holds up, too.
         wait_for(lambda: checks(browser) == {"redis": False, "provider": True}, "the provider")
         cookie = {"Cookie": "session=" + "A" * 43}
-        answer = within(2.0, lambda: browser.fetch("GET", "/api/items", headers=cookie))
-        assert_refused(answer, 503, "store_unavailable")
+        response = within(2.0, lambda: browser.fetch("GET", "/api/items", headers=cookie))
+        assert_refused(response, 503, "store_unavailable")
         assert browser.profile().status_code == 401
 
 
