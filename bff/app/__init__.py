@@ -1,1 +1,1 @@
-"""How is the application put together? `factory` has every endpoint, `services` the parts below."""
+"""How is the application built? `factory` has every endpoint, `services` what they work with."""

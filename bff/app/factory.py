@@ -1,4 +1,4 @@
-"""What is the application made of? Every endpoint, who may call it, and what wraps it."""
+"""Which endpoints does the application have, how are callers checked, and what wraps it?"""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from bff.web import devices, error_responses, login, logout, profile, security_h
 log = logging.getLogger(__name__)
 
 OWN_BODY_MAX_BYTES = 65_536
-"""A form or a logout token is all that our own routes take; `/api` has `BFF_REQUEST_MAX_BYTES`."""
+"""Our own endpoints only take forms and tokens; `/api` has `BFF_REQUEST_MAX_BYTES`."""
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Make the application, and start the background work of its process.
+    """Make the application, and start its background threads.
 
     Args:
         config: The settings; read from the environment and `.env` if None.
@@ -52,11 +52,11 @@ def create_app(config: Config | None = None) -> Flask:
     if not config.https:
         log.warning(
             "APP_BASE_URL is plain http: cookies are neither Secure nor bound to this host. "
-            "This is for trying things on one machine, never for anybody else's use."
+            "Use this to try things on one machine, never with real users."
         )
-    # Static files have rules of their own (`spa`), so Flask's are off.
+    # `spa` serves the static files, by its own rules.
     app = FlaskWithUnroutedRequests(__name__, static_folder=None)
-    # Without it any client could have a form of any size read into memory.
+    # Otherwise a client could have us read a form of any size into memory.
     app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     cookies = SessionCookieInterface(app, config, services.sessions)
     app.session_interface = cookies
@@ -66,7 +66,7 @@ def create_app(config: Config | None = None) -> Flask:
     security_headers.register(app, config)
     for blueprint in (*_for_browsers(services, guard), *_for_programs(services)):
         app.register_blueprint(blueprint)
-    _put_gateway_around(app, services, RouteAccess(guard, services.tokens))
+    _wrap_in_gateway(app, services, RouteAccess(guard, services.tokens))
 
     app.extensions["bff"] = services
     for background in services.background:
@@ -75,7 +75,7 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, ...]:
-    """Each that uses the session asks the guard, which refuses what another site has caused."""
+    """Those that use the session load it through the guard, which refuses cross-site requests."""
     config, sessions, provider = services.config, services.sessions, services.provider
     return (
         login.create_blueprint(config, provider, sessions, services.sealer),
@@ -87,7 +87,7 @@ def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, .
 
 
 def _for_programs(services: Services) -> tuple[Blueprint, ...]:
-    """None looks at the cookie; each says in its file how the caller proves itself."""
+    """None of them reads the cookie; each file defines how its callers authenticate."""
     config, sessions, provider = services.config, services.sessions, services.provider
     stores = services.stores
     admin_auth = AdminAuth(config, services.verifier(config.admin_audience))
@@ -106,15 +106,15 @@ def _for_programs(services: Services) -> tuple[Blueprint, ...]:
     )
 
 
-def _put_gateway_around(
+def _wrap_in_gateway(
     app: FlaskWithUnroutedRequests, services: Services, route_access: RouteAccess
 ) -> None:
-    """Answer requests on routes and `/auth/verify` before Flask's router sees them."""
+    """Let the gateway handle its routes and `/auth/verify` before Flask's router sees them."""
     config = services.config
     routes = RouteTable(config.routes)
     proxy = Proxy(config, routes, route_access, services.open_responses)
     register_proxy_errors(app, proxy)
-    # Innermost first; each leaves to the next what isn't its own.
+    # Innermost first; each passes on the requests that it doesn't handle.
     app.wsgi_app = ProxyEndpoint(app, proxy)  # type: ignore[method-assign]
     if config.forward_auth_key is not None:
         auth = ForwardAuth(config, config.forward_auth_key, routes, route_access)

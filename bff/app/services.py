@@ -1,6 +1,6 @@
-"""Which parts is a BFF made of below its endpoints, and in which order do they need each other?
+"""Which services are there below the endpoints, and in which order are they made?
 
-The web application, and commands that work without it, get their services here.
+The web application uses them, and so do the commands.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Services:
     sessions: Sessions
     open_responses: OpenResponses
     background: tuple[Background | SessionCache, ...]
-    """What works besides the requests, once it is started."""
+    """Threads that run beside the requests, once they are started."""
 
     def verifier(self, audience: str | None) -> AccessTokenVerifier:
-        """What verifies access tokens for *audience*; for any API's if it is None.
+        """A verifier of access tokens for *audience*, or for any API if it is None.
 
-        Then at least ID tokens are refused, which are addressed to us.
+        For any API means: for any audience but our client id, which only ID tokens have.
         """
         expected = ExpectedAccessToken(
             issuer=self.config.issuer,
@@ -72,7 +72,7 @@ def build_services(
     token_endpoint: TokenEndpoint | None = None,
     revoker: TokenRevoker | None = None,
 ) -> Services:
-    """Make all parts, each complete when made; nothing is sent anywhere yet.
+    """Make all services, each complete when it is made; nothing is sent over the network yet.
 
     Args:
         config: The settings.
@@ -85,8 +85,8 @@ def build_services(
     sealer = Sealer([key.get_secret_value() for key in config.secrets])
     audit.name_users(_user_naming(config, sealer))
     stores = open_stores(config, sealer)
-    # Two threads: a provider that is slow to revoke must not keep an open stream open.
-    background, live_checks = Background(), Background()
+    # Two threads: a provider that is slow to revoke must not delay the end of open streams.
+    background, stream_checks = Background(), Background()
     client = create_endpoint_client(config)
     revoker = revoker or RevocationEndpoint(client)
     lease = CacheLease(config.session_lease_seconds)
@@ -101,8 +101,8 @@ def build_services(
     background.every(WARM_UP_SECONDS, provider.warm_up_once)
     background.every(DRAIN_SECONDS, revocation.drain)
     background.every(SWEEP_SECONDS, ExpirySweep(stores, revocation).run)
-    live_checks.every(HISTORY_START_SECONDS, stores.history_start.begin)
-    live_checks.every(OPEN_RESPONSES_SECONDS, open_responses.break_ended)
+    stream_checks.every(HISTORY_START_SECONDS, stores.history_start.begin)
+    stream_checks.every(OPEN_RESPONSES_SECONDS, open_responses.break_ended)
     return Services(
         config=config,
         sealer=sealer,
@@ -113,12 +113,12 @@ def build_services(
         tokens=tokens,
         sessions=sessions,
         open_responses=open_responses,
-        background=(background, live_checks, *([cache] if cache else [])),
+        background=(background, stream_checks, *([cache] if cache else [])),
     )
 
 
 def _session_cache(config: Config, stores: Stores) -> SessionCache | None:
-    """None where each request reads from Redis: on a cluster, or if it is switched off."""
+    """None if each request reads from Redis: on a cluster, or if the cache is switched off."""
     if not config.session_lease_seconds or not config.session_memory_max:
         return None
     return SessionCache(stores.records, config)

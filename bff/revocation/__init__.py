@@ -1,1 +1,1 @@
-"""What happens when sessions end? Only `sessions` and `tokens` may ask for it."""
+"""What happens when sessions end? Endpoints end them through `bff/sessions`."""

@@ -1,9 +1,9 @@
-"""When may the end of a session be answered, if processes cache sessions for a moment?
+"""When may the end of a session be confirmed to its caller, if processes cache sessions?
 
 A process uses a cached session for at most a lease after the last proof that nothing has changed
-(`bff/sessions/cache.py`). So an end is answered no sooner than a lease after the session was gone
-from Redis: by then no process goes by a proof from before. Each measures on its own clock, and no
-clocks are compared. An end without a response, such as the sweep's and the drain's, doesn't wait.
+(`bff/sessions/cache.py`). So an end is confirmed no sooner than a lease after the session was gone
+from Redis: by then no process relies on a proof from before. Each measures by its own clock, and no
+clocks are compared. The ends of the sweep and the drain have no caller and don't wait.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 MARGIN = 1.02
-"""Two clocks that run at different speeds are thousands of times closer than this."""
+"""Allows for clocks that run at different speeds; real ones differ thousands of times less."""
 
 
 class CacheLease:
-    """Lets the threads of a process wait; each waits for the ends that it made itself.
+    """Makes each thread wait for the ends that it made itself.
 
     Args:
         seconds: How long a process may use a cached session; 0 if none caches any.
@@ -41,16 +41,16 @@ class CacheLease:
 
     @property
     def trace_milliseconds(self) -> int:
-        """How long Redis remembers that a session is gone, so that every end of it waits."""
+        """How long Redis stores that a session has ended, so that a second end of it waits too."""
         return math.ceil(self._seconds * 2_000)
 
     def begin(self) -> None:
-        """A session is gone from Redis, which has answered so before this call."""
+        """Start the wait: Redis has confirmed that a session is gone."""
         if self._seconds:
             self._own.began_at = self._clock()
 
     def wait(self) -> None:
-        """Return when no process can have cached what was gone at this thread's last `begin`."""
+        """Return when no process can use a session any more that was gone at the last `begin`."""
         began_at = getattr(self._own, "began_at", None)
         if began_at is None or getattr(self._own, "together", False):
             return
@@ -61,7 +61,7 @@ class CacheLease:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Let all ends in this block, which share one response, wait once, when it closes."""
+        """A context for ends that share one response: they wait once, when it closes."""
         self._own.together = True
         try:
             yield

@@ -1,7 +1,8 @@
 """How do all sessions of a group end at once, however many they are?
 
-The watermark rises first. A sign-in writes its index entry first and looks at the watermark then,
-so one of the two sees the other; a session id that is in the index without a record is blocked.
+First the watermark rises, then the index is read. A sign-in writes its index entry first and then
+reads the watermark, so one of the two sees the other. A sign-in that is in the index and has no
+record yet is blocked.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ class GroupEnd:
 
     Args:
         stores: Where sessions, outbox, deny-list and watermarks are.
-        lease: Told when sessions are gone, so that their end isn't answered too soon.
-        claim_seconds: For so long no other process takes up what is begun here.
+        lease: Delays the response to an end while processes may still use a cached session.
+        claim_seconds: How long no other process works on what is begun here.
         skew_seconds: How far the provider's clock may be off.
     """
 
@@ -38,13 +39,13 @@ class GroupEnd:
     def end(self, group: Group, reason: str, before_at: float | None = None) -> int:
         """End them; returns how many there were.
 
-        An event may be told late and more than once, so one with *before_at* spares what came after
-        it: a session that began later (the allowed clock skew included), and one whose `auth_time`,
-        which is of the event's own clock, is later. What can't be told apart ends, at the cost of
-        a sign-in.
+        An event may be reported late and more than once, so one with *before_at* spares what came
+        after it: a session that began later (the allowed clock skew included), and one whose
+        `auth_time`, by the same clock as the event, is later. If that can't be decided, the session
+        ends, at the cost of a new sign-in.
 
         Raises:
-            StoreUnavailable: Some sessions may live on; ask again.
+            StoreUnavailable: Some sessions may not have ended; try again.
         """
         watermark_at = self._stores.watermarks.rise(group, before_at)
         keys = self._stores.indexes.members(group)
@@ -52,7 +53,7 @@ class GroupEnd:
             keys = self._from_before(keys, before_at)
         ended = self.end_sessions(keys, reason)
         if before_at is None:
-            # The caller may sign in right after the response, in a second of its own.
+            # So that a sign-in right after the response falls into a later second.
             self._stores.watermarks.wait_for(watermark_at)
         return ended
 
@@ -61,7 +62,7 @@ class GroupEnd:
         return sum(self._end_batch(keys[i : i + BATCH], reason) for i in range(0, len(keys), BATCH))
 
     def _from_before(self, keys: list[str], before_at: float) -> list[str]:
-        """Those of *keys* that an event of that instant ends; also those without a record."""
+        """Those of *keys* that an event at *before_at* ends; also those without a record."""
         began = self._stores.records.beginnings(keys)
         return [
             key
@@ -96,5 +97,5 @@ class GroupEnd:
         try:
             tokens = self._stores.records.open_tokens(key, sealed_tokens)
         except SealInvalid:
-            return []  # The drain meets it again and reports it.
+            return []  # The drain tries it again and reports it.
         return self._stores.deny_list.all_of(tokens)

@@ -2,8 +2,8 @@
 
 The intent goes into the outbox, the record becomes a tombstone, its access tokens go on the
 deny-list, its refresh tokens are revoked at the provider, and only then tombstone and intent go.
-`drain` completes what a crash or an outage left behind; any replica may do it. `steps` holds the
-steps of one end, `group_end` those of many at once. Callers come in through `bff/sessions`.
+`drain` completes what a crash or an outage left behind; any replica may do it. `steps` has the
+steps of one end, `group_end` those of many at once. Endpoints call this through `bff/sessions`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ CLAIM_COUNT = 20
 
 
 class Revocation:
-    """Ends sessions, and has every refresh token revoked.
+    """Ends sessions, and revokes their refresh tokens.
 
     Args:
         stores: Where sessions, outbox, deny-list and watermarks are.
         revoker: The provider's revocation endpoint.
-        background: Runs the drain when more is due at once than a caller does.
+        background: Runs the drain soon after an end of many sessions.
         lease: Delays the response to an end while processes may still use a cached session.
-        config: Time-outs and clock skew.
+        config: Timeouts and clock skew.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Revocation:
         self._outbox = stores.outbox
         self._background = background
         self._lease = lease
-        # The caller works on its own entry until then; afterwards any process may.
+        # Only the process that wrote an entry works on it for so long; afterwards any process may.
         self._claim_seconds = 3 * config.provider_timeout_seconds + 5
         self._steps = EndSteps(stores, revoker, lease, config)
         self._groups = GroupEnd(
@@ -55,7 +55,7 @@ class Revocation:
         )
 
     def together(self) -> AbstractContextManager[None]:
-        """Let several ends that share one response wait together; see `CacheLease.together`."""
+        """A context in which several ends wait for the session caches once, when it closes."""
         return self._lease.together()
 
     def end(
@@ -64,31 +64,32 @@ class Revocation:
         reason: str,
         *,
         generation: int | None = None,
-        is_answered: bool = True,
+        waits_for_caches: bool = True,
     ) -> bool:
-        """End a session and revoke what it holds.
+        """End a session and revoke its tokens.
 
         Args:
             session_key: The session's hash.
             reason: Why, as a short word for the audit log.
             generation: End it only if its tokens are still of this generation.
-            is_answered: A response tells of the end, so it waits until every process knows.
+            waits_for_caches: Return when no process can use a cached copy of the session any more;
+                false if no response depends on the end.
 
         Returns:
             Whether there was such a session (or its tombstone).
 
         Raises:
-            StoreUnavailable: The session may live on; the caller must say so.
+            StoreUnavailable: The session may not have ended; the caller must report that.
         """
         ended = self._run(intent(session_key, reason, generation))
-        if is_answered:
+        if waits_for_caches:
             self._lease.wait()
         return ended
 
     def end_into(self, session_key: str, new_session_key: str) -> bool:
-        """End a session whose user signed in again; the new session takes its refresh tokens over.
+        """End a session whose user signed in again; the new session takes over its refresh tokens.
 
-        At many providers both hang on one grant, so revoking the old token would kill the new.
+        At many providers both belong to one grant, so revoking the old one would revoke the new.
         """
         entry = Entry(
             id=f"end-{session_key}-into",
@@ -110,14 +111,14 @@ class Revocation:
         Args:
             group: Whose sessions.
             reason: Why, as a short word for the audit log.
-            before_at: For an event that is told late: when it happened, by the provider's clock.
+            before_at: When an event happened that is reported late, by the provider's clock.
                 Only sessions from before then are ended; see `GroupEnd.end`.
 
         Returns:
             How many sessions there were.
 
         Raises:
-            StoreUnavailable: Some sessions may live on; ask again.
+            StoreUnavailable: Some sessions may not have ended; try again.
         """
         ended = self._groups.end(group, reason, before_at)
         self._drain_soon()
@@ -128,7 +129,7 @@ class Revocation:
         """End these sessions and no others, without a watermark; returns how many there were.
 
         Raises:
-            StoreUnavailable: Some sessions may live on; ask again.
+            StoreUnavailable: Some sessions may not have ended; try again.
         """
         ended = self._groups.end_sessions(session_keys, reason)
         self._drain_soon()
@@ -139,7 +140,7 @@ class Revocation:
         """Revoke tokens that belong to no session.
 
         Raises:
-            StoreUnavailable: They are not in the outbox; the caller must keep them and ask again.
+            StoreUnavailable: They are not in the outbox; the caller must keep them and try again.
         """
         entry_id = f"tokens-{secrets.token_hex(16)}"
         entry = Entry(
@@ -151,10 +152,10 @@ class Revocation:
         self._run(entry)
 
     def drain(self) -> int:
-        """Try what is due, until the provider fails; returns how many entries were confirmed.
+        """Try the entries that are due, until the provider fails; returns how many are confirmed.
 
         Raises:
-            StoreUnavailable: Redis is away; nothing is lost by it.
+            StoreUnavailable: Redis is down; no entry is lost.
         """
         confirmed = 0
         due = self._outbox.claim_due(self._claim_seconds, CLAIM_COUNT)
@@ -163,19 +164,19 @@ class Revocation:
                 self._steps.run(entry)
                 confirmed += self._outbox.read(entry.id) is None
             except ProviderUnavailable as error:
-                # One entry meets the outage; the others of this round wait as long as it does.
-                for waiting in due[position + 1 :]:
-                    self._outbox.put_off(waiting, self._steps.backoff(entry, error))
+                # The outage concerns all entries: the rest of this round waits as long as this one.
+                for other in due[position + 1 :]:
+                    self._outbox.put_off(other, self._steps.backoff(entry, error))
                 return confirmed
         if len(due) == CLAIM_COUNT:
             self._drain_soon()  # There may be more; other work runs between two rounds.
         return confirmed
 
     def retry_all(self) -> int:
-        """Try everything that waits, due or not, until the provider fails; how many are done.
+        """Try all entries, due or not, until the provider fails; returns how many are confirmed.
 
         Raises:
-            StoreUnavailable: Redis is away; nothing is lost by it.
+            StoreUnavailable: Redis is down; no entry is lost.
         """
         done = 0
         for entry in self._outbox.waiting():
@@ -187,7 +188,7 @@ class Revocation:
         return done
 
     def _run(self, entry: Entry) -> bool:
-        """Write the intent, and take its steps; the response doesn't depend on the provider."""
+        """Write the intent, and take its steps; a provider outage doesn't make this fail."""
         self._outbox.add(entry, due_in_seconds=self._claim_seconds)
         try:
             return self._steps.run(entry)

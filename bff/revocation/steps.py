@@ -1,7 +1,7 @@
 """What are the steps from an intent in the outbox to the provider's confirmation?
 
-Tombstone, deny-list, revocation at the provider; then tombstone and intent are forgotten. Each step
-can be repeated, so any process can finish an entry that another one left half done.
+Tombstone, deny-list, revocation at the provider; then tombstone and intent are deleted. Each step
+can be repeated, so any process can finish an entry that another one left unfinished.
 docs/architecture/ending.md shows what a kill between two steps leaves. Source: RFC 7009.
 """
 
@@ -28,7 +28,7 @@ from bff.store import Entry, Stores
 log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS = (1, 2, 4, 6)
-"""Waits between tries; the last repeats. A drain stops at the first outage, so this is gentle."""
+"""Waits between tries; the last repeats. Short, since a drain stops at the first outage."""
 PERMANENT_RETRY_SECONDS = 3600
 
 
@@ -38,8 +38,8 @@ class EndSteps:
     Args:
         stores: Outbox, session records, indexes, deny-list.
         revoker: The provider's revocation endpoint.
-        lease: Told when a session is gone, so that its end isn't answered too soon.
-        config: How long a caller waits for the provider, and how long a refresh token lives there.
+        lease: Delays the response to an end while processes may still use a cached session.
+        config: How long a caller waits for the provider, and how long a refresh token is valid.
         clock: Monotonic seconds.
     """
 
@@ -54,8 +54,8 @@ class EndSteps:
         self._stores = stores
         self._revoker = revoker
         self._lease = lease
-        self._answer_seconds = config.provider_timeout_seconds
-        # Then it has expired at the provider by itself, and its revocation is given up.
+        self._revoke_seconds = config.provider_timeout_seconds
+        # An older refresh token has expired at the provider, so its revocation is given up.
         self._token_lifetime_seconds = config.refresh_token_lifetime_seconds
         self._clock = clock
 
@@ -68,7 +68,7 @@ class EndSteps:
         Raises:
             ProviderUnavailable: The session is over, but its revocation isn't confirmed; the entry
                 waits for its next try.
-            StoreUnavailable: Before the session was over.
+            StoreUnavailable: Redis failed before the session was over.
         """
         try:
             if entry.kind == "tokens":
@@ -88,7 +88,7 @@ class EndSteps:
         key, records = entry.session_key, self._stores.records
         ended = records.end_record(key, entry.reason, entry.generation)
         if ended.kind in ("ended", "tomb", "over"):
-            self._lease.begin()
+            self._lease.begin()  # A process may still cache the session.
         if ended.kind in ("gone", "over", "other"):
             self._stores.outbox.done(entry.id)
             return False
@@ -109,8 +109,8 @@ class EndSteps:
         self, entry: Entry, tokens: Tokens, identity: Identity | None = None
     ) -> None:
         self._deny(tokens)
-        # From here on the session is over. What is left to do stands in the outbox, so neither the
-        # provider nor Redis can make a logout fail any more.
+        # The session is over now, and what is left to do is in the outbox: neither the provider nor
+        # Redis can make a logout fail any more.
         try:
             self._revoke_all(tokens, entry, identity)
             self._forget(entry, identity)
@@ -125,9 +125,9 @@ class EndSteps:
         self._stores.deny_list.add(self._stores.deny_list.all_of(tokens))
 
     def _revoke_all(self, tokens: Tokens, entry: Entry, identity: Identity | None) -> None:
-        give_up_at = self._clock() + self._answer_seconds
+        give_up_at = self._clock() + self._revoke_seconds
         if self._stores.sent_revocations is not None:
-            # Before the provider is asked, so that its log can't be faster than this note.
+            # Before the request, since the provider's log may report the revocation at once.
             self._stores.sent_revocations.note(identity.sid if identity else None)
         for refresh_token in tokens.all_refresh_tokens():
             if self._clock() >= give_up_at:
@@ -143,7 +143,7 @@ class EndSteps:
                 return
             permanent = isinstance(error, ProviderRejected)
             wait = PERMANENT_RETRY_SECONDS if permanent else self.backoff(entry, error)
-            # A permanent refusal is a failure that a person has to look at; an outage passes.
+            # A permanent refusal needs an operator; an outage passes.
             event: audit.Event = "revocation_failed" if permanent else "revocation_queued"
             _record(event, "failed", entry, identity, f"{code}: {error.detail}")
             self._stores.outbox.reschedule(entry, wait, code)
@@ -151,7 +151,7 @@ class EndSteps:
             log.warning("revocation not rescheduled; it is due again when its claim ends")
 
     def _seal_invalid(self, entry: Entry, error: SealInvalid) -> None:
-        """Keep the entry, since the right key may come back, and report it."""
+        """Report it, and retry later, since the right key may be configured again."""
         _record("seal_invalid", "failed", entry, None, error.detail)
         if self._is_expired(entry):
             self._give_up(entry, None, SealInvalid.code)
@@ -174,7 +174,7 @@ class EndSteps:
 
 
 def intent(session_key: str, reason: str, generation: int | None = None) -> Entry:
-    """The intent to end a session; one with a condition must not stand in for one without."""
+    """The intent to end a session. With a *generation* it can't stand for an unconditional one."""
     suffix = "" if generation is None else f"-{generation}"
     return Entry(
         id=f"end-{session_key}{suffix}",

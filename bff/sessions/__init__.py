@@ -1,1 +1,1 @@
-"""What is the life of a session? `lifecycle` has all of it, and is the only door to end one."""
+"""How are sessions started, loaded, listed and ended? Endpoints call `lifecycle` for all of it."""

@@ -1,17 +1,16 @@
-"""How does a process answer for a session without asking Redis, and never for one that has ended?
+"""How is a session loaded without a round trip to Redis, but never after its end was confirmed?
 
-A session that is asked for twice within a minute is read once more, over the tracking connection
-(`bff/store/change_tracking.py`), and cached, opened; further requests cost no round trip. A cached
-session is used only for a *lease* after the last **proof** that nothing has changed: any answer
-that came over that connection, mostly a PING's, since every change that Redis made before that
-answer has come before it. A proof counts from the instant *before* it was asked for, on this
-process's own clock. An end of a session is answered a lease after its deletion
-(`bff/revocation/cache_lease.py`); a proof from before the deletion was asked for before it, and
-has run out by then. A process that hears nothing, for whatever reason, reads from Redis as if
-there were no cache.
-docs/architecture/session-cache.md has the argument in full.
+A session that is requested twice within a minute is read once more, over the tracking connection
+(`bff/store/change_tracking.py`), and cached in the clear; further requests cost no round trip. It
+is used only for a *lease* after the last **proof** that nothing has changed. A proof is any reply
+over that connection, usually to a PING: Redis sends every earlier change before it. A proof counts
+from the instant *before* its request was sent, by this process's own clock. The end of a session
+is confirmed a lease after its deletion (`bff/revocation/cache_lease.py`). By then every proof from
+before the deletion has expired, since its request was sent earlier still. A process that receives
+nothing, for whatever reason, reads from Redis as if there were no cache.
+docs/architecture/session-cache.md has the full argument.
 
-What is cached here is in the clear, for about a minute after it was last read.
+An entry is removed about a minute after its session was last read.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ log = logging.getLogger(__name__)
 
 
 PROOFS_IN_A_LEASE = 5
-"""How many proofs are asked for in one lease, so that a late one does no harm."""
+"""How many proofs are requested in one lease, so that a late one does no harm."""
 RECONNECT_SECONDS = 0.5
 CLEAN_SECONDS = 5.0
 BATCH = 100
 """How many sessions are read in one round trip."""
 NEVER = float("-inf")
 
-# CLOCK_BOOTTIME goes on while the machine is suspended; the others don't everywhere.
+# CLOCK_BOOTTIME runs on while the machine is suspended; other clocks don't on every system.
 own_clock: Callable[[], float] = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     if hasattr(time, "CLOCK_BOOTTIME")
@@ -56,31 +55,30 @@ own_clock: Callable[[], float] = (
 
 @dataclass(frozen=True, slots=True)
 class CachedSession:
-    """A session as it was read, and until when that answers a request by itself."""
+    """A session as it was read, and until when requests may use it."""
 
     session: Session
     sealed_data: bytes | None
     ahead_seconds: float
     """Redis's clock less our own, or a little more: a session must not end late."""
     usable_until: float
-    """By our own clock: then it has run out, or its idle end must be moved, which Redis does."""
+    """By our own clock. Then the session expires, or its idle end must be moved in Redis."""
 
     def at(self, now: float) -> LoadedSession:
-        """What a request that came at *now* gets."""
+        """The session for a request at *now*."""
         session = msgspec.structs.replace(self.session, read_at=now + self.ahead_seconds)
         return LoadedSession(session, self.sealed_data)
 
 
 class SessionCache:
-    """Loads sessions, from memory where a proof allows it.
+    """Loads sessions, from the cache while a proof covers it.
 
-    Requests only look. One thread asks and reads over the tracking connection, and changes
-    `_entries` and `_trusted_until` in the order in which Redis answered.
+    Requests only read the cache. One thread uses the tracking connection, and changes `_entries`
+    and `_trusted_until` in the order of Redis's replies.
 
     Args:
-        records: The plain way to load a session, which also moves its idle end.
-        config: Where Redis is; how long a proof holds (every end of a session waits for as long),
-            and how many sessions are cached at most.
+        records: Loads sessions that are not cached, and moves their idle end.
+        config: Where Redis is, the lease, and how many sessions are cached at most.
         clock: Seconds, never set back.
     """
 
@@ -113,18 +111,18 @@ class SessionCache:
         self._seen: dict[str, float] = {}
         self._wanted: dict[str, None] = {}
         self._cleaned_at = self._clock()
-        self._told_why: str | None = None
+        self._logged_reason: str | None = None
 
-    # ------------------------------------------------------------ what a request does
+    # ------------------------------------------------------------ requests
     def load(self, key: str) -> LoadedSession | None:
-        """The live session named by *key* and its sealed data; moves its idle end if that is due.
+        """The valid session of *key* and its sealed data; moves its idle end if that is due.
 
         Raises:
             StoreUnavailable, SealInvalid: As `SessionRecords.load`.
         """
-        # In this order: what is still cached after the proof was looked at is what it proves. The
-        # other way round, a thread that stalls in between would use an entry that has been removed
-        # since, by a proof that came after its removal.
+        # Keep this order: the proof covers what is still cached after the proof was read. The other
+        # way round, a thread that stalls in between would use an entry that has been removed since,
+        # by a proof that came after the removal.
         trusted_until = self._trusted_until
         entry = self._entries.get(key)
         now = self._clock()
@@ -137,7 +135,7 @@ class SessionCache:
         return found
 
     def _note(self, key: str, now: float, until: float, *, is_busy: bool) -> None:
-        """Have a session cached that was asked for twice within a minute."""
+        """Note a request, and have the session cached if there was one within the last minute."""
         with self._seen_lock:
             if self._seen.pop(key, NEVER) > now or is_busy:
                 self._wanted[key] = None
@@ -148,9 +146,9 @@ class SessionCache:
 
     # ------------------------------------------------------------ proofs
     def _proved(self, tracked: TrackedSessionRecords, asked_at: float) -> set[str] | None:
-        """Extend the trust: Redis has answered, over the connection, what was asked at *asked_at*.
+        """Extend the trust after Redis's reply to a command that was sent at *asked_at*.
 
-        Returns the sessions that were told as changed until then; None if it is all.
+        Returns the sessions that Redis reported as changed until then; None if any may have.
         """
         changed = tracked.changed()
         if changed is None:
@@ -162,20 +160,20 @@ class SessionCache:
         return changed
 
     def _read(self, tracked: TrackedSessionRecords, keys: list[str]) -> None:
-        """Read sessions and cache them; that they could be read is a proof, too."""
+        """Read sessions and cache them; the reply is a proof, too."""
         asked_at = self._clock()
         rows = tracked.read(keys)
         changed = self._proved(tracked, asked_at)
         if changed is None:
             return
         for key, row in zip(keys, rows, strict=True):
-            # Its change may have come between the readings of this batch, and comes only once.
+            # It may have changed after it was read in this batch, and Redis reports that only once.
             if key in changed:
                 continue
             try:
                 found = tracked.open_row(key, row)
             except SealInvalid:
-                continue  # The plain way reports it.
+                continue  # `SessionRecords.load` reports it.
             if found is not None:
                 self._cache(key, *found, asked_at)
 
@@ -184,18 +182,18 @@ class SessionCache:
     ) -> None:
         ahead = session.read_at - asked_at
         until = min(session.idle_ends_at, session.absolute_ends_at, slides_at) - ahead
-        # In the order of reading: what was read longest ago goes first.
+        # In the order of reading: the entry that was read longest ago is removed first.
         self._entries.pop(key, None)
         while len(self._entries) >= self._entries_max:
             del self._entries[next(iter(self._entries))]
         self._entries[key] = CachedSession(session, data, ahead, until)
 
     def _lose(self, error: StoreUnavailable) -> None:
-        """Drop the connection and all that was cached by it."""
+        """Drop the connection and all that was read over it."""
         self._forget_all()
-        if error.detail != self._told_why:
+        if error.detail != self._logged_reason:
             log.warning("sessions are read from Redis for each request: %s", error.detail)
-            self._told_why = error.detail
+            self._logged_reason = error.detail
 
     def _forget_all(self) -> None:
         self._trusted_until = NEVER
@@ -205,9 +203,9 @@ class SessionCache:
             tracked.close()
 
     def prove(self) -> bool:
-        """Ask for a proof now, over a new connection if need be; whether it came.
+        """Request a proof now, over a new connection if need be; whether it arrived.
 
-        Sessions that were asked for more than once are read on this occasion.
+        Then read the sessions that are to be cached.
         """
         with self._lock:
             try:
@@ -220,7 +218,7 @@ class SessionCache:
             except StoreUnavailable as error:
                 self._lose(error)
                 return False
-            self._told_why = None
+            self._logged_reason = None
             return True
 
     def _connected(self) -> TrackedSessionRecords:
@@ -254,7 +252,7 @@ class SessionCache:
             self._forget_all()
 
     def _start_in_child(self) -> None:
-        # Connection and proofs are the parent's; its locks may have been held.
+        # Connection and proofs are the parent's, and a copied lock may be locked.
         stopped = self._stop.is_set()
         self._stop = threading.Event()
         self._begin_empty()
@@ -262,10 +260,12 @@ class SessionCache:
             self._run_thread()
 
     def _run_thread(self) -> None:
-        self._thread = threading.Thread(target=self._keep_proving, name="bff-memory", daemon=True)
+        self._thread = threading.Thread(
+            target=self._prove_repeatedly, name="bff-session-cache", daemon=True
+        )
         self._thread.start()
 
-    def _keep_proving(self) -> None:
+    def _prove_repeatedly(self) -> None:
         interval_seconds = self._lease_seconds / PROOFS_IN_A_LEASE
         stop, proved = self._stop, True
         while not stop.is_set():
@@ -274,7 +274,7 @@ class SessionCache:
             stop.wait(interval_seconds if proved or proved_before else RECONNECT_SECONDS)
 
     def _clean(self) -> None:
-        """Drop what answers no request any more: tokens must not lie about in memory."""
+        """Remove what can't be used any more: tokens must not stay in memory without need."""
         now = self._clock()
         if now < self._cleaned_at + CLEAN_SECONDS:
             return

@@ -1,4 +1,4 @@
-"""What happens to a session that merely runs out? It is ended like any other, and so revoked."""
+"""What happens to a session that expires? It is ended like any other, so its tokens are revoked."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ExpirySweep:
         self._revocation = revocation
 
     def run(self) -> int:
-        """Look at what is due, and end what has run out; returns how many ended.
+        """Check the sessions that are due, and end those that have expired; returns how many.
 
         Raises:
-            StoreUnavailable: Redis is away; the next run finds the same.
+            StoreUnavailable: Redis is down; the next run finds the same sessions.
         """
         ended = 0
         for key in self._indexes.claim_due(CLAIM_SECONDS, BATCH):
@@ -31,5 +31,5 @@ class ExpirySweep:
             elif deadline.state == "live":
                 self._indexes.set_deadline(key, deadline.at)
             else:
-                ended += self._revocation.end(key, "timed_out", is_answered=False)
+                ended += self._revocation.end(key, "timed_out", waits_for_caches=False)
         return ended

@@ -1,7 +1,7 @@
-"""What is the life of a session? It is started, loaded, listed, and ended.
+"""How is a session started, loaded, listed and ended?
 
-Endpoints and commands come in here, and there is no other door to end a session. How an end goes on
-is the matter of `bff/revocation`; `bff/tokens` keeps access tokens valid meanwhile.
+Endpoints and commands end sessions through `Sessions` only. The steps of an end are in
+`bff/revocation`, the renewal of a session's access tokens in `bff/tokens`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COOKIE_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def session_key(cookie_id: str) -> str | None:
-    """The hash under which the store knows *cookie_id*; None if it can't be one of ours."""
+    """The key of a session, the SHA-256 of its cookie's id; None if the id can't be ours."""
     if not _COOKIE_ID.fullmatch(cookie_id):
         return None
     return hashlib.sha256(cookie_id.encode()).hexdigest()
@@ -39,11 +39,11 @@ class Sessions:
 
     Args:
         config: Idle and absolute lifetimes.
-        stores: Where the sessions are.
-        sealer: Makes the ids that users see.
+        stores: Session records, their indexes, watermarks.
+        sealer: Makes the public ids of sessions.
         revocation: Ends sessions.
-        pending_writes: Takes the tokens of a sign-in that can't be stored.
-        cache: What this process has cached; None if each request reads from Redis.
+        pending_writes: Revokes the tokens of a sign-in that can't be stored.
+        cache: This process's session cache; None if each request reads from Redis.
     """
 
     def __init__(
@@ -71,21 +71,21 @@ class Sessions:
         browser: str = "",
         authenticated_after: int | None = None,
     ) -> str:
-        """Make a session for a finished sign-in; the one the browser had before ends.
+        """Make a session for a finished sign-in, and end the one that the browser had before.
 
         Args:
-            sign_in: Who, and the tokens.
-            old_session_key: The hash of the session that the browser had, if any.
+            sign_in: The user and the tokens.
+            old_session_key: The session that the browser had, if any.
             browser: The browser's label in the list of devices.
-            authenticated_after: An instant of our own clock after which the provider has certainly
-                authenticated the user (it was asked for `max_age=0` then).
+            authenticated_after: When the provider was asked for a new authentication (`max_age=0`),
+                by our own clock; None if it wasn't.
 
         Returns:
             The id for the cookie: 256 random bits that are stored nowhere else.
 
         Raises:
-            SignInTooOld: It is from before an end of all this user's sessions.
-            StoreUnavailable: Redis is away; the tokens are revoked as soon as it is back.
+            SignInTooOld: The sign-in is older than an end of all sessions of this user.
+            StoreUnavailable: Redis is down; the tokens are revoked as soon as it is back.
         """
         identity = msgspec.structs.replace(sign_in.identity, browser=browser)
         sign_in = msgspec.structs.replace(sign_in, identity=identity)
@@ -103,14 +103,15 @@ class Sessions:
         same_user = old is not None and _same_user(old, sign_in)
         session = self._new_session(cookie_id, sign_in)
         # First the index, then the watermark, then the record: an end of all sessions either
-        # finds this one in the index, or has raised the watermark before this looks at it.
+        # finds this one in the index, or has raised the watermark before it is read here.
         self._stores.indexes.add(session)
         self._refuse_too_old(session, authenticated_after)
         if not self._records.create(session):
             raise SignInTooOld("all sessions of the user were ended during the sign-in")
         if old is not None and same_user:
-            # Only now the old refresh tokens pass on: had the new record had them from the start,
-            # a failure just before this line would revoke them under the old session.
+            # Only now the old refresh tokens move to the new record. If it had them from the start,
+            # a failure before this line would leave them in both, and the sweep of the new session,
+            # whose cookie the browser never got, would revoke them for the old one.
             self._revocation.end_into(old.key, session.key)
         elif old_session_key is not None:
             self._revocation.end(old_session_key, "signed_in_as_another")
@@ -119,9 +120,9 @@ class Sessions:
     def _refuse_too_old(self, session: Session, authenticated_after: int | None) -> None:
         """Refuse a sign-in that the provider authenticated before the newest watermark.
 
-        The provider's clock may lag behind ours, so that even a new sign-in looks old. If we asked
-        for a new authentication after the watermark, the checks of the ID token have shown that
-        there was one, whatever the clocks say.
+        The provider's clock may be slow, so that even a new sign-in looks old. If we asked for a
+        new authentication after the watermark, the checks of the ID token have proved that there
+        was one, so the clocks don't matter.
         """
         watermark_at = self._stores.watermarks.newest(session.identity)
         if watermark_at is None:
@@ -129,8 +130,8 @@ class Sessions:
         auth_time = session.identity.auth_time
         if auth_time is not None and auth_time >= watermark_at:
             return
-        certain_since = (authenticated_after or 0) - self._config.clock_skew_seconds
-        if certain_since >= watermark_at:
+        earliest_at = (authenticated_after or 0) - self._config.clock_skew_seconds
+        if earliest_at >= watermark_at:
             return
         self._stores.indexes.remove(session.key, session.identity)
         raise SignInTooOld("older than the end of all sessions")
@@ -155,7 +156,7 @@ class Sessions:
         )
 
     def _readable(self, key: str | None) -> Session | None:
-        """The old session, if it is live and can be opened."""
+        """The session, if it is valid and its seal can be opened; leaves its idle end as it is."""
         try:
             found = self._records.load(key, slide=False) if key else None
         except SealInvalid:
@@ -163,41 +164,42 @@ class Sessions:
         return found[0] if found else None
 
     def load(self, key: str, *, slide: bool = True) -> LoadedSession | None:
-        """The live session and the sealed data of `flask.session`: one round trip at most.
+        """The valid session and the sealed data of `flask.session`: one round trip at most.
 
-        With *slide*, as for a request of its user, it may come from this process's cache.
+        With *slide*, which counts as activity of the user and moves the idle end, the session may
+        come from this process's cache.
 
         Raises:
-            StoreUnavailable: Redis is away, which is not a sign-out.
+            StoreUnavailable: Redis is down; the user is still signed in.
         """
         if slide and self._cache is not None:
             return self._cache.load(key)
         return self._records.load(key, slide=slide)
 
     def end(self, key: str, reason: str) -> bool:
-        """End one session: it is over at every replica when this returns.
+        """End one session: every replica refuses it when this returns.
 
-        Its refresh tokens are revoked at the provider, by now or later by the drain.
+        Its refresh tokens are revoked at the provider, now or later by the drain.
 
         Returns:
             Whether there was such a session.
 
         Raises:
-            StoreUnavailable: It may live on; the caller must say so.
+            StoreUnavailable: It may not have ended; the caller must report that.
         """
         return self._revocation.end(key, reason)
 
     def end_these(self, keys: list[str], reason: str) -> int:
-        """End these sessions and no others, as `end`; returns how many there were."""
+        """End the sessions with these keys, as `end` does; returns how many there were."""
         return self._revocation.end_these(keys, reason)
 
     def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
-        """End a group's sessions as `end`, and refuse sign-ins and access tokens from before.
+        """End all sessions of a group, and refuse older sign-ins and access tokens.
 
         Args:
             group: Of a user, an e-mail address, a session at the provider, or of all users.
             reason: Why, as a short word for the audit log.
-            before_at: For an event that is told late: when it happened, by the provider's clock.
+            before_at: When an event happened that is reported late, by the provider's clock.
                 Only sessions from before then are ended.
 
         Returns:
@@ -206,14 +208,14 @@ class Sessions:
         return self._revocation.end_group(group, reason, before_at=before_at)
 
     def ending_together(self) -> AbstractContextManager[None]:
-        """Let several ends that share one response wait for the caches together, when it closes."""
+        """A context in which several ends wait for the session caches once, when it closes."""
         return self._revocation.together()
 
     def end_named(self, group: Group, public_id: str, reason: str) -> int:
-        """End the one session of *group* that is shown as *public_id*; returns how many that were.
+        """End the session of *group* with this *public_id*; returns 1, or 0 if it has just ended.
 
         Raises:
-            SessionUnknown: None of the group's is.
+            SessionUnknown: The group has no such session.
         """
         for session in self.of_group(group):
             if public_id in self.public_ids(session):
@@ -221,20 +223,20 @@ class Sessions:
         raise SessionUnknown
 
     def of_user(self, session: Session) -> list[Session]:
-        """All live sessions of the user of *session*, the newest first."""
+        """All valid sessions of the user of *session*, the newest first."""
         return self.of_group(Group.of_user(*session.identity.user))
 
     def of_group(self, group: Group) -> list[Session]:
-        """All live sessions of *group* that can be read, the newest first."""
+        """All valid sessions of *group* that can be opened, the newest first."""
         found = [self._readable(key) for key in self._stores.indexes.members(group)]
         return sorted((s for s in found if s), key=lambda s: s.created_at, reverse=True)
 
     def public_id(self, session: Session) -> str:
-        """A name for a session that may be shown to its user and gives nothing away."""
+        """An id that may be shown: neither the session's key nor its cookie follows from it."""
         return self._sealer.keyed_hash("device", session.key)[:32]
 
     def public_ids(self, session: Session) -> list[str]:
-        """Every name that `public_id` may have given, under each of our keys."""
+        """The public ids under each of our keys, since a page may still show an older one."""
         return [h[:32] for h in self._sealer.keyed_hashes("device", session.key)]
 
     def write_data(self, key: str, data: bytes) -> bool:

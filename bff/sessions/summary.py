@@ -1,4 +1,4 @@
-"""Which fields of a session may its user or an administrator see? None that gives access."""
+"""Which fields of a session may its user or an administrator see? None that grants access."""
 
 from __future__ import annotations
 

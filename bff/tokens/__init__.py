@@ -1,1 +1,1 @@
-"""Which access token does an upstream get? `access_tokens` looks at the mode of the route."""
+"""Which access token does an upstream get? `access_tokens` decides by the mode of the route."""

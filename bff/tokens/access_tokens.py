@@ -1,7 +1,7 @@
-"""Which access token does the upstream of a route get? The one place that looks at the token mode.
+"""Which access token does the upstream of a route get? Only here the token mode decides.
 
-A new mode is a file beside this one and a line in `_source`, `TokenMode` in `bff/config/route.py`,
-and its rules in `bff/config/route_validators.py`.
+A new mode takes a file beside this one with its `TokenSource`, and a line in `_source`;
+docs/how-to-change.md has the whole recipe.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class AccessTokens:
     """Returns valid access tokens for upstreams.
 
     Args:
-        stores: Sessions, their locks, the deny-list, the BFF's own tokens.
-        endpoint: Where tokens are requested.
+        stores: Sessions, their refresh locks, the deny-list, the BFF's own tokens.
+        endpoint: The provider's token endpoint.
         pending_writes: Writes what the provider issued.
         revocation: Ends sessions whose refresh token was refused.
-        config: Time-outs, and when a token is renewed.
+        config: Timeouts, and how long before its end a token is renewed.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class AccessTokens:
         self._sources: dict[str, TokenSource] = {}
 
     def for_route(self, rule: TokenRule, session: Session) -> str:
-        """The access token that *rule* wants for the requests of *session*.
+        """The access token for a request of *session* on a route with this token rule.
 
         Raises:
-            RouteTokenRefused: The provider issues none for this route; the session stays.
+            RouteTokenRefused: The provider issues no token for this route; the session stays.
             SessionEnded, ProviderUnavailable, ProviderMisconfigured, StoreUnavailable: As
                 `TokenRenewal.access_token`.
         """

@@ -51,7 +51,7 @@ class AudienceTokenSource(RouteTokenSource):
     def on_refusal(
         self, session: Session, error: ProviderRejected | IDTokenInvalid
     ) -> Tokens | BFFError:
-        """As for every route; but a response that names another user has cost the refresh token."""
+        """As for every route, but after an ID token of another user the session ends."""
         if isinstance(error, IDTokenInvalid):
             return self._session_token.end_session(session, error)
         return super().on_refusal(session, error)
@@ -67,7 +67,7 @@ class AudienceTokenSource(RouteTokenSource):
         )  # fmt: skip
 
     def reject(self, session: Session, issued: IssuedTokens) -> None:
-        """Deny the access token, unless the provider only repeated one that is in use."""
+        """Deny the access token, unless the session uses it: a provider may return one twice."""
         tokens = session.tokens
         in_use = {tokens.access_token, *(token.access_token for token in tokens.route_tokens)}
         if issued.access_token not in in_use:

@@ -1,8 +1,8 @@
 """Which access token does the BFF itself have for an API (mode `client`), and how is it renewed?
 
-One token serves all sessions and all replicas: providers bill each. Every process caches it and
-looks in Redis now and then; before its end one process requests the next, and the others go on with
-the old one.
+One token serves all sessions and all replicas, since providers charge for each. Every process
+caches it and compares it with Redis now and then. Before it expires one process requests the next;
+the others use the old one meanwhile.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from bff.tokens.renewal_timing import (
 from bff.tokens.single_flight import SingleFlight
 
 LOOK_SECONDS = 10.0
-"""How often a process looks whether the token that it has cached is still the one in Redis."""
+"""How often a process checks whether its cached token is still the one in Redis."""
 
 
 @dataclass(slots=True)
 class _Cached:
-    """What this process has of a rule; instants are of its monotonic clock."""
+    """The token of a rule in this process; instants are of its monotonic clock."""
 
     token: RouteToken
     expired_at: float
@@ -50,9 +50,9 @@ class ClientTokens:
     """Returns the BFF's own access tokens.
 
     Args:
-        stores: Where all processes find them, and which tokens are revoked.
-        endpoint: Where they are requested.
-        config: Issuer, client id, time-outs, and when a token is renewed.
+        stores: The tokens that all processes share, and which tokens are revoked.
+        endpoint: The provider's token endpoint.
+        config: Issuer, client id, timeouts, and how long before its end a token is renewed.
     """
 
     def __init__(self, stores: Stores, endpoint: TokenEndpoint, config: Config) -> None:
@@ -70,9 +70,9 @@ class ClientTokens:
         """The BFF's token for the API that *rule* names.
 
         Raises:
-            RouteTokenRefused: The provider issues none.
-            ProviderUnavailable, ProviderMisconfigured, StoreUnavailable: There is no valid one, and
-                none can be had at the moment.
+            RouteTokenRefused: The provider issues no such token.
+            ProviderUnavailable, ProviderMisconfigured, StoreUnavailable: There is no valid token,
+                and none can be obtained at the moment.
         """
         cached, now = self._cache.get(rule.name), time.monotonic()
         if cached is not None and now < cached.next_at:
@@ -83,7 +83,7 @@ class ClientTokens:
         return found.token.access_token
 
     def _renewed_if_free(self, rule: TokenRule, old: _Cached) -> _Cached:
-        """Look or renew unless another thread does; the old token serves meanwhile and after."""
+        """Look up or renew, unless another thread does; then, or on failure, keep the old token."""
         try:
             found = self._single_flight.try_alone(rule.name, lambda: self._try_lock(rule))
         except BFFError as error:
@@ -95,14 +95,14 @@ class ClientTokens:
         return found or old
 
     def _renewed(self, rule: TokenRule) -> _Cached:
-        """Look, renew, or wait for the process that does."""
+        """Look up, renew, or wait for the process that renews."""
         message = "another process did not get a client token in time"
         return wait_for_lock(lambda: self._try_lock(rule), self._wait_seconds, message)
 
     def _try_lock(self, rule: TokenRule) -> _Cached | None:
-        """The token that there is, or a new one; None while another process requests it."""
+        """The stored token, or a new one; None while another process requests it."""
         shared, attempt = self._shared.read(rule.name), secrets.token_hex(8)
-        while shared is None or not self._is_good(shared):
+        while shared is None or not self._is_fresh(shared):
             seen = shared.attempt if shared else ""
             lock = self._shared.begin(rule.name, seen, attempt, self._lock_seconds)
             if lock.kind == "failed":
@@ -114,12 +114,12 @@ class ClientTokens:
             shared = lock.shared
         return self._cached(rule, shared)
 
-    def _is_good(self, shared: SharedClientToken) -> bool:
+    def _is_fresh(self, shared: SharedClientToken) -> bool:
         window = window_seconds(shared.token, self._before_seconds)
         return shared.left_seconds > window and not self._is_revoked(shared.token)
 
     def _is_revoked(self, token: RouteToken) -> bool:
-        """Whether APIs refuse a token that hasn't expired: everything from before was ended."""
+        """Whether APIs refuse a token before it expires, since all sessions were ended after it."""
         issued_at = unverified_claims(token.access_token).get("iat", token.issued_at)
         claims = {"iss": self._config.issuer, "sub": self._config.client_id, "iat": issued_at}
         return self._revoked_tokens.reason(token.access_token, claims) is not None
@@ -143,12 +143,12 @@ class ClientTokens:
         except BFFError as error:
             self._release_failed(rule, attempt, error)
             raise
-        # Counted from before the request: never longer than the truth.
+        # Measured from before the request, so it is never too long.
         left_seconds = token.expires_at - token.issued_at - (time.monotonic() - began)
         try:
             shared = self._shared.keep(rule.name, attempt, token, left_seconds)
         except StoreUnavailable:
-            # It is paid for; this process uses it, and the others get one of their own later.
+            # This process uses it all the same; another one will request its own.
             shared = SharedClientToken(token, attempt, left_seconds)
         _record("route_token_issued", "ok", "", rule)
         return shared
@@ -170,7 +170,7 @@ class ClientTokens:
         )
 
     def _release_failed(self, rule: TokenRule, attempt: str, error: BFFError) -> None:
-        """Release the lock, and let the failure be remembered for a moment."""
+        """Release the lock, and store the failure for a moment, for the requests that follow."""
         outcome: audit.Outcome = "refused" if isinstance(error, RouteTokenRefused) else "failed"
         _record("route_token_failed", outcome, f"{error.code}: {error.detail}", rule)
         self._shared.fail(rule.name, attempt, error.code, failure_seconds(error))

@@ -55,12 +55,12 @@ class ExchangedTokenSource(RouteTokenSource):
         if self.rejection_reason(issued):
             return None
         if issued.refresh_token is not None:
-            # It wasn't asked for, and would outlive the session.
+            # It wasn't requested, and would outlive the session.
             self._revoke(None, issued.refresh_token)
         return self._token_write(session, attempt, self._route_token(issued))
 
     def reject(self, session: Session, issued: IssuedTokens) -> None:
-        """Deny it at our APIs; what may be a refresh token is revoked at the provider, too."""
+        """Deny it at our APIs, and revoke at the provider what may be a refresh token."""
         self._revoke(self._route_token(issued), issued.refresh_token)
         if self.rejection_reason(issued) == "wrong_issued_token_type":
             self._revoke(None, issued.access_token)

@@ -1,7 +1,7 @@
 """What do a session's tokens become when the provider issues new ones?
 
-Nothing that still opens an API is dropped: a replaced access token is listed until it expires, so
-that it can be denied when the session ends.
+A replaced access token stays on the list `replaced` until it expires, so that it can be denied when
+the session ends.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def with_route_token(
     now: float,
     deny_list: DenyList,
 ) -> Tokens:
-    """*old* with *token* in the place of its rule's earlier one; expired ones of other rules go.
+    """*old* with *token* in place of its rule's earlier one, without expired ones of other rules.
 
     Args:
         old: What the session had.
         token: The route's new token; None if it must not be used.
         refresh_token: A new one, if the provider rotated.
         now: Redis's clock.
-        deny_list: Names what is replaced.
+        deny_list: Computes the deny-list entries of replaced tokens.
     """
     kept = old.route_tokens
     if token is not None:

@@ -1,8 +1,8 @@
-"""Where are tokens that the provider issued and Redis hasn't taken yet?
+"""Where are tokens that the provider has issued and Redis hasn't stored yet?
 
 In this process, until they are written or in the outbox: a rotation whose write was lost would
-otherwise leave a valid refresh token that no one can revoke (promise 3). Only a kill in that
-instant loses one. The background thread tries again as long as any write is pending.
+otherwise leave a valid refresh token that can't be revoked any more (promise 3). Only a kill in
+that instant loses one. The background thread retries as long as any write is pending.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from bff.store.record_results import DONE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenWrite:
-    """What the provider issued for a session, and how it is merged into the session's tokens."""
+    """Tokens that the provider issued for a session, and how they are merged into its own."""
 
     session_key: str
     generation: int
     attempt: str
-    """Names this write, so that one that was applied although its response was lost is known."""
+    """The id of this write, by which it is recognised if it was applied and the reply was lost."""
     spent: str | None
-    """The refresh token that was exchanged for it; None if none was."""
+    """The refresh token that the request spent; None if it spent none."""
     issued: Tokens
-    """All that the provider issued: what must be revoked if it can't be written."""
+    """All that the provider issued; it must be revoked if it can't be written."""
     base: Tokens
-    """The session's tokens that it is written over."""
+    """The session's tokens of that generation, which the write replaces."""
     merged: Callable[[Tokens], Tokens]
-    """Merges it into the session's tokens."""
+    """Given the tokens of the session, returns them with the issued ones."""
 
     def is_in(self, tokens: Tokens) -> bool:
-        """Whether *tokens* include it already."""
+        """Whether *tokens* include what was issued."""
         if self.issued.refresh_token is not None:
             return tokens.refresh_token == self.issued.refresh_token
         own = not self.issued.route_tokens and tokens.access_token == self.issued.access_token
@@ -45,7 +45,7 @@ class TokenWrite:
 
 
 class PendingWrites:
-    """Writes new tokens, or has them revoked, and retries while Redis is away."""
+    """Writes new tokens, or has them revoked, and retries while Redis is down."""
 
     def __init__(self, records: SessionRecords, revocation: Revocation) -> None:
         self._records = records
@@ -57,11 +57,11 @@ class PendingWrites:
         """Write the tokens into their session.
 
         Returns:
-            The session's tokens now: these, or newer ones; None if the session is gone. Tokens that
-            could not be written are in the outbox then.
+            The session's tokens now: with these, or newer ones; None if the session is gone. Tokens
+            that did not get into the session are in the outbox then.
 
         Raises:
-            StoreUnavailable: Redis is away; the write is pending and done later.
+            StoreUnavailable: Redis is down; the write is pending and done later.
         """
         try:
             return self._write(token_write)
@@ -70,19 +70,19 @@ class PendingWrites:
             raise
 
     def revoke(self, tokens: Tokens, reason: str) -> None:
-        """Have tokens without a session revoked; pending here while Redis is away. Never raises."""
+        """Have tokens without a session revoked; pending while Redis is down. Never raises."""
         try:
             self._revocation.revoke_tokens(tokens, reason)
         except StoreUnavailable:
             self._keep((tokens, reason))
 
     def discard(self, refresh_token: str, client_id: str | None) -> None:
-        """Have a refresh token revoked that came in a token response which is rejected."""
+        """Have the refresh token of a rejected token response revoked; never raises."""
         tokens = Tokens.without_session(refresh_token=refresh_token, client_id=client_id)
         self.revoke(tokens, "answer_refused")
 
     def retry(self) -> int:
-        """Try all that is pending once more; returns how much still is."""
+        """Retry everything that is pending; returns how many items still are."""
         with self._lock:
             todo, self._pending = self._pending, []
         for item in todo:
@@ -111,7 +111,7 @@ class PendingWrites:
             if token_write.spent not in (None, session.tokens.refresh_token):
                 self.revoke(token_write.issued, "refresh_too_late")
                 return session.tokens
-            # Something else changed meanwhile: this write goes on top of it.
+            # Another write came first, but spent no refresh token: merge into what it wrote.
             token_write = replace(token_write, generation=session.generation, base=session.tokens)
 
     def _replace(self, token_write: TokenWrite, tokens: Tokens) -> str:

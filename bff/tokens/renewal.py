@@ -1,12 +1,11 @@
 """How is an access token renewed once, however many requests need it?
 
-While the old token is valid, one request renews it and the others go on with the old one. Once it
-has expired they wait for that request, within bounds. Across processes one lock for each session
-decides which of them asks the provider, whatever the token is for: several kinds may spend the same
-refresh token. Within a process, `SingleFlight` lets one thread ask for all. What the provider
-issued is written only over the generation that was read; if the session is gone, it is revoked.
-What exactly is requested is the matter of a `TokenSource`. docs/architecture/refresh.md has the
-table of failures.
+While the old token is valid, one request renews it and the others use the old one. Once it has
+expired they wait for that request, within bounds. Within a process, `SingleFlight` lets one thread
+ask for all. Across processes one lock for each session decides which of them asks the provider,
+whichever token of the session is renewed, since several may spend the same refresh token. Issued
+tokens are written only over the generation that was read; if the session is gone, they are revoked.
+A `TokenSource` defines what is requested. docs/architecture/refresh.md lists the failures.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ class TokenRenewal:
     """Returns a valid access token of a session, renewing it under the session's lock when needed.
 
     Args:
-        stores: Has the lock of each session.
+        stores: The refresh lock of each session.
         pending_writes: Writes what the provider issued.
-        config: The total of one attempt, and how long before its end a token is renewed.
+        config: The provider timeout, and how long before its end a token is renewed.
     """
 
     def __init__(self, stores: Stores, pending_writes: PendingWrites, config: Config) -> None:
@@ -62,11 +61,12 @@ class TokenRenewal:
         """The access token of *source*, renewed first if it expires soon.
 
         Raises:
-            SessionEnded: The provider refuses to go on; the session has ended.
-            RouteTokenRefused: It issues no such token; the session stays.
-            ProviderUnavailable: The token has expired and the provider is away; the session stays.
+            SessionEnded: The session has ended, because the provider refused its refresh token, or
+                meanwhile for another reason.
+            RouteTokenRefused: The provider issues no token for this route; the session stays.
+            ProviderUnavailable: The token has expired and the provider is down; the session stays.
             ProviderMisconfigured: Our registration is wrong; the session stays.
-            StoreUnavailable: Redis is away; the session stays.
+            StoreUnavailable: Redis is down; the session stays.
         """
         token = source.current(session.tokens)
         if token is not None:
@@ -83,12 +83,12 @@ class TokenRenewal:
 
     # ------------------------------------------------------------ which request renews
     def _renewed_if_free(self, session: Session, source: TokenSource, old: str) -> str:
-        """Renew unless another request does; the old token serves meanwhile and after a failure."""
+        """Renew unless another request does; then, or on failure, return the old token."""
         if not source.available(session.tokens):
             return old
         try:
             name = f"{session.key} {source.name}"
-            tokens = self._single_flight.try_alone(name, lambda: self._at_once(session, source))
+            tokens = self._single_flight.try_alone(name, lambda: self._try_once(session, source))
         except SessionEnded:
             raise
         except BFFError as error:
@@ -96,7 +96,7 @@ class TokenRenewal:
             return old
         return old if tokens is None else _access_token(source, tokens)
 
-    def _at_once(self, session: Session, source: TokenSource) -> Tokens | None:
+    def _try_once(self, session: Session, source: TokenSource) -> Tokens | None:
         source.prepare(session)
         return self._try_lock(session, source)[0]
 
@@ -114,9 +114,10 @@ class TokenRenewal:
         return wait_for_lock(try_lock, self._wait_seconds, message)
 
     def _try_lock(self, session: Session, source: TokenSource) -> tuple[Tokens | None, Session]:
-        """Ask for the lock, and renew under it.
+        """Take the lock, and renew under it.
 
-        A newer generation may be the work of another source; then the lock is asked for over it.
+        Newer tokens may be those of another source, with this one's unchanged; then the lock is
+        tried again with their generation.
 
         Returns:
             Fresh tokens, or None while another process has the lock; and the session as it is now.
@@ -150,8 +151,8 @@ class TokenRenewal:
         """Ask the provider and release the lock.
 
         Returns:
-            The session's tokens; None if another process, which got the lock after this one had
-            run out, left nothing of what was issued here.
+            The session's tokens; None if they have no token of this source, since this lock expired
+            and another process wrote its own tokens first.
         """
         try:
             issued = self._requested(session, source, attempt)
@@ -183,7 +184,7 @@ class TokenRenewal:
     def _store(
         self, session: Session, source: TokenSource, attempt: str, issued: IssuedTokens
     ) -> Tokens | None:
-        """Write what was issued; pending if Redis is away, revoked if the session is gone."""
+        """Write what was issued: pending while Redis is down, revoked if the session is gone."""
         token_write = source.to_write(session, attempt, issued)
         tokens = session.tokens if token_write is None else self._pending_writes.write(token_write)
         if tokens is None:
@@ -203,7 +204,7 @@ class TokenRenewal:
     def _release_failed(
         self, session: Session, source: TokenSource, attempt: str, error: BFFError
     ) -> None:
-        """Release the lock, and let the failure be remembered for a moment."""
+        """Release the lock, and store the failure for a moment, for the requests that follow."""
         outcome: audit.Outcome = "refused" if isinstance(error, RouteTokenRefused) else "failed"
         _record(source.failed, outcome, f"{error.code}: {error.detail}", session, source)
         seconds = failure_seconds(error)

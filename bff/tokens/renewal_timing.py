@@ -1,6 +1,4 @@
-"""When is an access token renewed, how long does a request wait for it, and for how long is a
-failure remembered?
-"""
+"""When is an access token renewed, how long does a request wait, how long is a failure stored?"""
 
 from __future__ import annotations
 
@@ -18,15 +16,15 @@ from bff.core.errors import (
 from bff.core.model import RouteToken, Tokens
 
 POLL_SECONDS = (0.01, 0.02, 0.04, 0.08)
-"""Waits between two looks at another process's renewal; the last repeats."""
+"""Waits between two tries while another process has the lock; the last repeats."""
 REMEMBER_FAILURE_SECONDS = 2.0
-"""The provider isn't asked again for so long after it failed."""
+"""How long after a failure the provider isn't asked again."""
 REMEMBER_MAX_SECONDS = 30.0
 """A provider's `Retry-After` is honoured up to this."""
 REMEMBER_REFUSAL_SECONDS = 30.0
-"""The same for a refusal of a route's token, which is a matter of registration."""
+"""The same for a refusal of a route's token, which only a change of registration can cure."""
 EXPIRED_MARGIN_SECONDS = 1.0
-"""An access token counts as expired this long before its end: it must last the way upstream."""
+"""An access token counts as expired this long before its end: the upstream reads it later."""
 
 _T = TypeVar("_T")
 
@@ -57,7 +55,7 @@ def wait_for_lock(try_lock: Callable[[], _T | None], wait_seconds: float, messag
 
 
 def failure_seconds(error: BFFError) -> float:
-    """For how long *error* is remembered, so that the provider isn't asked again."""
+    """How long *error* is stored, so that the provider isn't asked again."""
     if isinstance(error, RouteTokenRefused):
         return REMEMBER_REFUSAL_SECONDS
     asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
@@ -65,7 +63,7 @@ def failure_seconds(error: BFFError) -> float:
 
 
 def remembered_failure(code: str) -> BFFError:
-    """The failure that another request met a moment ago, from its stored *code*."""
+    """The failure of another request a moment ago, made from its stored *code*."""
     if code == ProviderMisconfigured.code:
         return ProviderMisconfigured("remembered")
     if code == ProviderRejected.code:

@@ -1,7 +1,7 @@
-"""What do the tokens that routes have of their own have in common?
+"""What do all tokens of routes have in common?
 
-They are sealed with the session's tokens and denied when it ends. What the provider refuses is the
-loss of the route, not of the session.
+They are sealed with the session's tokens and denied when it ends. If the provider refuses one, its
+route fails and the session stays.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bff.tokens.token_source import TokenSource
 
 
 class RouteTokenSource(TokenSource):
-    """The token of one rule; `request` and what depends on it are the modes' own."""
+    """The token of one rule; each mode adds how it is requested."""
 
     renewed = "route_token_issued"
     failed = "route_token_failed"
@@ -32,16 +32,16 @@ class RouteTokenSource(TokenSource):
         return tokens.route_token(self.name)
 
     def rejection_reason(self, issued: IssuedTokens) -> str | None:
-        """Wrong type, wrong API, or more than was asked for."""
+        """Wrong type, wrong API, or more scope than was requested."""
         return rejection_reason(self._rule, issued)
 
     def on_refusal(
         self, session: Session, error: ProviderRejected | IDTokenInvalid
     ) -> Tokens | BFFError:
-        """This route gets none; the others may, and the session goes on.
+        """This route gets no token; the session and its other routes go on.
 
-        Not even `invalid_grant` ends it here: it may mean this API only. The ordinary refresh finds
-        out by itself.
+        Not even `invalid_grant` ends the session here, since it may concern this API only. If it
+        concerns the refresh token, the next refresh of the session's own token gets it too.
         """
         reason = error.error if isinstance(error, ProviderRejected) else error.code
         return RouteTokenRefused(reason)
@@ -52,7 +52,7 @@ class RouteTokenSource(TokenSource):
             access_token=issued.access_token,
             expires_at=issued.expires_at,
             issued_at=issued.issued_at,
-            # Left out, it is what was asked for (RFC 6749, 5.1).
+            # If omitted, it is the requested scope (RFC 6749, 5.1).
             scope=self._rule.scope if issued.scope is None else issued.scope,
         )
 

@@ -17,7 +17,7 @@ from bff.tokens.token_source import TokenSource
 
 
 class SessionTokenSource(TokenSource):
-    """The access token that came with the sign-in, and what it is renewed to."""
+    """The access token that the sign-in brought, and its successors."""
 
     def __init__(self, endpoint: TokenEndpoint, stores: Stores, revocation: Revocation) -> None:
         self._endpoint = endpoint
@@ -25,7 +25,7 @@ class SessionTokenSource(TokenSource):
         self._revocation = revocation
 
     def current(self, tokens: Tokens) -> Tokens:
-        """The session's tokens themselves hold it."""
+        """The session's tokens, which contain it."""
         return tokens
 
     def available(self, tokens: Tokens) -> bool:
@@ -45,16 +45,16 @@ class SessionTokenSource(TokenSource):
     def on_refusal(
         self, session: Session, error: ProviderRejected | IDTokenInvalid
     ) -> Tokens | BFFError:
-        """`invalid_grant`, or a response that names another user: the refresh token is lost."""
+        """After `invalid_grant`, or an ID token of another user, the refresh token is useless."""
         if isinstance(error, ProviderRejected) and error.error != "invalid_grant":
             return error
         return self.end_session(session, error)
 
     def end_session(self, session: Session, error: BFFError) -> Tokens:
-        """End a session whose refresh token is of no use any more.
+        """End a session whose refresh token is useless.
 
         Returns:
-            Newer tokens, if another process has written some meanwhile; it goes on then.
+            Newer tokens, if another process has written some meanwhile; the session stays then.
 
         Raises:
             SessionEnded: It has ended, now or before.

@@ -1,4 +1,4 @@
-"""How does one thread of a process work for all that want the same thing at the same moment?"""
+"""How does one thread do the work for all threads that need the same result at the same time?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Call(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Lets one caller for each name work; the others take its result.
+    """Lets one caller for each name do the work; the others get its result.
 
     Args:
         wait_seconds: How long a caller waits for another one's work.
@@ -31,7 +31,7 @@ class SingleFlight(Generic[T]):
         self._lock = threading.Lock()
 
     def share(self, name: str, work: Callable[[], T]) -> T:
-        """Do *work*, or wait for the caller that does it already; its error is raised here too.
+        """Do *work*, or wait for a caller that is doing it; its error is raised here too.
 
         Raises:
             ProviderUnavailable: The other caller took longer than `wait_seconds`.
@@ -48,10 +48,10 @@ class SingleFlight(Generic[T]):
                 raise call.error
             if call.result is not None:
                 return call.result
-            # That caller did not wait for the lock (`try_alone`); this one does.
+            # That caller ended without a result: `try_alone` doesn't wait for the lock, this does.
 
     def try_alone(self, name: str, work: Callable[[], T | None]) -> T | None:
-        """Do *work* unless another caller does it already; None then, without waiting."""
+        """Do *work*; return None at once if another caller is doing it."""
         call, mine = self._join(name)
         return self._run(name, call, work) if mine else None
 

@@ -1,7 +1,7 @@
 """What does a renewal need to know of the token that it renews? One `TokenSource` for each kind.
 
-`renewal` runs it under the session's lock: `request` asks the provider, `to_write` says what of the
-response is stored.
+`renewal` calls it under the session's lock: `request` asks the provider, `to_write` selects what of
+the response is stored.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class TokenSource(ABC):
 
     @abstractmethod
     def available(self, tokens: Tokens) -> bool:
-        """Whether *tokens* hold what a request for a new one is made with."""
+        """Whether *tokens* include what the request for a new one needs."""
 
     @abstractmethod
     def unavailable(self, session: Session) -> BFFError:
         """The error for a token that is needed and can't be requested."""
 
     def prepare(self, session: Session) -> None:  # noqa: B027 - Most need nothing.
-        """Do what must be done before the lock is taken; raises as `TokenRenewal.access_token`."""
+        """Called before the lock is taken; raises as `TokenRenewal.access_token`."""
 
     @abstractmethod
     def request(self, session: Session) -> IssuedTokens:
@@ -46,7 +46,7 @@ class TokenSource(ABC):
     def on_refusal(
         self, session: Session, error: ProviderRejected | IDTokenInvalid
     ) -> Tokens | BFFError:
-        """What a refusal leads to: newer tokens of the session, or the error for all requests.
+        """The result of a refusal: newer tokens of the session, or the error for all requests.
 
         Raises:
             SessionEnded: The refusal has ended the session.
@@ -61,4 +61,4 @@ class TokenSource(ABC):
         return None
 
     def reject(self, session: Session, issued: IssuedTokens) -> None:  # noqa: B027
-        """Make an access token that must not be used worthless."""
+        """Deny or revoke an access token that must not be used."""
