@@ -21,6 +21,7 @@ from bff.core.errors import (
     NotFound,
     RequestRefused,
     ReturnToInvalid,
+    ServiceWorkerInterferes,
     SessionMissing,
     SignInNotFresh,
     SignInRefused,
@@ -56,9 +57,10 @@ def error_response(error: BFFError) -> Response:
     reference = audit.request_id()
     level = logging.ERROR if error.status == 500 else logging.INFO
     log.log(level, "%s %s: %s [%s]", error.status, error.code, error.detail, reference)
-    response = _page(error, reference) if pages.wants_page(request) else _problem(error, reference)
+    page = pages.wants_page(request) or isinstance(error, ServiceWorkerInterferes)
+    response = _page(error, reference) if page else _problem(error, reference)
     set_headers(response, error, error.challenge if isinstance(error, StepUpRequired) else None)
-    response.vary.update(["Sec-Fetch-Dest", "Accept"])
+    response.vary.update(["Sec-Fetch-Mode", "Sec-Fetch-Dest", "Accept"])
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = error.allow
     return response

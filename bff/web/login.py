@@ -22,9 +22,7 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
     BFFError,
-    MethodNotAllowed,
     ParameterInvalid,
-    RequestRefused,
     ReturnToInvalid,
     SignInDenied,
     SignInTooOld,
@@ -36,6 +34,7 @@ from bff.provider.oidc import Provider
 from bff.sessions.lifecycle import Sessions
 from bff.web.login_parameters import for_provider, max_age_seconds, single
 from bff.web.login_transaction import LoginTransactions
+from bff.web.page_load import refuse_all_but_page_loads
 from bff.web.return_to import checked_return_to
 
 CODE_MAX_CHARACTERS = 4096
@@ -81,7 +80,7 @@ class LoginFlow:
 
     def login(self) -> Response:
         """`GET /auth/login`: redirect to the provider."""
-        _refuse_all_but_page_loads()
+        refuse_all_but_page_loads(request)
         return_to = self._return_to()
         parameters = for_provider(request.args)
         transaction = self._transactions.begin(
@@ -99,7 +98,7 @@ class LoginFlow:
 
     def callback(self) -> Response:
         """`GET /auth/callback`: finish the sign-in and redirect to where it was started."""
-        _refuse_all_but_page_loads()
+        refuse_all_but_page_loads(request)
         transaction = self._take_transaction()
         try:
             return self._finish(transaction)
@@ -241,18 +240,6 @@ def _is_from_our_page(config: Config) -> bool:
     if site is not None:
         return site == "same-origin"
     return (request.referrer or "").startswith(f"{config.app_base_url}/")
-
-
-def _refuse_all_but_page_loads() -> None:
-    """Refuse frames, images, fetches, prefetches and HEAD; an old browser sends none of this."""
-    if request.method != "GET":
-        raise MethodNotAllowed("only GET", allow=["GET"])
-    headers = request.headers
-    embedded = headers.get("Sec-Fetch-Dest", "document") != "document"
-    fetched = headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
-    prefetched = {"Sec-Purpose", "Purpose", "X-Moz"} & set(headers.keys())
-    if embedded or fetched or prefetched:
-        raise RequestRefused("a sign-in is a page load, not a fetch, a frame or a prefetch")
 
 
 def _redirect(location: str, status: int) -> Response:

@@ -24,11 +24,14 @@ _environment = Environment(
 def wants_page(request: Request) -> bool:
     """Whether the response to *request* should be a page rather than JSON.
 
+    A navigation gets a page, also if a service worker has changed its destination. Otherwise
     `Sec-Fetch-Dest` decides. Without it, `Accept` must name `text/html`; `*/*`, which every program
     sends, is not enough.
 
-    Source: Fetch Metadata Request Headers, section 2.1.
+    Source: Fetch Metadata Request Headers, sections 2.1 and 2.2.
     """
+    if request.headers.get("Sec-Fetch-Mode") == "navigate":
+        return True
     destination = request.headers.get("Sec-Fetch-Dest")
     if destination is not None:
         return destination in DOCUMENT_DESTINATIONS

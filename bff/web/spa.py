@@ -14,7 +14,8 @@ from flask import Blueprint, Request, Response, current_app, request, send_file
 from werkzeug.exceptions import MethodNotAllowed
 
 from bff.config import Config
-from bff.core.errors import NotFound
+from bff.core.errors import NotFound, ServiceWorkerInterferes
+from bff.web.page_load import is_page_load, may_be_of_service_worker
 from bff.web.pages import render_no_spa, wants_page
 
 ASSETS = Path(__file__).resolve().parent / "static"
@@ -143,12 +144,16 @@ def _has_hidden(parts: list[str]) -> bool:
 
 
 def is_app_page(request: Request, path: str) -> bool:
-    """Whether *path* belongs to the app's own router: a navigation, and not to a file."""
+    """Whether *path* belongs to the app's own router: a navigation, and not to a file.
+
+    Raises:
+        ServiceWorkerInterferes: It was a navigation, perhaps, before a service worker passed it on.
+    """
     if path.startswith("assets/") or FILE_SUFFIXES.search(path):
         return False
-    mode = request.headers.get("Sec-Fetch-Mode", "navigate")
-    destination = request.headers.get("Sec-Fetch-Dest", "document")
-    return (mode, destination) == ("navigate", "document") and wants_page(request)
+    if may_be_of_service_worker(request):
+        raise ServiceWorkerInterferes
+    return is_page_load(request) and wants_page(request)
 
 
 def cache_rule(path: str) -> str:

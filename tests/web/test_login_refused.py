@@ -76,7 +76,9 @@ def test_a_bad_return_address_of_our_own_page_costs_the_place_only(
 @pytest.mark.parametrize(
     "more",
     [
-        {"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Dest": "image"}, {"Sec-Fetch-Dest": "empty"},
+        {"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}, {"Sec-Fetch-Dest": "script"},
+        {"Sec-Fetch-Dest": "empty", "Sec-Purpose": "prefetch"},
         {"Sec-Fetch-Mode": "cors"}, {"Sec-Fetch-Mode": "no-cors"}, {"Sec-Purpose": "prefetch"},
         {"Purpose": "prefetch"}, {"X-Moz": "prefetch"},
     ],
@@ -85,6 +87,29 @@ def test_a_bad_return_address_of_our_own_page_costs_the_place_only(
 def test_only_a_page_load_signs_in(world: World, path: str, more: dict[str, str]) -> None:
     response = world.get(path, **more)
     assert (response.status_code, code_of(response)) == (400, "request_refused")
+
+
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/callback"])
+@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+def test_a_service_worker_that_hides_the_page_load_is_named_on_a_page(
+    world: World, path: str, accept: str
+) -> None:
+    """Firefox: `fetch(event.request)` of a navigation says `same-origin`, as a script's fetch."""
+    worker = {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "same-origin", "Accept": accept}
+    response = world.get(path, **worker)
+    assert (response.status_code, response.mimetype) == (400, "text/html")
+    assert "service_worker_interferes" in response.text
+    assert "Hold Shift" in response.text
+
+
+def test_a_page_load_that_a_service_worker_passed_on_signs_in(world: World) -> None:
+    """Chromium says `navigate`, which no script can, and `empty` (seen in tests/browser)."""
+    worker = {"Sec-Fetch-Dest": "empty", "Accept": "*/*"}
+    started = world.get("/auth/login?returnTo=/x", **worker)
+    response = world.get(changed(world.at_provider(started.headers["Location"])), **worker)
+    assert (response.status_code, response.headers["Location"]) == (303, "/x")
+    again = world.get("/auth/callback?state=x", **worker)
+    assert (again.status_code, again.mimetype) == (400, "text/html")
 
 
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/callback"])

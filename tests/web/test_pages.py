@@ -66,6 +66,8 @@ PAGES = {
         ({"Sec-Fetch-Dest": "document", "Accept": "*/*"}, True),
         ({"Sec-Fetch-Dest": "iframe"}, True),
         ({"Sec-Fetch-Dest": "empty", "Accept": "text/html"}, False),
+        ({"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "navigate", "Accept": "*/*"}, True),
+        ({"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors", "Accept": "text/html"}, False),
         ({"Sec-Fetch-Dest": "script", "Accept": "text/html"}, False),
         ({"Sec-Fetch-Dest": "", "Accept": "text/html"}, False),
         ({"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}, True),

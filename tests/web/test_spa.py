@@ -16,6 +16,8 @@ from bff.core.errors import NotFound
 from bff.web.spa import cache_rule, create_blueprint
 
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+PASSED_ON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "empty", "Accept": "*/*"}
+"""A navigation in Chromium, after the app's service worker."""
 OLD_NAVIGATION = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 INDEX = b"<!doctype html><title>app</title>"
 SCRIPT = b"export const answer = 42;\n" * 50
@@ -199,7 +201,7 @@ def test_only_navigations_get_the_app_page(client: FlaskClient, headers: dict[st
 # ---------------------------------------------------------------- served
 
 
-@pytest.mark.parametrize("headers", [NAVIGATION, OLD_NAVIGATION])
+@pytest.mark.parametrize("headers", [NAVIGATION, PASSED_ON, OLD_NAVIGATION])
 @pytest.mark.parametrize("path", ["/orders/7", "/users/john.doe@example.com", "/v1.2/", "/profile"])
 def test_a_page_of_the_app_gets_the_index(
     client: FlaskClient, path: str, headers: dict[str, str]

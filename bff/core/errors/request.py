@@ -44,6 +44,18 @@ class RequestRefused(BFFError):
     hint = "Check the request."
 
 
+class ServiceWorkerInterferes(RequestRefused):
+    """A page load came as a fetch, probably passed on by a service worker of the application."""
+
+    code = "service_worker_interferes"
+    message = "A service worker of this application stands between your browser and this page."
+    hint = (
+        "Hold Shift while you reload this page, which goes past the service worker. For the people "
+        "who run this application: its service worker must leave page loads to the browser, those "
+        "of /auth and /api above all (docs/spa.md, Service workers)."
+    )
+
+
 class LengthRequired(RequestRefused):
     """A chunked body, under a server that can't tell whether it is complete (411)."""
 
