@@ -35,6 +35,7 @@ from bff.sessions.lifecycle import Sessions
 from bff.web.login_parameters import for_provider, max_age_seconds, single
 from bff.web.login_transaction import LoginTransactions
 from bff.web.page_load import refuse_all_but_page_loads
+from bff.web.redirect import redirect
 from bff.web.return_to import checked_return_to
 
 CODE_MAX_CHARACTERS = 4096
@@ -131,7 +132,7 @@ class LoginFlow:
     def _redirect_to_provider(
         self, transaction: LoginTransaction, parameters: dict[str, str]
     ) -> Response:
-        response = _redirect(self._provider.authorization_url(transaction, parameters), 302)
+        response = redirect(self._provider.authorization_url(transaction, parameters), 302)
         self._transactions.set_cookie(response, transaction, request.cookies)
         audit.record("sign_in_started", "ok", session_key=transaction.old_session_key)
         return response
@@ -171,7 +172,7 @@ class LoginFlow:
                 self._transactions.repeat(transaction), {n: v for n, v in asked.items() if v}
             )
         _record_success(sign_in, transaction)
-        return _redirect(transaction.return_to, 303)
+        return redirect(transaction.return_to, 303)
 
     def _authorization_code(self) -> str:
         """The code of an authorization response (OpenID Connect Core, 3.1.2.5 and 3.1.2.6).
@@ -224,7 +225,7 @@ def _failed(transaction: LoginTransaction, error: Exception) -> Response:
         code = BFFError.code
         log.error("a silent sign-in failed", exc_info=error)
         audit.record("sign_in_failed", "failed", reason=code)
-    return _redirect(with_error(transaction.return_to, code), 303)
+    return redirect(with_error(transaction.return_to, code), 303)
 
 
 def with_error(return_to: str, code: str) -> str:
@@ -240,11 +241,6 @@ def _is_from_our_page(config: Config) -> bool:
     if site is not None:
         return site == "same-origin"
     return (request.referrer or "").startswith(f"{config.app_base_url}/")
-
-
-def _redirect(location: str, status: int) -> Response:
-    """Redirect by 302 or 303; a 307 would repeat a POST with its body (RFC 9700, 4.12)."""
-    return Response(status=status, headers={"Location": location})
 
 
 def _keep_private(response: Response) -> Response:

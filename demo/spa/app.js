@@ -78,13 +78,15 @@ function inText(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** A failed silent sign-in returns with `?error=login_required`. */
+/** A failed silent sign-in returns with `error=login_required` at the end of the query. */
 function takeErrorFromAddress() {
-  const url = new URL(location.href);
-  const error = url.searchParams.get("error");
-  if (!error) return;
-  url.searchParams.delete("error");
-  history.replaceState(null, "", url);
+  const found = /[?&]error=([^&]+)$/.exec(location.search);
+  if (!found) return;
+  const [{ length }, error] = found;
+  // As text: `searchParams` would rewrite the rest of the address.
+  history.replaceState(
+    null, "", location.pathname + location.search.slice(0, -length) + location.hash,
+  );
   notify(
     error === "login_required"
       ? "There was no sign-in to take over, so please sign in yourself."
@@ -120,8 +122,6 @@ byTestId("sign-out").addEventListener("click", signOut);
 byTestId("retry").addEventListener("click", refresh);
 session.addEventListener("session-ended", onEnded);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
-// A page from the back/forward cache may show a user who has signed out since.
-addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 takeErrorFromAddress();
 refresh();

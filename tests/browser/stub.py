@@ -22,6 +22,7 @@ import demo
 from bff.config import Config, load
 from bff.core.errors import NotFound
 from bff.web import security_headers, spa
+from bff.web.login import with_error
 
 DEMO_SPA = Path(demo.__file__).parent / "spa"
 SETTINGS = {
@@ -123,7 +124,7 @@ def _add_auth(app: Flask, stub: Stub) -> None:
     def login() -> Any:
         return_to = request.args["returnTo"]
         if request.args.get("prompt") == "none":
-            return redirect(f"{return_to}?error=login_required", 303)
+            return redirect(with_error(return_to, "login_required"), 303)
         stub.signed_in = True
         stub.strong = request.args.get("acr_values") == "urn:demo:strong"
         return redirect(return_to, 303)

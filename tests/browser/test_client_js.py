@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
@@ -14,6 +16,13 @@ LOAD = """async () => {
     window.client = await import("/auth/client.js");
     window.ends = [];
     client.session.addEventListener("session-ended", (event) => ends.push(event.detail.reason));
+}"""
+
+CONTROLLED = """async () => {
+    const controlled = new Promise((resolve) =>
+        navigator.serviceWorker.addEventListener("controllerchange", resolve));
+    await navigator.serviceWorker.register("/sw.js");
+    await controlled;
 }"""
 
 
@@ -104,14 +113,58 @@ def test_a_lost_profile_ends_the_session_once(page: Page, stub: Stub) -> None:
 # ---------------------------------------------------------------- login and logout
 
 
-def test_login_returns_to_this_page_without_its_old_error(
-    context: BrowserContext, stub: Stub
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/?a%20b=c%20d", "/?a+b=1", "/?flag", "/?flag=&flag", "/?q=%c3%BC~'()*!", "/?&&=&", "/?",
+        "/#", "/?a#", "/?error=card_declined", "/?error=mine&view=1", "/?error=login_required&v=1",
+        "/?x_error=login_required", "/#/list?error=login_required", "/?view=a%26b#part%20two",
+    ],
+)  # fmt: skip
+def test_login_returns_to_the_very_address(
+    context: BrowserContext, stub: Stub, address: str
 ) -> None:
-    page = open_tab(context, stub, "/?view=a%26b&error=login_required#part")
+    page = open_tab(context, stub, address)
+    before = page.url
+    with page.expect_request("**/auth/login?*") as login:
+        page.evaluate("client.login()")
+    assert stub.origin + parse_qs(urlsplit(login.value.url).query)["returnTo"][0] == before
+
+
+@pytest.mark.parametrize(
+    ("address", "returned_to"),
+    [
+        ("/?error=login_required", "/"),
+        ("/?a%20b&error=interaction_required#part", "/?a%20b#part"),
+        ("/?error=mine&error=sign_in_too_old", "/?error=mine"),
+    ],
+)
+def test_login_leaves_out_the_error_of_a_failed_silent_sign_in(
+    context: BrowserContext, stub: Stub, address: str, returned_to: str
+) -> None:
+    page = open_tab(context, stub, address)
     with page.expect_navigation():
         page.evaluate("client.login()")
-    assert stub.asked("GET", "/auth/login?returnTo=%2F%3Fview%3Da%2526b%23part") == [None]
-    assert page.url == f"{stub.origin}/?view=a%26b#part"
+    assert page.url == stub.origin + returned_to
+
+
+def test_login_warns_of_a_service_worker(context: BrowserContext, tmp_path: Path) -> None:
+    """It may answer the navigation to `/auth/login` itself."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>App</title>")
+    (tmp_path / "sw.js").write_text("addEventListener('activate', () => clients.claim());")
+    with serve(Stub(spa_dir=tmp_path)) as stub:
+        page = open_tab(context, stub)
+        warnings: list[str] = []
+        page.on("console", lambda m: warnings.append(m.text) if m.type == "warning" else None)
+        with page.expect_navigation():
+            page.evaluate("client.login()")
+        assert warnings == []
+        page.evaluate(CONTROLLED)
+        page.evaluate(LOAD)
+        with page.expect_navigation():
+            page.evaluate("client.login()")
+        [warning] = warnings
+        assert "service worker" in warning
 
 
 def test_login_passes_its_parameters_on(page: Page, stub: Stub) -> None:

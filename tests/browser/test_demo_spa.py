@@ -224,6 +224,13 @@ def test_a_failed_silent_sign_in_is_explained(page: Page) -> None:
     assert "error" not in page.url
 
 
+def test_a_failed_silent_sign_in_leaves_the_address_as_it_was(page: Page, stub: Stub) -> None:
+    page.goto(f"{stub.origin}/?a%20b&flag#part")
+    part(page, "sign-in-silent").click()
+    expect(part(page, "notice")).to_contain_text("please sign in yourself")
+    assert page.url == f"{stub.origin}/?a%20b&flag#part"
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1440])
 def test_no_width_makes_the_page_scroll_sideways(browser: Browser, stub: Stub, width: int) -> None:
     stub.signed_in = True

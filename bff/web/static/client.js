@@ -28,7 +28,16 @@ const LOGIN_PARAMETERS = new Set([
 ]);
 const ENDED_CODES = new Set(["session_missing", "session_ended"]);
 
+/** The BFF appends it to the query. Any other `error` is the app's own. */
+const SILENT_SIGN_IN_ERROR = new RegExp(
+  "^([^?#]*(?:\\?[^#]*?)?)[?&]error=(?:(?:login|interaction|consent|account_selection)_required" +
+    "|sign_in_too_old|provider_unavailable|store_unavailable)(?=#|$)",
+);
+
 const STEP_UP_CODE = "insufficient_user_authentication";
+const SERVICE_WORKER_WARNING =
+  "A service worker controls this page. It must leave navigations to /auth and requests to /api " +
+  "to the network, or the sign-in fails.";
 
 /**
  * Fires `session-ended`, a CustomEvent with `detail: {reason}`, in every tab of the app; and
@@ -92,6 +101,7 @@ export function login({ returnTo = here(), ...parameters } = {}) {
     if (!LOGIN_PARAMETERS.has(name)) throw new TypeError(`login() has no parameter ${name}`);
     query.set(name, String(value));
   }
+  if (navigator.serviceWorker?.controller) console.warn(SERVICE_WORKER_WARNING);
   location.assign(`/auth/login?${query}`);
 }
 
@@ -166,11 +176,14 @@ async function problemOf(response) {
   return new ProblemError(response.status, problem);
 }
 
-/** This page's address, without the error of a failed silent sign-in. */
+/**
+ * This page's address as it is: `searchParams` would write `a%20b` as `a+b`, and `flag` as `flag=`.
+ * Only the error of a failed silent sign-in is left out.
+ */
 function here() {
   const url = new URL(location.href);
-  url.searchParams.delete("error");
-  return url.pathname + url.search + url.hash;
+  url.username = url.password = "";
+  return url.href.slice(url.origin.length).replace(SILENT_SIGN_IN_ERROR, "$1");
 }
 
 /** @param {string} reason */
@@ -184,3 +197,6 @@ function ended(reason, { tellOthers = true } = {}) {
 channel?.addEventListener("message", ({ data }) => {
   if (data?.type === "session-ended") ended(data.reason, { tellOthers: false });
 });
+
+// A page from the back/forward cache may show a user who has signed out since, and no event fires.
+globalThis.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
