@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bff.core import audit
+from bff.core.errors import CookiesUnreadable
+
 
 def cookie_values(environ: Mapping[str, Any], name: str) -> list[str]:
     """The values of all cookies of this name, in the order of the header.
@@ -26,6 +29,26 @@ def all_cookies(environ: Mapping[str, Any]) -> dict[str, str]:
     for name, value in _pairs(environ):
         found.setdefault(name, value)
     return found
+
+
+def are_hidden(environ: Mapping[str, Any]) -> bool:
+    """Whether the server hides the cookies of this request.
+
+    Granian (2.8) passes a header with a byte that is no ASCII as an empty one; browsers send no
+    empty `Cookie`.
+    """
+    return environ.get("HTTP_COOKIE") == ""
+
+
+def refuse_unreadable(environ: Mapping[str, Any]) -> None:
+    """Refuse a request whose cookies the server hides, instead of taking them for absent.
+
+    Raises:
+        CookiesUnreadable: The header is there, and empty.
+    """
+    if are_hidden(environ):
+        audit.record("request_refused", "refused", reason=CookiesUnreadable.code)
+        raise CookiesUnreadable("the server passed an empty Cookie header")
 
 
 def _pairs(environ: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 from flask import request
 
 from bff.access import session_cookie, step_up
+from bff.access.cookie_header import refuse_unreadable
 from bff.config import Config
 from bff.config.route import StepUp
 from bff.core import audit
@@ -53,12 +54,14 @@ class SessionGuard:
         Raises:
             CrossSite: As `refuse_cross_site`.
             SessionMissing: There is no cookie of ours.
+            CookiesUnreadable: There may be one, but the server hides it.
             SessionEnded: The cookie's session has ended or can't be opened.
             StoreUnavailable: Redis is away: the request is refused, the session stays.
         """
         self.refuse_cross_site()
         browser = session_cookie.current()
         if browser.session_key is None:
+            refuse_unreadable(request.environ)
             raise SessionMissing
         try:
             session = self._interface.load(browser, slide=slide)

@@ -30,7 +30,16 @@ from bff.machine_api import (
 )
 from bff.machine_api.audiences import AudienceVerifiers
 from bff.machine_api.authentication import AdminAuth
-from bff.web import devices, error_responses, login, logout, profile, security_headers, spa
+from bff.web import (
+    cookie_removal,
+    devices,
+    error_responses,
+    login,
+    logout,
+    profile,
+    security_headers,
+    spa,
+)
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +89,7 @@ def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, .
     return (
         login.create_blueprint(config, provider, sessions, services.sealer),
         logout.create_blueprint(config, guard, sessions, provider, services.sealer),
+        cookie_removal.create_blueprint(guard),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
         spa.create_blueprint(config),

@@ -5,7 +5,10 @@ Our own proxy and `/auth/verify` (for a proxy in front) ask here, and get the sa
 
 from __future__ import annotations
 
+from flask import request
+
 from bff.access import session_cookie
+from bff.access.cookie_header import refuse_unreadable
 from bff.access.session_guard import SessionGuard
 from bff.config.route import Route
 from bff.core.errors import SessionEnded
@@ -51,6 +54,7 @@ class RouteAccess:
         # The response depends on the cookie in any case, so caches must be told (`Vary`).
         browser.accessed = True
         if browser.session_key is None:
+            refuse_unreadable(request.environ)
             return None
         try:
             return self._tokens.for_route(route.token, self._guard.api_session())

@@ -17,6 +17,7 @@ from bff.core import audit
 from bff.core.errors import (
     BFFError,
     BodyTooLarge,
+    CookiesUnreadable,
     MethodNotAllowed,
     NotFound,
     RequestRefused,
@@ -84,6 +85,9 @@ def _login_url(error: BFFError) -> str | None:
 
 
 def _page(error: BFFError, reference: str) -> Response:
+    if isinstance(error, CookiesUnreadable):
+        title = error.message.rstrip(".")
+        return pages.render_cookies_unreadable(error.code, title, reference, error.status)
     return pages.render_error(
         error.code,
         error.message.rstrip("."),

@@ -16,6 +16,7 @@ import msgspec
 from flask import Blueprint, Response, after_this_request, request
 
 from bff.access import session_cookie
+from bff.access.cookie_header import all_cookies, refuse_unreadable
 from bff.access.step_up import is_strong
 from bff.access.user_agent import browser_label
 from bff.config import Config
@@ -133,7 +134,7 @@ class LoginFlow:
         self, transaction: LoginTransaction, parameters: dict[str, str]
     ) -> Response:
         response = redirect(self._provider.authorization_url(transaction, parameters), 302)
-        self._transactions.set_cookie(response, transaction, request.cookies)
+        self._transactions.set_cookie(response, transaction, all_cookies(request.environ))
         audit.record("sign_in_started", "ok", session_key=transaction.old_session_key)
         return response
 
@@ -143,8 +144,10 @@ class LoginFlow:
         try:
             if len(states) != 1:
                 raise StateInvalid("no state, or several")
-            name, transaction = self._transactions.find(states[0], request.cookies)
+            found = self._transactions.find(states[0], all_cookies(request.environ))
+            name, transaction = found
         except StateInvalid as error:
+            refuse_unreadable(request.environ)
             _record_failure(error)
             raise
 

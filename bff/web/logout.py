@@ -20,7 +20,7 @@ import msgspec
 from flask import Blueprint, Response, jsonify, make_response, redirect, request
 
 from bff.access import session_cookie
-from bff.access.cookie_header import cookie_values
+from bff.access.cookie_header import cookie_values, refuse_unreadable
 from bff.access.session_cookie import BrowserSession
 from bff.access.session_guard import SessionGuard
 from bff.config import Config
@@ -87,6 +87,7 @@ class LogoutFlow:
         It asks also without a cookie of ours: browsers send a Strict cookie only where they are
         sure of the site, and the post of our page is such a place.
         """
+        refuse_unreadable(request.environ)
         if not _is_from_our_page() or not session_cookie.current().session_keys:
             return self._confirmation.ask()
         return self._sign_out(is_page=True)
@@ -99,8 +100,10 @@ class LogoutFlow:
         """End the browser's session, delete its cookie, and lead to the provider's logout.
 
         Raises:
+            CookiesUnreadable: There may be a session that can't be seen.
             NotSignedOut: Redis is away.
         """
+        refuse_unreadable(request.environ)
         return_to = checked_return_to(request.args.get("returnTo"), self._config)
         browser = session_cookie.current()
         logout_url = self._logout_url(self._end_all(browser), return_to)

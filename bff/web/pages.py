@@ -1,7 +1,7 @@
 """Which pages does the BFF itself show? Errors, the question before a logout, and a start page.
 
 The templates are in `templates/`. They escape everything, use one stylesheet (`/auth/pages.css`)
-and no script, and contain only what is meant for the public.
+and no script (`cookies_unreadable.html` has one), and contain only what is meant for the public.
 """
 
 from pathlib import Path
@@ -69,6 +69,11 @@ def render_error(
         reference=reference,
         sign_in_url=sign_in_url,
     )
+
+
+def render_cookies_unreadable(code: str, title: str, reference: str, status: int) -> Response:
+    """Return the page whose button removes the cookie that hides all others."""
+    return _page("cookies_unreadable.html", status, code=code, title=title, reference=reference)
 
 
 def render_logout_confirm(form_token: str) -> Response:

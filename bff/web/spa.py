@@ -55,10 +55,10 @@ MEDIA_TYPES = {
 
 
 def create_blueprint(config: Config) -> Blueprint:
-    """Return the routes for the SPA's files, `/auth/client.js` and `/auth/pages.css`."""
+    """Return the routes for the SPA's files, and our own below `/auth`."""
     blueprint = Blueprint("spa", __name__)
 
-    @blueprint.get("/auth/<any('client.js', 'pages.css'):name>")
+    @blueprint.get("/auth/<any('client.js', 'cookies.js', 'pages.css'):name>")
     def own_asset(name: str) -> Response:
         return _send(ASSETS / name, name)
 

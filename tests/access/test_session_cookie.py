@@ -205,6 +205,26 @@ def test_a_made_up_id_is_never_adopted(application: Application, value: str) -> 
     assert application.bench.stored() == []
 
 
+@pytest.mark.parametrize("foreign", ["city=Z\xfcrich", "city=Z\xc3\xbcrich", 'a="', "\xff"])
+def test_a_foreign_cookie_hides_nothing(application: Application, foreign: str) -> None:
+    """As gunicorn passes it; under Granian the header is empty."""
+    application.sign_in()
+    cookie = application.browser.get_cookie(application.name, domain="app.example.com")
+    assert cookie
+    around = f"{foreign}; {application.name}={cookie.value}; {foreign}"
+    application.browser = application.app.test_client(use_cookies=False)
+    assert application.get("/read", Cookie=around).status_code == 200
+    assert outcome(application.get("/read", Cookie=foreign)) == (401, "session_missing")
+
+
+@pytest.mark.parametrize("path", ["/read", "/api"])
+def test_cookies_that_the_server_hides_are_not_taken_for_absent(
+    application: Application, path: str
+) -> None:
+    application.browser = application.app.test_client(use_cookies=False)
+    assert outcome(application.get(path, Cookie="")) == (401, "cookies_unreadable")
+
+
 def test_a_sign_in_gives_a_new_id_and_ends_the_old_session(application: Application) -> None:
     old = application.sign_in()
     assert application.get("/write?word=of-the-old-session").status_code == 200

@@ -42,6 +42,29 @@ def test_sign_in_and_the_api_work_through_it(here: Installation) -> None:
     assert (posted["method"], posted["length"]) == ("POST", 8)
 
 
+def test_the_bff_gets_no_foreign_cookie(here: Installation) -> None:
+    """One with an umlaut hides all others from it; Traefik can't pick cookies."""
+    foreign = "city=Zürich; __Host-theme=größer; a=b"
+    if isinstance(here, BehindTraefik):
+        answer = here.ask("/auth/profile", headers={"Cookie": foreign, "X-CSRF": "1"})
+        assert (answer.status_code, answer.json()["code"]) == (401, "cookies_unreadable")
+        return
+    browser = here.browser(signed_in=False)
+    for name in ("größe", "city", "zz"):
+        browser.here.cookies.set(name, "Zürich")
+    for _ in range(5):
+        browser.authorize_url()
+    browser.log_in()
+    for before, after in (("", ""), (f"{foreign}; ", ""), ("", f"; {foreign}"), ("ü=1;", ";ö=2")):
+        cookies = f"{before}__Host-Http-session={browser.cookie}{after}"
+        for path in ("/auth/profile", "/api/items"):
+            answer = here.ask(path, headers={"Cookie": cookies, "X-CSRF": "1"})
+            assert answer.status_code == 200, (path, before, after)
+    for cookies in (foreign, "a=b"):
+        answer = here.ask("/auth/profile", headers={"Cookie": cookies, "X-CSRF": "1"})
+        assert (answer.status_code, answer.json()["code"]) == (401, "session_missing")
+
+
 def test_without_a_session_the_answer_is_the_bffs_own(here: Installation) -> None:
     seen = len(here.api.seen)
     for method in ("GET", "POST"):

@@ -8,7 +8,13 @@ from flask import Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
-from bff.web.pages import render_error, render_logout_confirm, render_no_spa, wants_page
+from bff.web.pages import (
+    render_cookies_unreadable,
+    render_error,
+    render_logout_confirm,
+    render_no_spa,
+    wants_page,
+)
 
 HOSTILE = "\"'><script>alert(1)</script>{{ 7*7 }}"
 VOID = {"meta", "link", "input", "br", "img"}
@@ -57,6 +63,7 @@ PAGES = {
     "error_with_sign_in": lambda: error_page(sign_in_url="/auth/login"),
     "logout_confirm": lambda: render_logout_confirm("token-1"),
     "no_spa": render_no_spa,
+    "cookies_unreadable": lambda: render_cookies_unreadable("code", "Title", "ref-1", 401),
 }
 
 
@@ -88,7 +95,9 @@ def test_a_page_has_what_a_screen_reader_needs_and_nothing_inline(make: Any) -> 
     page = Outline(response)
     assert page.named("html") == [{"lang": "en"}]
     assert [len(page.named(tag)) for tag in ("title", "main", "h1")] == [1, 1, 1]
-    assert page.named("script") == page.named("style") == []
+    assert page.named("style") == []
+    for script in page.named("script"):
+        assert script == {"type": "module", "src": "/auth/cookies.js"}
     for _, attributes in page.elements:
         assert not any(name == "style" or name.startswith("on") for name in attributes)
         for name in ("href", "src", "action"):

@@ -34,6 +34,7 @@ from bff.core.errors.request import (
 )
 from bff.core.errors.root import BFFError, ConfigError
 from bff.core.errors.session import (
+    CookiesUnreadable,
     CrossSite,
     NotSignedOut,
     SessionEnded,
@@ -61,6 +62,7 @@ __all__ = [
     "CarriedHere",
     "ClientRefused",
     "ConfigError",
+    "CookiesUnreadable",
     "CrossSite",
     "IDTokenInvalid",
     "IssuerMismatch",

@@ -16,6 +16,14 @@ class SessionMissing(BFFError):
     hint = "Sign in and try again."
 
 
+class CookiesUnreadable(SessionMissing):
+    """A cookie, mostly a foreign one, has a byte that is no ASCII, so the server hides them all."""
+
+    code = "cookies_unreadable"
+    message = "A cookie in your browser keeps this application from recognising you."
+    hint = "Open the sign-in: if the cookie is still there, a page offers to remove it."
+
+
 class SessionEnded(SessionMissing):
     """The session has ended: by a logout, by its lifetime, or by the provider."""
 

@@ -49,7 +49,9 @@ def test_promise_10_a_forged_cookie(cluster: Cluster, value: str) -> None:
         ask = partial(send, cluster, target, f"Cookie: {value}")
         received = within(ANSWER_SECONDS, ask)
         of_our_shape = re.fullmatch(r"session=[A-Za-z0-9_-]{43}", value)
-        refused(received, 401, "session_ended" if of_our_shape else "session_missing")
+        code = "session_ended" if of_our_shape else "session_missing"
+        # Granian hides such a header, so it can't be told whether there is a session.
+        refused(received, 401, code if value.isascii() else "cookies_unreadable")
         assert "set-cookie" not in received.fields
 
 
