@@ -7,6 +7,7 @@ name.
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +33,9 @@ REDIS_TLS_OPTIONS = frozenset(
 REDIS_CERT_REQS = frozenset({"required", "optional", "none"})
 SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
 ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
+
+_NO_HOST_NAME = re.compile(r"[\x00-\x7f](?<![A-Za-z0-9._-])|^\.|\.\.")
+"""A character that no host name has, or an empty label; other letters become Punycode."""
 
 
 def _split(value: Any) -> Any:
@@ -199,6 +203,8 @@ def _url(value: str) -> SplitResult:
         raise ValueError("must have no user name, blanks or backslashes in it")
     if parts.query or parts.fragment:
         raise ValueError("must have no query and no fragment")
+    if "[" not in parts.netloc and _NO_HOST_NAME.search(parts.hostname):
+        raise ValueError("must name one host, such as app.example.com, without wildcards")
     _ = parts.port  # Raises ValueError if the port is not a number.
     return parts
 

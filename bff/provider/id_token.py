@@ -18,12 +18,15 @@ from bff.core.errors import IDTokenInvalid, ProviderError, TokenRefused
 from bff.core.model import Identity
 from bff.provider.discovery import Discovery
 from bff.provider.http_transport import Deadline
-from bff.provider.jws import FindKey, number, text, verified
+from bff.provider.jws import FindKey, is_unicode, number, text, verified
+from bff.provider.storable_claims import storable
 from bff.provider.token_response import TokenResponse
 
 log = logging.getLogger("bff.provider")
 
 SUBJECT_MAX_CHARACTERS = 255
+IDENTIFIERS = ("iss", "sub", "sid", "nonce", "at_hash")
+"""Claims that identify a user, a session or a sign-in: they are compared, hashed and stored."""
 
 
 class ExpectedIDToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,9 +115,9 @@ def identity_of(claims: dict[str, Any], config: Config) -> Identity:
         subject=claims["sub"],
         sid=text(claims.get("sid")),
         auth_time=number(claims.get("auth_time")),
-        acr=text(claims.get("acr")),
-        amr=tuple(a for a in amr if isinstance(a, str)) if isinstance(amr, list) else (),
-        claims={name: claims[name] for name in config.profile_claims if name in claims},
+        acr=storable(text(claims.get("acr"))),
+        amr=tuple(storable(a) for a in amr if isinstance(a, str)) if isinstance(amr, list) else (),
+        claims={name: storable(claims[name]) for name in config.profile_claims if name in claims},
     )
 
 
@@ -131,6 +134,7 @@ def validated_claims(
     if not isinstance(id_token, str) or not id_token:
         raise IDTokenInvalid("the provider sent no ID token")
     alg, claims = _verified(id_token, expected.algorithms, find_key)
+    _check_unicode(claims)
     _check_registered(claims, expected)
     _check_authorized_party(claims, expected.client_id)
     _check_subject(claims, expected.subject)
@@ -149,6 +153,13 @@ def _verified(
     except TokenRefused as error:
         raise IDTokenInvalid(error.detail) from error
     return str(header["alg"]), claims
+
+
+def _check_unicode(claims: dict[str, Any]) -> None:
+    """Half a character in a name is replaced (`identity_of`), but an identifier must be exact."""
+    for name in IDENTIFIERS:
+        if isinstance(value := claims.get(name), str) and not is_unicode(value):
+            raise IDTokenInvalid(f"{name} is no Unicode text")
 
 
 def _check_registered(claims: dict[str, Any], expected: ExpectedIDToken) -> None:

@@ -65,6 +65,13 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
         ("APP_BASE_URL", "app.example.com", "http:// or https://"),
         ("APP_BASE_URL", "https://user@app.example.com", "no user name"),
         ("APP_BASE_URL", "https://app.example.com:99999", "out of range"),
+        ("APP_BASE_URL", "https://*.example.com", "without wildcards"),
+        ("APP_BASE_URL", "https://*", "without wildcards"),
+        ("APP_BASE_URL", "https://a.example.com,b.example.com", "without wildcards"),
+        ("APP_BASE_URL", "https://{tenant}.example.com", "without wildcards"),
+        ("APP_BASE_URL", "https://.example.com", "one host"),
+        ("APP_BASE_URL", "https://app..example.com", "one host"),
+        ("BFF_API_URL", "https://*.example.com/v1", "without wildcards"),
         ("BFF_API_URL", None, "is missing"),
         ("BFF_API_URL", "ftp://api.example.com", "http:// or https://"),
         ("BFF_API_URL", "https://api.example.com/?a=b", "no query"),
@@ -104,6 +111,15 @@ def test_an_invalid_setting_is_reported(name: str, value: str | None, says: str)
     [problem] = problems(**{name: value})
     assert problem.startswith(f"{name}: ")
     assert says in problem
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://[::1]:8000", "http://127.0.0.1:8000", "https://my_app.example.com", "https://app",
+     "https://b\u00fccher.example", "https://xn--bcher-kva.example.", "https://A1.example.com"],
+)  # fmt: skip
+def test_an_origin_may_be_any_one_host(origin: str) -> None:
+    assert load(GOOD | {"APP_BASE_URL": origin}).app_base_url == origin.lower()
 
 
 @pytest.mark.parametrize("scheme", ["redis+cluster", "rediss+cluster"])

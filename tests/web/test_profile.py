@@ -158,3 +158,13 @@ def test_profile_is_only_read(browser: BrowserClient, method: str) -> None:
     response = browser.fetch(method, "/auth/profile")
     assert_problem(response, 405, "method_not_allowed")
     assert "GET" in response.headers["Allow"]
+
+
+def test_half_an_emoji_in_a_name_costs_neither_the_sign_in_nor_the_profile(
+    cluster: Cluster,
+) -> None:
+    """A name that was cut after so many UTF-16 units; `sub` with it is refused as such."""
+    browser = cluster.browser()
+    cluster.control("POST", "id_token", override={"name": "Dana \ud83d"})
+    browser.log_in()
+    assert browser.profile().json()["user"]["name"] == "Dana \ufffd"
