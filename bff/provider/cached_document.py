@@ -22,8 +22,6 @@ FIRST_RETRY_SECONDS = 1.0
 """Pause after a failed fetch while there is no document."""
 STALE_RETRY_SECONDS = 15.0
 """Pause after a failed fetch while an old document is in use."""
-RENEW_PAUSE_SECONDS = 10.0
-"""The shortest time between two fetches by `renew`."""
 STALE_SHARE = 0.5
 """The share of the caller's deadline that a fetch may take while an old document is in use."""
 
@@ -81,18 +79,24 @@ class CachedDocument(Generic[T]):
         return self._document[0] if self._document is not None else self._first(deadline)
 
     def renew(self, deadline: Deadline) -> T:
-        """The document, fetched again unless the last try was less than a pause ago.
+        """The document, fetched again unless another thread did so since the call.
 
         Raises:
             ProviderError: It can't be fetched, so that the old one decides nothing.
         """
-        called_at = self._clock()
+        return self._after_fetch(deadline, self._clock())
+
+    def latest(self, deadline: Deadline) -> T:
+        """The document, once a fetch that is under way is over; raises as `renew`."""
+        return self._after_fetch(deadline, None)
+
+    def _after_fetch(self, deadline: Deadline, called_at: float | None) -> T:
         if self._document is None:
             return self._first(deadline)
         if not self._lock.acquire(timeout=deadline.remaining_seconds()):
             raise ProviderUnavailable("another thread is still waiting for the provider")
         try:
-            if called_at - self._tried_at >= RENEW_PAUSE_SECONDS:
+            if called_at is not None and called_at >= self._tried_at:
                 self._refetch(deadline)
             elif self._failure is not None:
                 raise _again(self._failure)

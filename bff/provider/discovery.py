@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from joserfc.jwk import Key
 
+from bff.core.unknown_keys import ANYONE_BURST, ANYONE_PAUSE_SECONDS, UnknownKeys
 from bff.provider.cached_document import CachedDocument
 from bff.provider.http_transport import Deadline, Transport
 from bff.provider.jwks import JWKS
 from bff.provider.jws import FindKey
+from bff.provider.key_lookup import OWN_PAUSE_SECONDS, KeyLookup
 from bff.provider.metadata import Metadata, fetch_metadata
 
 METADATA_LIFETIME_SECONDS = 3600.0
@@ -30,6 +32,9 @@ class Discovery:
         self._issuer = issuer
         self._metadata = CachedDocument(self._fetch_metadata, METADATA_LIFETIME_SECONDS, clock)
         self._keys = CachedDocument(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
+        self._own = KeyLookup(self._keys, UnknownKeys(OWN_PAUSE_SECONDS, clock))
+        anyones = UnknownKeys(ANYONE_PAUSE_SECONDS, clock, ANYONE_BURST)
+        self._anyones = KeyLookup(self._keys, anyones)
 
     @property
     def loaded(self) -> bool:
@@ -50,20 +55,15 @@ class Discovery:
         self._keys.get(deadline)
 
     def find_key(self, alg: str, kid: str | None, deadline: Deadline) -> Key | None:
-        """The key in the JWKS; if it isn't there, the JWKS is fetched once more.
-
-        Source: OpenID Connect Core, 10.1.1.
-        """
-        key = self._keys.get(deadline).find(alg, kid)
-        return key if key is not None else self._keys.renew(deadline).find(alg, kid)
+        """The key of a token that came from the token endpoint; as `KeyLookup.find`."""
+        return self._own.find(alg, kid, deadline)
 
     def key_finder(self, seconds: float) -> FindKey:
-        """`find_key` for tokens that others send us; each lookup takes *seconds* at most.
+        """`KeyLookup.find` for tokens that anyone can send; each takes *seconds* at most.
 
-        A pause between fetches (`CachedDocument.renew`) limits what forged tokens with unknown keys
-        can cost the provider.
+        Forged ones can cost the provider few fetches, and the tokens of the token endpoint none.
         """
-        return lambda alg, kid: self.find_key(alg, kid, Deadline(seconds))
+        return lambda alg, kid: self._anyones.find(alg, kid, Deadline(seconds))
 
     def _fetch_metadata(self, deadline: Deadline) -> Metadata:
         return fetch_metadata(self._transport, self._issuer, deadline)

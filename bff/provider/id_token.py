@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 
 from bff.config import Config
-from bff.core.errors import IDTokenInvalid, ProviderError, TokenRefused
+from bff.core.errors import BFFError, IDTokenInvalid, ProviderError, TokenRefused
 from bff.core.model import Identity
 from bff.provider.discovery import Discovery
 from bff.provider.http_transport import Deadline
@@ -71,40 +71,53 @@ class IDTokens:
             IDTokenInvalid: There is none, or it failed a check.
             ProviderError: The provider's keys can't be loaded.
         """
-        whole = ExpectedIDToken(
-            issuer=self._config.issuer,
-            client_id=self._config.client_id,
-            algorithms=self._config.id_token_algorithms,
-            now=self._clock(),
-            clock_skew_seconds=self._config.clock_skew_seconds,
-            access_token=response.access_token,
-            **expected,
-        )
-        return validated_claims(
-            response.id_token,
-            whole,
-            lambda alg, kid: self._discovery.find_key(alg, kid, deadline),
-        )
+        whole = self._expected(response, expected)
+        return validated_claims(response.id_token, whole, self._key_finder(deadline))
 
     def refreshed(
         self, response: TokenResponse, subject: str | None, deadline: Deadline
     ) -> TokenResponse:
         """*response*, once the ID token that a refresh may bring is checked (Core, 12.2).
 
-        An outage is not a logout: without the provider's keys the ID token is dropped, and the
-        rest is used.
+        One that can't be verified is dropped, and the rest is used: it may be due to a new key, an
+        outage or a clock, and is no logout. Nothing but the logout at the provider needs it.
 
         Raises:
-            IDTokenInvalid: It failed a check, or names another user than *subject*.
+            IDTokenInvalid: It is genuine, and of another user, another issuer or another client.
         """
         if response.id_token is None:
             return response
+        expected = self._expected(response, {"subject": subject})
+        find_key = self._key_finder(deadline)
         try:
-            self.claims(response, deadline, subject=subject)
-        except ProviderError as error:
-            log.warning("a refreshed ID token can't be checked, dropped: %s", error.detail)
-            return msgspec.structs.replace(response, id_token=None)
+            alg, claims = _verified(response.id_token, expected.algorithms, find_key)
+        except (IDTokenInvalid, ProviderError) as error:
+            return _without_id_token(response, error)
+        _refuse_another(claims, expected)
+        try:
+            _check(claims, alg, expected)
+        except IDTokenInvalid as error:
+            return _without_id_token(response, error)
         return response
+
+    def _expected(self, response: TokenResponse, more: dict[str, Any]) -> ExpectedIDToken:
+        return ExpectedIDToken(
+            issuer=self._config.issuer,
+            client_id=self._config.client_id,
+            algorithms=self._config.id_token_algorithms,
+            now=self._clock(),
+            clock_skew_seconds=self._config.clock_skew_seconds,
+            access_token=response.access_token,
+            **more,
+        )
+
+    def _key_finder(self, deadline: Deadline) -> FindKey:
+        return lambda alg, kid: self._discovery.find_key(alg, kid, deadline)
+
+
+def _without_id_token(response: TokenResponse, error: BFFError) -> TokenResponse:
+    log.warning("a refreshed ID token can't be verified, dropped: %s", error.detail)
+    return msgspec.structs.replace(response, id_token=None)
 
 
 def identity_of(claims: dict[str, Any], config: Config) -> Identity:
@@ -134,6 +147,11 @@ def validated_claims(
     if not isinstance(id_token, str) or not id_token:
         raise IDTokenInvalid("the provider sent no ID token")
     alg, claims = _verified(id_token, expected.algorithms, find_key)
+    _check(claims, alg, expected)
+    return claims
+
+
+def _check(claims: dict[str, Any], alg: str, expected: ExpectedIDToken) -> None:
     _check_unicode(claims)
     _check_registered(claims, expected)
     _check_authorized_party(claims, expected.client_id)
@@ -142,7 +160,6 @@ def validated_claims(
     _check_auth_time(claims, expected)
     _check_at_hash(claims, alg, expected.access_token)
     _check_organization(claims, expected.organization)
-    return claims
 
 
 def _verified(
@@ -160,6 +177,22 @@ def _check_unicode(claims: dict[str, Any]) -> None:
     for name in IDENTIFIERS:
         if isinstance(value := claims.get(name), str) and not is_unicode(value):
             raise IDTokenInvalid(f"{name} is no Unicode text")
+
+
+def _refuse_another(claims: dict[str, Any], expected: ExpectedIDToken) -> None:
+    """Refuse what names another issuer, client or user; a claim that is missing names none."""
+    audiences = claims.get("aud")
+    audiences = audiences if isinstance(audiences, list) else [audiences]
+    named = [one for one in audiences if isinstance(one, str)]
+    if named and expected.client_id not in named:
+        raise IDTokenInvalid("a refresh brought an ID token for another client")
+    for name, ours in (
+        ("iss", expected.issuer),
+        ("azp", expected.client_id),
+        ("sub", expected.subject),
+    ):
+        if ours is not None and text(claims.get(name)) not in (None, ours):
+            raise IDTokenInvalid(f"a refresh brought an ID token with another {name}")
 
 
 def _check_registered(claims: dict[str, Any], expected: ExpectedIDToken) -> None:

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit, urlunsplit
 from joserfc.jwk import Key
 
 from bff.core.errors import ProviderMisconfigured
+from bff.core.unknown_keys import ANYONE_BURST, ANYONE_PAUSE_SECONDS, UnknownKeys
 from bff.provider.cached_document import CachedDocument
 from bff.provider.http_transport import Deadline, Transport
 from bff.provider.jwks import JWKS
+from bff.provider.key_lookup import KeyLookup
 from bff.provider.metadata import acceptable
 
 KEYS_LIFETIME_SECONDS = 600.0
@@ -40,17 +42,12 @@ class TransmitterKeys:
         self._jwks_url = jwks_url
         self._timeout_seconds = timeout_seconds
         self._transport = transport
-        self._keys = CachedDocument(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
+        keys = CachedDocument(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
+        self._lookup = KeyLookup(keys, UnknownKeys(ANYONE_PAUSE_SECONDS, clock, ANYONE_BURST))
 
     def find_key(self, alg: str, kid: str | None) -> Key | None:
-        """The key in the JWKS; if it isn't there, the JWKS is fetched again, after a pause.
-
-        Raises:
-            ProviderError: The JWKS can't be fetched.
-        """
-        deadline = Deadline(self._timeout_seconds)
-        key = self._keys.get(deadline).find(alg, kid)
-        return key if key is not None else self._keys.renew(deadline).find(alg, kid)
+        """The key that a token's header names; raises as `KeyLookup.find`."""
+        return self._lookup.find(alg, kid, Deadline(self._timeout_seconds))
 
     def _fetch_keys(self, deadline: Deadline) -> JWKS:
         url = self._jwks_url or self._listed_url(deadline)

@@ -17,12 +17,11 @@ from joserfc.jwk import Key
 
 from bff.core.errors import ProviderUnavailable
 from bff.core.signing_keys import imported_key, matching_key
+from bff.core.unknown_keys import ANYONE_BURST, ANYONE_PAUSE_SECONDS, UnknownKeys
 
 LIFETIME_SECONDS = 600
-PAUSE_SECONDS = 10
-"""Between two fetches, so that made-up key ids cause hardly any load on the provider."""
 FIRST_PAUSE_SECONDS = 1
-"""The same, while there are no keys."""
+"""Between two fetches while there are no keys."""
 TIMEOUT_SECONDS = 5
 
 log = logging.getLogger(__name__)
@@ -61,40 +60,50 @@ class IssuerKeys:
         self._clock = clock
         self._lock = threading.Lock()
         self._keys: list[Key] = []
-        self._tried_at = float("-inf")
+        self._began_at = self._tried_at = float("-inf")
+        self._unknown = UnknownKeys(ANYONE_PAUSE_SECONDS, clock, ANYONE_BURST)
 
     def find(self, alg: str, kid: str | None) -> Key | None:
         """Find the key that a token's header names; without a `kid` there must be just one.
 
         Raises:
-            ProviderUnavailable: There are no keys, and fetching them failed.
+            ProviderUnavailable: There are no keys, and fetching them failed; or so many unknown
+                keys were asked for that this one isn't looked up at the moment.
         """
         if not self._keys:
-            self._load(FIRST_PAUSE_SECONDS, wait=True)
+            self._load(lambda: self._age_seconds() > FIRST_PAUSE_SECONDS)
         elif self._age_seconds() > LIFETIME_SECONDS:
-            self._load(LIFETIME_SECONDS, wait=False)
+            self._load(lambda: self._age_seconds() > LIFETIME_SECONDS, wait=False)
         if not self._keys:
             raise ProviderUnavailable("the issuer's signing keys can't be loaded")
-        if matching_key(self._keys, alg, kid) is None:
-            self._load(PAUSE_SECONDS, wait=True)
-        return matching_key(self._keys, alg, kid)
+        key = matching_key(self._keys, alg, kid)
+        return key if key is not None else self._looked_up(alg, kid)
+
+    def _looked_up(self, alg: str, kid: str | None) -> Key | None:
+        called_at, permission = self._clock(), self._unknown.permission(kid)
+        # Even without a fetch of its own, wait for one that is under way.
+        self._load(lambda: permission == "fetch" and self._began_at <= called_at)
+        key = matching_key(self._keys, alg, kid)
+        if key is None and permission == "exhausted":
+            raise ProviderUnavailable("too many unknown keys were asked for")
+        return key
 
     def _age_seconds(self) -> float:
         return self._clock() - self._tried_at
 
-    def _load(self, older_than_seconds: float, *, wait: bool) -> None:
-        """Fetch the keys in one thread; others wait for it, or go on with the old ones."""
+    def _load(self, is_due: Callable[[], bool], *, wait: bool = True) -> None:
+        """Fetch the keys in one thread, if still due; others wait, or go on with the old ones."""
         if not self._lock.acquire(blocking=wait):
             return
         try:
-            # Another thread may just have fetched them.
-            if self._age_seconds() > older_than_seconds:
+            if is_due():
                 self._replace()
         finally:
             self._lock.release()
 
     def _replace(self) -> None:
         """Replace the keys; if that fails, the old ones stay in use."""
+        self._began_at = self._clock()
         try:
             document = self._fetch(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
             if document["issuer"] != self._issuer:

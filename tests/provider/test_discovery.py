@@ -13,7 +13,7 @@ from bff.core.errors import (
     ProviderMisconfigured,
     ProviderUnavailable,
 )
-from bff.provider.cached_document import RENEW_PAUSE_SECONDS, STALE_RETRY_SECONDS, CachedDocument
+from bff.provider.cached_document import STALE_RETRY_SECONDS, CachedDocument
 from bff.provider.create import create_endpoint_client
 from bff.provider.discovery import KEYS_LIFETIME_SECONDS, METADATA_LIFETIME_SECONDS
 from bff.provider.http_transport import Deadline
@@ -234,7 +234,6 @@ def test_keys_that_rotate_are_found_by_one_more_fetch(
 ) -> None:
     aging.warm_up()
     fake.keys = [OTHER_KEY.as_dict(private=False)]
-    clock.now += RENEW_PAUSE_SECONDS
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
     assert aging.exchange_code("c", transaction())
     assert fake.count("/jwks") == 2
@@ -244,7 +243,6 @@ def test_unknown_keys_do_not_cause_endless_fetches(
     fake: FakeProvider, aging: StandaloneProvider, clock: Clock
 ) -> None:
     aging.warm_up()
-    clock.now += RENEW_PAUSE_SECONDS
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
     for _ in range(5):
         with pytest.raises(IDTokenInvalid):
@@ -257,7 +255,6 @@ def test_keys_that_cannot_be_fetched_make_a_sign_in_an_outage(
 ) -> None:
     """It need not be a forgery. The refresh token in the response is discarded."""
     aging.warm_up()
-    clock.now += RENEW_PAUSE_SECONDS
     fake.says("/jwks", lambda: Reply(b"", 503))
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
     for _ in range(2):
@@ -272,7 +269,6 @@ def test_keys_that_cannot_be_fetched_do_not_end_a_refresh(fake: FakeProvider, cl
     config = fake.config(BFF_LOGOUT_ID_TOKEN_HINT="true")
     provider = StandaloneProvider(create_endpoint_client(config, monotonic=clock))
     provider.warm_up()
-    clock.now += RENEW_PAUSE_SECONDS
     fake.says("/jwks", lambda: Reply(b"", 503))
     fake.token(fake.grant(id_token=fake.id_token(OTHER_KEY)))
     answer = provider.refresh("old", subject="auth0|demo")

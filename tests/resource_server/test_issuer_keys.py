@@ -11,23 +11,39 @@ from joserfc.jwk import OctKey
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from bff.core.errors import ProviderUnavailable
+from bff.core.unknown_keys import ANYONE_BURST, ANYONE_PAUSE_SECONDS
 from bff.resource_server.issuer_keys import fetch_json
 from tests.support.issuer import EC_KEY, KEY, NEXT_KEY, Clock, Issuer
 
 
-def test_an_unknown_kid_refetches_once_per_pause() -> None:
+def test_each_unknown_kid_has_a_pause_of_its_own() -> None:
     issuer, clock = Issuer(), Clock()
     keys = issuer.keys(clock)
     assert keys.find("RS256", "k1") is not None
+    for _ in range(3):
+        assert keys.find("RS256", "made-up") is None
+    assert len(issuer.fetched) == 4
     issuer.listed = [KEY, NEXT_KEY]
-    assert keys.find("RS256", "k2") is None
-    assert len(issuer.fetched) == 2
-    clock.now += 11
     assert keys.find("RS256", "k2") is not None
-    assert len(issuer.fetched) == 4
-    for number in range(20):
+    assert len(issuer.fetched) == 6
+    clock.now += ANYONE_PAUSE_SECONDS
+    assert keys.find("RS256", "made-up") is None
+    assert len(issuer.fetched) == 8
+
+
+def test_made_up_kids_cause_few_fetches_and_are_not_called_invalid() -> None:
+    """One of them may be the id of a new key: whoever sent that token tries again."""
+    issuer, clock = Issuer(), Clock()
+    keys = issuer.keys(clock)
+    for number in range(ANYONE_BURST):
         assert keys.find("RS256", f"made-up-{number}") is None
-    assert len(issuer.fetched) == 4
+    for number in range(20):
+        with pytest.raises(ProviderUnavailable):
+            keys.find("RS256", f"made-up-more-{number}")
+    assert len(issuer.fetched) == 2 * (1 + ANYONE_BURST)
+    issuer.listed = [KEY, NEXT_KEY]
+    clock.now += ANYONE_PAUSE_SECONDS
+    assert keys.find("RS256", "k2") is not None
 
 
 def test_keys_survive_an_outage_of_the_issuer() -> None:
