@@ -29,20 +29,30 @@ class SessionGuard:
     def __init__(self, config: Config, interface: session_cookie.SessionCookieInterface) -> None:
         self._origin = config.app_base_url
         self._require_header = config.require_csrf_header
+        self._typed_may_pass = not config.refuse_typed_addresses
+        self.writes_need_header = config.require_csrf_on_writes
         self._interface = interface
         self._skew_seconds = config.clock_skew_seconds
 
-    def refuse_cross_site(self, *, form_is_ours: bool = False) -> None:
+    def refuse_cross_site(
+        self, *, form_is_ours: bool = False, may_lack_header: bool = False
+    ) -> None:
         """Refuse a request unless it provably comes from our own site.
 
         Args:
             form_is_ours: The request has a valid form token, which replaces the header.
+            may_lack_header: `BFF_REQUIRE_CSRF_ON_WRITES` doesn't concern it.
 
         Raises:
             CrossSite: It is refused; the session is not loaded.
         """
         reason = cross_site_reason(
-            request.environ, request.method, self._origin, form_is_ours=form_is_ours
+            request.environ,
+            request.method,
+            self._origin,
+            form_is_ours=form_is_ours,
+            typed_may_pass=self._typed_may_pass,
+            writes_need_header=self.writes_need_header and not may_lack_header,
         )
         if reason is not None:
             audit.record("request_refused", "refused", reason=f"cross_site: {reason}")
@@ -50,6 +60,10 @@ class SessionGuard:
 
     def session(self, *, slide: bool = True) -> Session:
         """The session that this request may use: one round trip.
+
+        Args:
+            slide: The request counts as activity of the user. One with `Sec-Fetch-Site: none` never
+                does: another site may have caused it.
 
         Raises:
             CrossSite: As `refuse_cross_site`.
@@ -63,6 +77,7 @@ class SessionGuard:
         if browser.session_key is None:
             refuse_unreadable(request.environ)
             raise SessionMissing
+        slide = slide and request.environ.get("HTTP_SEC_FETCH_SITE") != "none"
         try:
             session = self._interface.load(browser, slide=slide)
         except SealInvalid as error:
@@ -95,20 +110,37 @@ class SessionGuard:
 
 
 def cross_site_reason(
-    environ: Mapping[str, Any], method: str, our_origin: str, *, form_is_ours: bool = False
+    environ: Mapping[str, Any],
+    method: str,
+    our_origin: str,
+    *,
+    form_is_ours: bool = False,
+    typed_may_pass: bool = True,
+    writes_need_header: bool = False,
 ) -> str | None:
     """Why this request must be refused; None if it may pass.
+
+    A foreign `Origin` is refused whatever Fetch Metadata says: behind a service worker, Firefox and
+    WebKit call another site's request `same-origin`.
 
     Source: Fetch Metadata Request Headers (W3C), section 2.4; RFC 6454 for `Origin`.
     """
     site = environ.get("HTTP_SEC_FETCH_SITE")
-    if site == "same-origin":
-        return None
-    if site == "none":
-        return None if method in SAFE_METHODS else "typed in, but not a safe method"
-    if site is not None:
+    if site not in (None, "same-origin", "none"):
         return f"Sec-Fetch-Site is {site[:20]}"
-    if environ.get("HTTP_X_CSRF") != "1" and not form_is_ours:
+    if environ.get("HTTP_ORIGIN") not in (None, our_origin):
+        return "Origin is not ours"
+    if site == "none":
+        return _reason_if_typed(method, typed_may_pass)
+    has_header = environ.get("HTTP_X_CSRF") == "1" or form_is_ours
+    if site is None and not has_header:
         return "neither Sec-Fetch-Site nor X-CSRF"
-    origin = environ.get("HTTP_ORIGIN")
-    return None if origin in (None, our_origin) else "Origin is not ours"
+    if writes_need_header and not has_header and method not in SAFE_METHODS:
+        return "X-CSRF missing"
+    return None
+
+
+def _reason_if_typed(method: str, may_pass: bool) -> str | None:
+    if method not in SAFE_METHODS:
+        return "typed in, but not a safe method"
+    return None if may_pass else "typed in"

@@ -162,6 +162,10 @@ class Settings(BaseModel):
     """How many event streams and long responses a process sends at once; less than its threads."""
     require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
     """Require `X-CSRF: 1` on every `/api` request; rules out EventSource and download links."""
+    require_csrf_on_writes: bool = Field(False, alias="BFF_REQUIRE_CSRF_ON_WRITES")
+    """Require `X-CSRF: 1` (or our form's token, at the logout) on all but GET, HEAD and OPTIONS."""
+    refuse_typed_addresses: bool = Field(False, alias="BFF_REFUSE_TYPED_ADDRESSES")
+    """Refuse `Sec-Fetch-Site: none` wherever the session is used: typed addresses, bookmarks."""
     trusted_proxies: validators.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
     """Addresses or networks whose `X-Forwarded-For` is trusted, comma-separated."""
     forward_auth_key: validators.Key | None = Field(None, alias="BFF_FORWARD_AUTH_KEY")

@@ -75,10 +75,17 @@ class LogoutFlow:
         self._confirmation = Confirmation(config, sealer)
 
     def by_post(self) -> Response:
-        """`POST /auth/logout`: our form gets a redirect, a `fetch` gets the address as JSON."""
+        """`POST /auth/logout`: our form gets a redirect, a `fetch` gets the address as JSON.
+
+        Where writes need `X-CSRF`, a form of the application gets our page, whose form has a token.
+        """
         form_token = request.form.get("form_token")
-        self._guard.refuse_cross_site(form_is_ours=self._confirmation.is_ours(form_token))
+        is_ours = self._confirmation.is_ours(form_token)
         is_page = form_token is not None or wants_page(request)
+        asks = is_page and not is_ours and self._guard.writes_need_header
+        self._guard.refuse_cross_site(form_is_ours=is_ours, may_lack_header=asks)
+        if asks and request.headers.get("X-CSRF") != "1":
+            return self._confirmation.ask()
         return self._sign_out(is_page=is_page)
 
     def by_link(self) -> Response:

@@ -39,6 +39,11 @@ def environ(**fields: str) -> dict[str, str]:
         (environ(x_csrf="1", origin="null"), "POST"),
         (environ(x_csrf="1", origin=""), "POST"),
         (environ(origin=OURS), "POST"),
+        (environ(sec_fetch_site="same-origin", origin="https://evil.example"), "POST"),
+        (environ(sec_fetch_site="same-origin", origin="null"), "POST"),
+        (environ(sec_fetch_site="same-origin", origin="null", x_csrf="1"), "GET"),
+        (environ(sec_fetch_site="same-origin", origin=f"{OURS}, {OURS}"), "POST"),
+        (environ(sec_fetch_site="none", origin="https://evil.example"), "GET"),
     ],
 )
 def test_promise_8_it_is_refused(fields: dict[str, str], method: str) -> None:
@@ -50,6 +55,7 @@ def test_promise_8_it_is_refused(fields: dict[str, str], method: str) -> None:
     [
         (environ(sec_fetch_site="same-origin"), "GET"),
         (environ(sec_fetch_site="same-origin"), "POST"),
+        (environ(sec_fetch_site="same-origin", origin=OURS), "POST"),
         (environ(sec_fetch_site="none"), "GET"),
         (environ(sec_fetch_site="none"), "HEAD"),
         (environ(x_csrf="1"), "GET"),

@@ -104,6 +104,8 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
         ("BFF_ID_TOKEN_ALGORITHMS", "RS256,none", "must be some of"),
         ("BFF_ID_TOKEN_ALGORITHMS", "HS256", "must be some of"),
         ("BFF_REDIS_PREFIX", "a:b", "pattern"),
+        ("BFF_REQUIRE_CSRF_ON_WRITES", "some", "boolean"),
+        ("BFF_REFUSE_TYPED_ADDRESSES", "some", "boolean"),
         ("BFF_CLOCK_SKEW_SECONDS", "3600", "less than or equal to 120"),
     ],
 )

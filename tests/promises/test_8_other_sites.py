@@ -5,11 +5,14 @@ What real browsers send is tested in tests/browser; here is what a program may s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from tests.support import raw_client
+from tests.support.ageing import record_name
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.processes import free_port
@@ -35,6 +38,20 @@ REFUSED = {
     "both": ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"],
     "both, the other way": ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-origin"],
     "a list": ["Sec-Fetch-Site: same-origin, same-origin"],
+    "ours, another origin": ["Sec-Fetch-Site: same-origin", "Origin: https://evil.test"],
+    "ours, another origin, header": [
+        "Sec-Fetch-Site: same-origin",
+        "Origin: https://evil.test",
+        "X-CSRF: 1",
+    ],
+    "ours, a null origin": ["Sec-Fetch-Site: same-origin", "Origin: null"],
+    "ours, a sibling's origin": ["Sec-Fetch-Site: same-origin", "Origin: http://evil.{host}"],
+    "ours, two origins": [
+        "Sec-Fetch-Site: same-origin",
+        "Origin: {ours}",
+        "Origin: https://evil.test",
+    ],
+    "typed in, another origin": ["Sec-Fetch-Site: none", "Origin: https://evil.test"],
     "absent": [],
     "absent, our origin": ["Origin: {ours}"],
     "absent, another header": ["X-Requested-With: XMLHttpRequest"],
@@ -48,6 +65,8 @@ REFUSED = {
     "absent, two origins": ["Origin: {ours}", "Origin: https://evil.test", "X-CSRF: 1"],
 }
 TYPED = ["Sec-Fetch-Site: none"]
+OURS = ["Sec-Fetch-Site: same-origin"]
+LEASE_SECONDS = 0.5
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -82,6 +101,14 @@ def ask(
     return raw_client.request(port, path.format(own=own), cookie, *filled, method=method)
 
 
+@contextmanager
+def replica(cluster: Cluster, **settings: str) -> Iterator[int]:
+    """The number of one more replica, with other settings."""
+    cluster.ports.append(free_port())
+    with cluster.start_replica(cluster.ports[-1], **settings):
+        yield len(cluster.ports) - 1
+
+
 def assert_refused(received: raw_client.Received, method: str) -> None:
     if method == "HEAD":
         assert (received.status, received.body) == (403, b"")
@@ -112,6 +139,61 @@ def test_promise_8_a_typed_address_is_for_looking_only(
         assert received.status == 200
     else:
         assert_refused(received, method)
+
+
+@pytest.mark.parametrize("path", ["/api/x", "/auth/profile?slide=true", "/auth/profile"])
+def test_promise_8_a_typed_address_does_not_extend_the_session(
+    cluster: Cluster, browser: BrowserClient, path: str
+) -> None:
+    """Firefox says `none` also where another site has led the browser here."""
+    key = record_name(cluster, browser.cookie)
+    for fields, slides in ((TYPED, False), (OURS, path != "/auth/profile")):
+        cluster.store().hincrby(key, "last_seen_at", -3600)
+        left = cluster.store().hincrby(key, "idle_ends_at", -3600)
+        # A process trusts its session cache for a moment.
+        time.sleep(LEASE_SECONDS)
+        assert ask(cluster, browser, "GET", path, *fields).status == 200
+        assert (int(cluster.store().hget(key, "idle_ends_at") or 0) > left) == slides, fields
+
+
+def test_promise_8_typed_addresses_can_be_refused(
+    cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
+) -> None:
+    with replica(cluster, BFF_REFUSE_TYPED_ADDRESSES="true") as strict:
+        upstream.forget()
+        for method, path in ROUTES:
+            for more in ([], ["X-CSRF: 1"]):
+                received = ask(cluster, browser, method, path, *TYPED, *more, replica=strict)
+                assert_refused(received, method)
+        assert upstream.seen == []
+        assert ask(cluster, browser, "GET", "/api/x", *OURS, replica=strict).status == 200
+
+
+def test_promise_8_the_header_can_be_demanded_for_writes(
+    cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
+) -> None:
+    """Firefox behind a service worker: another site's post has our `Origin` and `same-origin`."""
+    with replica(cluster, BFF_REQUIRE_CSRF_ON_WRITES="true") as strict:
+        upstream.forget()
+        writes = [(method, path) for method, path in ROUTES if method.upper() not in SAFE]
+        for method, path in writes:
+            for more in ([], ["X-CSRF: 0"], ["X-CSRF:"]):
+                fields = [*OURS, "Origin: {ours}", "Sec-Fetch-Mode: same-origin", *more]
+                received = ask(cluster, browser, method, path, *fields, replica=strict)
+                assert_refused(received, method)
+        assert upstream.seen == []
+        form = [*OURS, "Origin: {ours}", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
+        received = ask(cluster, browser, "POST", "/auth/logout", *form, replica=strict)
+        assert (received.status, b"form_token" in received.body) == (200, True)
+        assert browser.profile().status_code == 200, "it was asked first"
+        for method, path in (("GET", "/api/x"), ("GET", "/auth/profile")):
+            assert ask(cluster, browser, method, path, *OURS, replica=strict).status == 200
+        with_header = [*OURS, "Origin: {ours}", "X-CSRF: 1"]
+        assert ask(cluster, browser, "POST", "/api/x", *with_header, replica=strict).status == 200
+        leaving = cluster.browser()
+        leaving.log_in()
+        received = ask(cluster, leaving, "POST", "/auth/logout", *with_header, replica=strict)
+        assert (received.status, leaving.profile().status_code) == (200, 401)
 
 
 @pytest.mark.parametrize("fields", [["X-CSRF: 1"], ["X-CSRF: 1", "Origin: {ours}"]])
@@ -175,9 +257,7 @@ def test_promise_8_the_header_can_be_demanded(
     cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
 ) -> None:
     """BFF_REQUIRE_CSRF_HEADER is about `/api` only; Fetch Metadata doesn't stand in for it."""
-    cluster.ports.append(free_port())
-    strict = len(cluster.ports) - 1
-    with cluster.start_replica(cluster.ports[strict], BFF_REQUIRE_CSRF_HEADER="true"):
+    with replica(cluster, BFF_REQUIRE_CSRF_HEADER="true") as strict:
         upstream.forget()
         for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE"):
             for more in ([], ["X-CSRF: 0"], ["X-CSRF: 1", "X-CSRF: 1"], ["X-CSRF:"]):
