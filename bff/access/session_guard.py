@@ -17,21 +17,39 @@ from bff.access.cookie_header import refuse_unreadable
 from bff.config import Config
 from bff.config.route import StepUp
 from bff.core import audit
-from bff.core.errors import CrossSite, SealInvalid, SessionEnded, SessionMissing
+from bff.core.errors import (
+    CrossSite,
+    SealInvalid,
+    SessionChanged,
+    SessionEnded,
+    SessionMissing,
+)
 from bff.core.model import Session
+from bff.sessions.lifecycle import Sessions
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MEANT_FOR = "HTTP_X_BFF_SESSION"
+"""The public id of the session that a page shows; `/auth/client.js` sends it with every write.
+
+A tab that still shows one user must not write as another who has signed in in a second tab.
+"""
 
 
 class SessionGuard:
     """Refuses requests that must not use the cookie, and loads the session of all others."""
 
-    def __init__(self, config: Config, interface: session_cookie.SessionCookieInterface) -> None:
+    def __init__(
+        self,
+        config: Config,
+        interface: session_cookie.SessionCookieInterface,
+        sessions: Sessions,
+    ) -> None:
         self._origin = config.app_base_url
         self._require_header = config.require_csrf_header
         self._typed_may_pass = not config.refuse_typed_addresses
         self.writes_need_header = config.require_csrf_on_writes
         self._interface = interface
+        self._sessions = sessions
         self._skew_seconds = config.clock_skew_seconds
 
     def refuse_cross_site(
@@ -70,6 +88,7 @@ class SessionGuard:
             SessionMissing: There is no cookie of ours.
             CookiesUnreadable: There may be one, but the server hides it.
             SessionEnded: The cookie's session has ended or can't be opened.
+            SessionChanged: The request is meant for another session.
             StoreUnavailable: Redis is away: the request is refused, the session stays.
         """
         self.refuse_cross_site()
@@ -87,6 +106,12 @@ class SessionGuard:
             raise SessionEnded("the record can't be opened") from error
         if session is None:
             raise SessionEnded("the cookie's session has ended")
+        meant_for = request.environ.get(MEANT_FOR)
+        if meant_for is not None and meant_for not in self._sessions.public_ids(session):
+            audit.record(
+                "request_refused", "refused", reason="session_changed", session_key=session.key
+            )
+            raise SessionChanged("X-BFF-Session names another session than the cookie")
         return session
 
     def api_session(self, demand: StepUp | None = None) -> Session:

@@ -69,7 +69,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     cookies = SessionCookieInterface(app, config, services.sessions)
     app.session_interface = cookies
-    guard = SessionGuard(config, cookies)
+    guard = SessionGuard(config, cookies, services.sessions)
 
     error_responses.register(app, config)
     security_headers.register(app, config)

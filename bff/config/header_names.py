@@ -13,8 +13,8 @@ HOP_BY_HOP = frozenset(
 
 OURS_TO_WRITE = frozenset(
     {"authorization", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
-     "content-type", "expect", "x-request-id", "x-csrf", "x-real-ip", "x-client-ip",
-     "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip",
+     "content-type", "expect", "x-request-id", "x-csrf", "x-bff-session", "x-real-ip",
+     "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip",
      "x-original-for", "x-original-host", "x-original-proto", "x-host", "proxy", "remote-user",
      "x-remote-user"}
 )  # fmt: skip

@@ -9,7 +9,7 @@ from flask import request
 
 from bff.access import session_cookie
 from bff.access.cookie_header import refuse_unreadable
-from bff.access.session_guard import SessionGuard
+from bff.access.session_guard import MEANT_FOR, SessionGuard
 from bff.config.route import Route
 from bff.core.errors import SessionEnded
 from bff.tokens.access_tokens import AccessTokens
@@ -31,7 +31,8 @@ class RouteAccess:
         """The access token for the upstream of *route*; None if it gets none.
 
         Raises:
-            CrossSite, SessionMissing, SessionEnded, StoreUnavailable: As `SessionGuard.session`.
+            CrossSite, SessionMissing, SessionEnded, SessionChanged, StoreUnavailable: As
+                `SessionGuard.session`.
             StepUpRequired: The route requires a stronger or a more recent sign-in.
             RouteTokenRefused: The provider issues none for this route; the session stays.
             ProviderUnavailable, ProviderMisconfigured: The token must be renewed and can't be.
@@ -53,13 +54,17 @@ class RouteAccess:
         browser = session_cookie.current()
         # The response depends on the cookie in any case, so caches must be told (`Vary`).
         browser.accessed = True
-        if browser.session_key is None:
+        # What is meant for a user's session isn't done anonymously.
+        may_be_anonymous = MEANT_FOR not in request.environ
+        if browser.session_key is None and may_be_anonymous:
             refuse_unreadable(request.environ)
             return None
         try:
             return self._tokens.for_route(route.token, self._guard.api_session())
         except SessionEnded:
-            return None
+            if may_be_anonymous:
+                return None
+            raise
 
     def session_key(self) -> str | None:
         """The session that the current request has used; None if it has used none."""

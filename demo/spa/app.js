@@ -105,6 +105,14 @@ async function signOut(event) {
   }
 }
 
+/** The browser has another session by now: nothing of the old one may stay on the page. */
+async function onChanged({ detail }) {
+  if (detail.same_user) return showSignedIn(detail.profile);
+  await showSignedOut();
+  await showSignedIn(detail.profile);
+  notify("Another user has signed in in this browser.");
+}
+
 async function onEnded({ detail }) {
   await showSignedOut();
   notify(ENDINGS[detail.reason] ?? ENDINGS.session_ended);
@@ -121,7 +129,8 @@ byTestId("sign-in-silent").addEventListener("click", () => login({ prompt: "none
 byTestId("sign-out").addEventListener("click", signOut);
 byTestId("retry").addEventListener("click", refresh);
 session.addEventListener("session-ended", onEnded);
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
+session.addEventListener("session-changed", onChanged);
+session.addEventListener("session-began", ({ detail }) => showSignedIn(detail.profile));
 
 takeErrorFromAddress();
 refresh();

@@ -37,7 +37,7 @@ class Application:
         self.app = Flask(__name__, static_folder=None)
         self.interface = SessionCookieInterface(self.app, bench.config, bench.sessions)
         self.app.session_interface = self.interface
-        self.guard = SessionGuard(bench.config, self.interface)
+        self.guard = SessionGuard(bench.config, self.interface, bench.sessions)
         error_responses.register(self.app)
         self._add_routes()
         self.browser = self.new_browser()

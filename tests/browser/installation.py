@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser
 
@@ -36,10 +37,11 @@ def installation(
     host: str = "localhost",
     env: Mapping[str, str] | None = None,
     api_url: str | None = None,
+    provider: Mapping[str, Any] | None = None,
 ) -> Iterator[Installation]:
     """Start all programs; with a *certificate*, over https."""
     spa = {"BFF_SPA_DIR": str(DEMO_SPA)}
-    cluster = Cluster(env=spa | dict(env or {}), api_url=api_url)
+    cluster = Cluster(env=spa | dict(env or {}), api_url=api_url, provider=provider)
     tls = certificate.server_context() if certificate else None
     with Front(cluster.ports[0], tls) as front:
         cluster.base_url = f"{'https' if tls else 'http'}://{host}:{front.port}"

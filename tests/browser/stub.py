@@ -52,7 +52,10 @@ class Stub:
     strong: bool = False
     step_up_url: Any = "/auth/login?acr_values=urn%3Ademo%3Astrong&max_age=300"
     failing_status: int | None = None
+    session_id: str = "s1"
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    named: list[tuple[str, str, str | None]] = field(default_factory=list)
+    """Method, path and `X-BFF-Session` of each request."""
     origin: str = ""
 
     def __post_init__(self) -> None:
@@ -98,10 +101,16 @@ def create_app(stub: Stub) -> Flask:
     def note() -> Response | None:
         path = request.full_path.rstrip("?")
         stub.requests.append((request.method, path, request.headers.get("X-CSRF")))
+        meant_for = request.headers.get("X-BFF-Session")
+        stub.named.append((request.method, path, meant_for))
         needs_session = request.path.startswith(("/api/", "/auth/profile", "/auth/sessions"))
         if stub.failing_status and (needs_session or request.path == "/auth/logout"):
             return problem(stub.failing_status, "store_unavailable")
-        return problem(401, "session_ended") if needs_session and not stub.signed_in else None
+        if needs_session and not stub.signed_in:
+            return problem(401, "session_ended")
+        if needs_session and meant_for not in (None, stub.session_id):
+            return problem(409, "session_changed")
+        return None
 
     _add_auth(app, stub)
     _add_api(app, stub)
@@ -112,7 +121,7 @@ def _add_auth(app: Flask, stub: Stub) -> None:
     @app.get("/auth/profile")
     def profile() -> dict[str, Any]:
         times = {
-            "id": "s1",
+            "id": stub.session_id,
             "created_at": time.time() - 300,
             "idle_seconds_left": stub.idle_seconds,
             "absolute_seconds_left": stub.absolute_seconds,

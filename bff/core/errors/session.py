@@ -31,6 +31,14 @@ class SessionEnded(SessionMissing):
     message = "Your session has ended."
 
 
+class SessionChanged(BFFError):
+    """The request is meant for another session than the one that the cookie names."""
+
+    status, code = 409, "session_changed"
+    message = "Another session has begun in this browser."
+    hint = "Reload the page, look who is signed in, and try again."
+
+
 class NotSignedOut(StoreUnavailable):
     """A logout could not end the session, since Redis is away."""
 

@@ -8,6 +8,7 @@
  *     if (!me) login({ returnTo: "/orders" });
  *     const response = await apiFetch("/api/orders");
  *     session.addEventListener("session-ended", () => showSignIn());
+ *     session.addEventListener("session-changed", ({ detail }) => detail.same_user || location.reload());
  *     session.addEventListener("step-up-required", ({ detail }) => offer(detail.login_url));
  *
  * @typedef {{sub: string, name?: string, email?: string, picture?: string}} User
@@ -26,6 +27,9 @@ const LOGIN_PARAMETERS = new Set([
   "prompt", "login_hint", "screen_hint", "organization", "invitation", "connection", "max_age",
   "acr_values", "ui_locales",
 ]);
+const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
+const SESSION_HEADER = "X-BFF-Session";
+const CHANGED_CODE = "session_changed";
 const ENDED_CODES = new Set(["session_missing", "session_ended"]);
 
 /** The BFF appends it to the query. Any other `error` is the app's own. */
@@ -40,8 +44,13 @@ const SERVICE_WORKER_WARNING =
   "to the network, or the sign-in fails.";
 
 /**
- * Fires `session-ended`, a CustomEvent with `detail: {reason}`, in every tab of the app; and
- * `step-up-required`, with `detail: {login_url, acr_values, max_age}`, in the tab whose request
+ * Fires CustomEvents. In every tab of the app:
+ * - `session-ended`, with `detail: {reason}`;
+ * - `session-changed`, with `detail: {profile, same_user}`: the browser has another session than the
+ *   one that this page shows, of another user or (`same_user`) of a new sign-in;
+ * - `session-began`, with `detail: {profile}`: a user has signed in since this page showed none.
+ *
+ * And `step-up-required`, with `detail: {login_url, acr_values, max_age}`, in the tab whose request
  * needs a stronger or more recent sign-in. The page stays: the app goes to `login_url` when the
  * user wants to. Otherwise a provider without a stronger sign-in would cause an endless loop.
  */
@@ -52,8 +61,14 @@ const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("bff-ses
 
 /** Whether an end must be reported: not twice, and not if no user was signed in. */
 let mayEnd = true;
-/** Whether a profile was received since the last end. */
-let known = false;
+/**
+ * What the page shows: undefined before the first profile, null if no user is signed in.
+ * @type {Profile | null | undefined}
+ */
+let shown;
+/** Counts the profile requests: a response changes nothing if something newer is known already. */
+let asked = 0;
+let known = 0;
 
 /** The step-up that a response demands. @type {WeakMap<Response, {login_url: string}>} */
 const stepUps = new WeakMap();
@@ -77,16 +92,21 @@ export class ProblemError extends Error {
  * @throws {ProblemError} The BFF doesn't know (an outage is not a logout).
  */
 export async function profile({ slide = false } = {}) {
-  const response = await send(`/auth/profile${slide ? "?slide=true" : ""}`, { cache: "no-store" });
+  const number = ++asked;
+  const path = `/auth/profile${slide ? "?slide=true" : ""}`;
+  const response = await send(new Request(path, { cache: "no-store" }));
   if (response.ok) {
-    known = mayEnd = true;
-    return response.json();
+    const me = await response.json();
+    if (number > known) show(me, number);
+    return me;
   }
   // The body of a 401 is read, too: for the browser, an unread response never ends.
   const problem = await problemOf(response);
   if (response.status !== 401) throw problem;
-  if (known) ended("session_ended");
-  known = mayEnd = false;
+  if (number > known) {
+    if (shown) ended("session_ended");
+    showNone();
+  }
   return null;
 }
 
@@ -110,17 +130,19 @@ export function login({ returnTo = here(), ...parameters } = {}) {
  * @throws {ProblemError} The user is not signed out, for example because of an outage.
  */
 export async function logout() {
-  const response = await send("/auth/logout", { method: "POST" });
+  // Whichever user's session it is by now: a sign-out is never refused for that.
+  const response = await send(new Request("/auth/logout", { method: "POST" }));
   if (!response.ok) throw await problemOf(response);
   const { logout_url: logoutURL } = await response.json();
-  known = mayEnd = false;
+  showNone();
   channel?.postMessage({ type: "session-ended", reason: "signed_out" });
   location.assign(logoutURL);
 }
 
 /**
- * `fetch` for this app's own addresses: adds `X-CSRF: 1`, and reports an ended session.
- * Always returns the response.
+ * `fetch` for this app's own addresses: adds `X-CSRF: 1`, and reports an ended or another session.
+ * A write names the session that the page shows, and is refused (409, `session_changed`) if the
+ * browser has another user's by now. Always returns the response.
  * @param {RequestInfo | URL} input
  * @param {RequestInit} [init]
  * @returns {Promise<Response>}
@@ -128,7 +150,13 @@ export async function logout() {
 export async function apiFetch(input, init) {
   const request = new Request(input, init);
   if (new URL(request.url).origin !== location.origin) return globalThis.fetch(request);
-  const response = await send(request);
+  const meantFor = shown;
+  let response = await send(naming(request, meantFor));
+  if (await isRefusedAsChanged(response)) {
+    await look();
+    const repeated = again(input, init, meantFor);
+    if (repeated) response = await send(naming(repeated, shown));
+  }
   if (response.ok) mayEnd = true;
   if (response.status === 401) {
     const { code, problem } = await problemOf(response.clone());
@@ -136,7 +164,7 @@ export async function apiFetch(input, init) {
     const detail = stepUpIn(problem);
     if (detail) {
       stepUps.set(response, detail);
-      session.dispatchEvent(new CustomEvent("step-up-required", { detail }));
+      tell("step-up-required", detail);
     }
   }
   return response;
@@ -162,17 +190,47 @@ function stepUpIn({ code, login_url: loginURL, acr_values, max_age }) {
   return { login_url: url.pathname + url.search, acr_values, max_age };
 }
 
-/** @param {RequestInfo} input @param {RequestInit} [init] */
-function send(input, init) {
-  const request = new Request(input, init);
+/** @param {Request} request */
+function send(request) {
   request.headers.set("X-CSRF", "1");
   return globalThis.fetch(request);
 }
 
+/** A write, with the session for which it is meant. @param {Request} request */
+function naming(request, meantFor) {
+  if (meantFor && !SAFE_METHODS.has(request.method)) {
+    request.headers.set(SESSION_HEADER, meantFor.session.id);
+  }
+  return request;
+}
+
+/** @param {Response} response */
+async function isRefusedAsChanged(response) {
+  if (response.status !== 409 || !isProblem(response)) return false;
+  return (await problemOf(response.clone())).code === CHANGED_CODE;
+}
+
+/**
+ * The refused request once more, if the user has only signed in anew; it had no effect.
+ * @returns {Request | null} null for another user, or if the body was a stream.
+ */
+function again(input, init, meantFor) {
+  if (!meantFor || !shown || isSame(meantFor, shown) || !isSameUser(meantFor, shown)) return null;
+  try {
+    return new Request(input, init);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {Response} response */
+function isProblem(response) {
+  return response.headers.get("Content-Type")?.startsWith("application/problem+json") ?? false;
+}
+
 /** @param {Response} response */
 async function problemOf(response) {
-  const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
-  const problem = isProblem ? await response.json().catch(() => ({})) : {};
+  const problem = isProblem(response) ? await response.json().catch(() => ({})) : {};
   return new ProblemError(response.status, problem);
 }
 
@@ -186,17 +244,59 @@ function here() {
   return url.href.slice(url.origin.length).replace(SILENT_SIGN_IN_ERROR, "$1");
 }
 
+/** @param {Profile} me @param {number} number That of its request. */
+function show(me, number) {
+  const before = shown;
+  shown = me;
+  known = number;
+  mayEnd = true;
+  if (before && isSame(before, me)) return;
+  channel?.postMessage({ type: "session-shown", id: me.session.id });
+  if (before) tell("session-changed", { profile: me, same_user: isSameUser(before, me) });
+  else if (before === null) tell("session-began", { profile: me });
+}
+
+function showNone() {
+  shown = null;
+  known = asked;
+  mayEnd = false;
+}
+
 /** @param {string} reason */
 function ended(reason, { tellOthers = true } = {}) {
   if (!mayEnd) return;
-  known = mayEnd = false;
+  showNone();
   if (tellOthers) channel?.postMessage({ type: "session-ended", reason });
-  session.dispatchEvent(new CustomEvent("session-ended", { detail: { reason } }));
+  tell("session-ended", { reason });
+}
+
+function tell(type, detail) {
+  session.dispatchEvent(new CustomEvent(type, { detail }));
+}
+
+/** A session keeps its time when a new key of the BFF changes its id. */
+function isSame(a, b) {
+  const sameTime = a.session.created_at === b.session.created_at;
+  return a.session.id === b.session.id || (sameTime && isSameUser(a, b));
+}
+
+/** Without a `sub` (`BFF_PROFILE_CLAIMS`) every session is another user's. */
+function isSameUser({ user: a }, { user: b }) {
+  return typeof a.sub === "string" && a.sub === b.sub && a.org_id === b.org_id;
+}
+
+/** Find out what has changed, for the events; nothing if this page never asked who is there. */
+async function look() {
+  if (shown !== undefined) await profile().catch(() => null);
 }
 
 channel?.addEventListener("message", ({ data }) => {
   if (data?.type === "session-ended") ended(data.reason, { tellOthers: false });
+  if (data?.type === "session-shown" && data.id !== shown?.session.id) look();
 });
+
+// Another browser tab, or a page without this module, may have ended or replaced the session.
+globalThis.document?.addEventListener("visibilitychange", () => document.hidden || look());
 
 // A page from the back/forward cache may show a user who has signed out since, and no event fires.
 globalThis.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
