@@ -21,6 +21,7 @@ from flask_session.redis import RedisSessionInterface
 
 from bff.access.cookie_header import cookie_values
 from bff.config import Config
+from bff.core import audit
 from bff.core.model import Session
 from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
 
@@ -40,6 +41,7 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         session_key: The hash of the cookie's id; None without a cookie that could be ours.
         session_keys: The same for all cookies of our name: a browser that doesn't enforce the
             prefix (WebKitGTK 2.50) may send one that a sibling subdomain has set.
+        repeated: There are several cookies of our name, which the audit log tells once a request.
         loaded: The session; None until it is loaded.
         cookie: What the response does with the browser's cookie.
     """
@@ -48,6 +50,7 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         keys = {key: cookie_id for cookie_id in cookie_ids if (key := session_key(cookie_id))}
         self.session_keys = tuple(keys)
         self.session_key = next(iter(keys), None)
+        self.repeated = len(cookie_ids) > 1
         super().__init__(sid=keys.get(self.session_key or ""))
         self.loaded: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
@@ -56,6 +59,12 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
     def used_session_key(self) -> str | None:
         """The hash of the session that this request has used, if any."""
         return self.loaded.key if self.loaded else None
+
+    def report_repeated(self) -> None:
+        """Record in the audit log that the browser sent several cookies of our name."""
+        if self.repeated:
+            self.repeated = False
+            audit.record("cookie_repeated", "failed", session_key=self.session_key)
 
     def begin(self, cookie_id: str) -> None:
         """Give the browser the cookie of a new session."""

@@ -93,6 +93,7 @@ class SessionGuard:
         """
         self.refuse_cross_site()
         browser = session_cookie.current()
+        browser.report_repeated()
         if browser.session_key is None:
             refuse_unreadable(request.environ)
             raise SessionMissing

@@ -26,7 +26,7 @@ Event = Literal[
     "token_refreshed", "token_refresh_failed", "route_token_issued", "route_token_failed",
     "session_ended", "token_revoked",
     "revocation_queued", "revocation_failed", "revocation_given_up", "seal_invalid", "stream_ended",
-    "admin_called", "event_received", "unexpected_error",
+    "admin_called", "event_received", "unexpected_error", "cookie_repeated",
 ]  # fmt: skip
 """All events."""
 

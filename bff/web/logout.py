@@ -137,6 +137,7 @@ class LogoutFlow:
 
         With two of them, the deletion hits one only, and not always the one that is used.
         """
+        browser.report_repeated()
         ended = [self._end(key) for key in browser.session_keys]
         return next((session for session in ended if session is not None), None)
 

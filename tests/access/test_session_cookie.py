@@ -19,6 +19,7 @@ from bff.sessions.lifecycle import session_key
 from bff.web import error_responses
 from bff.web.login import begin_session
 from tests.support.bench import Bench, config_for
+from tests.support.fixtures import AuditLines
 from tests.support.redis_server import RedisServer
 
 HTTPS, HTTP = "https://app.example.com", "http://localhost:8000"
@@ -215,6 +216,25 @@ def test_a_foreign_cookie_hides_nothing(application: Application, foreign: str) 
     application.browser = application.app.test_client(use_cookies=False)
     assert application.get("/read", Cookie=around).status_code == 200
     assert outcome(application.get("/read", Cookie=foreign)) == (401, "session_missing")
+
+
+@pytest.mark.parametrize("planted", ["A" * 43, "junk"])
+def test_two_cookies_of_our_name_are_told_once_a_request(
+    application: Application, planted: str, audit_lines: AuditLines
+) -> None:
+    """WebKitGTK lets a sibling subdomain plant one, which may come before ours."""
+    key = application.sign_in()
+    cookie = application.browser.get_cookie(application.name, domain="app.example.com")
+    assert cookie
+    own, other = f"{application.name}={cookie.value}", f"{application.name}={planted}"
+    application.browser = application.app.test_client(use_cookies=False)
+    for header, used in ((own, key), (f"{own}; {other}", key), (f"{other}; {own}", None)):
+        seen = len(audit_lines())
+        status = application.get("/read", Cookie=header).status_code
+        assert status == (401 if used is None and planted != "junk" else 200)
+        told = [line for line in audit_lines()[seen:] if line["event"] == "cookie_repeated"]
+        assert len(told) == (header != own)
+        assert all(planted not in str(line) and cookie.value not in str(line) for line in told)
 
 
 @pytest.mark.parametrize("path", ["/read", "/api"])
