@@ -1,6 +1,6 @@
-"""Promise 2, where every replica remembers sessions: out means out, whatever they hear of it.
+"""Promise 2 with the session cache at every replica, even if notices of changes don't arrive.
 
-The API asks no deny-list here: its refusal would hide that a request got through.
+The API doesn't check the deny-list here: its refusal would hide that a request got through.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.support.waiting import wait_for
 
 REQUESTS = 20
 LONG_LEASE = "2000"
-"""So that without its wait a logout would be answered long before, also on a busy machine."""
+"""Long, so that a logout that doesn't wait for it is much faster, even on a busy machine."""
 CUT_EVERY_SECONDS = (0.05, 0.4)
 
 
-def test_promise_2_holds_while_the_connections_that_tell_of_changes_are_cut() -> None:
+def test_promise_2_holds_while_tracking_connections_are_closed() -> None:
     env = cache_environment(CACHE["cache on"])
     settings = {"overlap_seconds": 5}
     with Cluster(REPLICAS, provider=settings, env=env, api_asks=False) as cluster:
@@ -37,13 +37,13 @@ def test_promise_2_holds_while_the_connections_that_tell_of_changes_are_cut() ->
 
 @contextmanager
 def cutting(cluster: Cluster) -> Iterator[list[str]]:
-    """Kill tracking connections at random instants; yields the ids of those that were."""
+    """Close tracking connections at random instants; yields the ids of those that were closed."""
     store, stop, chance = cluster.store(), threading.Event(), random.Random(1)  # noqa: S311
     cuts: list[str] = []
 
     def cut() -> None:
         while not stop.wait(chance.uniform(*CUT_EVERY_SECONDS)):
-            if tracking := listening(store):
+            if tracking := tracking_connections(store):
                 cuts.append(chance.choice(tracking))
                 store.client_kill_filter(_id=cuts[-1])
 
@@ -56,32 +56,32 @@ def cutting(cluster: Cluster) -> Iterator[list[str]]:
         thread.join()
 
 
-def test_promise_2_holds_at_a_replica_that_hears_nothing() -> None:
+def test_promise_2_holds_at_a_replica_without_notices_of_changes() -> None:
     with (
         Cluster(env=cache_environment(LONG_LEASE), api_asks=False) as cluster,
         RedisFront(cluster.redis.port) as front,
     ):
-        deaf = free_port()
-        cluster.start_replica(deaf, REDIS_URL=front.url)
+        cut_off = free_port()
+        cluster.start_replica(cut_off, REDIS_URL=front.url)
         for _ in range(rounds(full=50, reduced=1)):
             browser = cluster.browser()
             browser.log_in()
-            wait_for(lambda: len(listening(cluster.store())) == 2, "both replicas listen")
+            wait_for(lambda: len(tracking_connections(cluster.store())) == 2, "both connections")
             cookie = browser.cookie or ""
-            wait_for(lambda: answers_from_memory(cluster, deaf, cookie), "it is remembered")  # noqa: B023
+            wait_for(lambda: served_from_cache(cluster, cut_off, cookie), "it is cached")  # noqa: B023
             front.withhold()
             assert browser.log_out().status_code == 200
-            assert statuses(deaf, cookie) == {401}
+            assert statuses(cut_off, cookie) == {401}
             front.release()
 
 
-def listening(store: redis.Redis) -> list[str]:
-    """The ids of the tracking connections, as Redis has them."""
+def tracking_connections(store: redis.Redis) -> list[str]:
+    """The ids of the tracking connections in Redis."""
     return [client["id"] for client in store.client_list() if "t" in client["flags"]]
 
 
-def answers_from_memory(cluster: Cluster, port: int, cookie: str) -> bool:
-    """Whether requests run no script in Redis, as reading a session would."""
+def served_from_cache(cluster: Cluster, port: int, cookie: str) -> bool:
+    """Whether requests run no script in Redis; reading a session would."""
     store = cluster.store()
     before = store.info("commandstats")["cmdstat_evalsha"]["calls"]
     assert statuses(port, cookie) == {200}
@@ -89,5 +89,5 @@ def answers_from_memory(cluster: Cluster, port: int, cookie: str) -> bool:
 
 
 def statuses(port: int, cookie: str) -> set[int]:
-    """What many requests with this cookie get."""
+    """The statuses of many requests with this cookie."""
     return {response.status for response in fire([Shot(port, "/api/items", cookie)] * REQUESTS)}

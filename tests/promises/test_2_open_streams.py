@@ -1,4 +1,4 @@
-"""Promise 2 for what is still being sent: a logout ends open answers, at every replica."""
+"""Promise 2 for responses that are still being sent: a logout ends them, at every replica."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def cluster(session_cache: str) -> Iterator[Cluster]:
         yield started
 
 
-class OpenAnswer:
-    """Reads an answer in a thread, and notes when it ended."""
+class OpenResponse:
+    """Reads a response in a thread, and records when it ended."""
 
     def __init__(self, browser: BrowserClient, path: str, replica: int) -> None:
         self._response = browser.fetch("GET", path, replica=replica, stream=True)
@@ -39,24 +39,23 @@ class OpenAnswer:
         self._thread.start()
 
     def _read(self) -> None:
-        with suppress(requests.RequestException, HTTPError):  # Broken off, as it should be.
+        with suppress(requests.RequestException, HTTPError):  # Broken off, as expected.
             while piece := self._response.raw.read1(65_536):
                 self.received_bytes += len(piece)
                 if self.received_bytes > 200_000:
-                    time.sleep(
-                        0.002
-                    )  # Some 30 MB a second: the download must last, not its buffers.
+                    # About 30 MB/s: the download must outlast the buffers.
+                    time.sleep(0.002)
         self.ended_at = time.monotonic()
 
     def goes_on(self) -> bool:
-        """Whether it outlasts several looks at its session, and more comes."""
+        """Whether it outlasts several checks of its session, and more data comes."""
         before, began = self.received_bytes, time.monotonic()
         wait_for(
             lambda: (
                 self.ended_at is not None
                 or (time.monotonic() - began > 1.5 and self.received_bytes > before)
             ),
-            "more of the answer",
+            "more of the response",
         )
         return self.ended_at is None
 
@@ -66,30 +65,30 @@ class OpenAnswer:
     ["/api/events", "/api/events?silent=1", "/api/files/900000000"],
     ids=["stream", "silent stream", "download"],
 )
-def test_promise_2_an_open_answer_ends_with_its_session(cluster: Cluster, path: str) -> None:
+def test_promise_2_an_open_response_ends_with_its_session(cluster: Cluster, path: str) -> None:
     other = cluster.browser()
     other.log_in()
-    untouched = OpenAnswer(other, "/api/events?interval_ms=100", 1)
+    untouched = OpenResponse(other, "/api/events?interval_ms=100", 1)
     once_below(
         ENDS_WITHIN_SECONDS,
         lambda: seconds_until_the_end(cluster, path, untouched),
-        "seconds until the last answer has ended",
+        "seconds until the last response has ended",
     )
     assert untouched.goes_on(), "another session's stream"
     other.log_out()
     wait_for(lambda: untouched.ended_at is not None, "the end of the last stream")
 
 
-def seconds_until_the_end(cluster: Cluster, path: str, untouched: OpenAnswer) -> float:
-    """How long after the beginning of a logout the last of its session's open answers ends."""
+def seconds_until_the_end(cluster: Cluster, path: str, untouched: OpenResponse) -> float:
+    """Seconds from the beginning of a logout to the end of the session's last open response."""
     browser = cluster.browser()
     browser.log_in()
-    responses = [OpenAnswer(browser, path, replica) for replica in range(REPLICAS)]
+    responses = [OpenResponse(browser, path, replica) for replica in range(REPLICAS)]
     assert untouched.goes_on()
     assert [response.ended_at for response in responses] == [None] * REPLICAS
     began = time.monotonic()
     assert browser.log_out(replica=0).status_code == 200
-    wait_for(lambda: all(a.ended_at for a in responses), "the end of the open answers")
+    wait_for(lambda: all(a.ended_at for a in responses), "the end of the open responses")
     assert all(response.received_bytes < 900_000_000 for response in responses)
     return max(response.ended_at or 0 for response in responses) - began
 
@@ -97,7 +96,7 @@ def seconds_until_the_end(cluster: Cluster, path: str, untouched: OpenAnswer) ->
 def test_promise_5_an_outage_of_redis_breaks_no_stream(cluster: Cluster) -> None:
     browser = cluster.browser()
     browser.log_in()
-    response = OpenAnswer(browser, "/api/events?interval_ms=100", 1)
+    response = OpenResponse(browser, "/api/events?interval_ms=100", 1)
     cluster.redis.stop()
     try:
         assert response.goes_on()
@@ -108,11 +107,11 @@ def test_promise_5_an_outage_of_redis_breaks_no_stream(cluster: Cluster) -> None
 
 
 def test_open_streams_leave_room_for_everything_else() -> None:
-    """Beyond the limit a clear 503; ordinary requests and health checks are answered as before."""
+    """Beyond the limit 503; other requests and health checks work as before."""
     with Cluster(env={"BFF_OPEN_ANSWERS_MAX": "5"}) as cluster:
         browser = cluster.browser()
         browser.log_in()
-        responses = [OpenAnswer(browser, "/api/events?silent=1", 0) for _ in range(5)]
+        responses = [OpenResponse(browser, "/api/events?silent=1", 0) for _ in range(5)]
         refused = browser.api("/events?silent=1")
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
         assert int(refused.headers["Retry-After"]) > 0
@@ -125,7 +124,7 @@ def test_open_streams_leave_room_for_everything_else() -> None:
         left = [browser.api("/events?interval_ms=10", stream=True) for _ in range(5)]
         assert [response.status_code for response in left] == [200] * 5
         for response in left:
-            response.close()  # As when a page is closed; the session goes on.
+            response.close()  # As when a page is closed; the session stays.
         wait_for(lambda: browser.api("/events/open").json()["open_streams"] == 0, "freed streams")
-        assert OpenAnswer(browser, "/api/events", 0)
+        assert OpenResponse(browser, "/api/events", 0)
         browser.log_out()

@@ -12,6 +12,6 @@ pytestmark = pytest.mark.session_cache
 
 
 def test_promise_2_a_logout_beats_requests_and_refreshes_in_flight() -> None:
-    # The API asks no deny-list: its refusal would hide that a request got through.
+    # The API doesn't check the deny-list: its refusal would hide that a request got through.
     with Cluster(REPLICAS, provider={"overlap_seconds": 5}, api_asks=False) as cluster:
         race_rounds(cluster, rounds(full=1000, reduced=40))

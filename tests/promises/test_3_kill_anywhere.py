@@ -1,4 +1,4 @@
-"""Promise 3, by brute force: kill -9 anywhere in a logout, and count what the provider has left."""
+"""Promise 3, by brute force: kill -9 anywhere in a logout, and check what the provider has left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.session_cache
 REPLICAS = 3
 ENVIRONMENT = {"BFF_PROVIDER_TIMEOUT_SECONDS": "2"}
 COMPLETED_SECONDS = 60
-"""More than a dead process's lease and a few of the drain's backoffs."""
+"""More than a killed process's claim and a few of the drain's backoffs."""
 FLAPS: list[dict[str, Any]] = [
     {"do": "status", "status": 503},
     {"do": "status", "status": 429, "headers": {"Retry-After": "1"}},
@@ -38,7 +38,7 @@ FLAPS: list[dict[str, Any]] = [
 ]
 
 CUT_OFF = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
-"""What a browser sees of a kill: no answer, or half of one."""
+"""The effect of a kill for a browser: no response, or half of one."""
 
 
 def test_promise_3_killed_at_each_step_of_a_logout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,53 +46,53 @@ def test_promise_3_killed_at_each_step_of_a_logout(capsys: pytest.CaptureFixture
         victim = REPLICAS - 1
         for step in STEPS:
             cluster.replicas[victim].kill()
-            deadly = start_with("tests.support.kill_points", KILL_AT=step)
-            cluster.replicas[victim] = cluster.start_replica(cluster.ports[victim], **deadly)
+            environment = start_with("tests.support.kill_points", KILL_AT=step)
+            cluster.replicas[victim] = cluster.start_replica(cluster.ports[victim], **environment)
             browser = cluster.browser()
             browser.log_in()
             with pytest.raises(requests.ConnectionError):
                 browser.log_out(replica=victim)
-            alive = browser.profile().status_code == 200
-            assert alive == (step in ("before the intent", "after the intent")), step
+            still_open = browser.profile().status_code == 200
+            assert still_open == (step in ("before the intent", "after the intent")), step
             if step == "before the intent":
-                # Nothing was begun, so the session is whole; the user signs out again.
+                # Nothing was begun, so the session is complete; the user signs out again.
                 assert browser.log_out().status_code == 200
-        every_token_that_was_written_dies(cluster, Seen(), capsys)
+        every_written_token_is_revoked(cluster, RoundResults(), capsys)
 
 
 def test_promise_3_killed_at_random_times_while_the_provider_flaps(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with Cluster(REPLICAS, env=ENVIRONMENT) as cluster:
-        seen = Seen()
+        seen = RoundResults()
         with flapping(cluster):
             for number in range(rounds(full=100, reduced=5)):
                 one_round(cluster, random.Random(number), seen)  # noqa: S311
-        assert seen.answered < seen.rounds, "no kill came before a logout's answer"
-        every_token_that_was_written_dies(cluster, seen, capsys)
+        assert seen.logouts_answered < seen.rounds, "no kill came before a logout's response"
+        every_written_token_is_revoked(cluster, seen, capsys)
 
 
 @dataclass
-class Seen:
-    """What the rounds met."""
+class RoundResults:
+    """The results of all rounds."""
 
     rounds: int = 0
-    answered: int = 0
-    """Logouts whose answer was faster than the kill."""
+    logouts_answered: int = 0
+    """Logouts whose response came before the kill."""
     refreshing: list[tuple[float, float]] = field(default_factory=list)
-    """When a process was killed that may have been refreshing: from, until."""
+    """Begin and end of the rounds in which a process was killed that may have been refreshing."""
 
     def explains(self, token: dict[str, Any]) -> bool:
-        """Whether *token* was minted for a process that died before it could write it."""
+        """Whether *token* was issued to a process that was killed before it could write it."""
         return any(begin <= token["issued_at"] <= end for begin, end in self.refreshing)
 
     def summary(self) -> str:
-        """One sentence on the kills."""
-        early = self.rounds - self.answered
-        return f"{early} of {self.rounds} kills at random times came before the logout's answer."
+        """A sentence about the kills."""
+        early = self.rounds - self.logouts_answered
+        return f"{early} of {self.rounds} kills at random times came before the logout's response."
 
 
-def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
+def one_round(cluster: Cluster, chance: random.Random, seen: RoundResults) -> None:
     """A sign-in, a logout, in half of the rounds a refresh, and a kill -9 at a random instant."""
     victim = chance.randrange(REPLICAS)
     other = (victim + 1) % REPLICAS
@@ -101,26 +101,26 @@ def one_round(cluster: Cluster, chance: random.Random, seen: Seen) -> None:
     refreshing = chance.random() < 0.5
     if refreshing:
         age_access_token(cluster, browser.cookie, 0)
-    # Each with a cookie of its own, since an answer to one may take it away.
+    # Each with its own cookie jar, since a response may delete the cookie.
     copies = [copy_of(cluster, browser) for _ in range(3)]
     began_at = time.time()
     threads = [in_thread(log_out, copies[0], victim, seen)]
     if refreshing:
         threads.append(in_thread(call_api, copies[1], victim))
-    # The instant of the kill is what is random: mostly in the milliseconds of a good logout,
-    # sometimes in the seconds of one that waits for the provider.
+    # The instant of the kill is random: mostly within the milliseconds of a fast logout, sometimes
+    # within the seconds of one that waits for the provider.
     time.sleep(chance.uniform(0, chance.choice([0.01, 0.01, 0.05, 2])))
     cluster.replicas[victim].kill()
     for thread in threads:
         thread.join()
     seen.rounds += 1
-    # Killed before the session was over, it lives on; then the user asks again.
+    # If the kill came before the end of the session, the user signs out again.
     if copies[2].profile(replica=other).status_code == 200:
         assert browser.log_out(replica=other).status_code == 200
         assert copies[2].profile(replica=other).status_code == 401
     cluster.replicas[victim] = cluster.start_replica(cluster.ports[victim])
     if refreshing:
-        # The provider may have read the request before the kill and answer nobody after it.
+        # The provider may have read the request before the kill and issue tokens after it.
         seen.refreshing.append((began_at, time.time()))
 
 
@@ -137,10 +137,10 @@ def in_thread(work: Any, *args: object) -> threading.Thread:
     return thread
 
 
-def log_out(browser: BrowserClient, victim: int, seen: Seen) -> None:
+def log_out(browser: BrowserClient, victim: int, seen: RoundResults) -> None:
     with suppress(*CUT_OFF):
         assert browser.log_out(replica=victim).status_code == 200
-        seen.answered += 1
+        seen.logouts_answered += 1
 
 
 def call_api(browser: BrowserClient, victim: int) -> None:
@@ -150,14 +150,14 @@ def call_api(browser: BrowserClient, victim: int) -> None:
 
 @contextmanager
 def flapping(cluster: Cluster) -> Iterator[None]:
-    """The provider's revocation endpoint fails in one way after the other, and works in between."""
+    """Make the provider's revocation endpoint fail in changing ways, with working times between."""
     stop = threading.Event()
     chance = random.Random(0)  # noqa: S311
 
     def flap() -> None:
         while not stop.is_set():
-            order = chance.choice(FLAPS)
-            cluster.control("POST", "faults", endpoint="revoke", times=1000, **order)
+            fault = chance.choice(FLAPS)
+            cluster.control("POST", "faults", endpoint="revoke", times=1000, **fault)
             stop.wait(chance.uniform(0.05, 1.5))
             cluster.control("DELETE", "faults")
             stop.wait(chance.uniform(0.05, 0.5))
@@ -171,10 +171,10 @@ def flapping(cluster: Cluster) -> Iterator[None]:
         cluster.control("DELETE", "faults")
 
 
-def every_token_that_was_written_dies(
-    cluster: Cluster, seen: Seen, capsys: pytest.CaptureFixture[str]
+def every_written_token_is_revoked(
+    cluster: Cluster, seen: RoundResults, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Compare Redis's own log of all writes with the provider's own list of all tokens."""
+    """Compare Redis's log of all writes with the provider's list of all tokens."""
     wait_for(lambda: not cluster.keys("{outbox}:entry"), "an empty outbox", COMPLETED_SECONDS)
     assert cluster.keys("tombstone") == []
     assert cluster.keys("session") == []
@@ -185,17 +185,17 @@ def every_token_that_was_written_dies(
     forgotten = [t for t in written if issued[t]["state"] != "revoked"]
     assert forgotten == [], f"{len(forgotten)} of {len(written)} are not revoked"
     never_written = [token for value, token in issued.items() if value not in written]
-    alive = [token for token in never_written if token["state"] != "revoked"]
-    for token in alive:
-        # The one loss in docs/limits.md: issued, and its process killed before the write.
+    not_revoked = [token for token in never_written if token["state"] != "revoked"]
+    for token in not_revoked:
+        # The one loss in docs/limits.md: the process was killed between token response and write.
         assert token["parent"] in written
         assert seen.explains(token), token["issued_at"]
     # One sign-in, one refresh at most: no round can have lost two.
-    assert len({token["family_id"] for token in alive}) == len(alive)
+    assert len({token["family_id"] for token in not_revoked}) == len(not_revoked)
     with capsys.disabled():
         print(
             f"\n{len(issued)} refresh tokens issued; {len(written)} written to Redis, all revoked; "
-            f"{len(never_written)} never written, of which {len(alive)} live on, each minted for a "
-            "process that was killed while it refreshed.",
+            f"{len(never_written)} never written, of which {len(not_revoked)} are valid, each "
+            "issued to a process that was killed while it refreshed.",
             seen.summary() if seen.rounds else "",
         )

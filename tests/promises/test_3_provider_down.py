@@ -1,4 +1,4 @@
-"""Promise 3: the provider is down for the whole logout, and what it missed reaches it later."""
+"""Promise 3: the provider is down for the whole logout, and gets the revocation later."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PROVIDER_TIMEOUT_SECONDS = 4.0
 AFTER_RETURN_SECONDS = 10
 ATTEMPTS = 4
-"""By then the waits between two tries have grown."""
+"""Enough for the backoff to have grown."""
 
 
 def test_promise_3_a_logout_while_the_provider_is_down() -> None:
-    """Signed out within the timeout; seen by the person on call; revoked soon after its return."""
+    """Signed out within the timeout, listed by `revocations`, revoked soon after the recovery."""
     with Cluster(2, env={"BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS)}) as cluster:
         browser = cluster.browser()
         browser.log_in()
@@ -32,7 +32,7 @@ def test_promise_3_a_logout_while_the_provider_is_down() -> None:
         cluster.provider.pause()
         began = time.monotonic()
         assert browser.log_out().status_code == 200
-        # One try; the rest is for the machine.
+        # One try, and a margin for a slow machine.
         assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS
         browser.here.cookies.set("session", cookie)
         for replica in (0, 1):
@@ -41,7 +41,7 @@ def test_promise_3_a_logout_while_the_provider_is_down() -> None:
         assert entry["reason"] == "logout"
         cluster.provider.resume()
         revoked_within(cluster, AFTER_RETURN_SECONDS)
-        # Confirmed too: the first call was carried out, but its answer came too late.
+        # Also confirmed: the first request was processed, but its response came too late.
         wait_for(lambda: waiting(cluster) == [], "the confirmation")
 
 
@@ -57,8 +57,8 @@ def test_promise_3_a_long_outage_costs_no_more_than_ten_seconds_after_it() -> No
 
 
 def waiting(cluster: Cluster) -> list[dict[str, Any]]:
-    """What `python -m bff revocations` lists."""
-    told = subprocess.run(
+    """The output of `python -m bff revocations`."""
+    output = subprocess.run(
         [sys.executable, "-m", "bff", "revocations", "--json"],
         env=cluster.environment(),
         cwd=ROOT,
@@ -66,7 +66,7 @@ def waiting(cluster: Cluster) -> list[dict[str, Any]]:
         text=True,
         check=True,
     )
-    return list(json.loads(told.stdout)["waiting"])
+    return list(json.loads(output.stdout)["waiting"])
 
 
 def revoked_within(cluster: Cluster, seconds: float) -> None:

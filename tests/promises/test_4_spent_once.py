@@ -23,23 +23,23 @@ SEVERAL = (
 )
 
 
-def test_promise_4_one_refresh_for_a_storm_when_the_access_token_is_dead() -> None:
+def test_promise_4_one_refresh_for_a_storm_when_the_access_token_has_expired() -> None:
     storm_rounds(seconds_left=0)
 
 
-def test_promise_4_one_refresh_for_a_storm_before_the_access_token_is_dead() -> None:
+def test_promise_4_one_refresh_for_a_storm_before_the_access_token_expires() -> None:
     storm_rounds(seconds_left=3)
 
 
 def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> None:
-    """The session's own token and those of two audiences need a refresh each; one exchange."""
+    """The session's token and those of two audiences need a refresh each, one an exchange."""
     provider = {"access_token_seconds": 300, "overlap_seconds": 0}
     paths = ["/api/items", "/api/orders/whoami", "/api/stock/whoami", "/api/reports/whoami"]
     with Gateway(REPLICAS, provider=provider, routes=SEVERAL, policies=POLICIES) as gateway:
         for number in range(rounds(full=50, reduced=4)):
             browser = gateway.browser()
             browser.log_in(replica=number % REPLICAS)
-            # In one half of the rounds the routes have tokens already, which are dead.
+            # In half of the rounds the routes have tokens already, which have expired.
             if number % 2:
                 assert {browser.fetch("GET", path).status_code for path in paths} == {200}
             age_access_token(gateway, browser.cookie, 0, routes_too=True)
@@ -62,7 +62,7 @@ def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> N
             assert browser.log_out().status_code == 200
 
 
-def test_promise_4_one_refresh_for_500_requests_at_8_processes_that_remember_the_session() -> None:
+def test_promise_4_one_refresh_for_500_requests_at_8_processes_that_cache_the_session() -> None:
     on = cache_environment(CACHE["cache on"])
     storm_rounds(0, replicas=8, requests=500, env=on, count=rounds(full=20, reduced=2))
 
@@ -75,7 +75,7 @@ def storm_rounds(
     env: Mapping[str, str] | None = None,
     count: int | None = None,
 ) -> None:
-    """Sign in, move the token's end near, and let all requests come at once; no overlap helps."""
+    """Sign in, let the token expire soon, and send all requests at once, without an overlap."""
     provider = {"access_token_seconds": 300, "overlap_seconds": 0}
     with Cluster(replicas, provider=provider, env=env) as cluster:
         for number in range(count or rounds(full=50, reduced=6)):
@@ -85,7 +85,7 @@ def storm_rounds(
                 Shot(cluster.ports[i % replicas], "/api/items", browser.cookie or "")
                 for i in range(requests)
             ]
-            # Twice at every process, so that those that remember sessions remember this one.
+            # Twice at every process, so that the session is in every cache.
             assert {a.status for a in fire(shots[: 2 * replicas])} == {200}
             age_access_token(cluster, browser.cookie, seconds_left)
             before = cluster.counts()

@@ -1,4 +1,4 @@
-"""Promise 5: Redis or the provider failing is a 503; nobody is signed out, and nobody let in."""
+"""Promise 5: if Redis or the provider fails, the response is 503; no session ends or begins."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def cluster(session_cache: str) -> Iterator[Cluster]:
         "BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
         "BFF_REDIS_TIMEOUT_SECONDS": str(REDIS_TIMEOUT_SECONDS),
     }
-    # What a hanging refresh has rotated must be of use until the tries are over.
+    # A token that a hanging refresh has rotated must be accepted until the last retry.
     with Cluster(REPLICAS, provider={"overlap_seconds": 60}, env=env) as started:
         yield started
 
 
-def refused_kindly(response: requests.Response, code: str) -> None:
-    """A 503 that says when to come back and leaves the cookie alone."""
+def assert_temporary_failure(response: requests.Response, code: str) -> None:
+    """503 with `Retry-After`, and the cookie stays."""
     assert response.status_code == 503, response.text
     assert int(response.headers["Retry-After"]) > 0
     assert "Set-Cookie" not in response.headers
@@ -71,43 +71,44 @@ def test_promise_5_redis_failing_in_the_middle_of_traffic(cluster: Cluster, kind
     browser = cluster.browser()
     browser.log_in()
     slowest = {"paused": REDIS_TIMEOUT_SECONDS + 1, "stopped": 2.0, "killed": 2.0}[kind]
-    once_below(slowest, lambda: outage(cluster, browser, kind), "seconds to the slowest answer")
+    once_below(slowest, lambda: outage(cluster, browser, kind), "seconds to the slowest response")
     assert all(browser.profile(replica=i).status_code == 200 for i in range(REPLICAS))
 
 
 def outage(cluster: Cluster, browser: BrowserClient, kind: str) -> float:
-    """Take Redis away and bring it back amid traffic; how long the slowest answer took."""
+    """Stop and restart Redis amid traffic; returns the seconds of the slowest response."""
     with traffic(browser) as responses:
-        wait_for(lambda: len(responses) >= 4, "answers")
+        wait_for(lambda: len(responses) >= 4, "responses")
         if kind == "paused":
             cluster.redis.pause()
-            time.sleep(PAUSE_SECONDS)  # The length of the outage is what is tested.
+            time.sleep(PAUSE_SECONDS)  # The length of the outage under test.
             cluster.redis.resume()
         else:
             cluster.redis.stop() if kind == "stopped" else cluster.redis.kill()
             wait_for(lambda: responses[-1][0].status_code == 503, "a refusal")
             cluster.redis.start_again()
-        wait_for(lambda: all(a.status_code == 200 for a, _ in responses[-4:]), "answers again")
+        wait_for(lambda: all(a.status_code == 200 for a, _ in responses[-4:]), "responses again")
     statuses = {response.status_code for response, _ in responses}
     assert statuses == {200, 503}, statuses
     for response, _ in responses:
         if response.status_code == 503:
-            refused_kindly(response, "store_unavailable")
+            assert_temporary_failure(response, "store_unavailable")
     return max(seconds for _, seconds in responses)
 
 
-def test_promise_5_without_redis_nobody_is_let_in_and_nobody_out(cluster: Cluster) -> None:
+def test_promise_5_without_redis_no_session_begins_or_ends(cluster: Cluster) -> None:
     browser, stranger = cluster.browser(), cluster.browser()
     browser.log_in()
     cluster.redis.stop()
     try:
-        refused_kindly(browser.profile(), "store_unavailable")
-        refused_kindly(browser.fetch("GET", "/auth/sessions"), "store_unavailable")
-        refused_kindly(browser.log_out(), "not_signed_out")
+        assert_temporary_failure(browser.profile(), "store_unavailable")
+        assert_temporary_failure(browser.fetch("GET", "/auth/sessions"), "store_unavailable")
+        assert_temporary_failure(browser.log_out(), "not_signed_out")
         assert stranger.profile().status_code == 401
         assert stranger.api("/items").status_code == 401
         made_up = {"Cookie": f"session={'A' * 43}"}
-        refused_kindly(stranger.fetch("GET", "/api/items", headers=made_up), "store_unavailable")
+        response = stranger.fetch("GET", "/api/items", headers=made_up)
+        assert_temporary_failure(response, "store_unavailable")
         assert requests.get(cluster.url() + "/readyz", timeout=5).status_code == 503
         assert requests.get(cluster.url() + "/healthz", timeout=5).status_code == 200
     finally:
@@ -145,14 +146,14 @@ def test_promise_5_a_sign_in_that_redis_could_not_take_is_revoked_and_says_so(
         {"do": "drop_before"},
         {"do": "garbage"},
     ],
-    ids=lambda order: str(order.get("status", order["do"])),
+    ids=lambda fault: str(fault.get("status", fault["do"])),
 )
 def test_promise_5_the_provider_failing_when_a_refresh_is_due(
-    cluster: Cluster, order: dict[str, object]
+    cluster: Cluster, fault: dict[str, object]
 ) -> None:
     browser = cluster.browser()
     browser.log_in()
-    cluster.control("POST", "faults", endpoint="token", times=100, **order)
+    cluster.control("POST", "faults", endpoint="token", times=100, **fault)
     try:
         age_access_token(cluster, browser.cookie, 30)
         assert browser.api("/items").status_code == 200, "the old token serves while it lives"
@@ -160,9 +161,9 @@ def test_promise_5_the_provider_failing_when_a_refresh_is_due(
         age_access_token(cluster, browser.cookie, 0)
         began = time.monotonic()
         response = browser.api("/items")
-        # One retry where the request was sent and no answer came.
+        # One retry if the request was sent and no response came.
         assert time.monotonic() - began < 3 * PROVIDER_TIMEOUT_SECONDS
-        refused_kindly(response, "provider_unavailable")
+        assert_temporary_failure(response, "provider_unavailable")
         assert browser.profile().status_code == 200, "nobody is signed out"
     finally:
         cluster.control("DELETE", "faults")
@@ -177,7 +178,7 @@ def test_promise_5_the_provider_gone_when_a_refresh_is_due(cluster: Cluster) -> 
     cluster.provider.pause()
     try:
         began = time.monotonic()
-        refused_kindly(browser.api("/items"), "provider_unavailable")
+        assert_temporary_failure(browser.api("/items"), "provider_unavailable")
         assert time.monotonic() - began < 3 * PROVIDER_TIMEOUT_SECONDS
     finally:
         cluster.provider.resume()
@@ -185,12 +186,12 @@ def test_promise_5_the_provider_gone_when_a_refresh_is_due(cluster: Cluster) -> 
     assert browser.api("/items").status_code == 200
 
 
-def test_promise_5_invalid_client_is_our_fault_and_signs_nobody_out(cluster: Cluster) -> None:
+def test_promise_5_invalid_client_is_our_fault_and_ends_no_session(cluster: Cluster) -> None:
     browser = cluster.browser()
     browser.log_in()
     age_access_token(cluster, browser.cookie, 0)
-    order = {"do": "status", "status": 401, "body": {"error": "invalid_client"}}
-    cluster.control("POST", "faults", endpoint="token", times=1, **order)
+    fault = {"do": "status", "status": 401, "body": {"error": "invalid_client"}}
+    cluster.control("POST", "faults", endpoint="token", times=1, **fault)
     response = browser.api("/items")
     assert (response.status_code, response.json()["code"]) == (502, "provider_misconfigured")
     assert "Set-Cookie" not in response.headers
@@ -199,12 +200,12 @@ def test_promise_5_invalid_client_is_our_fault_and_signs_nobody_out(cluster: Clu
 
 
 def forget_failures(cluster: Cluster) -> None:
-    """Let the moment pass for which a failure is remembered."""
+    """Wait until the failure is no longer cached."""
     for name in cluster.keys("failure"):
         cluster.store().delete(name)
 
 
 def state_of(cluster: Cluster, refresh_token: str) -> str:
-    """How the provider sees a refresh token."""
+    """The state of a refresh token at the provider."""
     [found] = [t for t in cluster.issued("refresh_token") if t["value"] == refresh_token]
     return str(found["state"])

@@ -31,7 +31,7 @@ def cluster(session_cache: str) -> Iterator[Cluster]:
 
 
 def end_all(cluster: Cluster, replica: int) -> int:
-    """Ask for the end of all sessions of the user; how many there were."""
+    """End all sessions of the user; returns how many there were."""
     response = requests.post(
         f"{cluster.url(replica)}/admin/sessions/end",
         json={"sub": SUBJECT, "reason": "test"},
@@ -43,7 +43,7 @@ def end_all(cluster: Cluster, replica: int) -> int:
 
 
 def at_provider(browser: BrowserClient, authorize_url: str) -> str:
-    """Authenticate there, or pass with the session that the browser has there."""
+    """Sign in there, or pass with the browser's session there."""
     return sign_in_at_provider(browser.at_provider, authorize_url, EMAIL, PASSWORD)
 
 
@@ -58,7 +58,7 @@ def test_promise_6_no_sign_in_from_before_survives_an_end_that_races_with_it(
         ending = Thread(target=end_all, args=(cluster, chance.randrange(REPLICAS)))
 
         ending.start()
-        time.sleep(chance.uniform(0, 0.02))  # Which of the two comes first is what is random.
+        time.sleep(chance.uniform(0, 0.02))  # A random delay decides which of the two comes first.
         response = browser.come_back(location, replica=chance.randrange(REPLICAS))
         ending.join()
 
@@ -81,14 +81,14 @@ def test_promise_6_the_providers_old_session_alone_does_not_get_in(cluster: Clus
     assert end_all(cluster, 1) == 1
     assert browser.profile(replica=2).status_code == 401
 
-    # Straight after it, with the session that the browser still has at the provider.
+    # Immediately after it, with the browser's session at the provider.
     sent_back = browser.come_back(at_provider(browser, browser.authorize_url("/auth/login")))
     assert sent_back.status_code == 302, "the old session was enough"
     again = sent_back.headers["Location"]
     assert parse_qs(urlsplit(again).query)["max_age"] == ["0"]
     assert browser.profile().status_code == 401
 
-    # A real sign-in, in the same second as the answer of the end or the next.
+    # A new sign-in, in the same second as the response of the end or the next.
     response = browser.come_back(at_provider(browser, again))
     assert response.status_code == 303, response.text
     assert browser.profile(replica=2).status_code == 200

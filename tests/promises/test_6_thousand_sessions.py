@@ -1,7 +1,7 @@
-"""Ending a thousand sessions at once: all of them, within seconds, whoever else is there.
+"""Do a thousand sessions end at once, all of them within seconds, among many others?
 
-They end by one call of the admin API, or by one logout token of the provider. The full numbers are
-those of `make stress`: 1,000 sessions of one user among 100,000 of others.
+They end by one request to the admin API, or by one logout token of the provider. At full scale
+(`make stress`) it is 1,000 sessions of one user among 100,000 of others.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def crowd(cluster: Cluster) -> Iterator[Crowd]:
 
 
 def statuses(cluster: Cluster, cookie_ids: list[str]) -> list[int]:
-    """What each of these cookies gets, asked at all replicas in turn by several threads."""
+    """The statuses for these cookies, at alternating replicas, from several threads."""
 
     def ask(share: list[str]) -> list[int]:
         with requests.Session() as session:
@@ -85,13 +85,13 @@ def by_admin_call(cluster: Cluster) -> None:
 
 
 def by_logout_token(cluster: Cluster) -> None:
-    """The provider signs and sends it, and waits for five seconds like Auth0."""
+    """The provider sends the token and waits five seconds, like Auth0."""
     [sent] = cluster.control("POST", "backchannel", sub=USER)
     assert sent["status"] == 200
 
 
 @pytest.mark.parametrize("end_all", [by_admin_call, by_logout_token])
-def test_promise_6_all_of_a_users_sessions_are_over_when_the_one_message_is_answered(
+def test_promise_6_all_of_a_users_sessions_are_over_after_the_response_to_one_message(
     cluster: Cluster,
     crowd: Crowd,
     end_all: Callable[[Cluster], None],
@@ -115,7 +115,7 @@ def test_promise_6_all_of_a_users_sessions_are_over_when_the_one_message_is_answ
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """Nobody else uses it, so that its CPU time is this test's."""
+    """Used by this test only, so that its CPU time can be measured."""
     with RedisServer() as server:
         yield server
 
@@ -137,12 +137,12 @@ def services(own_redis: RedisServer, redis_prefix: str, fake: FakeProvider) -> I
 
 
 MakeEnd = Callable[[str], Callable[[], int]]
-"""Makes, for a subject, what ends all of its sessions and says how many there were."""
+"""Makes, for a subject, a function that ends all of its sessions and returns their number."""
 
 
 @pytest.fixture(params=["admin_call", "logout_token"])
 def ending(request: pytest.FixtureRequest, services: Services, fake: FakeProvider) -> MakeEnd:
-    """What is behind the route of the admin API, and behind that of the back channel."""
+    """The code behind the admin API, and that behind the back-channel endpoint."""
     find_key = services.provider.discovery.key_finder(KEYS_SECONDS)
     receiver = LogoutReceiver(
         services.config, find_key, services.sessions, services.stores.seen_messages
@@ -160,9 +160,9 @@ def ending(request: pytest.FixtureRequest, services: Services, fake: FakeProvide
 
 
 class Meter:
-    """Measures what an end of all sessions costs: CPU time, here and in Redis.
+    """Measures the CPU time of an end of all sessions, here and in Redis.
 
-    The wall clock would measure the neighbours on this machine too.
+    Elapsed time would include other programs of the machine.
     """
 
     def __init__(self, services: Services, client: redis.Redis, ending: MakeEnd) -> None:
@@ -178,7 +178,7 @@ class Meter:
         self._crowd.close()
 
     def cost(self, sessions: int) -> float:
-        """Milliseconds for an end of so many sessions of one user; the best of several."""
+        """Milliseconds to end so many sessions of one user; the best of several rounds."""
         return min(self._once(sessions) for _ in range(TRIES)) * 1000
 
     def _once(self, sessions: int) -> float:

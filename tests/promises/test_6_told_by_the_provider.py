@@ -1,4 +1,4 @@
-"""Promise 6, and 2: what the provider ends is over at every replica, whatever is under way."""
+"""Promises 6 and 2: a session that the provider ends is over at every replica."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ SUBJECT = "auth0|demo"
 RACE_SECONDS = (0.06, 1.0)
 """One of the two begins by a random part of one of these before the other.
 
-A callback takes about as long as the first; after the second it is over on a slow machine, too.
+The first is about the duration of a callback; after the second, a callback is over even on a slow
+machine.
 """
 
 
@@ -38,12 +39,12 @@ def cluster() -> Iterator[Cluster]:
 
 
 def signed_in_anywhere(cluster: Cluster, browser: BrowserClient) -> list[int]:
-    """The replicas that take this browser's cookie."""
+    """The replicas that accept this browser's cookie."""
     return [r for r in range(REPLICAS) if browser.profile(replica=r).status_code == 200]
 
 
 def deliveries(cluster: Cluster) -> list[Any]:
-    """What became of each logout token that the provider has sent."""
+    """The status of each logout token that the provider has sent."""
     return [sent["status"] for sent in cluster.control("GET", "backchannel")]
 
 
@@ -53,7 +54,7 @@ def all_dead(cluster: Cluster) -> bool:
 
 # ---------------------------------------------------------------- the provider's own logout
 def test_signing_out_at_the_provider_signs_out_here_at_every_replica(cluster: Cluster) -> None:
-    """As another application of the tenant would: this one isn't visited at all."""
+    """As another application of the tenant would, without a request to this one."""
     laptop, phone = cluster.browser(), cluster.browser()
     laptop.log_in(replica=1)
     phone.log_in(replica=2)
@@ -96,14 +97,14 @@ def test_a_token_for_the_user_ends_all_and_a_forged_one_none(cluster: Cluster) -
 
 
 def send(cluster: Cluster, **body: Any) -> list[Any]:
-    """Let the provider send a logout token; how it was answered."""
+    """Let the provider send a logout token; returns the response's status."""
     return [sent["status"] for sent in cluster.control("POST", "backchannel", **body)]
 
 
 # ---------------------------------------------------------------- races
 @dataclass
-class Seen:
-    """What the rounds met, so that a race that never happens is noticed."""
+class RoundResults:
+    """What happened in all rounds, so that the test notices if there was no race."""
 
     let_in: int = 0
     turned_away: int = 0
@@ -111,9 +112,9 @@ class Seen:
     refused: int = 0
 
 
-def test_promise_6_no_sign_in_or_refresh_under_way_outlives_the_providers_session() -> None:
+def test_promise_6_no_sign_in_or_refresh_in_flight_outlives_the_providers_session() -> None:
     with Cluster(REPLICAS) as cluster, ThreadPoolExecutor(2) as pool:
-        seen = Seen()
+        seen = RoundResults()
         for number in range(rounds(full=500, reduced=30)):
             chance = random.Random(number)  # noqa: S311
             browser = cluster.browser()
@@ -133,16 +134,16 @@ def sign_in_in_a_race(
     browser: BrowserClient,
     chance: random.Random,
     pool: ThreadPoolExecutor,
-    seen: Seen,
+    seen: RoundResults,
 ) -> None:
-    """The callback is called while the logout token is on its way."""
+    """The callback is requested while the logout token is sent."""
     replica = chance.randrange(REPLICAS)
     location = sign_in_at_provider(
         browser.at_provider, browser.authorize_url(replica=replica), EMAIL, PASSWORD
     )
     response = race(cluster, pool, chance, lambda: browser.come_back(location, replica=replica))
     assert response.status_code in (302, 303), f"{response.status_code}: {response.text[:500]}"
-    # Turned away means: back to the provider, for a sign-in that is from after the end.
+    # A refusal redirects to the provider, for a sign-in after the end.
     away = urlsplit(response.headers["Location"]).netloc == urlsplit(cluster.issuer).netloc
     assert away == (browser.cookie is None)
     seen.turned_away += away
@@ -154,9 +155,9 @@ def refresh_in_a_race(
     browser: BrowserClient,
     chance: random.Random,
     pool: ThreadPoolExecutor,
-    seen: Seen,
+    seen: RoundResults,
 ) -> None:
-    """A request needs a new access token while the logout token is on its way."""
+    """A request needs a new access token while the logout token is sent."""
     browser.log_in(replica=chance.randrange(REPLICAS))
     age_access_token(cluster, browser.cookie, 0)
     replica = chance.randrange(REPLICAS)
@@ -172,7 +173,7 @@ def race(
     chance: random.Random,
     ask: Callable[[], requests.Response],
 ) -> requests.Response:
-    """*ask*, while the provider ends its session; returns when both are answered."""
+    """Call *ask* while the provider ends the session; returns after both responses."""
     [sid] = cluster.control("POST", f"users/{EMAIL}/end-sessions", backchannel=False)["ended"]
     lead = chance.uniform(-1, 1) * chance.choice(RACE_SECONDS)
 
@@ -181,7 +182,7 @@ def race(
         return ask()
 
     asking = pool.submit(asked)
-    # The instant of the logout is what is drawn at random; nothing is awaited by it.
+    # The random delay chooses the instant of the logout; it waits for nothing.
     time.sleep(max(0.0, lead))
     assert send(cluster, sub=SUBJECT, sid=sid) == [200]
     return asking.result()

@@ -28,7 +28,7 @@ def everything_in_redis(cluster: Cluster) -> bytes:
 
 
 def disguises(secret: str) -> list[bytes]:
-    """The secret itself, and what a plain hash or encoding would make of it."""
+    """The secret itself, hashed without a key, and encoded."""
     raw = secret.encode()
     hashes = [hashlib.new(name, raw) for name in ("md5", "sha1", "sha256", "sha512")]
     found = [raw, raw.hex().encode(), base64.b64encode(raw), base64.urlsafe_b64encode(raw)]
@@ -46,7 +46,7 @@ def test_promise_7_a_dump_holds_no_token_no_cookie_and_no_person() -> None:
         gone.log_in()
         age_access_token(cluster, browser.cookie, 0)
         assert browser.api("/items").status_code == 200
-        # One session ended with the provider down: tombstone, outbox and deny-list are full too.
+        # End one session with the provider down: tombstone, outbox and deny-list have entries.
         cluster.control("POST", "faults", endpoint="revoke", times=9, do="status", status=503)
         assert gone.log_out().status_code == 200
         dump = everything_in_redis(cluster)
@@ -62,7 +62,7 @@ def test_promise_7_a_dump_holds_no_token_no_cookie_and_no_person() -> None:
             for disguise in disguises(secret):
                 assert disguise not in dump, f"{secret[:12]}… is in the dump"
 
-        # The cookie's id is known by the record's own key only, which is its SHA-256.
+        # The session id of the cookie appears only as SHA-256, in the key of the record.
         cookie, own_key = browser.cookie or "", session_key(browser.cookie).encode()
         for disguise in disguises(cookie):
             if disguise != own_key:

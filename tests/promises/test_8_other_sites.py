@@ -1,6 +1,6 @@
-"""Promise 8 over plain HTTP: every route that the cookie opens, with every kind of caller.
+"""Promise 8 over plain HTTP: every route that uses the cookie, with every kind of request.
 
-What real browsers send is tested in tests/browser; here is what a program may send instead.
+Requests of real browsers are tested in tests/browser; here are those that a program can send.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def browser(cluster: Cluster) -> BrowserClient:
 def ask(
     cluster: Cluster, browser: BrowserClient, method: str, path: str, *fields: str, replica: int = 0
 ) -> raw_client.Received:
-    """A request with this browser's cookie; placeholders are filled in."""
+    """Send a request with this browser's cookie; fills in the placeholders."""
     own = browser.profile().json()["session"]["id"] if "{own}" in path else ""
     ours = cluster.base_url
     filled = [field.format(ours=ours, host=ours.partition("//")[2]) for field in fields]
@@ -200,14 +200,14 @@ def test_promise_8_the_header_can_be_demanded_for_writes(
 def test_promise_8_a_program_that_proves_itself_may_pass(
     cluster: Cluster, browser: BrowserClient, fields: list[str]
 ) -> None:
-    """Else the refusals above could have any reason."""
+    """Without this the refusals above could have other reasons."""
     for method, path in ROUTES:
         if "{own}" not in path and path != "/auth/logout":
             assert ask(cluster, browser, method, path, *fields).status == 200
 
 
 def test_promise_8_redis_is_not_asked(cluster: Cluster, browser: BrowserClient) -> None:
-    """A refusal comes also while Redis says nothing, where a look at the session would be a 503."""
+    """The refusal also comes while Redis is down, so it doesn't need the session."""
     cluster.redis.pause()
     try:
         for method, path in ROUTES:
@@ -256,7 +256,7 @@ def test_promise_8_the_upstream_s_own_permissions_are_not_ours(
 def test_promise_8_the_header_can_be_demanded(
     cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
 ) -> None:
-    """BFF_REQUIRE_CSRF_HEADER is about `/api` only; Fetch Metadata doesn't stand in for it."""
+    """BFF_REQUIRE_CSRF_HEADER is for `/api` only; Fetch Metadata doesn't replace it."""
     with replica(cluster, BFF_REQUIRE_CSRF_HEADER="true") as strict:
         upstream.forget()
         for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE"):

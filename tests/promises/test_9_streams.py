@@ -1,4 +1,4 @@
-"""Promise 9, bodies and streams through the whole BFF: constant memory, at once, and let go."""
+"""Promise 9 for bodies and streams: constant memory, no delay, and no leak after a disconnect."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tests.support.scale import rounds
 from tests.support.waiting import once_below, wait_for
 
 LARGE_BYTES = rounds(full=1024**3, reduced=192 * 1024**2)
-# No more than half the body, or a BFF that keeps all of it would pass.
+# Less than half of the body, or a BFF that buffers all of it would pass.
 MEMORY_BYTES = min(100 * 1024**2, LARGE_BYTES // 2)
 PIECE = bytes(range(256)) * 256
 WATCH_SECONDS = 0.02
 SLOW_BYTES = 20_000_000
-"""So much is taken slowly, so that something would pile up."""
+"""So much is read slowly, so that buffers would fill."""
 SLOW_SECONDS = 0.002
 STALL_SECONDS = 1.0
-"""So long the upstream takes nothing of an upload."""
+"""How long the upstream reads nothing of an upload."""
 EVENTS = 20
 EVENT_MEDIAN_SECONDS = 0.2
 EVENT_MAX_SECONDS = 0.5
@@ -68,7 +68,7 @@ def head(browser: BrowserClient, method: str, path: str, *more: str) -> bytes:
 
 
 def resident_bytes(cluster: Cluster) -> int:
-    """How much memory all processes of the BFF have in use."""
+    """The memory of all BFF processes."""
     total = 0
     for replica in cluster.replicas:
         process = psutil.Process(replica.pid)
@@ -79,7 +79,7 @@ def resident_bytes(cluster: Cluster) -> int:
 
 @contextmanager
 def watched(cluster: Cluster) -> Iterator[list[int]]:
-    """What the memory was above that of the beginning, many times a second."""
+    """Samples of the memory above that at the beginning, many times a second."""
     idle, above, done = resident_bytes(cluster), [0], threading.Event()
 
     def watch() -> None:
@@ -134,7 +134,7 @@ def test_promise_9_a_large_upload_takes_no_memory(cluster: Cluster, browser: Bro
 
 
 def pattern_digest() -> bytes:
-    """Of LARGE_BYTES of the demo API's pattern."""
+    """The hash of LARGE_BYTES of the demo API's pattern."""
     digest = hashlib.sha256()
     for _ in range(LARGE_BYTES // len(PIECE)):
         digest.update(PIECE)
@@ -148,7 +148,7 @@ def pattern_digest() -> bytes:
 def stream(
     cluster: Cluster, browser: BrowserClient, replica: int, query: str
 ) -> Iterator[socket.socket]:
-    """An open event stream; the answer's head has been read."""
+    """An open event stream, after the response headers."""
     with raw_client.connect(cluster.ports[replica]) as sock:
         sock.sendall(head(browser, "GET", f"/api/events?{query}"))
         assert b" 200 " in raw_client.read_until(sock, b"\r\n\r\n")
@@ -156,7 +156,7 @@ def stream(
 
 
 def test_promise_9_an_event_arrives_as_it_is_sent(cluster: Cluster) -> None:
-    """Over both replicas; an upstream of the test's own, so that one clock measures."""
+    """At both replicas; with the test's own upstream, so that one clock measures."""
     go_on, sent_at = threading.Semaphore(0), [0.0]
 
     def script(upstream: RawUpstream, connection: Wire) -> None:
@@ -207,7 +207,7 @@ def test_promise_9_a_client_that_hangs_up_frees_the_upstream(
 ) -> None:
     wait_for(lambda: open_streams(browser) == 0, "an upstream without streams")
     with stream(cluster, browser, replica, query):
-        time.sleep(1.5)  # Long enough that a timer of the BFF's would have cut it.
+        time.sleep(1.5)  # Longer than any timer of the BFF.
         assert open_streams(browser) == 1
     wait_for(lambda: open_streams(browser) == 0, "the end of the stream", FREED_SECONDS)
 
@@ -222,7 +222,7 @@ def test_promise_9_ordinary_requests_go_on_beside_many_streams(
             query = ("silent=1", "interval_ms=1000")[number % 2]
             stack.enter_context(stream(cluster, browser, 0, query))
         assert open_streams(browser) == STREAMS
-        # Once is enough: other programs on this machine may slow it down, and streams go on.
+        # One fast round is sufficient: other programs on the machine may slow it down.
         wait_for(
             lambda: seconds_of_requests(browser) < max(3 * before, 0.1),
             f"requests beside streams as quick as alone, where they took {before:.3f} s",
@@ -231,7 +231,7 @@ def test_promise_9_ordinary_requests_go_on_beside_many_streams(
 
 
 def seconds_of_requests(browser: BrowserClient) -> float:
-    """The median of what a few ordinary requests take; all of them are answered."""
+    """The median duration of a few ordinary requests, which all succeed."""
     took = []
     for _ in range(10):
         began = time.monotonic()

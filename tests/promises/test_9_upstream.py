@@ -1,7 +1,7 @@
 """Promise 9: the upstream gets exactly what the route allows, through the whole BFF.
 
-A raw upstream sees every byte. What the proxy alone does is tested in tests/gateway; here the
-session is real, and so are the token, the cookies and the guard.
+A raw upstream sees every byte. The proxy alone is tested in tests/gateway; here the session, the
+token, the cookies and the guard are real.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def quiet(upstream: RawUpstream) -> None:
 def raw_request(
     cluster: Cluster, browser: BrowserClient, *fields: str, target: str = "/api/x"
 ) -> raw_client.Received:
-    """One request of the signed-in browser, with fields that no library would send."""
+    """Send a request of the signed-in browser, with headers that no library would send."""
     return raw_client.request(
         cluster.ports[0], target, f"Cookie: session={browser.cookie}",
         "Sec-Fetch-Site: same-origin", *fields,
@@ -202,7 +202,7 @@ def test_promise_9_nothing_smuggled_gets_through(
     assert b"evil" not in seen.head.lower()
     assert b"6.6.6.6" not in seen.head
     assert b"ZXZpb" not in seen.head
-    # What we write is there once, whatever was nominated, and nothing else but what any client may.
+    # Our headers are there once, whatever `Connection` names, and only safe ones of the client.
     assert names(seen) - {"accept"} == OURS_TO_WRITE | {"sec-fetch-site"}
     bearer = seen.get("authorization") or ""
     assert bearer.removeprefix("Bearer ") in {t["value"] for t in cluster.issued("access_token")}
@@ -214,7 +214,7 @@ def test_promise_9_nothing_smuggled_gets_through(
 def test_promise_9_an_underscore_can_t_pose_as_a_dash(
     cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
 ) -> None:
-    """WSGI makes no difference between the two; what counts is that the upstream sees one."""
+    """WSGI doesn't distinguish the two; the upstream must see one."""
     raw_request(cluster, browser, "X_User_ID: 1")
     (seen,) = upstream.wait_for(1)
     assert "x_user_id" not in names(seen)
@@ -225,7 +225,7 @@ def test_promise_9_an_underscore_can_t_pose_as_a_dash(
 
 
 def acts_and_hangs_up(upstream: RawUpstream, connection: Wire) -> None:
-    """Answer the first request of a connection, read the second, and close without a word."""
+    """Respond to the first request of a connection, read the second, and close."""
     for response in (ANSWER, b""):
         seen = connection.read_request()
         if seen is None:

@@ -62,10 +62,10 @@ def test_the_master_tells_each_replica_what_has_changed(
 
 
 @pytest.mark.parametrize("how", ["no CA", "another CA", "this CA", "this CA, in the address"])
-def test_whom_nobody_vouches_for_gets_no_command(
+def test_a_server_without_a_trusted_certificate_gets_no_command(
     how: str, topology: Topology, certificate: Certificate, tmp_path: Path
 ) -> None:
-    """It could be anybody, and a command says who we are and what we keep."""
+    """It could be any server, and a command contains credentials and keys."""
     ca_file = {
         "another CA": str(Certificate(tmp_path).ca_file),
         "this CA": str(certificate.ca_file),
@@ -83,7 +83,7 @@ def test_whom_nobody_vouches_for_gets_no_command(
     client.close()
 
 
-def test_a_failover_signs_nobody_out(cluster: Cluster, topology: Topology) -> None:
+def test_a_failover_ends_no_session(cluster: Cluster, topology: Topology) -> None:
     browser = cluster.browser()
     browser.log_in()
     topology.let_replicas_follow()

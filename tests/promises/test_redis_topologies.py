@@ -1,4 +1,4 @@
-"""The promises on Redis Sentinel and on a Redis Cluster, and what a failover costs."""
+"""Do the promises hold on Redis Sentinel and on a Redis Cluster, and what does a failover cost?"""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ pytestmark = pytest.mark.session_cache
 
 REPLICAS = 2
 TIMEOUT = 1.5
-"""Of one command. A machine that stalls for less than that breaks nothing."""
+"""For one command; shorter stalls of the machine have no effect."""
 SET = Script("return redis.call('SET', KEYS[1], ARGV[1])")
 ACKNOWLEDGED = 4
 RECOVERY = 10
-"""Seconds in which every process serves again, from the promotion of a replica."""
+"""Seconds from the promotion of a replica until every process serves again."""
 
 REQUESTS = rounds(full=200, reduced=60)
 
 
 @pytest.fixture(scope="module", params=[Sentinels, RedisCluster], ids=["sentinel", "cluster"])
 def topology(request: pytest.FixtureRequest, session_cache: str) -> Iterator[Topology]:
-    """New for each setting of the memory, since the failover leaves a dead server behind."""
+    """New for each setting of the cache, since the failover leaves a killed server behind."""
     with request.param() as started:
         yield started
 
@@ -98,7 +98,7 @@ def test_the_master_tells_each_replica_what_has_changed(
 def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topology) -> None:
     """Nothing that a replica has acknowledged is lost, and every process serves again.
 
-    A session that is made in the instant of the failover waits for no replica, so it may be lost;
+    A sign-in doesn't wait for a replica, so a session from the instant of the failover may be lost;
     it is counted. An end does wait. The counts are printed (`pytest -s`).
     """
     before, during = Tally(), Tally()
@@ -116,7 +116,7 @@ def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topolo
         topology.fail_over()
         promoted_at = time.monotonic()
         wait_for(lambda: statuses[-10:] == [200] * 10, "answers after the failover", RECOVERY)
-        # Every process, also with what it writes: a sign-in, and an end.
+        # Every process reads and writes: a sign-in and an end.
         for replica in range(REPLICAS):
             browser = cluster.browser()
             log_in_at_last(browser, replica)
@@ -150,10 +150,10 @@ def nodes() -> Iterator[RedisCluster]:
 
 @pytest.fixture
 def database(nodes: RedisCluster) -> Iterator[Database]:
-    """As one process has it: one replica for an end; it knows the slots."""
+    """As in one process: an end waits for one replica; the slots are known."""
     client = make_client(nodes.url, TIMEOUT)
     database = Database(client, "cluster", wait_replicas=1, timeout_seconds=TIMEOUT)
-    # On a busy machine the first command may be too early for that.
+    # On a busy machine the first command may come before that.
     wait_for(lambda: serves(database), "the map of the slots")
     yield database
     client.close()
@@ -173,7 +173,7 @@ def test_an_end_waits_for_the_replicas_of_a_cluster(
 def test_a_cluster_that_hangs_costs_each_caller_one_time_out(
     nodes: RedisCluster, database: Database
 ) -> None:
-    """However many ask at once, and with a map of the slots or without one."""
+    """With any number of concurrent requests, with the slot map or without it."""
     stranger = Database(make_client(nodes.url, TIMEOUT), "cluster", timeout_seconds=TIMEOUT)
     with paused(nodes, list(nodes.servers)):
         took = [seconds_refused(each) for each in (database, stranger) for _ in range(2)]
@@ -199,10 +199,10 @@ def test_a_process_starts_without_its_cluster(cluster: Cluster, nodes: RedisClus
         process.wait_for_http(f"http://127.0.0.1:{port}/readyz")
 
 
-def test_a_dead_node_concerns_its_own_keys_only() -> None:
-    """Also where it is the one that redis-py would ask for everything ("default node")."""
+def test_a_failed_node_affects_its_own_keys_only() -> None:
+    """Also if it is redis-py's "default node", which gets commands without a key."""
     with RedisCluster() as nodes:
-        dead = nodes.owner_of("{3560}")  # Slot 0: what comes first in the map.
+        dead = nodes.owner_of("{3560}")  # Slot 0 is the first in the map.
         keys = [f"{{{n}}}" for n in range(40)]
         living: list[Any] = [([key], ["1"]) for key in keys if nodes.owner_of(key) != dead]
         database = Database(make_client(nodes.url, TIMEOUT), "cluster", timeout_seconds=TIMEOUT)
@@ -215,7 +215,7 @@ def test_a_dead_node_concerns_its_own_keys_only() -> None:
 
 
 def test_a_slot_on_its_way_to_another_node(nodes: RedisCluster, database: Database) -> None:
-    """Its keys are found, whether they have moved (`ASK`) or not."""
+    """Its keys are found, moved (`ASK`) or not."""
     here, there = nodes.masters()[:2]
     key = next(f"{{{n}}}" for n in range(999) if nodes.owner_of(f"{{{n}}}") == here)
     slot = nodes.command(here, "CLUSTER KEYSLOT", key)
@@ -275,7 +275,7 @@ class Tally:
 
 @contextmanager
 def coming_and_going(cluster: Cluster, tally: Tally) -> Iterator[None]:
-    """Sign-ins at every process until the block ends; every other one signs out again."""
+    """Sign in at every process until the block ends; every second session signs out again."""
     going = True
 
     def run(replica: int) -> None:
@@ -328,14 +328,14 @@ def paused(nodes: RedisCluster, ports: list[int]) -> Iterator[None]:
 
 @contextmanager
 def traffic(browser: BrowserClient) -> Iterator[list[int]]:
-    """Requests to all replicas until the block ends; their statuses."""
+    """Send requests to all replicas until the block ends; yields their statuses."""
     statuses: list[int] = []
     going = True
 
     def run(replica: int) -> None:
         while going:
             statuses.append(browser.api("/items", replica=replica).status_code)
-            time.sleep(0.01)  # A pace, so that the list stays readable.
+            time.sleep(0.01)  # A pause, so that the list stays short.
 
     threads = [Thread(target=run, args=(i,)) for i in range(REPLICAS)]
     for thread in threads:

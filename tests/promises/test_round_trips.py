@@ -1,4 +1,4 @@
-"""How often is Redis asked? Counted by Redis itself, not timed (docs/architecture/request.md)."""
+"""How many commands does Redis get per request? (docs/architecture/request.md)"""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.support.scale import CACHE, cache_environment
 REPEATS = 20
 TRIES = 3
 SEEN_BEFORE = 3
-"""A session is remembered at its second request within a minute."""
+"""A session is cached at its second request within a minute."""
 LEASE_SECONDS = 1.0
-"""More than a process may trust its memory for."""
+"""Longer than the lease of the cache."""
 NOT_OURS = ("{outbox}:due", ":deadlines", "{born_at}", "HELLO", "CLIENT ", "PING")
-"""What the background threads ask, and what sets up a connection."""
+"""The commands of background threads and of new connections."""
 
 
 @pytest.fixture(scope="module", params=CACHE.values(), ids=list(CACHE))
@@ -64,13 +64,13 @@ def test_round_trips_to_redis(
     if expected is None:
         expected = 0 if remembered else 1
     stranger = cluster.browser()
-    # What the first of them wrote, such as a route's token, the process knows a lease later.
+    # A write of the first request, such as a route's token, is in the cache one lease later.
     settled_at = time.monotonic() + LEASE_SECONDS
     asked = 0
     while asked < SEEN_BEFORE or time.monotonic() < settled_at:
         ask(browser, stranger)
         asked += 1
-    # Where the machine stalls for longer than a lease, a process reads again, and rightly so.
+    # If the machine stalls for longer than a lease, a process rightly reads again.
     for _ in range(TRIES if remembered else 1):
         commands = commands_of(cluster, lambda: ask(browser, stranger))
         if len(commands) == expected * REPEATS:
@@ -79,7 +79,7 @@ def test_round_trips_to_redis(
 
 
 def commands_of(cluster: Cluster, ask: Callable[[], object]) -> list[str]:
-    """What Redis is asked while *ask* is repeated."""
+    """The commands that Redis gets while *ask* is repeated."""
     commands = []
     with cluster.store() as store, store.monitor() as monitor:
         for _ in range(REPEATS):

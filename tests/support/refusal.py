@@ -67,7 +67,7 @@ def public_texts(code: str) -> set[tuple[str, str]]:
     return {(kind.message, kind.hint) for kind in kinds if kind.code == code}
 
 
-def kept(cluster: Cluster, *, without: bytes | None = None) -> dict[bytes, bytes | None]:
+def written_keys(cluster: Cluster, *, without: bytes | None = None) -> dict[bytes, bytes | None]:
     """Every key of the cluster with its value, to compare with a later state.
 
     Args:

@@ -1,4 +1,4 @@
-"""What holds for every test of promise 10: it costs nothing, harms nobody, and surprises no log."""
+"""What does every test of promise 10 check? No writes, no effect on other sessions, quiet logs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.promises.refused.sending import MAX_BYTES
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.raw_upstream import RawUpstream
-from tests.support.refusal import assert_quiet_logs, kept
+from tests.support.refusal import assert_quiet_logs, written_keys
 
 DENY_LIST = b":deny:"
 PROVIDER_TIMEOUT_SECONDS = 3
-"""So long a provider that is merely slow may take; one that hangs costs a test as much."""
+"""Longer than a slow provider takes; a test with a hanging provider lasts as long."""
 
 
 @pytest.fixture(scope="package")
@@ -36,7 +36,7 @@ def cluster(upstream: RawUpstream) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="package")
 def bystander(cluster: Cluster) -> BrowserClient:
-    """Somebody who is signed in and does nothing wrong."""
+    """Another user's signed-in browser."""
     started = cluster.browser()
     started.log_in()
     return started
@@ -44,11 +44,11 @@ def bystander(cluster: Cluster) -> BrowserClient:
 
 @pytest.fixture
 def unharmed(cluster: Cluster, bystander: BrowserClient, upstream: RawUpstream) -> Iterator[None]:
-    """Whatever was sent: nothing was written, nothing arrived, nobody is signed out."""
+    """Check that nothing was written or forwarded, and that no session ended."""
     upstream.forget()
-    before = kept(cluster)
+    before = written_keys(cluster)
     yield
-    assert kept(cluster) == before, "it was written down in Redis"
+    assert written_keys(cluster) == before, "something was written to Redis"
     assert upstream.seen == []
     assert_bystander_is_fine(bystander)
     assert_quiet_logs(cluster, [bystander.cookie])
@@ -56,10 +56,10 @@ def unharmed(cluster: Cluster, bystander: BrowserClient, upstream: RawUpstream) 
 
 @pytest.fixture
 def nothing_left(cluster: Cluster, bystander: BrowserClient) -> Iterator[None]:
-    """For tests that sign in and out between: only the deny-list has grown."""
-    before = kept(cluster, without=DENY_LIST)
+    """For tests that sign in and out: check that only the deny-list has grown."""
+    before = written_keys(cluster, without=DENY_LIST)
     yield
-    assert kept(cluster, without=DENY_LIST) == before, "something stayed in Redis"
+    assert written_keys(cluster, without=DENY_LIST) == before, "something stayed in Redis"
     assert_bystander_is_fine(bystander)
     assert_quiet_logs(cluster, [bystander.cookie])
 

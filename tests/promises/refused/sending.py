@@ -1,4 +1,4 @@
-"""How does a test of promise 10 send what no library would send, and judge the answer?"""
+"""How does a test of promise 10 send what no library would send, and check the response?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.cluster import Cluster
 from tests.support.refusal import assert_error
 
 MAX_BYTES = 100_000
-"""What `/api` takes."""
+"""The limit of bodies at `/api`."""
 ROUTES = (
     "/", "/healthz", "/readyz", "/auth/login", "/auth/callback", "/auth/profile", "/auth/logout",
     "/auth/logged-out", "/auth/sessions", "/auth/sessions/abc", "/auth/client.js",
@@ -19,24 +19,24 @@ ROUTES = (
 def send(
     cluster: Cluster, target: str, *fields: str, method: str = "GET", body: bytes = b""
 ) -> raw_client.Received:
-    """A request with fields as they are; a fetch of our own page unless they say otherwise."""
+    """Send a request with these header lines; same-origin unless they say otherwise."""
     if not any(field.lower().startswith("sec-fetch-site") for field in fields):
         fields = (*fields, "Sec-Fetch-Site: same-origin")
     return raw_client.request(cluster.ports[0], target, *fields, method=method, body=body)
 
 
 def refused(received: raw_client.Received, status: int, code: str) -> None:
-    """The answer is a clear error, as `assert_error` has it."""
+    """Check that the response is an error, by `assert_error`."""
     body = received.body.decode()
     assert_error(received.status, received.fields, body, status, code)
 
 
 def own(browser: BrowserClient) -> str:
-    """The field with this browser's session."""
+    """The header line with this browser's session."""
     return f"Cookie: session={browser.cookie}"
 
 
 def head(method: str, target: str, *fields: str) -> bytes:
-    """A request's head; the connection stays open unless *fields* say otherwise."""
+    """The head of a request; keep-alive unless *fields* say otherwise."""
     lines = [f"{method} {target} HTTP/1.1", "Host: x", "Sec-Fetch-Site: same-origin", *fields]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -1,4 +1,4 @@
-"""How does a test of promise 10 sign in badly, and see what came of it?"""
+"""How does a test of promise 10 send a wrong callback, and check the result?"""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.support.refusal import assert_refused
 from tests.support.waiting import wait_for
 
 COOKIE_DOMAIN = "localhost.local"
-"""What the cookie jar makes of `localhost`."""
+"""The domain of `localhost` in the cookie jar."""
 
 
 @dataclass
 class Attempt:
-    """A sign-in that came back from the provider and was not yet handed to the callback.
+    """A sign-in for which the provider has responded, before the request to the callback.
 
     Attributes:
-        location: Where the provider sends the browser.
-        known: The refresh tokens that there were before.
+        location: The address of the callback, from the provider's redirect.
+        known: The refresh tokens that were issued before.
     """
 
     cluster: Cluster
@@ -46,19 +46,19 @@ class Attempt:
         return dict(parse_qsl(urlsplit(self.location).query))[name]
 
     def assert_failed(self, response: requests.Response, status: int, code: str) -> None:
-        """An error page, no session anywhere, and no refresh token that still works."""
+        """Check the error page, that there is no session, and no active refresh token."""
         assert_refused(response, status, code)
         assert self.browser.cookie is None
         assert response.headers["Referrer-Policy"] == "no-referrer"
         self.assert_no_token_left()
 
     def assert_no_token_left(self) -> None:
-        """Whatever the provider issued for this attempt is revoked there (promise 3)."""
-        wait_for(lambda: self.alive() == [], "the revocation of what was issued")
+        """Check that the tokens of this attempt are revoked at the provider (promise 3)."""
+        wait_for(lambda: self.active_refresh_tokens() == [], "the revocation of what was issued")
         wait_for(lambda: not self.cluster.keys("{outbox}:entry"), "its confirmation")
 
-    def alive(self) -> list[str]:
-        """The refresh tokens that were issued since, and still work."""
+    def active_refresh_tokens(self) -> list[str]:
+        """The active refresh tokens that were issued for this attempt."""
         issued = self.cluster.issued("refresh_token")
         return [
             token["value"]
@@ -68,20 +68,20 @@ class Attempt:
 
 
 def attempt(cluster: Cluster, path: str = "/auth/login") -> Attempt:
-    """A fresh browser goes to the provider, signs in there, and stops before the callback."""
+    """Sign in at the provider with a new browser, and stop before the callback."""
     browser = cluster.browser()
     known = {token["value"] for token in cluster.issued("refresh_token")}
     url = browser.authorize_url(path)
     location = sign_in_at_provider(browser.at_provider, url, EMAIL, PASSWORD)
     made = Attempt(cluster, browser, location, known)
     for name, value in login_cookies(browser).items():
-        pending = opened(cluster, name, value)
-        made.secrets += [value, pending.state, pending.nonce, pending.code_verifier]
+        transaction = opened(cluster, name, value)
+        made.secrets += [value, transaction.state, transaction.nonce, transaction.code_verifier]
     return made
 
 
 def login_cookies(browser: BrowserClient) -> dict[str, str]:
-    """The sign-ins under way in this browser."""
+    """The login cookies of this browser."""
     return {c.name: c.value or "" for c in browser.here.cookies if c.name.startswith("login-")}
 
 
@@ -93,13 +93,15 @@ def put_login_cookies(browser: BrowserClient, cookies: dict[str, str]) -> None:
 
 
 def opened(cluster: Cluster, name: str, value: str) -> LoginTransaction:
-    """What is sealed in such a cookie."""
+    """The content of a login cookie."""
     content = Sealer([cluster.secret]).open_text(value, f"login transaction {name}")
     return msgspec.json.decode(content, type=LoginTransaction)
 
 
-def sealed(secret: str, name: str, pending: LoginTransaction, context: str | None = None) -> str:
-    """Such a cookie's value, sealed with any key and for any name."""
+def sealed(
+    secret: str, name: str, transaction: LoginTransaction, context: str | None = None
+) -> str:
+    """The value of a login cookie, sealed with any key and for any name."""
     return Sealer([secret]).seal_text(
-        msgspec.json.encode(pending), context or f"login transaction {name}"
+        msgspec.json.encode(transaction), context or f"login transaction {name}"
     )

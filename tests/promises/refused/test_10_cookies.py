@@ -1,4 +1,4 @@
-"""Promise 10: a cookie that is not exactly one of ours opens nothing."""
+"""Promise 10: a cookie that is not exactly one of ours gives no access."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_promise_10_a_control_character_in_a_cookie_is_no_request(cluster: Clust
     assert (received.status, received.body) == (400, b"")
 
 
-def test_promise_10_changed_copies_of_a_living_cookie(
+def test_promise_10_changed_copies_of_a_valid_cookie(
     cluster: Cluster, bystander: BrowserClient
 ) -> None:
     cookie = bystander.cookie or ""
@@ -82,7 +82,7 @@ def test_promise_10_changed_copies_of_a_living_cookie(
 
 
 def test_promise_10_another_installation_s_cookie(cluster: Cluster) -> None:
-    """The same Redis, the same keys, another prefix: a session there is none here."""
+    """The same Redis and secret with another prefix: its sessions don't count here."""
     port = free_port()
     with cluster.start_replica(port, BFF_REDIS_PREFIX=f"{cluster.prefix}-other"):
         neighbour = BrowserClient([f"http://localhost:{port}"], EMAIL, PASSWORD)
@@ -98,7 +98,7 @@ def test_promise_10_another_installation_s_cookie(cluster: Cluster) -> None:
 def test_promise_10_of_two_session_cookies_the_first_counts(
     cluster: Cluster, bystander: BrowserClient
 ) -> None:
-    """Neither is repaired, nor is the second tried: it is as if the second weren't there."""
+    """The second is ignored, even if the first is invalid."""
     good, bad = f"session={bystander.cookie}", "session=" + "A" * 43
     refused(send(cluster, "/auth/profile", f"Cookie: {bad}; {good}"), 401, "session_ended")
     refused(send(cluster, "/auth/profile", f"Cookie: {bad}", f"Cookie: {good}"), 401,

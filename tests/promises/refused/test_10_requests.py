@@ -1,4 +1,4 @@
-"""Promise 10: framing, fields and methods that could mean two things are refused."""
+"""Promise 10: ambiguous framing, headers and methods are refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("unharmed")
     ],
     ids=["length, then chunks", "chunks, then length", "chunks"],
 )
-def test_promise_10_a_body_whose_end_can_t_be_trusted(
+def test_promise_10_a_body_with_ambiguous_framing(
     cluster: Cluster, bystander: BrowserClient, fields: list[str]
 ) -> None:
     start = head("POST", "/api/x", own(bystander), "Connection: close", *fields)
@@ -34,7 +34,7 @@ def test_promise_10_a_body_whose_end_can_t_be_trusted(
 def test_promise_10_a_length_that_is_no_number(
     cluster: Cluster, bystander: BrowserClient, length: str
 ) -> None:
-    """The server refuses it; nothing of it is an answer to a second, smuggled request."""
+    """The server refuses it, and there is no response to a second, smuggled request."""
     received = send(
         cluster, "/api/x", own(bystander), f"Content-Length: {length}", method="POST"
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_promise_10_a_body_over_the_limit(cluster: Cluster, bystander: BrowserCl
 
 
 def test_promise_10_a_form_of_any_size_is_not_read(cluster: Cluster) -> None:
-    """Our own routes take a form token; whoever sends more, from wherever, is not listened to."""
+    """Our own routes accept a form token only; larger bodies are refused from any client."""
     for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=b"):
         for site in ("same-origin", "cross-site"):
             fields = [f"Content-Type: {kind}", "Content-Length: 9999999", f"Sec-Fetch-Site: {site}"]
@@ -71,7 +71,7 @@ def test_promise_10_a_web_socket(cluster: Cluster, bystander: BrowserClient, tar
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "trace", "TrAcE"])
 @pytest.mark.parametrize("target", ROUTES)
-def test_promise_10_trace_is_nowhere_answered(
+def test_promise_10_trace_is_allowed_nowhere(
     cluster: Cluster, bystander: BrowserClient, target: str, method: str
 ) -> None:
     received = send(cluster, target, own(bystander), "X-Marked: seen", method=method)
@@ -84,7 +84,7 @@ def test_promise_10_trace_is_nowhere_answered(
 def test_promise_10_a_method_that_a_route_does_not_know(
     cluster: Cluster, target: str, method: str
 ) -> None:
-    """There is no session here, so a DELETE of devices has none to act for."""
+    """Without a session a DELETE of devices has no effect."""
     received = send(cluster, target, method=method)
     if method == "DELETE" and target.startswith("/auth/sessions"):
         refused(received, 401, "session_missing")
@@ -149,7 +149,7 @@ def test_promise_10_an_upload_that_breaks_off_is_no_surprise(
 def test_promise_10_an_upload_that_is_longer_than_said(
     cluster: Cluster, bystander: BrowserClient, upstream: RawUpstream
 ) -> None:
-    """What follows the announced body is another request, and not part of this one."""
+    """The bytes after the announced body are another request."""
     body = b"abc" + b"GET /auth/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     start = head("POST", "/api/x", own(bystander), "Content-Length: 3")
     received = raw_client.send(cluster.ports[0], start, body)

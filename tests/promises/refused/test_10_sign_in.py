@@ -1,4 +1,4 @@
-"""Promise 10: a sign-in that is not exactly the one that this browser began lets nobody in."""
+"""Promise 10: only the sign-in that this browser began gives a session."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def begun(cluster: Cluster) -> Iterator[Attempt]:
 def test_promise_10_a_callback_whose_state_is_not_ours(
     begun: Attempt, changes: dict[str, str | None]
 ) -> None:
-    """State comes before anything else, `error` too, and the code is not spent."""
+    """The state is checked first, before `error`, and the code isn't used."""
     before = begun.cluster.counts()
     response = begun.browser.come_back(begun.with_query(**changes))
     begun.assert_failed(response, 400, "state_invalid")
     assert begun.cluster.counts() == before, "the provider was asked"
-    # The honest answer still works: nothing was lost.
+    # The original response still works.
     assert begun.browser.come_back(begun.location).status_code == 303
     assert begun.browser.log_out().status_code == 200
 
@@ -115,7 +115,7 @@ def test_promise_10_a_callback_of_another_provider(begun: Attempt, iss: str) -> 
 
 
 def test_promise_10_a_callback_in_another_browser(begun: Attempt, cluster: Cluster) -> None:
-    """With and without a sign-in of its own under way there."""
+    """With and without a sign-in that the other browser has begun."""
     stranger, other = cluster.browser(), attempt(cluster)
     assert_refused(stranger.come_back(begun.location), 400, "state_invalid")
     assert_refused(other.browser.come_back(begun.location), 400, "state_invalid")
@@ -125,14 +125,14 @@ def test_promise_10_a_callback_in_another_browser(begun: Attempt, cluster: Clust
 
 
 def test_promise_10_a_callback_replayed(begun: Attempt) -> None:
-    """The browser forgets the transaction; the session that was made goes on."""
-    kept = login_cookies(begun.browser)
+    """The browser deletes the login cookie; the new session stays."""
+    cookies = login_cookies(begun.browser)
     assert begun.browser.come_back(begun.location).status_code == 303
     session = begun.browser.cookie or ""
     put_login_cookies(begun.browser, {})
     assert_refused(begun.browser.come_back(begun.location), 400, "state_invalid")
-    # Somebody who kept the cookie is refused by the provider: a code works once.
-    put_login_cookies(begun.browser, kept)
+    # With a copy of the cookie the provider refuses: a code can be used once.
+    put_login_cookies(begun.browser, cookies)
     response = begun.browser.come_back(begun.location)
     assert response.status_code in (400, 502), response.text
     assert begun.browser.cookie is None
@@ -227,7 +227,7 @@ FORGED: dict[str, dict[str, Any]] = {
     "missing": {"omit": True},
 }
 AGREEABLE = {"a key of its own"}
-"""Signed honestly; the key in the header must be of no account."""
+"""The signature is valid for the key in the header, which must be ignored."""
 
 
 @pytest.mark.parametrize("name", FORGED)
@@ -240,7 +240,7 @@ def test_promise_10_a_forged_id_token(begun: Attempt, name: str) -> None:
         return
     begun.assert_failed(response, 502, "id_token_invalid")
     assert response.headers["Content-Type"].startswith("text/html")
-    # Somebody who tries again is let in.
+    # Another attempt succeeds.
     again = begun.browser.log_in()
     assert again.status_code == 303
     assert begun.browser.log_out().status_code == 200
@@ -288,8 +288,8 @@ FAILURES: dict[str, tuple[dict[str, Any], int, str]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_promise_10_the_provider_fails_during_a_sign_in(begun: Attempt, name: str) -> None:
-    order, status, code = FAILURES[name]
-    begun.cluster.control("POST", "faults", endpoint="token", times=9, **order)
+    fault, status, code = FAILURES[name]
+    begun.cluster.control("POST", "faults", endpoint="token", times=9, **fault)
     began = time.monotonic()
     response = begun.browser.come_back(begun.location)
     assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS

@@ -1,4 +1,4 @@
-"""Promise 10, before the first request: wrong settings, and parts that are away at the start."""
+"""Promise 10, before the first request: wrong settings, and parts that are down at the start."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def serve(env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def assert_told(ended: subprocess.CompletedProcess[str], names: list[str]) -> None:
-    """One message, a line for each problem, no secret, no traceback, and nothing was started."""
+    """One message, a line for each problem, no secret, no traceback, and no server."""
     assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
     first, *lines = ended.stderr.splitlines()
     assert first == f"{len(names)} problem(s) with the settings:"
@@ -82,7 +82,7 @@ def assert_told(ended: subprocess.CompletedProcess[str], names: list[str]) -> No
 
 def test_promise_10_every_kind_of_wrong_setting_at_once(tmp_path: Path) -> None:
     wrong = {name: values[-1] for name, values in WRONG.items() if name != "AUTH0_DOMAIN"}
-    # The absolute end can't be compared with an idle end that is no number.
+    # The absolute end can't be compared with an idle end that isn't a number.
     wrong |= {"BFF_SESSION_ABSOLUTE_SECONDS": "long", "AUTH0_CLIENT_SECRET": SECRET}
     wrong |= {"AUTH0_CLIENT_AUTH": "none"}
     ended = serve(RIGHT | wrong, tmp_path)
@@ -107,20 +107,20 @@ def test_promise_10_one_wrong_setting(tmp_path: Path, name: str, value: str) -> 
 
 @pytest.mark.parametrize(("name", "value"), CASES)
 def test_promise_10_a_wrong_setting_is_named(name: str, value: str) -> None:
-    """All of them, without a process for each."""
+    """All of them in this process."""
     from bff.config import load
     from bff.core.errors import ConfigError
 
     with pytest.raises(ConfigError) as caught:
         load(RIGHT | {name: value})
-    told = "\n".join(caught.value.problems)
+    output = "\n".join(caught.value.problems)
     expected = {
-        # What is wrong is that both are set, and that the key for it is missing.
+        # Both are set, and the key for the second is missing.
         ("AUTH0_DOMAIN", "tenant.auth0.com"): "OIDC_ISSUER",
         ("AUTH0_CLIENT_AUTH", "private_key_jwt"): "AUTH0_CLIENT_PRIVATE_KEY_FILE",
     }.get((name, value), name)
-    assert any(problem.startswith(f"{expected}: ") for problem in caught.value.problems), told
-    assert SECRET[:10] not in told
+    assert any(problem.startswith(f"{expected}: ") for problem in caught.value.problems), output
+    assert SECRET[:10] not in output
 
 
 # ---------------------------------------------------------------- parts that are away
@@ -130,7 +130,7 @@ Away = Callable[[Cluster], AbstractContextManager[None]]
 
 @pytest.fixture(scope="module")
 def shaky() -> Iterator[Cluster]:
-    """An installation of its own, whose Redis and provider are taken away."""
+    """An installation whose Redis and provider the tests stop."""
     provider = {"port": free_port()}
     env = {
         "BFF_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
@@ -177,10 +177,10 @@ def provider_hangs(cluster: Cluster) -> Iterator[None]:
         cluster.provider.resume()
 
 
-def provider_says(endpoint: str, **order: Any) -> Away:
+def provider_says(endpoint: str, **fault: Any) -> Away:
     @contextmanager
     def away(cluster: Cluster) -> Iterator[None]:
-        cluster.control("POST", "faults", endpoint=endpoint, times=1000, **order)
+        cluster.control("POST", "faults", endpoint=endpoint, times=1000, **fault)
         try:
             yield
         finally:
@@ -217,7 +217,7 @@ PROVIDER_AWAY: dict[str, Away] = {
 
 @contextmanager
 def started_without(cluster: Cluster, away: Away) -> Iterator[tuple[Process, BrowserClient]]:
-    """One more BFF process, started while something is *away*, and a browser for it."""
+    """Start a BFF process while a part is *away*; returns it and a browser."""
     port = free_port()
     command = [sys.executable, "-m", "bff", "serve", "--port", str(port)]
     process = Process(command, name=f"bff:{port}", env=cluster.environment())
@@ -228,7 +228,7 @@ def started_without(cluster: Cluster, away: Away) -> Iterator[tuple[Process, Bro
             stack.enter_context(process)
             process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
             yield process, browser
-        # What was away is back, and the process is still the same.
+        # The part is back, and the process is the same.
         wait_for(
             lambda: browser.fetch("GET", "/readyz").status_code == 200, "/readyz", RECOVER_SECONDS
         )
@@ -242,7 +242,7 @@ def started_without(cluster: Cluster, away: Away) -> Iterator[tuple[Process, Bro
 
 
 def checks(browser: BrowserClient) -> dict[str, bool]:
-    """What `/readyz` says, and says nothing more."""
+    """The body of `/readyz`, which has no other content."""
     response = browser.fetch("GET", "/readyz")
     said = response.json()
     assert set(said) == {"status", "checks"}
@@ -253,7 +253,7 @@ def checks(browser: BrowserClient) -> dict[str, bool]:
 @pytest.mark.parametrize("how", REDIS_AWAY)
 def test_promise_10_redis_is_away_at_the_start(shaky: Cluster, how: str) -> None:
     with started_without(shaky, REDIS_AWAY[how]) as (_, browser):
-        # The provider's keys are fetched by the thread that Redis holds up, too.
+        # The thread that fetches the provider's keys also waits for Redis.
         wait_for(lambda: checks(browser) == {"redis": False, "provider": True}, "the provider")
         cookie = {"Cookie": "session=" + "A" * 43}
         response = within(2.0, lambda: browser.fetch("GET", "/api/items", headers=cookie))
@@ -268,10 +268,10 @@ def test_promise_10_the_provider_is_away_at_the_start(shaky: Cluster, how: str) 
         assert browser.profile().status_code == 401
         began = time.monotonic()
         page = browser.navigate("/auth/login")
-        # Not tried again: the second answer would come from the failure that is remembered.
+        # No retry: the second response would come from the cached failure.
         assert time.monotonic() - began < 2 * PROVIDER_TIMEOUT_SECONDS
         if how.startswith("keys"):
-            # The way to the provider is known; the keys are needed for the way back only.
+            # The redirect needs the metadata only; the keys are needed for the callback.
             assert page.status_code == 302
             return
         assert page.headers["Content-Type"] == PAGE
