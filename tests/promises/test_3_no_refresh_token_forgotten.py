@@ -30,7 +30,7 @@ def all_dead(cluster: Cluster) -> bool:
 
 
 @pytest.mark.parametrize(
-    "order",
+    "fault",
     [
         {"do": "status", "status": 503},
         {"do": "status", "status": 429, "headers": {"Retry-After": "1"}},

@@ -138,7 +138,7 @@ def test_promise_5_a_sign_in_that_redis_could_not_take_is_revoked_and_says_so(
 
 
 @pytest.mark.parametrize(
-    "order",
+    "fault",
     [
         {"do": "status", "status": 503, "headers": {"Retry-After": "3"}},
         {"do": "status", "status": 429},
