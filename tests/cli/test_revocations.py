@@ -1,4 +1,4 @@
-"""`python -m bff revocations`: what waits, tried now, and an exit status for a cron job."""
+"""Does `python -m bff revocations` list and retry the outbox, with exit codes for a cron job?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def up(fake: FakeProvider) -> None:
 
 
 def age(bff: Receiver, seconds: int) -> None:
-    """Let everything have waited that long."""
+    """Make every entry that old."""
     for entry in bff.services.stores.outbox.waiting():
         name = bff.services.stores.database.keys.outbox_entry(entry.id)
         bff.services.stores.database.command("HSET", name, "created_at", entry.created_at - seconds)
@@ -32,8 +32,8 @@ def age(bff: Receiver, seconds: int) -> None:
 
 def as_json(bff: Receiver, cwd: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     ended = run_command(bff, "revocations", "--json", *arguments, cwd=cwd)
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return ended.returncode, told
+    result: dict[str, Any] = json.loads(ended.stdout)
+    return ended.returncode, result
 
 
 def test_nothing_waits(bff: Receiver, tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_what_waits_is_listed_without_a_token(bff: Receiver, tmp_path: Path) -> 
     key = bff.start()
     bff.services.sessions.end(key, "logout")
     age(bff, 100)
-    code, told = as_json(bff, tmp_path)
-    [row] = told["waiting"]
+    code, result = as_json(bff, tmp_path)
+    [row] = result["waiting"]
     assert code == 0
     assert set(row) == {"age_seconds", "reason", "attempts", "last_error", "session"}
     assert 100 <= row["age_seconds"] <= 110
@@ -59,7 +59,7 @@ def test_what_waits_is_listed_without_a_token(bff: Receiver, tmp_path: Path) -> 
     assert "1 wait, the oldest first" in shown.stdout
     for word in (key[:12], "logout", "provider_unavailable"):
         assert word in shown.stdout
-    for text in (json.dumps(told), shown.stdout, shown.stderr):
+    for text in (json.dumps(result), shown.stdout, shown.stderr):
         assert "refresh-" not in text
         assert "access-" not in text
         assert key not in text
@@ -67,7 +67,9 @@ def test_what_waits_is_listed_without_a_token(bff: Receiver, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("down")
 @pytest.mark.parametrize(("limit", "code"), [("3600", 0), ("60", 1), ("0.5", 1)])
-def test_an_old_one_makes_it_fail(bff: Receiver, tmp_path: Path, limit: str, code: int) -> None:
+def test_an_old_entry_gives_exit_code_1(
+    bff: Receiver, tmp_path: Path, limit: str, code: int
+) -> None:
     bff.services.sessions.end(bff.start(), "logout")
     bff.services.sessions.end(bff.start(sid="sid-two"), "timed_out")
     age(bff, 100)
@@ -75,28 +77,28 @@ def test_an_old_one_makes_it_fail(bff: Receiver, tmp_path: Path, limit: str, cod
 
 
 def test_a_retry_tries_what_is_not_due(bff: Receiver, fake: FakeProvider, tmp_path: Path) -> None:
-    """The provider refused for good an hour ago; now our registration is mended."""
+    """The provider refused permanently an hour ago; now our registration is fixed."""
     fake.says("/oauth/revoke", lambda: Reply({"error": "invalid_client"}, 401))
     for number in range(3):
         bff.services.sessions.end(bff.start(sid=f"sid-{number}"), "logout")
     assert {e.last_error for e in bff.services.stores.outbox.waiting()} == {"invalid_client"}
-    code, told = as_json(bff, tmp_path, "--retry", "--older-than", "0")
-    assert (code, told["confirmed"], len(told["waiting"])) == (1, 0, 3)
+    code, result = as_json(bff, tmp_path, "--retry", "--older-than", "0")
+    assert (code, result["confirmed"], len(result["waiting"])) == (1, 0, 3)
     up(fake)
-    code, told = as_json(bff, tmp_path, "--retry", "--older-than", "0")
-    assert (code, told) == (0, {"confirmed": 3, "waiting": []})
+    code, result = as_json(bff, tmp_path, "--retry", "--older-than", "0")
+    assert (code, result) == (0, {"confirmed": 3, "waiting": []})
     assert len(bff.revoked()) == 3
 
 
 @pytest.mark.usefixtures("down")
-def test_a_retry_feels_an_outage_once(bff: Receiver, fake: FakeProvider, tmp_path: Path) -> None:
+def test_a_retry_stops_at_an_outage(bff: Receiver, fake: FakeProvider, tmp_path: Path) -> None:
     keys = [bff.start(sid=f"sid-{number}") for number in range(5)]
     for background in bff.services.background:
         background.stop()
     bff.services.sessions.end_these(keys, "logout")
     asked = fake.count("/oauth/revoke")
-    code, told = as_json(bff, tmp_path, "--retry")
-    assert (code, told["confirmed"], len(told["waiting"])) == (0, 0, 5)
+    code, result = as_json(bff, tmp_path, "--retry")
+    assert (code, result["confirmed"], len(result["waiting"])) == (0, 0, 5)
     assert fake.count("/oauth/revoke") == asked + 1
 
 
@@ -120,7 +122,7 @@ def test_the_audit_lines_go_to_stderr(bff: Receiver, tmp_path: Path) -> None:
     assert [(a["event"], a["origin"]) for a in lines] == [("revocation_queued", "command")]
 
 
-def test_redis_away_is_told_and_fails(bff: Receiver, tmp_path: Path) -> None:
+def test_an_outage_of_redis_is_reported_with_1(bff: Receiver, tmp_path: Path) -> None:
     ended = run_command(bff, "revocations", cwd=tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
     assert ended.returncode == 1
     assert "store_unavailable" in ended.stderr

@@ -1,4 +1,4 @@
-"""`python -m bff routes`: the table, what would happen to a request, and an exit status."""
+"""Does `python -m bff routes` show the table, and what would happen to a request?"""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ token = "none"
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """Nobody is there: neither Redis nor a provider nor an upstream."""
+    """Settings without a Redis, a provider or an upstream."""
     file = tmp_path / "routes.toml"
     file.write_text(ROUTES)
     return {
@@ -63,7 +63,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def here(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The command runs in this process, which is quicker."""
+    """Run the command in this process, which is faster."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -121,13 +121,13 @@ def test_the_table_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         ("GET", "/files/a%2fb", ["GET https://files.internal/files/a%2fb\n", " none\n"]),
     ],
 )  # fmt: skip
-def test_what_would_be_forwarded_is_told_with_0(
+def test_a_request_that_would_be_forwarded_is_shown_with_0(
     method: str, target: str, says: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(["routes", method, target]) == 0
-    told = capsys.readouterr().out
+    result = capsys.readouterr().out
     for one in says:
-        assert one in told
+        assert one in result
 
 
 @pytest.mark.usefixtures("here")
@@ -146,13 +146,13 @@ def test_what_would_be_forwarded_is_told_with_0(
         ("GET", "https://app.example.com/api/x", ["route"]),
     ],
 )
-def test_what_would_not_be_forwarded_is_told_with_1(
+def test_a_request_that_would_not_be_forwarded_is_shown_with_1(
     method: str, target: str, says: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(["routes", method, target]) == 1
-    told = capsys.readouterr().out
+    result = capsys.readouterr().out
     for one in says:
-        assert one in told
+        assert one in result
     assert main.main(["routes", "--json", method, target]) == 1
     assert "upstream" not in json.loads(capsys.readouterr().out)
 
@@ -177,10 +177,10 @@ def test_a_wrong_file_is_2_with_all_problems(environ: dict[str, str], tmp_path: 
         ]
 
 
-def test_a_route_to_our_own_listener_does_not_start(
+def test_a_route_to_the_server_itself_is_refused_at_the_start(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """Only `serve` knows where it is going to listen."""
+    """Only `serve` knows its address."""
     port = free_port()
     env = environ | {"BFF_API_URL": f"http://localhost:{port}"}
     ended = run("serve", "--port", str(port), env=env, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""Does `python -m bff serve` check first, serve, replace a dead worker, and stop gracefully?"""
+"""Does `python -m bff serve` check the settings, replace killed workers, and stop gracefully?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(redis_url: str = "redis://127.0.0.1:1/0") -> dict[str, str]:
-    """Complete settings; nobody is there as provider or API."""
+    """Complete settings, without a running provider or API."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -57,7 +57,7 @@ def port() -> int:
 
 @pytest.fixture
 def server(port: int, redis_server: RedisServer) -> Iterator[Process]:
-    """Two workers that answer."""
+    """A server with two workers."""
     arguments = command("--port", str(port), "--workers", "2", "--grace-seconds", "10")
     with Process(arguments, name="the BFF", env=environment(redis_server.url)) as process:
         process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
@@ -68,7 +68,7 @@ def server(port: int, redis_server: RedisServer) -> Iterator[Process]:
 
 
 @pytest.mark.parametrize(("name", "module"), [("demo", "demo"), ("prove", "demo.prove")])
-def test_commands_of_earlier_versions_say_where_they_went(
+def test_commands_of_earlier_versions_name_their_replacement(
     name: str, module: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([name, "--port", "9000"]) == 2
@@ -88,7 +88,7 @@ def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_named_in_one_line(tmp_path: Path, port: int) -> None:
-    """Even if the other server would share the port, as Granian does."""
+    """Even if the other server shares the port, as Granian does."""
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", port))
@@ -120,7 +120,7 @@ def test_a_request_in_flight_is_finished_at_sigterm(server: Process, port: int) 
     ]
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode())
-        # Somebody has begun to handle it, and waits for its body.
+        # A worker has begun to handle it, and waits for its body.
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         server.process.send_signal(signal.SIGTERM)
         server.wait_for_output("Stopping worker")
@@ -160,7 +160,7 @@ def test_the_example_names_every_required_setting_and_no_unknown_one() -> None:
     assert required <= named
 
 
-def test_the_example_has_no_secret_that_somebody_might_keep() -> None:
+def test_the_example_has_no_secret_that_could_be_left_in() -> None:
     text = (ROOT / ".env.example").read_text()
     assert re.search(r"^AUTH0_SECRET=$", text, re.MULTILINE)
     assert re.search(r"^AUTH0_CLIENT_SECRET=$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`python -m bff sessions`: what the person on call can see and end."""
+"""Which sessions can the person on call list and end, by `python -m bff sessions`?"""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def run(bff: Receiver, cwd: Path, *arguments: str) -> subprocess.CompletedProces
 def as_json(bff: Receiver, cwd: Path, *arguments: str) -> dict[str, Any]:
     ended = run(bff, cwd, *arguments, "--json")
     assert ended.returncode == 0, ended.stderr
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return told
+    result: dict[str, Any] = json.loads(ended.stdout)
+    return result
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_users_sessions_are_listed(
         assert key[:12] not in shown.stdout
 
 
-def test_nobody_has_no_sessions(bff: Receiver, tmp_path: Path) -> None:
+def test_an_unknown_user_has_no_sessions(bff: Receiver, tmp_path: Path) -> None:
     assert run(bff, tmp_path, "list", "--user", "nobody").stdout == "No sessions.\n"
     assert as_json(bff, tmp_path, "end", "--user", "nobody") == {"ended": 0}
 
@@ -133,7 +133,7 @@ def test_wrong_arguments_end_nothing(
     assert all(bff.has_session(key) for key in (*people[0], people[1]))
 
 
-def test_redis_away_is_told(bff: Receiver, tmp_path: Path) -> None:
+def test_an_outage_of_redis_is_reported(bff: Receiver, tmp_path: Path) -> None:
     ended = run_command(
         bff, "sessions", "end", *DANA, cwd=tmp_path, REDIS_URL="redis://127.0.0.1:1/0"
     )

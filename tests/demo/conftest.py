@@ -1,4 +1,4 @@
-"""What holds for the tests of the demo."""
+"""Which fixtures do the tests of the demo share?"""
 
 from tests.support.provider_client import start_client
 

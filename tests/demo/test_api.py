@@ -1,4 +1,4 @@
-"""The demo API, over real sockets: what it accepts, what it refuses, how it streams."""
+"""What does the demo API accept and refuse, and how does it stream? Over real sockets."""
 
 import hashlib
 import http.client
@@ -53,7 +53,7 @@ class API:
         return requests.request(method, url, headers=headers, timeout=10, **options)
 
     def raw(self, request: bytes) -> bytes:
-        """Send *request* as it is and return everything up to the close."""
+        """Send *request* unchanged and return everything until the connection closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(request)
             received = b""
@@ -179,7 +179,7 @@ def test_whoami_shows_the_request_and_never_the_token(api: API) -> None:
     assert not any(part in text for part in secret.split("."))
 
 
-def test_slow_answers_after_the_time_asked_for(api: API) -> None:
+def test_slow_responds_after_the_requested_time(api: API) -> None:
     started_at = time.monotonic()
     assert api("GET", "/slow?seconds=0.2").json() == {"slept_seconds": 0.2}
     assert time.monotonic() - started_at >= 0.2
@@ -220,7 +220,7 @@ def wait_for_open_streams(api: API, count: int) -> None:
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_client_that_leaves_frees_the_stream(api: API, silent: bool) -> None:
+def test_a_disconnect_frees_the_stream(api: API, silent: bool) -> None:
     connection = api.connection()
     query = "silent=1&interval_ms=60000" if silent else "interval_ms=50"
     connection.request("GET", f"/events?{query}", headers=api.headers)
@@ -240,7 +240,7 @@ def test_a_client_that_leaves_frees_the_stream(api: API, silent: bool) -> None:
 
 
 def test_connections_are_kept_open(api: API) -> None:
-    """Also after an error, after a body that nobody read, and after HEAD."""
+    """Also after an error, an unread body, and HEAD."""
     connection = api.connection()
     connection.connect()
     first_socket = connection.sock
@@ -284,7 +284,7 @@ def test_a_huge_unread_body_closes_the_connection(api: API) -> None:
     connection.close()
 
 
-def test_an_http_1_0_client_gets_an_unchunked_answer(api: API) -> None:
+def test_an_http_1_0_client_gets_an_unchunked_response(api: API) -> None:
     request = f"GET /slow?seconds=0 HTTP/1.0\r\nAuthorization: {api.headers['Authorization']}\r\n"
     response = api.raw(request.encode() + b"\r\n")
     assert response.startswith(b"HTTP/1.1 200 OK")

@@ -1,4 +1,4 @@
-"""Does `python -m demo` start everything, say what is wrong, and leave nothing behind?"""
+"""Does `python -m demo` start everything, report problems, and leave nothing behind?"""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Ours, with temporary files where the test can look at them."""
+    """This environment, with temporary files where the test finds them."""
     return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)} | more
 
 
@@ -58,7 +58,7 @@ def demo(folder: Path, *arguments: str, **variables: str) -> Iterator[Process]:
 
 
 def family(process: Process) -> list[psutil.Process]:
-    """What the demo has started, and what that has started."""
+    """The processes that the demo has started, and their children."""
     return psutil.Process(process.pid).children(recursive=True)
 
 
@@ -101,8 +101,8 @@ def test_a_taken_port_is_named_in_one_line_and_nothing_starts(which: str, tmp_pa
     assert not any(tmp_path.iterdir())
 
 
-def test_a_stranger_on_the_ipv6_loopback_is_in_the_way_too() -> None:
-    """A browser asks ::1 first when it is told "localhost"."""
+def test_another_server_on_the_ipv6_loopback_is_reported_too() -> None:
+    """For "localhost" a browser tries ::1 first."""
     ports = Ports()
     with socket.create_server(("::1", ports.bff), family=socket.AF_INET6):
         assert port_problems(parse(ports.arguments)) == [
@@ -117,7 +117,7 @@ def test_one_port_for_two_programs_is_refused() -> None:
     assert f"Port {port} is asked for twice; choose another with --api-port." in problems
 
 
-def test_a_redis_that_does_not_answer_is_named(tmp_path: Path) -> None:
+def test_a_redis_that_does_not_respond_is_named(tmp_path: Path) -> None:
     url = f"redis://:geheim@127.0.0.1:{free_port()}/0"
     ended = subprocess.run(
         command(*Ports().arguments, "--redis-url", url),
@@ -145,25 +145,27 @@ def test_a_wrong_argument_is_refused(arguments: list[str]) -> None:
 # ------------------------------------------------------------------ what runs
 
 
-def test_help_shows_the_knobs() -> None:
-    told = subprocess.run(command("--help"), capture_output=True, text=True, cwd=ROOT)
-    assert told.returncode == 0
+def test_help_shows_the_options() -> None:
+    result = subprocess.run(command("--help"), capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0
     for knob in (
         "--port", "--provider-port", "--api-port", "--access-token-seconds", "--idle-seconds",
         "--overlap-seconds", "--redis-url", "--workers",
     ):  # fmt: skip
-        assert knob in told.stdout
+        assert knob in result.stdout
 
 
 def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
-    """It says where it is, who may sign in and what the Redis is; all four answer."""
+    """It prints the addresses, a user and the Redis; all four programs respond."""
     ports = Ports()
     with demo(tmp_path, *ports.arguments, "--workers", "2") as running:
-        told = running.output
-        assert f"http://localhost:{ports.bff}" in told
-        assert "demo@example.com, password: demo" in told
-        assert "Redis 6" in told or "Redis 7" in told or "Valkey" in told or "Redis 8" in told
-        # It is announced when one worker is ready; another may answer here.
+        result = running.output
+        assert f"http://localhost:{ports.bff}" in result
+        assert "demo@example.com, password: demo" in result
+        assert (
+            "Redis 6" in result or "Redis 7" in result or "Valkey" in result or "Redis 8" in result
+        )
+        # It prints them when one worker is ready; another one may respond here.
         wait_for(lambda: status(ports.bff, "/readyz") == 200, "the other worker")
         assert status(ports.bff, "/") == 200
         assert status(ports.provider, "/.well-known/openid-configuration", "127.0.0.1") == 200
@@ -198,7 +200,7 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing_behind(tmp_path: Path)
 
 
 @pytest.mark.parametrize("program", ["demo.provider", "redis-server"])
-def test_a_program_that_dies_ends_the_demo_and_is_named(program: str, tmp_path: Path) -> None:
+def test_a_program_that_ends_stops_the_demo_and_is_named(program: str, tmp_path: Path) -> None:
     with demo(tmp_path, *Ports().arguments) as running:
         started = family(running)
         victim = next(one for one in started if program in " ".join(one.cmdline()))
@@ -227,7 +229,7 @@ def _prefixes(running: Process) -> set[str]:
 
 
 def test_settings_of_the_user_do_not_reach_the_demo(tmp_path: Path) -> None:
-    """Neither from the environment nor from a .env in the working directory."""
+    """Neither those of the environment nor of a .env file in the working directory."""
     with demo(
         tmp_path, *Ports().arguments, AUTH0_DOMAIN="x.example", BFF_NO_SUCH_THING="1"
     ) as running:

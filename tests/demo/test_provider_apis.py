@@ -1,4 +1,4 @@
-"""The demo provider gives tokens for other APIs: by refresh, by exchange, to clients themselves."""
+"""How does the demo provider issue tokens for other APIs? By refresh, exchange, client grant."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.support.provider_client import (
     header_and_claims,
 )
 
-ORDERS = "https://orders.example.com"
+FAULTS = "https://orders.example.com"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
 @pytest.fixture
 def client(start_client: StartClient) -> ProviderClient:
     settings = client_settings(
-        resource_policies={ORDERS: ["read:orders", "write:orders"]},
+        resource_policies={FAULTS: ["read:orders", "write:orders"]},
         more_grant_types=("client_credentials", TOKEN_EXCHANGE),
     )
     return start_client(clients=(settings,), overlap_seconds=0)
@@ -39,7 +39,7 @@ def exchanged(client: ProviderClient, access_token: str, **changes: str) -> requ
         "grant_type": TOKEN_EXCHANGE,
         "subject_token": access_token,
         "subject_token_type": ACCESS_TOKEN,
-        "audience": ORDERS,
+        "audience": FAULTS,
     }
     return client.token(**(usual | changes))
 
@@ -53,18 +53,18 @@ def claims_of(response: requests.Response) -> dict[str, Any]:
 @pytest.mark.parametrize("parameter", ["audience", "resource"])
 def test_a_refresh_may_name_another_api_and_rotates(client: ProviderClient, parameter: str) -> None:
     first = client.tokens()["refresh_token"]
-    response = refreshed(client, first, **{parameter: ORDERS})
+    response = refreshed(client, first, **{parameter: FAULTS})
     claims = claims_of(response)
-    assert (claims["aud"], claims["scope"]) == (ORDERS, "read:orders write:orders")
+    assert (claims["aud"], claims["scope"]) == (FAULTS, "read:orders write:orders")
     assert client.state_of(first) == "rotated"
-    # The next one is for the sign-in's own API again.
+    # The next one is for the API of the sign-in again.
     again = claims_of(refreshed(client, response.json()["refresh_token"]))
     assert AUDIENCE in again["aud"]
 
 
-def test_scopes_that_the_policy_lacks_are_silently_left_out(client: ProviderClient) -> None:
+def test_scopes_that_the_policy_lacks_are_dropped_silently(client: ProviderClient) -> None:
     refresh_token = client.tokens()["refresh_token"]
-    response = refreshed(client, refresh_token, audience=ORDERS, scope="read:orders admin")
+    response = refreshed(client, refresh_token, audience=FAULTS, scope="read:orders admin")
     assert response.json()["scope"] == claims_of(response)["scope"] == "read:orders"
 
 
@@ -87,12 +87,12 @@ def test_the_sign_in_s_own_api_by_name_is_an_ordinary_refresh(client: ProviderCl
 
 
 # ---------------------------------------------------------------- by exchange
-def test_an_exchange_speaks_of_the_same_user_and_brings_no_refresh_token(
+def test_an_exchange_is_for_the_same_user_and_gives_no_refresh_token(
     client: ProviderClient,
 ) -> None:
     response = exchanged(client, client.tokens()["access_token"], scope="read:orders")
     claims = claims_of(response)
-    assert (claims["sub"], claims["aud"], claims["scope"]) == ("auth0|demo", ORDERS, "read:orders")
+    assert (claims["sub"], claims["aud"], claims["scope"]) == ("auth0|demo", FAULTS, "read:orders")
     assert response.json()["issued_token_type"] == ACCESS_TOKEN
     assert "refresh_token" not in response.json()
     assert client.counts()["token.token_exchange.ok"] == 1
@@ -122,23 +122,23 @@ def test_an_expired_token_can_t_be_exchanged(client: ProviderClient) -> None:
 
 
 # ---------------------------------------------------------------- for itself
-def test_a_client_speaks_for_itself(client: ProviderClient) -> None:
-    response = client.token(grant_type="client_credentials", audience=ORDERS)
+def test_a_client_gets_a_token_of_its_own(client: ProviderClient) -> None:
+    response = client.token(grant_type="client_credentials", audience=FAULTS)
     assert claims_of(response)["sub"] == f"{CLIENT_ID}@clients"
     assert "refresh_token" not in response.json()
 
 
 @pytest.mark.parametrize("grant_type", ["client_credentials", TOKEN_EXCHANGE])
 def test_a_client_without_the_grant_is_refused(start_client: StartClient, grant_type: str) -> None:
-    client = start_client(clients=(client_settings(resource_policies={ORDERS: ["read:orders"]}),))
-    response = client.token(grant_type=grant_type, audience=ORDERS)
+    client = start_client(clients=(client_settings(resource_policies={FAULTS: ["read:orders"]}),))
+    response = client.token(grant_type=grant_type, audience=FAULTS)
     assert response.json()["error"] == "unauthorized_client"
 
 
 # ---------------------------------------------------------------- on order
-def test_an_order_may_concern_one_api_only(client: ProviderClient) -> None:
-    order = {"endpoint": "token", "do": "status", "status": 503, "audience": ORDERS}
-    client.control("POST", "faults", **order)
+def test_a_fault_may_be_for_one_api_only(client: ProviderClient) -> None:
+    fault = {"endpoint": "token", "do": "status", "status": 503, "audience": FAULTS}
+    client.control("POST", "faults", **fault)
     refresh_token = client.refresh(client.tokens()["refresh_token"]).json()["refresh_token"]
-    assert refreshed(client, refresh_token, resource=ORDERS).status_code == 503
-    assert refreshed(client, refresh_token, resource=ORDERS).status_code == 200
+    assert refreshed(client, refresh_token, resource=FAULTS).status_code == 503
+    assert refreshed(client, refresh_token, resource=FAULTS).status_code == 200

@@ -1,4 +1,4 @@
-"""Steering the demo provider: faults, counts, forgeries, keys, and the process."""
+"""How is the demo provider controlled? Faults, counts, forgeries, keys, and the process."""
 
 import base64
 import hmac
@@ -36,7 +36,7 @@ PROCESS_SECONDS = 60
 
 @pytest.fixture
 def client(start_client: StartClient) -> Iterator[ProviderClient]:
-    """A client of a provider with the usual settings."""
+    """A client of a provider with the default settings."""
     yield start_client()
 
 
@@ -56,16 +56,16 @@ def test_control_needs_its_key(client: ProviderClient, key: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "order",
+    "fault",
     [{"endpoint": "token", "do": "dance"}, {"endpoint": "moon", "do": "hang"}, {"x": 1}],
 )
-def test_order_that_makes_no_sense_is_400(client: ProviderClient, order: dict[str, Any]) -> None:
+def test_invalid_fault_is_400(client: ProviderClient, fault: dict[str, Any]) -> None:
     with pytest.raises(AssertionError, match="error"):
-        client.control("POST", "faults", **order)
+        client.control("POST", "faults", **fault)
     assert client.control("GET", "faults") == []
 
 
-def test_status_for_the_next_n_calls_only(client: ProviderClient) -> None:
+def test_status_for_the_next_n_requests_only(client: ProviderClient) -> None:
     headers = {"Retry-After": "7"}
     client.control(
         "POST", "faults", endpoint="discovery", do="status", times=2, status=429, headers=headers
@@ -78,7 +78,7 @@ def test_status_for_the_next_n_calls_only(client: ProviderClient) -> None:
     assert client.counts()["discovery"] == 3
 
 
-def test_order_for_one_grant_type_leaves_the_other_alone(client: ProviderClient) -> None:
+def test_fault_for_one_grant_type_leaves_the_other_alone(client: ProviderClient) -> None:
     client.control("POST", "faults", endpoint="token", grant_type="refresh_token", do="status")
     refresh_token = client.tokens()["refresh_token"]
     assert client.refresh(refresh_token).status_code == 503
@@ -94,7 +94,7 @@ def test_garbage_is_200_and_no_json(client: ProviderClient) -> None:
         response.json()
 
 
-def test_hang_holds_the_answer_until_released(client: ProviderClient) -> None:
+def test_hang_holds_the_response_until_released(client: ProviderClient) -> None:
     refresh_token = client.tokens()["refresh_token"]
     client.control("POST", "faults", endpoint="token", do="hang")
     with ThreadPoolExecutor(1) as pool:
@@ -107,7 +107,7 @@ def test_hang_holds_the_answer_until_released(client: ProviderClient) -> None:
         assert response.result(TIMEOUT_SECONDS).status_code == 200
 
 
-def test_hang_ends_when_the_client_leaves(client: ProviderClient) -> None:
+def test_hang_ends_when_the_client_disconnects(client: ProviderClient) -> None:
     client.control("POST", "faults", endpoint="discovery", do="hang")
     with pytest.raises(requests.ReadTimeout):
         discovery(client, timeout=SHORT_SECONDS)
@@ -125,7 +125,7 @@ def test_delay_is_waited_out(client: ProviderClient) -> None:
 
 
 def test_drip_takes_its_time_for_each_byte_and_arrives_whole(client: ProviderClient) -> None:
-    """Whoever has a timeout per read waits for all of it."""
+    """A client with a timeout per read waits for all of it."""
     whole = discovery(client).text
     client.control("POST", "faults", endpoint="discovery", do="drip", seconds=0.0002)
     began = time.monotonic()
@@ -206,7 +206,7 @@ def test_authorization_response_is_forged(client: ProviderClient) -> None:
     assert "iss" not in client.sign_in()
 
 
-def test_discovery_says_otherwise_until_cleared(client: ProviderClient) -> None:
+def test_discovery_is_changed_until_cleared(client: ProviderClient) -> None:
     client.control("POST", "discovery", issuer=WRONG_ISSUER, revocation_endpoint=None)
     assert discovery(client).json()["issuer"] == WRONG_ISSUER
     assert "revocation_endpoint" not in discovery(client).json()
@@ -242,7 +242,7 @@ def published_keys(client: ProviderClient) -> KeySet:
     return KeySet.import_key_set(client.get(f"{client.issuer}.well-known/jwks.json").json())
 
 
-def test_process_says_when_it_is_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
+def test_process_prints_that_it_is_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
     config = tmp_path / "provider.json"
     config.write_text(json.dumps({"clients": two_clients(), "overlap_seconds": 9}))
     process = start_process("--config", str(config), "--port", "0", "--iss-parameter")

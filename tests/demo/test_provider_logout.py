@@ -1,4 +1,4 @@
-"""Signing out at the demo provider: what is refused, what ends, and what clients are told."""
+"""What happens at a logout at the demo provider? Refusals, ends, and logout tokens."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 class Listener:
-    """A client's back-channel endpoint: what was posted comes out of `next`."""
+    """A client's back-channel endpoint; `next` returns what was posted."""
 
     def __init__(self) -> None:
         self.posted: Queue[dict[str, list[str]]] = Queue()
@@ -71,7 +71,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture
 def client(listener: Listener) -> Iterator[ProviderClient]:
-    """A client that listens, beside one that listens too and was never signed in to."""
+    """A client with a back-channel endpoint, beside another one without a sign-in."""
     listening = client_settings(backchannel_logout_uri=listener.uri)
     idle = ClientSettings("idle", "idle-secret", backchannel_logout_uri=listener.uri)
     settings = provider_settings(clients=(listening, idle))
@@ -113,7 +113,9 @@ def test_forged_id_token_hint_is_refused(start_client: StartClient) -> None:
 
 
 @pytest.mark.parametrize("hint", ["none", "another sid"])
-def test_without_a_fitting_hint_the_person_is_asked(start_client: StartClient, hint: str) -> None:
+def test_without_a_matching_hint_the_user_has_to_confirm(
+    start_client: StartClient, hint: str
+) -> None:
     client = start_client()
     client.tokens()
     parameters = {"client_id": CLIENT_ID, "post_logout_redirect_uri": LOGGED_OUT_URI}
@@ -163,7 +165,7 @@ def test_hint_ends_the_session_and_brings_the_state_back(
     assert client.counts()["logout.ok"] == 1
 
 
-def test_what_a_posted_request_asked_outlives_the_confirmation(start_client: StartClient) -> None:
+def test_the_parameters_of_a_post_survive_the_confirmation(start_client: StartClient) -> None:
     client = start_client()
     client.tokens()
     asked = {"client_id": CLIENT_ID, "post_logout_redirect_uri": LOGGED_OUT_URI, "state": "s"}
@@ -181,7 +183,7 @@ def test_post_from_another_site_ends_the_session_that_the_id_token_names(
     client = start_client()
     id_token = client.tokens()["id_token"]
     cookies = client.browser.cookies.copy()
-    client.browser.cookies.clear()  # A Lax cookie does not come with such a post.
+    client.browser.cookies.clear()  # A browser sends no Lax cookie with such a POST.
     client.browser.post(
         f"{client.issuer}oidc/logout", {"id_token_hint": id_token}, timeout=TIMEOUT_SECONDS
     )
@@ -254,7 +256,7 @@ def test_ending_sessions_and_a_new_password_tell_the_clients(
         client.sign_in()
 
 
-def test_logout_tokens_on_order(client: ProviderClient, listener: Listener) -> None:
+def test_logout_tokens_on_request(client: ProviderClient, listener: Listener) -> None:
     sent = client.control(
         "POST",
         "backchannel",

@@ -1,4 +1,4 @@
-"""Refresh tokens at the demo provider: rotation, reuse, overlap, lifetime, revocation."""
+"""How do refresh tokens behave at the demo provider? Rotation, reuse, overlap, revocation."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ def test_unknown_refresh_token_is_refused_with_403(start_client: StartClient) ->
     assert client.counts()["token.refresh_token.invalid_grant"] == 1
 
 
-def test_reuse_kills_the_family(start_client: StartClient) -> None:
+def test_reuse_revokes_the_family(start_client: StartClient) -> None:
     client = start_client(overlap_seconds=0)
     first = client.tokens()["refresh_token"]
     second = refreshed(client, first)
@@ -54,7 +54,7 @@ def test_reuse_leaves_another_sign_in_alone(start_client: StartClient) -> None:
     refreshed(client, other)
 
 
-def test_four_at_once_without_overlap_give_one_200_and_a_dead_family(
+def test_four_at_once_without_overlap_give_one_200_and_a_revoked_family(
     start_client: StartClient,
 ) -> None:
     client = start_client(overlap_seconds=0)
@@ -93,7 +93,7 @@ def test_two_exchanges_never_run_at_the_same_time(
     assert not met
 
 
-def test_each_reuse_in_the_overlap_mints_another_live_token(start_client: StartClient) -> None:
+def test_each_reuse_in_the_overlap_gives_another_active_token(start_client: StartClient) -> None:
     client = start_client(overlap_seconds=OVERLAP_SECONDS)
     first = client.tokens()["refresh_token"]
     siblings = {refreshed(client, first) for _ in range(3)}
@@ -135,7 +135,7 @@ def test_lifetime_is_counted_from_the_sign_in(start_client: StartClient) -> None
     assert "token.reuse_detected" not in client.counts()
 
 
-def test_dropped_answer_has_rotated_and_a_retry_in_the_overlap_succeeds(
+def test_dropped_response_has_rotated_and_a_retry_in_the_overlap_succeeds(
     start_client: StartClient,
 ) -> None:
     client = start_client(overlap_seconds=OVERLAP_SECONDS)
@@ -199,7 +199,7 @@ def test_revoked_token_is_refused(start_client: StartClient) -> None:
     assert client.state_of(refresh_token) == "revoked"
 
 
-def test_predecessor_of_a_revoked_token_can_not_mint_in_the_overlap(
+def test_predecessor_of_a_revoked_token_can_not_be_used_in_the_overlap(
     start_client: StartClient,
 ) -> None:
     client = start_client(overlap_seconds=OVERLAP_SECONDS)
@@ -220,7 +220,7 @@ def test_revocation_reaches_siblings_if_it_is_set_so(
 
 
 @pytest.mark.parametrize("deletes_grant", [False, True])
-def test_revocation_takes_other_devices_if_it_deletes_the_grant(
+def test_revocation_includes_other_devices_if_it_deletes_the_grant(
     start_client: StartClient, deletes_grant: bool
 ) -> None:
     client = start_client(revocation_deletes_grant=deletes_grant)

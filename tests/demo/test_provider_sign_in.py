@@ -1,4 +1,4 @@
-"""Signing in at the demo provider: what is refused, the form, `prompt`, `max_age`, the tokens."""
+"""How does a sign-in work at the demo provider? Refusals, form, `prompt`, `max_age`, tokens."""
 
 from urllib.parse import urljoin
 
@@ -70,7 +70,7 @@ def test_wrong_password_shows_the_form_again(start_client: StartClient) -> None:
     assert not client.browser.cookies
 
 
-def test_what_was_typed_and_asked_is_escaped(start_client: StartClient) -> None:
+def test_input_and_parameters_are_escaped(start_client: StartClient) -> None:
     client = start_client()
     hostile = '"><script>alert(1)</script>'
     page = client.get(client.authorize_url(login_hint=hostile, state=hostile)).text
@@ -115,7 +115,7 @@ def test_code_gives_tokens_that_the_published_keys_verify(start_client: StartCli
     assert tokens["expires_in"] == 300
 
 
-def test_code_is_spent_once_and_a_replay_takes_the_refresh_token_back(
+def test_code_is_used_once_and_a_replay_revokes_the_refresh_token(
     start_client: StartClient,
 ) -> None:
     client = start_client()
@@ -131,7 +131,7 @@ def test_code_is_spent_once_and_a_replay_takes_the_refresh_token_back(
     [{"code_verifier": MADE_UP_VERIFIER}, {"redirect_uri": "http://localhost:9/other"}],
     ids=["verifier", "redirect_uri"],
 )
-def test_code_needs_what_it_was_asked_with(
+def test_code_needs_the_parameters_of_its_request(
     start_client: StartClient, changes: dict[str, str]
 ) -> None:
     client = start_client()
@@ -173,7 +173,7 @@ def test_consent_is_skipped(start_client: StartClient) -> None:
     assert client.get(client.authorize_url(prompt="consent")).status_code == 302
 
 
-def test_max_age_wants_a_younger_sign_in(start_client: StartClient) -> None:
+def test_max_age_requires_a_newer_sign_in(start_client: StartClient) -> None:
     client = start_client()
     client.sign_in()
     assert "code" in client.silently(max_age="100")
@@ -192,7 +192,7 @@ def test_signing_in_again_renews_auth_time_and_keeps_the_sid(start_client: Start
     assert after["auth_time"] >= before["auth_time"] + 50
 
 
-def test_auth_time_only_when_asked_for_if_it_is_set_so(start_client: StartClient) -> None:
+def test_auth_time_only_when_requested_if_it_is_set_so(start_client: StartClient) -> None:
     client = start_client(auth_time_always=False)
     assert "auth_time" not in header_and_claims(client.tokens()["id_token"])[1]
     assert "auth_time" in header_and_claims(client.tokens(max_age="900")["id_token"])[1]

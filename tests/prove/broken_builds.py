@@ -1,6 +1,6 @@
-"""Which part of the BFF does `BROKEN_BUILD` switch off?
+"""Which part of the BFF does `BROKEN_BUILD` disable?
 
-Imported by the BFF processes at their start (`start_with`), so that `bff/` itself needs no switch.
+The BFF processes import this file at their start (`start_with`), so that `bff/` needs no switch.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Any
 
 
 def no_outbox() -> None:
-    """Nothing is written down before it is done, so nothing is completed later."""
+    """No intents are written, so no interrupted end is completed later."""
     from bff.store import Outbox
 
     _replace(Outbox, "add_all", lambda self, entries, *, due_in_seconds: None)
 
 
 def no_drain() -> None:
-    """What waits in the outbox waits for ever."""
+    """The outbox is never drained."""
     from bff.revocation.revocation import Revocation
 
     _replace(Revocation, "drain", lambda self: 0)
 
 
 def no_existence_check() -> None:
-    """New tokens are written whether there is a session or not."""
+    """New tokens are written even if the session has ended."""
     from bff.store import scripts
     from bff.store.connection import Script
 
@@ -36,14 +36,14 @@ def no_existence_check() -> None:
 
 
 def no_watermark() -> None:
-    """An end of all sessions ends those that are there, and leaves nothing behind."""
+    """An end of all sessions raises no watermark."""
     from bff.store import Watermarks
 
     _replace(Watermarks, "rise", lambda self, group, at=None: int(time.time()) + 1)
 
 
 def no_deny_list() -> None:
-    """Access tokens live until they expire."""
+    """Access tokens are valid until they expire."""
     from bff.store import DenyList
 
     _replace(DenyList, "add", lambda self, revoked: None)

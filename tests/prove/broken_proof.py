@@ -1,4 +1,4 @@
-"""`python -m tests.prove.broken_proof "deny-list" --json`: the proof against a broken build."""
+"""How is a broken build proved? `python -m tests.prove.broken_proof "deny-list" --json`."""
 
 from __future__ import annotations
 

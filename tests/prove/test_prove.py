@@ -1,4 +1,4 @@
-"""Is the proof green for what is built, and red in the right rows for what is broken?"""
+"""Is the proof green for the product, and red in the right rows for broken builds?"""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.support.scale import rounds
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 600
 ALL = rounds(full=1, reduced=0)
-"""With the full scale every broken build meets every scenario."""
+"""At full scale every broken build runs every scenario."""
 
 DIRECT = ("spa", "link", "form", "other-device", "backchannel-sid", "admin-one", "log-logout",
           "timed-out", "stream", "refresh-refused", "replaced", "redis-away", "redis-restarted",
           "killed", "provider-503")  # fmt: skip
-"""Ends that raise no watermark over a user: of their access tokens the deny-list alone knows."""
+"""Ends without a watermark: only the deny-list has their access tokens."""
 GROUPS = ("backchannel-sid", "backchannel-sub", "admin-user", "global", "log-logout",
           "log-password", "everyone")  # fmt: skip
-"""Ends of many sessions, whose refresh tokens the drain revokes."""
+"""Ends of many sessions, whose refresh tokens are revoked by a drain."""
 
 RED = {
     "outbox": {f"{id}/refresh-token" for id in (*GROUPS, "killed", "provider-503-later")}
@@ -43,7 +43,7 @@ RED = {
     | {"in-flight-later/access-token", "refresh-later/access-token",
        "provider-down-later/access-token"},
 }  # fmt: skip
-"""What each broken build must turn red, and nothing else."""
+"""The rows that each broken build must turn red; no others."""
 
 SOME = {
     "outbox": "spa,provider-503",
@@ -52,11 +52,11 @@ SOME = {
     "watermark": "spa,backchannel-sub,admin-user,old-sign-in",
     "deny-list": "spa,admin-one,admin-user,replaced",
 }
-"""What is tried of each in a reduced run: what must turn red, and some of what must not."""
+"""The scenarios of a reduced run: those that must turn red, and some that must not."""
 
 
 def prove(*arguments: str, module: str = "demo.prove") -> tuple[int, dict[str, Any]]:
-    """Run the proof; its exit status and its JSON."""
+    """Run the proof; returns its exit code and its JSON."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments, "--json"],
         capture_output=True,
@@ -68,53 +68,53 @@ def prove(*arguments: str, module: str = "demo.prove") -> tuple[int, dict[str, A
     return done.returncode, json.loads(done.stdout)
 
 
-def rows(told: dict[str, Any], outcome: str) -> dict[str, str]:
-    return {row["id"]: row["got"] for row in told["rows"] if row["outcome"] == outcome}
+def rows(result: dict[str, Any], outcome: str) -> dict[str, str]:
+    return {row["id"]: row["got"] for row in result["rows"] if row["outcome"] == outcome}
 
 
 GREEN = "spa,link,backchannel-sid,admin-user,log-logout,in-flight,refresh,provider-503,redis-away"
-"""What a reduced run tries; `make prove` tries everything."""
+"""The scenarios of a reduced run; `make prove` runs all."""
 
 
 def test_the_proof_is_green_with_three_replicas() -> None:
     chosen = [] if ALL else ["--only", GREEN]
-    status, told = prove("--replicas", "3", *chosen)
-    assert rows(told, "broken") == {}
-    assert rows(told, "not run") == {}
+    status, result = prove("--replicas", "3", *chosen)
+    assert rows(result, "broken") == {}
+    assert rows(result, "not run") == {}
     assert status == 0
-    assert told["held"] is True
-    assert len(told["rows"]) > (100 if ALL else 30)
-    assert len({row["id"] for row in told["rows"]}) == len(told["rows"])
+    assert result["held"] is True
+    assert len(result["rows"]) > (100 if ALL else 30)
+    assert len({row["id"] for row in result["rows"]}) == len(result["rows"])
 
 
 @pytest.mark.parametrize("build", RED)
 def test_a_broken_build_turns_its_rows_red_and_no_others(build: str) -> None:
     chosen = [] if ALL else ["--only", SOME[build]]
-    status, told = prove(build, *chosen, module="tests.prove.broken_proof")
-    tried = {row["id"] for row in told["rows"]}
-    assert set(rows(told, "broken")) == RED[build] & tried, rows(told, "broken")
+    status, result = prove(build, *chosen, module="tests.prove.broken_proof")
+    tried = {row["id"] for row in result["rows"]}
+    assert set(rows(result, "broken")) == RED[build] & tried, rows(result, "broken")
     assert RED[build] & tried
     assert status == 1
-    assert told["held"] is False
+    assert result["held"] is False
 
 
 def test_a_running_deployment_is_proved_with_a_cookie() -> None:
-    """What needs orders to the provider, or a process to be killed, is not run."""
+    """Scenarios that need faults of the provider, or stop processes, are not run."""
     with Cluster(2) as cluster:
         browser = cluster.browser()
         browser.log_in()
         there = ("--url", cluster.url(), "--cookie", str(browser.cookie))
-        status, told = prove(*there)
+        status, result = prove(*there)
         assert status == 0
-        assert set(rows(told, "held")) == {"spa/cookie-profile", "spa/cookie-api"}
-        assert len(rows(told, "not run")) > 20
-        # The cookie is dead by now, and what never worked proves nothing.
-        status, told = prove(*there)
+        assert set(rows(result, "held")) == {"spa/cookie-profile", "spa/cookie-api"}
+        assert len(rows(result, "not run")) > 20
+        # The cookie is revoked now, and a refusal of it proves nothing.
+        status, result = prove(*there)
         assert status == 1
-        assert "before the logout" in rows(told, "broken")["spa/prepare"]
+        assert "before the logout" in rows(result, "broken")["spa/prepare"]
 
 
-def test_a_deployment_whose_api_does_not_ask_is_red() -> None:
+def test_a_deployment_whose_api_does_not_check_is_red() -> None:
     with Cluster() as cluster:
         command = [
             sys.executable, "-m", "demo.api", "--port", "0",
@@ -125,15 +125,15 @@ def test_a_deployment_whose_api_does_not_ask_is_red() -> None:
             browser = cluster.browser()
             browser.log_in()
             token = cluster.issued("access_token")[-1]["value"]
-            status, told = prove(
+            status, result = prove(
                 "--url", cluster.url(), "--cookie", str(browser.cookie),
                 "--access-token", token, "--api-url", api_url,
             )  # fmt: skip
     assert status == 1
-    assert rows(told, "broken") == {"spa/access-token": "200 ×20"}
+    assert rows(result, "broken") == {"spa/access-token": "200 ×20"}
 
 
-def test_people_get_a_table() -> None:
+def test_the_default_output_is_a_table() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "demo.prove", "--replicas", "1", "--only", "spa"],
         capture_output=True,

@@ -1,7 +1,7 @@
-"""Which tests need the code of an earlier version? Those in this folder; `make upgrade` runs them.
+"""How do the tests of this folder get the code of an earlier version?
 
-`UPGRADE_FROM` names the commit. Without it these tests are not collected, since a copy of the
-source without its git history can't run them.
+`make upgrade` runs them, with the commit in `UPGRADE_FROM`. Without it they are not collected: a
+copy of the source without its git history can't run them.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ from tests.support.waiting import wait_for
 ADMIN_KEY = "an-admin-key-for-the-tests-0123456789"
 USERS = ("anna", "ben", "cleo", "dan", "eva", "finn")
 PATHS = ("/api/items", "/api/orders/whoami", "/api/reports/whoami", "/api/stock/whoami")
-"""One for each token mode that brings a token: user, audience, exchange, client."""
+"""One for each token mode with a token: user, audience, exchange, client."""
 CODE_SECONDS = 600
-"""A sign-in may wait at the provider while a version stops and the other starts."""
+"""Longer than one version takes to stop and the other to start."""
 
 
 def email_of(user: str) -> str:
@@ -87,7 +87,7 @@ class TwoVersions(Gateway):
 
     @contextmanager
     def without(self, replica: int) -> Iterator[None]:
-        """One replica is stopped meanwhile."""
+        """Stop one replica, and start it again at the end of the block."""
         self.replicas[replica].stop()
         try:
             yield
@@ -120,7 +120,7 @@ class TwoVersions(Gateway):
         return sign_in_at_provider(browser.at_provider, url, email_of(user), PASSWORD)
 
     def end_all(self, user: str, *, replica: int = 0) -> int:
-        """End all sessions of *user* by the admin API; how many there were."""
+        """End all sessions of *user* by the admin API; returns how many there were."""
         response = requests.post(
             f"{self.url(replica)}/admin/sessions/end",
             json={"sub": subject_of(user)},
@@ -132,15 +132,15 @@ class TwoVersions(Gateway):
 
     # ------------------------------------------------------------ the outbox and the provider
     def let_revocations_fail(self) -> None:
-        """The provider answers revocations with 503 from now on."""
+        """From now on the provider responds to revocations with 503."""
         self.control("POST", "faults", endpoint="revoke", do="status", status=503, times=10_000)
 
     def let_revocations_work(self) -> None:
-        """The provider's revocation endpoint is back."""
+        """End the outage of the provider's revocation endpoint."""
         self.control("DELETE", "faults")
 
     def wait_for_empty_outbox(self) -> None:
-        """Return when the provider has confirmed every revocation."""
+        """Wait until the provider has confirmed every revocation."""
         wait_for(lambda: not self.keys("{outbox}:entry"), "every revocation confirmed", 30)
 
     def revocations(self, tree: Path) -> list[dict[str, Any]]:
@@ -156,12 +156,12 @@ class TwoVersions(Gateway):
         return list(json.loads(told.stdout)["waiting"])
 
     def state_of(self, refresh_token: str) -> str:
-        """What the provider says of a refresh token: active, rotated or revoked."""
+        """The state of a refresh token at the provider: active, rotated or revoked."""
         [found] = [t for t in self.issued("refresh_token") if t["value"] == refresh_token]
         return str(found["state"])
 
 
 def assert_sent_back_to_authenticate(response: requests.Response) -> None:
-    """The callback took no earlier authentication: the provider is to ask again."""
+    """The callback refused the earlier authentication and requests a new one."""
     assert response.status_code == 302, response.text
     assert parse_qs(urlsplit(response.headers["Location"]).query)["max_age"] == ["0"]

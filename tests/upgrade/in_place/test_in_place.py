@@ -41,17 +41,17 @@ class Left:
     copied_token: str
     """His access token."""
     logout_state: str
-    """With which the provider sends him back."""
+    """The `state` of his logout at the provider."""
     cleo: BrowserClient
     """Her sessions were ended by an administrator while she signed in."""
     callback: str
-    """Her sign-in from before."""
+    """The callback of a sign-in from before that."""
     dan: BrowserClient
     """Signed out while the provider refused to revoke."""
     refresh_token: str
     """His."""
     eva: BrowserClient
-    """Authenticated at the provider, and about to come back."""
+    """Signed in at the provider, before the callback."""
     arrival: str
     finn: BrowserClient
     """Signed in; the provider will end his session."""
@@ -60,7 +60,7 @@ class Left:
 
 @pytest.fixture(scope="module", params=["upgrade", "back again"])
 def left(request: pytest.FixtureRequest, earlier: Path, session_cache: str) -> Iterator[Left]:
-    """The version that is tested runs, over what the other left."""
+    """The version under test runs, on what the other one left."""
     with TwoVersions([earlier]) as installation:
         left_behind = leave(installation, earlier)
         installation.switch_to(ROOT)
@@ -73,7 +73,7 @@ def left(request: pytest.FixtureRequest, earlier: Path, session_cache: str) -> I
 
 
 def leave(installation: TwoVersions, earlier: Path) -> Left:
-    """Sign users in and end sessions at the version that runs."""
+    """Sign users in and end sessions at the running version."""
     installation.let_revocations_work()
     anna, ben, cleo, dan, eva, finn = (
         installation.browser_of(user) for user in ("anna", "ben", "cleo", "dan", "eva", "finn")
@@ -140,7 +140,7 @@ def test_an_api_with_the_earlier_token_guard_refuses_it_too(left: Left) -> None:
 
 def test_a_sign_in_from_before_the_end_of_all_sessions_is_refused(left: Left) -> None:
     assert_sent_back_to_authenticate(left.cleo.come_back(left.callback))
-    # Nor does the session help that she still has at the provider.
+    # The provider's session from before gives no access either.
     again = left.installation.at_provider(left.cleo, "cleo")
     assert_sent_back_to_authenticate(left.cleo.come_back(again))
     assert left.cleo.profile().status_code == 401
@@ -162,7 +162,7 @@ def test_a_refresh_token_that_waits_in_the_outbox_is_revoked(left: Left) -> None
 
 
 def test_a_session_lives_on_with_its_tokens(left: Left) -> None:
-    """No token is asked for again, so every stored one was found."""
+    """No token is requested again, so every stored one was found."""
     before = left.installation.counts().get("token", 0)
     assert left.anna.profile().status_code == 200
     assert [left.anna.fetch("GET", path).status_code for path in PATHS] == [200] * len(PATHS)
@@ -200,7 +200,7 @@ def test_a_session_ends_when_the_provider_says_so(left: Left) -> None:
 
 
 def test_a_session_ends_at_a_logout_with_every_token(left: Left) -> None:
-    """The last of this file: with the session of `anna`, which others need, all is over."""
+    """The last test, since it ends the session that others use."""
     installation = left.installation
     installation.let_revocations_work()
     held = held_tokens(installation, left.anna.cookie)

@@ -1,7 +1,7 @@
-"""Do two versions that run side by side, as in a rolling deployment, act as one?
+"""Do two versions side by side, as in a rolling deployment, act as one?
 
-Every test takes both directions: something happens at a replica of the one version, and a replica
-of the other has to know.
+Every test runs in both directions: what happens at a replica of one version has an effect at a
+replica of the other.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def test_a_sign_in_here_is_a_session_there(
     assert browser.profile(replica=there).json()["user"]["sub"] == subject_of("dan")
     assert [browser.fetch("GET", path, replica=there).status_code for path in PATHS] == [200] * 4
     before = installation.counts().get("token", 0)
-    # The tokens that the one has brought for its routes are taken by the other.
+    # One uses the tokens that the other has got for the routes.
     assert [browser.fetch("GET", path, replica=here).status_code for path in PATHS] == [200] * 4
     assert installation.counts().get("token", 0) == before
 
