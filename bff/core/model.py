@@ -176,6 +176,8 @@ class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True):
     """The second attempt: the first brought a sign-in older than an end of all sessions."""
     old_session_key: str | None = None
     """The browser's session before the sign-in; the callback lacks its SameSite=Strict cookie."""
+    browser_id: str = ""
+    """By which the browser is known that began it; empty from a version that knew none."""
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):

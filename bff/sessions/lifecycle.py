@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 
 import msgspec
 
 from bff.config import Config
-from bff.core.errors import SealInvalid, SessionUnknown, SignInTooOld
+from bff.core.errors import SealInvalid, SessionUnknown, SignInSuperseded, SignInTooOld
 from bff.core.model import Group, Session, SignIn
 from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
 from bff.store import Stores
+from bff.store.browsers import BrowserClosed, browser_key
 from bff.store.record_results import LoadedSession
 from bff.tokens.pending_writes import PendingWrites
 
@@ -68,14 +70,16 @@ class Sessions:
         sign_in: SignIn,
         *,
         old_session_key: str | None = None,
+        browser_ids: Sequence[str] = (),
         browser: str = "",
         authenticated_after: int | None = None,
     ) -> str:
-        """Make a session for a finished sign-in, and end the one that the browser had before.
+        """Make a session for a finished sign-in, and end those that the browser had before.
 
         Args:
             sign_in: The user and the tokens.
-            old_session_key: The session that the browser had, if any.
+            old_session_key: The session that the browser had when the sign-in began, if any.
+            browser_ids: By which the browser is known; the first is that of this sign-in.
             browser: The browser's label in the list of devices.
             authenticated_after: When the provider was asked for a new authentication (`max_age=0`),
                 by our own clock; None if it wasn't.
@@ -85,22 +89,23 @@ class Sessions:
 
         Raises:
             SignInTooOld: The sign-in is older than an end of all sessions of this user.
+            SignInSuperseded: The browser was signed out meanwhile.
             StoreUnavailable: Redis is down; the tokens are revoked as soon as it is back.
         """
         identity = msgspec.structs.replace(sign_in.identity, browser=browser)
         sign_in = msgspec.structs.replace(sign_in, identity=identity)
+        cookie_id = secrets.token_urlsafe(COOKIE_ID_BYTES)
         try:
-            return self._start(sign_in, old_session_key, authenticated_after)
+            session = self._stored(cookie_id, sign_in, authenticated_after)
+            self._end_others_of_browser(session, old_session_key, browser_ids)
+        except SignInSuperseded:
+            raise  # The session was stored and has ended, and its tokens with it.
         except Exception:
             self._pending_writes.revoke(sign_in.tokens, "sign_in_not_stored")
             raise
+        return cookie_id
 
-    def _start(
-        self, sign_in: SignIn, old_session_key: str | None, authenticated_after: int | None
-    ) -> str:
-        cookie_id = secrets.token_urlsafe(COOKIE_ID_BYTES)
-        old = self._readable(old_session_key)
-        same_user = old is not None and _same_user(old, sign_in)
+    def _stored(self, cookie_id: str, sign_in: SignIn, authenticated_after: int | None) -> Session:
         session = self._new_session(cookie_id, sign_in)
         # First the index, then the watermark, then the record: an end of all sessions either
         # finds this one in the index, or has raised the watermark before it is read here.
@@ -108,14 +113,41 @@ class Sessions:
         self._refuse_too_old(session, authenticated_after)
         if not self._records.create(session):
             raise SignInTooOld("all sessions of the user were ended during the sign-in")
-        if old is not None and same_user:
+        return session
+
+    def _end_others_of_browser(
+        self, session: Session, old_session_key: str | None, browser_ids: Sequence[str]
+    ) -> None:
+        """One browser has one session: *session*, which is stored already."""
+        others = {old_session_key} if old_session_key else set()
+        if browser_ids:
+            own, *more = map(browser_key, browser_ids)
+            try:
+                others |= self._stores.browsers.take(own, more, session.key)
+            except BrowserClosed as error:
+                self._revocation.end(session.key, "superseded")
+                raise SignInSuperseded from error
+        for other in others:
+            self._end_for(session, other)
+
+    def is_current(self, cookie_id: str, browser_ids: Sequence[str]) -> bool:
+        """Whether the browser still has this session, or another sign-in was finished meanwhile.
+
+        That one waits for the caches to know of the end of this session before its response. So a
+        response that is sent when this is true reaches the browser before that one's.
+        """
+        key = session_key(cookie_id)
+        return key is not None and self._stores.browsers.has(browser_key(browser_ids[0]), key)
+
+    def _end_for(self, session: Session, old_key: str) -> None:
+        old = self._readable(old_key)
+        if old is not None and old.identity.user == session.identity.user:
             # Only now the old refresh tokens move to the new record. If it had them from the start,
             # a failure before this line would leave them in both, and the sweep of the new session,
             # whose cookie the browser never got, would revoke them for the old one.
-            self._revocation.end_into(old.key, session.key)
-        elif old_session_key is not None:
-            self._revocation.end(old_session_key, "signed_in_as_another")
-        return cookie_id
+            self._revocation.end_into(old_key, session.key)
+        else:
+            self._revocation.end(old_key, "signed_in_as_another")
 
     def _refuse_too_old(self, session: Session, authenticated_after: int | None) -> None:
         """Refuse a sign-in that the provider authenticated before the newest watermark.
@@ -189,6 +221,23 @@ class Sessions:
         """
         return self._revocation.end(key, reason)
 
+    def end_browser(self, browser_ids: Collection[str], reason: str) -> int:
+        """End the session of a browser as `end`, and refuse its sign-ins that are under way.
+
+        Args:
+            browser_ids: By which the browser is known.
+            reason: Why, as a short word for the audit log.
+
+        Returns:
+            How many sessions there were.
+        """
+        keys = self._stores.browsers.close([browser_key(one) for one in browser_ids])
+        return sum(self._revocation.end(key, reason) for key in keys)
+
+    def is_browser_closed(self, browser_id: str) -> bool:
+        """Whether a sign-in by this id would be refused; raises StoreUnavailable."""
+        return self._stores.browsers.is_closed(browser_key(browser_id))
+
     def end_these(self, keys: list[str], reason: str) -> int:
         """End the sessions with these keys, as `end` does; returns how many there were."""
         return self._revocation.end_these(keys, reason)
@@ -246,8 +295,3 @@ class Sessions:
     def open_data(self, key: str, sealed: bytes) -> bytes:
         """Open the data of `flask.session`; raises SealInvalid."""
         return self._records.open_data(key, sealed)
-
-
-def _same_user(old: Session, sign_in: SignIn) -> bool:
-    before, now = old.identity, sign_in.identity
-    return (before.issuer, before.subject) == (now.issuer, now.subject)

@@ -6,6 +6,7 @@ stores                   `open_stores()`: all stores of a BFF
 session_records          sessions, and the tombstones of ended ones
 tracked_session_records  the same, read so that Redis reports changes; for the session cache
 refresh_lock             which request may spend a session's refresh token
+browsers                 the one session of each browser
 indexes                  sessions by user, e-mail address, provider session and deadline
 outbox                   what must still be revoked at the provider
 deny_list                access tokens that are revoked before they expire

@@ -59,6 +59,13 @@ class Keys:
         rest = [hashlib.sha256(token_name.encode()).hexdigest()[:16]] if token_name else []
         return self._name("failure", _tag(session_key), *rest)
 
+    def browser(self, browser_key: str) -> str:
+        """`browser:<hash>`, hash: the `session` of a browser, and `before`; `closed`, `successor`.
+
+        Named by the SHA-256 of the browser's id, which only its cookie holds.
+        """
+        return self._name("browser", browser_key)
+
     # ------------------------------------------------------------ tokens of the BFF itself
     def client_token(self, name: str) -> str:
         """`client-token:{hash}`, hash: an access token of the BFF itself.

@@ -127,6 +127,33 @@ redis.call('HSET', KEYS[1], 'tokens', ARGV[3], 'attempt', ARGV[2],
 return 'applied'
 """)
 
+# KEYS: browser. ARGV: the new session, seconds the key lives.
+# Returns {'taken', the session before or ''}, or {'closed', the browser's other name or ''}.
+# A retry finds itself and returns what it returned the first time.
+BROWSER_TAKE = Script("""
+local b = redis.call('HMGET', KEYS[1], 'session', 'before', 'closed', 'successor')
+if b[3] then return {'closed', b[4] or ''} end
+if b[1] == ARGV[1] then return {'taken', b[2] or ''} end
+redis.call('HSET', KEYS[1], 'session', ARGV[1], 'before', b[1] or '')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return {'taken', b[1] or ''}
+""")
+
+# KEYS: browser. ARGV: its successor or '' at a logout, seconds the key lives.
+# Returns {session or '', the successor that it has}. The first successor stays, a logout is final.
+BROWSER_CLOSE = Script("""
+local b = redis.call('HMGET', KEYS[1], 'session', 'closed', 'successor')
+local successor = b[3] or ''
+if not b[2] then
+  successor = ARGV[1]
+  redis.call('HSET', KEYS[1], 'closed', '1', 'successor', successor)
+elseif ARGV[1] == '' then
+  redis.call('HSET', KEYS[1], 'successor', '')
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return {b[1] or '', successor}
+""")
+
 # KEYS: session. ARGV: sealed data of flask.session.
 WRITE_DATA = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end

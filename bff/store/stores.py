@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bff.config import Config
 from bff.core.sealing import Sealer
 from bff.resource_server.revoked_tokens import RevokedTokens
+from bff.store.browsers import Browsers
 from bff.store.client_tokens import SharedClientTokens
 from bff.store.connection import Database, connect
 from bff.store.deny_list import DenyList
@@ -29,6 +30,7 @@ class Stores:
     records: SessionRecords
     refresh_lock: RefreshLock
     indexes: Indexes
+    browsers: Browsers
     outbox: Outbox
     deny_list: DenyList
     watermarks: Watermarks
@@ -59,6 +61,7 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         records=records,
         refresh_lock=RefreshLock(database, records),
         indexes=Indexes(database, sealer),
+        browsers=Browsers(database, lifetime_seconds=config.session_absolute_seconds),
         outbox=Outbox(database, sealer),
         deny_list=DenyList(database, sealer, config.clock_skew_seconds),
         watermarks=Watermarks(database, sealer, lifetime_seconds=config.watermark_lifetime_seconds),

@@ -16,9 +16,9 @@ import msgspec
 from flask import Blueprint, Response, after_this_request, request
 
 from bff.access import session_cookie
+from bff.access.browser_cookie import BrowserCookie
 from bff.access.cookie_header import all_cookies, refuse_unreadable
 from bff.access.step_up import is_strong
-from bff.access.user_agent import browser_label
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
@@ -38,6 +38,7 @@ from bff.web.login_transaction import LoginTransactions
 from bff.web.page_load import refuse_all_but_page_loads
 from bff.web.redirect import redirect
 from bff.web.return_to import checked_return_to
+from bff.web.session_start import begin_session, browser_id_for_sign_in
 
 CODE_MAX_CHARACTERS = 4096
 
@@ -51,7 +52,8 @@ def create_blueprint(
 ) -> Blueprint:
     """Map the two addresses of a sign-in to a `LoginFlow`."""
     blueprint = Blueprint("login", __name__)
-    flow = LoginFlow(config, provider, sessions, LoginTransactions(config, sealer))
+    browser = BrowserCookie(config)
+    flow = LoginFlow(config, provider, sessions, LoginTransactions(config, sealer), browser)
     blueprint.add_url_rule("/auth/login", view_func=flow.login)
     blueprint.add_url_rule("/auth/callback", view_func=flow.callback)
     blueprint.after_request(_keep_private)
@@ -66,6 +68,7 @@ class LoginFlow:
         provider: Where users sign in.
         sessions: Stores finished sign-ins.
         transactions: The cookies of sign-ins that are under way.
+        browser: The cookie by which the browser is known.
     """
 
     def __init__(
@@ -74,11 +77,13 @@ class LoginFlow:
         provider: Provider,
         sessions: Sessions,
         transactions: LoginTransactions,
+        browser: BrowserCookie,
     ) -> None:
         self._config = config
         self._provider = provider
         self._sessions = sessions
         self._transactions = transactions
+        self._browser = browser
 
     def login(self) -> Response:
         """`GET /auth/login`: redirect to the provider."""
@@ -92,6 +97,7 @@ class LoginFlow:
             organization=parameters.get("organization"),
             acr_values=parameters.get("acr_values"),
             old_session_key=session_cookie.current().session_key,
+            browser_id=browser_id_for_sign_in(self._sessions, self._browser),
         )
         try:
             return self._redirect_to_provider(self._fitting(transaction), parameters)
@@ -101,7 +107,13 @@ class LoginFlow:
     def callback(self) -> Response:
         """`GET /auth/callback`: finish the sign-in and redirect to where it was started."""
         refuse_all_but_page_loads(request)
-        transaction = self._take_transaction()
+        try:
+            transaction = self._take_transaction()
+        except StateInvalid as error:
+            return_to = self._transactions.silent_return_to(request.args.get("state", ""))
+            if return_to is None:
+                raise
+            return redirect(with_error(return_to, error.code), 303)
         try:
             return self._finish(transaction)
         except Exception as error:
@@ -135,6 +147,8 @@ class LoginFlow:
     ) -> Response:
         response = redirect(self._provider.authorization_url(transaction, parameters), 302)
         self._transactions.set_cookie(response, transaction, all_cookies(request.environ))
+        if transaction.browser_id not in self._browser.ids(request):
+            self._browser.set(response, transaction.browser_id)
         audit.record("sign_in_started", "ok", session_key=transaction.old_session_key)
         return response
 
@@ -161,7 +175,7 @@ class LoginFlow:
     def _finish(self, transaction: LoginTransaction) -> Response:
         try:
             sign_in = self._provider.exchange_code(self._authorization_code(), transaction)
-            begin_session(self._sessions, sign_in, transaction)
+            begin_session(self._sessions, sign_in, transaction, self._browser)
         except SignInTooOld:
             # The provider's own session is older than an end of all sessions. Ask the provider
             # once more, for a real authentication.
@@ -192,22 +206,6 @@ class LoginFlow:
         if not code or len(code) > CODE_MAX_CHARACTERS:
             raise ParameterInvalid("the response has neither a code nor an error")
         return code
-
-
-def begin_session(sessions: Sessions, sign_in: SignIn, transaction: LoginTransaction) -> None:
-    """Start the session of a finished sign-in, and give its cookie to the browser.
-
-    Raises:
-        SignInTooOld: The sign-in is from before an end of all this user's sessions.
-        StoreUnavailable: Redis is away; the tokens will be revoked.
-    """
-    cookie_id = sessions.start(
-        sign_in,
-        old_session_key=transaction.old_session_key,
-        browser=browser_label(request.user_agent.string),
-        authenticated_after=transaction.started_at if transaction.max_age == 0 else None,
-    )
-    session_cookie.current().begin(cookie_id)
 
 
 def _failed(transaction: LoginTransaction, error: Exception) -> Response:

@@ -31,6 +31,9 @@ COOKIE_MAX_BYTES = 4096
 COOKIES_MAX_BYTES = 6000
 """All of them together; gunicorn rejects a `Cookie` header of more than 8190 bytes."""
 STATE_BYTES = 32
+SILENT_CONTEXT = "silent sign-in"
+SILENT_RETURN_TO_MAX_CHARACTERS = 512
+"""A longer one isn't carried in `state` too, which providers and logs have to take whole."""
 _NAME_CHARACTERS = 16
 
 
@@ -61,13 +64,18 @@ class LoginTransactions:
         organization: str | None = None,
         acr_values: str | None = None,
         old_session_key: str | None,
+        browser_id: str = "",
     ) -> LoginTransaction:
         """Create a transaction with a new state, nonce and code verifier.
 
         Source: RFC 6749, 10.12; RFC 7636, 4.1; OpenID Connect Core, 15.5.2.
         """
+        state = secrets.token_urlsafe(STATE_BYTES)
+        if silent and len(return_to) <= SILENT_RETURN_TO_MAX_CHARACTERS:
+            sealed = self._sealer.seal_text(return_to.encode(), SILENT_CONTEXT)
+            state = f"{state}.{sealed}"
         return LoginTransaction(
-            state=secrets.token_urlsafe(STATE_BYTES),
+            state=state,
             nonce=secrets.token_urlsafe(STATE_BYTES),
             code_verifier=secrets.token_urlsafe(48),
             return_to=return_to,
@@ -77,6 +85,7 @@ class LoginTransactions:
             organization=organization,
             acr_values=acr_values,
             old_session_key=old_session_key,
+            browser_id=browser_id,
         )
 
     def repeat(self, transaction: LoginTransaction) -> LoginTransaction:
@@ -88,6 +97,7 @@ class LoginTransactions:
             organization=transaction.organization,
             acr_values=transaction.acr_values,
             old_session_key=transaction.old_session_key,
+            browser_id=transaction.browser_id,
         )
         return msgspec.structs.replace(second, repeated=True)
 
@@ -127,6 +137,18 @@ class LoginTransactions:
         ):
             raise StateInvalid("no such sign-in in this browser")
         return name, transaction
+
+    def silent_return_to(self, state: str) -> str | None:
+        """Where a silent sign-in was begun, if *state* is one's whose cookie was dropped.
+
+        Ten restored tabs begin more sign-ins than fit into cookies, and in none of them is a person
+        who could make use of a page.
+        """
+        try:
+            sealed = state.partition(".")[2]
+            return self._sealer.open_text(sealed, SILENT_CONTEXT).decode()
+        except (SealInvalid, UnicodeError):
+            return None
 
     def delete_cookie(self, response: Response, name: str) -> None:
         """Delete a cookie. Without all its attributes, browsers would not delete `__Host-` ones."""

@@ -3,7 +3,8 @@
 1. A program's `fetch`, our own form or a link asks for it. A link that another site could have
    planted, or without the cookie, gets a page with our form first: its post brings the cookie.
 2. The session ends: from then on its cookie is refused at every replica, its access tokens are on
-   the deny-list and its refresh token is revoked at the provider, or queued for that.
+   the deny-list and its refresh token is revoked at the provider, or queued for that. So do other
+   sessions of this browser; its sign-ins that are under way are refused.
 3. The browser's cookie is deleted, if it came: what hasn't been ended isn't cleared.
 4. The browser goes to the provider's logout, which ends the provider's own session, and returns
    from there to `/auth/logged-out`, which redirects to `returnTo`.
@@ -17,9 +18,10 @@ import hmac
 import secrets
 
 import msgspec
-from flask import Blueprint, Response, jsonify, make_response, redirect, request
+from flask import Blueprint, Response, after_this_request, jsonify, make_response, redirect, request
 
 from bff.access import session_cookie
+from bff.access.browser_cookie import BrowserCookie
 from bff.access.cookie_header import cookie_values, refuse_unreadable
 from bff.access.session_cookie import BrowserSession
 from bff.access.session_guard import SessionGuard
@@ -73,6 +75,7 @@ class LogoutFlow:
         self._provider = provider
         self._sealer = sealer
         self._confirmation = Confirmation(config, sealer)
+        self._browser = BrowserCookie(config)
 
     def by_post(self) -> Response:
         """`POST /auth/logout`: our form gets a redirect, a `fetch` gets the address as JSON.
@@ -133,12 +136,14 @@ class LogoutFlow:
         return logout_url or return_to
 
     def _end_all(self, browser: BrowserSession) -> Session | None:
-        """End the sessions of all cookies of our name; returns the first that could be read.
+        """End all sessions of the browser; returns the first of its cookies' that could be read.
 
-        With two of them, the deletion hits one only, and not always the one that is used.
+        With two cookies of our name, the deletion hits one only, and not always the one in use.
         """
         browser.report_repeated()
-        ended = [self._end(key) for key in browser.session_keys]
+        with self._sessions.ending_together():
+            ended = [self._end(key) for key in browser.session_keys]
+            self._end_browser()
         return next((session for session in ended if session is not None), None)
 
     def _end(self, session_key: str) -> Session | None:
@@ -158,6 +163,24 @@ class LogoutFlow:
         except StoreUnavailable as error:
             raise NotSignedOut(error.detail) from error
         return found[0] if found else None
+
+    def _end_browser(self) -> None:
+        """End what else was signed in in this browser, and its sign-ins that are under way.
+
+        Raises:
+            NotSignedOut: Redis is away.
+        """
+        browser_ids = self._browser.ids(request)
+        try:
+            self._sessions.end_browser(browser_ids, "logout")
+        except StoreUnavailable as error:
+            raise NotSignedOut(error.detail) from error
+
+        @after_this_request
+        def forget_browser(response: Response) -> Response:
+            for browser_id in browser_ids:
+                self._browser.delete(response, browser_id)
+            return response
 
     def _return_to(self, state: str) -> str:
         """The `returnTo` that was sealed into *state*; `/` if it was not sealed by us."""

@@ -11,13 +11,14 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from bff.access.browser_cookie import BrowserCookie
 from bff.access.session_cookie import SessionCookieInterface, current
 from bff.access.session_guard import SessionGuard
 from bff.core.errors import StoreUnavailable
 from bff.core.model import LoginTransaction
 from bff.sessions.lifecycle import session_key
 from bff.web import error_responses
-from bff.web.login import begin_session
+from bff.web.session_start import begin_session
 from tests.support.bench import Bench, config_for
 from tests.support.fixtures import AuditLines
 from tests.support.redis_server import RedisServer
@@ -59,7 +60,8 @@ class Application:
         transaction = LoginTransaction(
             state="", nonce="", code_verifier="", return_to="/", started_at=0, old_session_key=old
         )
-        begin_session(self.bench.sessions, self.bench.sign_in(), transaction)
+        browser = BrowserCookie(self.bench.config)
+        begin_session(self.bench.sessions, self.bench.sign_in(), transaction, browser)
         return dict(flask.session)
 
     def _read(self) -> dict[str, object]:
@@ -144,7 +146,8 @@ def outcome(response: TestResponse) -> tuple[int, str]:
 
 
 def only_cookie(response: TestResponse) -> Morsel[str]:
-    [header] = response.headers.getlist("Set-Cookie")
+    headers = response.headers.getlist("Set-Cookie")
+    [header] = [one for one in headers if "session=" in one.partition(";")[0]]
     [morsel] = SimpleCookie(header).values()
     return morsel
 

@@ -68,7 +68,7 @@ class World:
         self._sealer = Sealer([SECRET])
         self.app = Flask(__name__, static_folder=None)
         self.app.session_interface = OneSession(self)
-        # Of all sessions, a sign-in uses `start` only.
+        # Of all sessions, a sign-in uses these methods only.
         sessions = cast(Sessions, self)
         self.app.register_blueprint(
             create_blueprint(self.config, self.provider, sessions, self._sealer)
@@ -86,6 +86,14 @@ class World:
         assert transaction.old_session_key == old_session_key
         self.begun.append((sign_in, transaction))
         return "A" * 43
+
+    def is_browser_closed(self, browser_id: str) -> bool:
+        """Stands in for `Sessions.is_browser_closed`: no browser was signed out."""
+        return False
+
+    def is_current(self, *_: Any) -> bool:
+        """Stands in for `Sessions.is_current`: no other sign-in was finished meanwhile."""
+        return True
 
     def new_browser(self) -> FlaskClient:
         return self.app.test_client()

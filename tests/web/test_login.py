@@ -93,10 +93,12 @@ def test_a_removed_prompt_login_is_noticed(world: World) -> None:
 def test_over_https_the_cookie_is_bound_to_the_host(world_for: Callable[..., World]) -> None:
     world = world_for(APP_BASE_URL="https://app.example.com")
     world.login()
-    ((cookie,),) = [list((world.browser._cookies or {}).values())]
-    assert cookie.key.startswith("__Host-login-")
-    assert (cookie.secure, cookie.http_only, cookie.same_site) == (True, True, "Lax")
-    assert (cookie.path, cookie.origin_only) == ("/", True)
+    browser, login = sorted((world.browser._cookies or {}).values(), key=lambda one: one.key)
+    assert browser.key.startswith("__Host-browser-")
+    assert login.key.startswith("__Host-login-")
+    for cookie in (browser, login):
+        assert (cookie.secure, cookie.http_only, cookie.same_site) == (True, True, "Lax")
+        assert (cookie.path, cookie.origin_only) == ("/", True)
 
 
 def test_a_program_gets_a_problem_document(world: World) -> None:

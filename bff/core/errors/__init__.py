@@ -51,6 +51,7 @@ from bff.core.errors.sign_in import (
     ReturnToInvalid,
     SignInDenied,
     SignInRefused,
+    SignInSuperseded,
     SignInTooOld,
     StateInvalid,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "SignInDenied",
     "SignInNotFresh",
     "SignInRefused",
+    "SignInSuperseded",
     "SignInTooOld",
     "StateInvalid",
     "StepUpRequired",

@@ -34,6 +34,13 @@ class StateInvalid(SignInRefused):
     message = "This sign-in was not started in this browser, or it took too long."
 
 
+class SignInSuperseded(SignInRefused):
+    """While the sign-in was under way, the user signed out in this browser."""
+
+    code = "sign_in_superseded"
+    message = "You signed out in this browser while this sign-in was under way."
+
+
 class IssuerMismatch(SignInRefused):
     """The callback's `iss` names another provider, or is missing although announced (RFC 9207)."""
 

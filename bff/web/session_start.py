@@ -1,0 +1,58 @@
+"""How does a finished sign-in become the one session of its browser?"""
+
+from __future__ import annotations
+
+from flask import Response, after_this_request, request
+
+from bff.access import session_cookie
+from bff.access.browser_cookie import BrowserCookie
+from bff.access.user_agent import browser_label
+from bff.core.errors import StoreUnavailable
+from bff.core.model import LoginTransaction, SignIn
+from bff.sessions.lifecycle import Sessions
+
+
+def browser_id_for_sign_in(sessions: Sessions, browser: BrowserCookie) -> str:
+    """By which the browser is known; a new id if it has none, or was signed out by it."""
+    try:
+        for browser_id in browser.ids(request):
+            if not sessions.is_browser_closed(browser_id):
+                return browser_id
+    except StoreUnavailable:
+        pass  # A new id does: the callback finds the browser's session by the others, too.
+    return browser.new_id()
+
+
+def begin_session(
+    sessions: Sessions, sign_in: SignIn, transaction: LoginTransaction, browser: BrowserCookie
+) -> None:
+    """Start the session of a finished sign-in, and give its cookie to the browser.
+
+    Raises:
+        SignInTooOld: The sign-in is from before an end of all this user's sessions.
+        SignInSuperseded: The browser was signed out meanwhile.
+        StoreUnavailable: Redis is away; the tokens will be revoked.
+    """
+    known_by = browser.ids(request)
+    own = transaction.browser_id or browser.new_id()
+    browser_ids = [own, *(one for one in known_by if one != own)]
+    cookie_id = sessions.start(
+        sign_in,
+        old_session_key=transaction.old_session_key,
+        browser_ids=browser_ids,
+        browser=browser_label(request.user_agent.string),
+        authenticated_after=transaction.started_at if transaction.max_age == 0 else None,
+    )
+    if sessions.is_current(cookie_id, browser_ids):
+        session_cookie.current().begin(cookie_id)
+
+    @after_this_request
+    def keep_one_id(response: Response) -> Response:
+        # The smallest, as every tab does: so tabs that know each other's delete no id in a circle.
+        kept = min(browser_ids)
+        if kept not in known_by:
+            browser.set(response, kept)
+        for browser_id in known_by:
+            if browser_id != kept:
+                browser.delete(response, browser_id)
+        return response
