@@ -204,6 +204,7 @@ def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:
     smuggled |= {"X-Forwarded-User": "smuggled", "X-Auth-Request-Email": "smuggled"}
     smuggled |= {"X_Forwarded_For": "smuggled", "X-Forward-Auth-Key": "smuggled"}
     smuggled |= {"X-Forwarded-Uri": "/api/other", "X-Forwarded-Method": "DELETE"}
+    smuggled["x-bff-session"] = browser.profile().json()["session"]["id"]
     told = browser.api("/items", headers=smuggled).json()
     fields: dict[str, str] = told["fields"]
     assert told["target"] == "/items"
@@ -211,7 +212,14 @@ def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:
     assert fields["authorization"] == f"Bearer {here.issued_token()}"
     assert fields["x-forwarded-for"] == "127.0.0.1"
     assert fields["x-forwarded-proto"] == "https"
-    assert not fields.keys() & {"cookie", "x-csrf", "x-forward-auth-key", "x-original-uri"}
+    dropped = {"cookie", "x-csrf", "x-bff-session", "x-forward-auth-key", "x-original-uri"}
+    assert not fields.keys() & dropped
+
+
+def test_a_request_for_another_session_is_refused(here: Installation) -> None:
+    response = here.browser().api("/items", headers={"X-BFF-Session": "another"})
+    assert response.status_code in (403, 409)
+    assert response.json()["code"] == "session_changed"
 
 
 # ---------------------------------------------------------------- /auth/verify, and past it

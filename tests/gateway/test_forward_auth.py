@@ -141,6 +141,20 @@ def test_a_route_without_token_gives_none_and_needs_no_session(bff: Receiver) ->
     assert response.headers["X-BFF-Target"] == "/x"
 
 
+def test_a_request_that_names_a_session_gets_the_token_of_no_other(
+    front: Front, bff: Receiver
+) -> None:
+    own, another = (
+        one.client.get(
+            "/auth/profile", headers={"Cookie": one.cookie or "", "Sec-Fetch-Site": "same-origin"}
+        ).get_json()["session"]["id"]
+        for one in (front, Front(bff))
+    )
+    passed = front.verify(fields={"X-BFF-Session": own})
+    assert passed.headers["Authorization"] == "Bearer access-1"
+    assert refused(front.verify(fields={"X-BFF-Session": another}), 403, "session_changed")
+
+
 def test_a_request_extends_the_session_and_writes_no_audit_line(
     front: Front, audit_lines: AuditLines
 ) -> None:
