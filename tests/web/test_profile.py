@@ -123,8 +123,9 @@ def test_profile_with_a_made_up_cookie_is_refused(cluster: Cluster, value: str) 
         headers={"Cookie": f"session={value}".encode(), "Sec-Fetch-Site": "same-origin"},
         timeout=10,
     )
-    code = "session_ended" if value == "A" * 43 else "session_missing"
-    assert_problem(response, 401, code)
+    # Granian hides the whole header for a byte beyond ASCII.
+    codes = {"A" * 43: "session_ended", "ä": "cookies_unreadable"}
+    assert_problem(response, 401, codes.get(value, "session_missing"))
 
 
 def test_profile_of_an_expired_session_is_refused(cluster: Cluster, browser: BrowserClient) -> None:
