@@ -93,10 +93,16 @@ class Browser:
         return self._request(method, self.urls[replica] + path, FETCH, **options)
 
     def open(
-        self, path: str, replica: int = 0, headers: dict[str, str] = NAVIGATION
+        self,
+        path: str,
+        replica: int = 0,
+        headers: dict[str, str] = NAVIGATION,
+        without: str | None = None,
     ) -> requests.Response:
-        """Open an address; redirects are not followed."""
-        return self._request("GET", self.urls[replica] + path, headers)
+        """Open an address, *without* the cookie of this name; redirects are not followed."""
+        if without is None:
+            return self._request("GET", self.urls[replica] + path, headers)
+        return self._send_without(without, self.urls[replica] + path, headers)
 
     def submit(self, page: requests.Response, **fields: str) -> requests.Response:
         """Fill in the first form of *page* and submit it."""
@@ -150,10 +156,12 @@ class Browser:
     def come_back(self, location: str, replica: int = 0) -> requests.Response:
         """Follow the provider's redirect as a browser does: without the Strict cookie."""
         parts = urlsplit(location)
-        name = cookie_name(self.urls[0])
-        cookies = {c.name: c.value or "" for c in self.here.cookies if c.name != name}
         url = f"{self.urls[replica]}{parts.path}?{parts.query}"
-        response = send("GET", url, headers=FROM_ANOTHER_SITE, cookies=cookies)
+        return self._send_without(cookie_name(self.urls[0]), url, FROM_ANOTHER_SITE)
+
+    def _send_without(self, name: str, url: str, headers: dict[str, str]) -> requests.Response:
+        cookies = {c.name: c.value or "" for c in self.here.cookies if c.name != name}
+        response = send("GET", url, headers=headers, cookies=cookies)
         self.here.cookies.update(response.cookies)
         return response
 

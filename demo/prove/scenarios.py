@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import requests
 
 from demo.child import ChildFailed
-from demo.prove import after_end, ageing, conditions, endings
+from demo.prove import after_end, ageing, conditions, endings, second_sign_in
 from demo.prove.installation import Installation
 from demo.prove.rows import ProofFailed, Section, Table
 from demo.prove.thief import Thief, signed_in
@@ -58,6 +58,16 @@ SCENARIOS = (
     Scenario("spa", "Signed out by the SPA", ended_by(endings.spa)),
     Scenario("link", "Signed out by a link", ended_by(endings.link)),
     Scenario("form", "Signed out by the confirmation page", ended_by(endings.form)),
+    Scenario(
+        "second-by-link", "After a sign-in by a link of another site",
+        ended_by(second_sign_in.by_link),
+    ),
+    Scenario(
+        "second-at-once", "After two sign-ins at once", ended_by(second_sign_in.at_once)
+    ),
+    Scenario(
+        "restored-tabs", "After ten restored tabs", ended_by(second_sign_in.restored_tabs)
+    ),
     Scenario("other-device", "Signed out on another device", ended_by(endings.other_device)),
     Scenario(
         "backchannel-sid", "Back-channel logout of one session", ended_by(endings.backchannel_sid)

@@ -49,6 +49,19 @@ def no_deny_list() -> None:
     _replace(DenyList, "add", lambda self, revoked: None)
 
 
+def no_browser() -> None:
+    """A sign-in doesn't learn which session its browser had before."""
+    from bff.store.browsers import Browsers
+
+    real = Browsers.take
+
+    def take(self: Browsers, own: str, others: list[str], session_key: str) -> set[str]:
+        real(self, own, others, session_key)
+        return set()
+
+    _replace(Browsers, "take", take)
+
+
 def _replace(kind: type, name: str, function: Any) -> None:
     assert hasattr(kind, name), f"{kind.__name__} has no {name} any more"
     setattr(kind, name, function)
@@ -59,6 +72,7 @@ BUILDS = {
     "drain": no_drain,
     "existence check": no_existence_check,
     "watermark": no_watermark,
+    "one session of a browser": no_browser,
     "deny-list": no_deny_list,
 }
 

@@ -22,9 +22,11 @@ LIMIT_SECONDS = 600
 ALL = rounds(full=1, reduced=0)
 """At full scale every broken build runs every scenario."""
 
-DIRECT = ("spa", "link", "form", "other-device", "backchannel-sid", "admin-one", "log-logout",
-          "timed-out", "stream", "refresh-refused", "replaced", "redis-away", "redis-restarted",
-          "killed", "provider-503")  # fmt: skip
+SECOND = ("second-by-link", "second-at-once", "restored-tabs")
+"""Ends of a browser that has signed in twice."""
+DIRECT = ("spa", "link", "form", *SECOND, "other-device", "backchannel-sid", "admin-one",
+          "log-logout", "timed-out", "stream", "refresh-refused", "replaced", "redis-away",
+          "redis-restarted", "killed", "provider-503")  # fmt: skip
 """Ends without a watermark: only the deny-list has their access tokens."""
 GROUPS = ("backchannel-sid", "backchannel-sub", "admin-user", "global", "log-logout",
           "log-password", "everyone")  # fmt: skip
@@ -39,6 +41,11 @@ RED = {
         "refresh-later/access-token", "refresh-later/refresh-token",
     },
     "watermark": {"old-sign-in/half-done", "old-sign-in/silent", "old-sign-in/other-token"},
+    "one session of a browser": {
+        f"{id}/{tried}"
+        for id in SECOND
+        for tried in ("cookie-profile", "cookie-api", "access-token", "refresh-token")
+    },
     "deny-list": {f"{id}/access-token" for id in DIRECT}
     | {"in-flight-later/access-token", "refresh-later/access-token",
        "provider-down-later/access-token"},
@@ -50,6 +57,7 @@ SOME = {
     "drain": "spa,provider-503",
     "existence check": "spa,refresh",
     "watermark": "spa,backchannel-sub,admin-user,old-sign-in",
+    "one session of a browser": "spa,second-by-link,restored-tabs",
     "deny-list": "spa,admin-one,admin-user,replaced",
 }
 """The scenarios of a reduced run: those that must turn red, and some that must not."""
@@ -72,7 +80,10 @@ def rows(result: dict[str, Any], outcome: str) -> dict[str, str]:
     return {row["id"]: row["got"] for row in result["rows"] if row["outcome"] == outcome}
 
 
-GREEN = "spa,link,backchannel-sid,admin-user,log-logout,in-flight,refresh,provider-503,redis-away"
+GREEN = (
+    "spa,link,second-at-once,restored-tabs,backchannel-sid,admin-user,log-logout,in-flight,"
+    "refresh,provider-503,redis-away"
+)
 """The scenarios of a reduced run; `make prove` runs all."""
 
 
