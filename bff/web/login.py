@@ -35,6 +35,7 @@ from bff.provider.oidc import Provider
 from bff.sessions.lifecycle import Sessions
 from bff.web.login_parameters import for_provider, max_age_seconds, single
 from bff.web.login_transaction import LoginTransactions
+from bff.web.own_host import address_on_our_host
 from bff.web.page_load import refuse_all_but_page_loads
 from bff.web.redirect import redirect
 from bff.web.return_to import checked_return_to
@@ -88,6 +89,8 @@ class LoginFlow:
     def login(self) -> Response:
         """`GET /auth/login`: redirect to the provider."""
         refuse_all_but_page_loads(request)
+        if to_our_host := address_on_our_host(request, self._config):
+            return redirect(to_our_host, 302)
         return_to = self._return_to()
         parameters = for_provider(request.args)
         transaction = self._transactions.begin(

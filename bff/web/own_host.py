@@ -1,0 +1,48 @@
+"""Does a sign-in start on the host of `APP_BASE_URL`? The provider sends the browser back there.
+
+A cookie belongs to the name by which its browser reached us. A sign-in that starts on another name
+of this host (`www.`, `127.0.0.1` for `localhost`) would not find its cookie at the callback, so it
+is redirected first.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote, urlsplit
+
+from flask import Request
+
+from bff.config import Config
+
+REDIRECTED = "at_base_url"
+"""The parameter of an address that was redirected: once, since a proxy may replace `Host`."""
+
+log = logging.getLogger(__name__)
+
+
+def address_on_our_host(request: Request, config: Config) -> str | None:
+    """The address of *request* on the host of `APP_BASE_URL`; None if it is there already.
+
+    Another host is also told in the log.
+
+    Ports don't count: cookies don't distinguish them, and a development server has its own.
+    """
+    given = request.headers.get("Host")
+    if not given or REDIRECTED in request.args or _host(f"//{given}") == _host(config.app_base_url):
+        return None
+    log.warning(
+        "a sign-in starts at the host %r and is sent to %s (APP_BASE_URL) first; a proxy in front "
+        "that replaces Host should pass it on",
+        given,
+        config.app_base_url,
+    )
+    query = quote(request.query_string, safe="%!$&'()*+,/:;=?@[]~")
+    marked = "&".join(filter(None, [query, f"{REDIRECTED}=1"]))
+    return f"{config.app_base_url}{request.path}?{marked}"
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
