@@ -241,9 +241,8 @@ def with_error(return_to: str, code: str) -> str:
 
 def _is_from_our_page(config: Config) -> bool:
     """Whether one of our own pages led here, such as by `login()` of `/auth/client.js`."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return False
     return (request.referrer or "").startswith(f"{config.app_base_url}/")
 
 

@@ -43,7 +43,8 @@ LONG = "/" + "x" * 1999
 @pytest.mark.parametrize(
     ("headers", "started"),
     [
-        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Referer": f"{ORIGIN}/x"}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, False),
         ({"Referer": f"{ORIGIN}/caf%E9"}, True),
         ({"Sec-Fetch-Site": "same-site", "Referer": f"{ORIGIN}/x"}, False),
         ({"Sec-Fetch-Site": "cross-site"}, False),
