@@ -24,6 +24,7 @@ from bff.core.errors import (
     ReturnToInvalid,
     ServiceWorkerInterferes,
     SessionMissing,
+    SignInDenied,
     SignInNotFresh,
     SignInRefused,
     StepUpRequired,
@@ -96,11 +97,15 @@ def _page(error: BFFError, reference: str) -> Response:
         reference,
         error.status,
         sign_in_url=_page_login_url(error),
+        said=error.description if isinstance(error, SignInDenied) else "",
+        other_account=isinstance(error, SignInDenied),
     )
 
 
 def _page_login_url(error: BFFError) -> str | None:
     """The address of the page's "Sign in"; after a step-up it returns to the page before."""
+    if isinstance(error, SignInDenied) and error.login_parameters:
+        return f"{LOGIN_URL}?{error.login_parameters}"
     if not isinstance(error, StepUpRequired):
         return LOGIN_URL if isinstance(error, SIGN_IN_HELPS) else None
     return_to = _came_from()

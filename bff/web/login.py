@@ -9,8 +9,6 @@ Source: OpenID Connect Core 1.0, 3.1; RFC 9700; docs/architecture/sign-in.md.
 from __future__ import annotations
 
 import logging
-import re
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from flask import Blueprint, Response, after_this_request, request
@@ -33,17 +31,17 @@ from bff.core.model import LoginTransaction, SignIn
 from bff.core.sealing import Sealer
 from bff.provider.oidc import Provider
 from bff.sessions.lifecycle import Sessions
+from bff.web.denial import denied
 from bff.web.login_parameters import for_provider, max_age_seconds, single
 from bff.web.login_transaction import LoginTransactions
 from bff.web.own_host import address_on_our_host
 from bff.web.page_load import refuse_all_but_page_loads
+from bff.web.provider_link import app_instead_of_callback, with_error
 from bff.web.redirect import redirect
 from bff.web.return_to import checked_return_to
 from bff.web.session_start import begin_session, browser_id_for_sign_in
 
 CODE_MAX_CHARACTERS = 4096
-
-_ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +108,8 @@ class LoginFlow:
     def callback(self) -> Response:
         """`GET /auth/callback`: finish the sign-in and redirect to where it was started."""
         refuse_all_but_page_loads(request)
+        if (to_app := app_instead_of_callback(request)) is not None:
+            return redirect(to_app, 303)
         try:
             transaction = self._take_transaction()
         except StateInvalid as error:
@@ -177,7 +177,8 @@ class LoginFlow:
 
     def _finish(self, transaction: LoginTransaction) -> Response:
         try:
-            sign_in = self._provider.exchange_code(self._authorization_code(), transaction)
+            code = self._authorization_code(transaction)
+            sign_in = self._provider.exchange_code(code, transaction)
             begin_session(self._sessions, sign_in, transaction, self._browser)
         except SignInTooOld:
             # The provider's own session is older than an end of all sessions. Ask the provider
@@ -194,7 +195,7 @@ class LoginFlow:
         _record_success(sign_in, transaction)
         return redirect(transaction.return_to, 303)
 
-    def _authorization_code(self) -> str:
+    def _authorization_code(self, transaction: LoginTransaction) -> str:
         """The code of an authorization response (OpenID Connect Core, 3.1.2.5 and 3.1.2.6).
 
         Raises:
@@ -205,7 +206,8 @@ class LoginFlow:
         error, code = single(request.args, "error"), single(request.args, "code")
         self._provider.check_issuer_parameter(single(request.args, "iss"))
         if error is not None:
-            raise SignInDenied(error if _ERROR.fullmatch(error) else "unreadable")
+            description = single(request.args, "error_description")
+            raise denied(error, description, transaction, self._config)
         if not code or len(code) > CODE_MAX_CHARACTERS:
             raise ParameterInvalid("the response has neither a code nor an error")
         return code
@@ -223,6 +225,7 @@ def _failed(transaction: LoginTransaction, error: Exception) -> Response:
         raise error
     if isinstance(error, SignInDenied):
         code = error.error
+        log.info("a silent sign-in was denied: %s", error.detail)
     elif isinstance(error, BFFError):
         code = error.code
     else:
@@ -230,13 +233,6 @@ def _failed(transaction: LoginTransaction, error: Exception) -> Response:
         log.error("a silent sign-in failed", exc_info=error)
         audit.record("sign_in_failed", "failed", reason=code)
     return redirect(with_error(transaction.return_to, code), 303)
-
-
-def with_error(return_to: str, code: str) -> str:
-    """*return_to* with `error=<code>` appended to its query."""
-    parts = urlsplit(return_to)
-    query = "&".join(filter(None, [parts.query, urlencode({"error": code})]))
-    return urlunsplit(parts._replace(query=query))
 
 
 def _is_from_our_page(config: Config) -> bool:

@@ -47,6 +47,8 @@ def render_error(
     status: int,
     *,
     sign_in_url: str | None = None,
+    said: str = "",
+    other_account: bool = False,
 ) -> Response:
     """Return the page for an error.
 
@@ -58,6 +60,8 @@ def render_error(
         reference: Identifies the log line of this error.
         status: The HTTP status.
         sign_in_url: The target of "Sign in"; None for no such button.
+        said: The reason that the provider gave.
+        other_account: That button leads to a sign-in with another account.
     """
     return _page(
         "error.html",
@@ -68,6 +72,8 @@ def render_error(
         hint=hint,
         reference=reference,
         sign_in_url=sign_in_url,
+        said=said,
+        sign_in_label="Sign in with another account" if other_account else "Sign in",
     )
 
 

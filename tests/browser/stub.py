@@ -22,7 +22,7 @@ import demo
 from bff.config import Config, load
 from bff.core.errors import NotFound
 from bff.web import security_headers, spa
-from bff.web.login import with_error
+from bff.web.provider_link import with_error
 
 DEMO_SPA = Path(demo.__file__).parent / "spa"
 SETTINGS = {

@@ -155,7 +155,7 @@ def test_state_comes_before_error(
     """Authlib would accept an error with any state."""
     world.login()
     refused(world, "/auth/callback?error=access_denied&state=made-up", "state_invalid", 400)
-    refused(world, "/auth/callback?error=access_denied", "state_invalid", 400)
+    refused(world, "/auth/callback?error=access_denied&state=", "state_invalid", 400)
     assert "access_denied" not in json.dumps(audit_lines())
 
 

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from bff.core.errors import StoreUnavailable
-from bff.web.login import with_error
+from bff.web.provider_link import with_error
 from tests.support.signing_in import World, changed
 
 

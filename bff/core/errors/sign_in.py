@@ -64,11 +64,21 @@ class SignInTooOld(SignInRefused):
 
 
 class SignInDenied(SignInRefused):
-    """The authorization response has an `error`; it is in `.error`."""
+    """The authorization response has an `error`; it is in `.error`.
+
+    Args:
+        error: The provider's code.
+        description: Its reason, as one line that may be shown.
+        login_parameters: The query of a sign-in with another account.
+    """
 
     status, code = 403, "sign_in_denied"
     message = "The sign-in service did not let you in."
+    hint = "Try another account, or ask the people who run this application for access."
 
-    def __init__(self, error: str, detail: str = "") -> None:
-        super().__init__(detail or error)
+    def __init__(self, error: str, *, description: str = "", login_parameters: str = "") -> None:
+        # The log is plain text, in which other letters could imitate its own lines.
+        super().__init__(f"{error}: {ascii(description)}" if description else error)
         self.error = error
+        self.description = description
+        self.login_parameters = login_parameters

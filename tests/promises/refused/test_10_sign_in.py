@@ -47,11 +47,11 @@ def begun(cluster: Cluster) -> Iterator[Attempt]:
         {"state": "\x00\r\n"},
         {"state": "é" * 20},
         {"state": "A" * 20_000},
-        {"state": None, "code": None, "error": "access_denied"},
+        {"state": " ", "code": None, "error": "access_denied"},
         {"state": "bogus", "code": None, "error": "access_denied"},
         {"state": "bogus", "code": None, "error": "<script>"},
     ],
-    ids=["none", "foreign", "controls", "not ASCII", "huge", "error without", "error with bogus",
+    ids=["none", "foreign", "controls", "not ASCII", "huge", "error, blank", "error with bogus",
          "hostile error with bogus"],
 )  # fmt: skip
 def test_promise_10_a_callback_whose_state_is_not_ours(
@@ -63,6 +63,20 @@ def test_promise_10_a_callback_whose_state_is_not_ours(
     begun.assert_failed(response, 400, "state_invalid")
     assert begun.cluster.counts() == before, "the provider was asked"
     # The original response still works.
+    assert begun.browser.come_back(begun.location).status_code == 303
+    assert begun.browser.log_out().status_code == 200
+
+
+def test_promise_10_an_error_without_state_leads_to_the_app_and_ends_nothing(
+    begun: Attempt,
+) -> None:
+    """Such a link belongs to no sign-in; the honest one goes on."""
+    before = begun.cluster.counts()
+    location = begun.with_query(state=None, code=None, error="access_denied")
+    response = begun.browser.come_back(location)
+    assert (response.status_code, response.headers["Location"]) == (303, "/?error=access_denied")
+    assert "Set-Cookie" not in response.headers
+    assert begun.cluster.counts() == before, "the provider was asked"
     assert begun.browser.come_back(begun.location).status_code == 303
     assert begun.browser.log_out().status_code == 200
 

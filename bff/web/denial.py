@@ -1,0 +1,63 @@
+"""What is the user told when the provider refuses a sign-in, and which sign-in is offered next?
+
+The provider's `error_description` is shown and logged as such, once `state` and `iss`
+have shown that it comes from there: without control characters, and shortened. The same
+sign-in again would be refused again, since the session at the provider continues; so the page
+offers another account.
+Source: RFC 6749, 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.1 and 3.1.2.6.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import urlencode
+
+from bff.config import Config
+from bff.core.errors import SignInDenied
+from bff.core.model import LoginTransaction
+
+DESCRIPTION_MAX_CHARACTERS = 300
+
+_ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
+
+
+def denied(
+    error: str, description: str | None, transaction: LoginTransaction, config: Config
+) -> SignInDenied:
+    """The error to raise for an authorization response that is one."""
+    return SignInDenied(
+        error_code(error),
+        description=readable(description or ""),
+        login_parameters=_other_account(transaction, config),
+    )
+
+
+def error_code(error: str) -> str:
+    """The provider's `error`, if it has the form of one."""
+    return error if _ERROR.fullmatch(error) else "unreadable"
+
+
+def readable(description: str) -> str:
+    """*description* in one line, without characters that hide or reorder others."""
+    line = "".join(
+        " " if unicodedata.category(character)[0] in "CZ" else character
+        for character in description[: 4 * DESCRIPTION_MAX_CHARACTERS]
+    )
+    line = " ".join(line.split())
+    if len(line) <= DESCRIPTION_MAX_CHARACTERS:
+        return line
+    return f"{line[: DESCRIPTION_MAX_CHARACTERS - 1]}\u2026"
+
+
+def _other_account(transaction: LoginTransaction, config: Config) -> str:
+    """The query of a sign-in with another account, which returns to the same page."""
+    # Auth0: has no account chooser.
+    prompt = "login" if config.auth0_domain else "select_account"
+    asked = {
+        "prompt": prompt,
+        "returnTo": transaction.return_to,
+        "organization": transaction.organization,
+        "acr_values": transaction.acr_values,
+    }
+    return urlencode({name: value for name, value in asked.items() if value})
