@@ -98,6 +98,7 @@ class LogoutFlow:
         sure of the site, and the post of our page is such a place.
         """
         refuse_unreadable(request.environ)
+        checked_return_to(request.args.get("returnTo"), self._config)
         if not _is_from_our_page() or not session_cookie.current().session_keys:
             return self._confirmation.ask()
         return self._sign_out(is_page=True)

@@ -199,12 +199,15 @@ def test_promise_10_a_login_cookie_that_is_not_ours(
 ) -> None:
     ((name, value),) = login_cookies(begun.browser).items()
     before = begun.cluster.counts()
+    tampered = tamper(name, value, begun)
     response = requests.get(
         begun.location,
-        headers=NAVIGATION | {"Cookie": f"{name}={tamper(name, value, begun)}".encode("latin-1")},
+        headers=NAVIGATION | {"Cookie": f"{name}={tampered}".encode("latin-1")},
         allow_redirects=False,
     )
-    begun.assert_failed(response, 400, "state_invalid")
+    # Granian hides a header that isn't ASCII.
+    expected = (400, "state_invalid") if tampered.isascii() else (401, "cookies_unreadable")
+    begun.assert_failed(response, *expected)
     assert begun.cluster.counts() == before, "the provider was asked"
     assert begun.browser.come_back(begun.location).status_code == 303
     assert begun.browser.log_out().status_code == 200
