@@ -36,6 +36,18 @@ LIFETIME_MAX_SECONDS = 30 * 86_400
 OUR_FAULT = frozenset({"unauthorized_client", "unsupported_grant_type"})
 TEMPORARY = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
 
+INTERACTION = frozenset(
+    {
+        "interaction_required", "login_required", "consent_required", "mfa_required",
+        "account_selection_required", "insufficient_user_authentication",
+        "unmet_authentication_requirements",
+    }
+)  # fmt: skip
+"""A new token needs the user (OpenID Connect Core, 3.1.2.6; RFC 9470)."""
+# Auth0: an Action that denies a refresh gives `access_denied`, with status 500.
+NEEDS_USER = INTERACTION | {"access_denied", "unauthorized", "expired_token"}
+"""Such an error is an answer with a status of 5xx, too."""
+
 NO_SUCH_ENDPOINT = frozenset({404, 405, 410, 501})
 
 _ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
@@ -81,6 +93,9 @@ def read_token_response(
         raise TokenResponseUnusable("the token answer contradicts itself", refresh_token)
     if response.status_code == 200 and body is None:
         raise TokenResponseUnusable("the token answer is not a JSON object")
+    error = _error_code(body)
+    if response.status_code >= 500 and error in NEEDS_USER:
+        raise ProviderRejected(error, response.status_code)
     raise refusal(response, dialect, now)
 
 

@@ -50,12 +50,24 @@ LOAD = Script(
     + """
 if not live then return false end
 if ARGV[1] == '1' and now - tonumber(r[5]) >= tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], 'seen_before', r[5], 'idle_before', r[6])
   r[5] = tostring(math.floor(now))
   r[6] = tostring(math.min(math.floor(now) + tonumber(ARGV[2]), tonumber(r[7])))
   redis.call('HSET', KEYS[1], 'last_seen_at', r[5], 'idle_ends_at', r[6])
 end
 r[9] = string.format('%.6f', now)
 return r
+"""
+)
+
+# KEYS: session. ARGV: `last_seen_at` as LOAD has just written it. The second run has no effect.
+UNDO_SLIDE = Script(
+    _NOW
+    + """
+local r = redis.call('HMGET', KEYS[1], 'last_seen_at', 'seen_before', 'idle_before')
+if r[1] == ARGV[1] and r[2] and tonumber(r[3]) > now then
+  redis.call('HSET', KEYS[1], 'last_seen_at', r[2], 'idle_ends_at', r[3])
+end
 """
 )
 

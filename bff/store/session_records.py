@@ -98,6 +98,13 @@ class SessionRecords:
         row = RecordRow._make(reply)
         return LoadedSession(self.open_row(session_key, row), row.data)
 
+    def undo_slide(self, session: Session) -> None:
+        """Put the idle end back if loading *session* for the current request has moved it."""
+        if session.last_seen_at != int(session.read_at):
+            return
+        keys = [self.keys.session(session.key)]
+        self._database.run(scripts.UNDO_SLIDE, keys, str(session.last_seen_at))
+
     def open_row(self, session_key: str, row: RecordRow) -> Session:
         """Open the sealed fields of a record; raises SealInvalid."""
         return Session(

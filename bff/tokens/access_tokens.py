@@ -6,8 +6,11 @@ docs/how-to-change.md has the whole recipe.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bff.config import Config
 from bff.config.route import TokenRule
+from bff.core.errors import SignInRequired, StoreUnavailable
 from bff.core.model import Session
 from bff.provider.token_endpoint import TokenEndpoint
 from bff.revocation.revocation import Revocation
@@ -41,6 +44,7 @@ class AccessTokens:
         config: Config,
     ) -> None:
         self._deny_list = stores.deny_list
+        self._records = stores.records
         self._endpoint = endpoint
         self._pending_writes = pending_writes
         self._renewal = TokenRenewal(stores, pending_writes, config)
@@ -61,7 +65,13 @@ class AccessTokens:
         source = self._sources.get(rule.name)
         if source is None:
             source = self._sources.setdefault(rule.name, self._source(rule))
-        return self._renewal.access_token(session, source)
+        try:
+            return self._renewal.access_token(session, source)
+        except SignInRequired:
+            # An app that repeats its requests must not keep the session from expiring.
+            with suppress(StoreUnavailable):
+                self._records.undo_slide(session)
+            raise
 
     def _source(self, rule: TokenRule) -> TokenSource:
         parts = (rule, self._deny_list, self._endpoint, self._renewal, self._session_token)

@@ -23,6 +23,7 @@ from bff.core.errors import (
     ProviderUnavailable,
     RouteTokenRefused,
     SessionEnded,
+    SignInRequired,
 )
 from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
 from bff.store import Stores
@@ -205,7 +206,8 @@ class TokenRenewal:
         self, session: Session, source: TokenSource, attempt: str, error: BFFError
     ) -> None:
         """Release the lock, and store the failure for a moment, for the requests that follow."""
-        outcome: audit.Outcome = "refused" if isinstance(error, RouteTokenRefused) else "failed"
+        is_refusal = isinstance(error, RouteTokenRefused | SignInRequired)
+        outcome: audit.Outcome = "refused" if is_refusal else "failed"
         _record(source.failed, outcome, f"{error.code}: {error.detail}", session, source)
         seconds = failure_seconds(error)
         self._lock.end_refresh(session.key, attempt, error.code, seconds, source.name)

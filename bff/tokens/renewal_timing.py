@@ -12,6 +12,7 @@ from bff.core.errors import (
     ProviderRejected,
     ProviderUnavailable,
     RouteTokenRefused,
+    SignInRequired,
 )
 from bff.core.model import RouteToken, Tokens
 
@@ -56,7 +57,7 @@ def wait_for_lock(try_lock: Callable[[], _T | None], wait_seconds: float, messag
 
 def failure_seconds(error: BFFError) -> float:
     """How long *error* is stored, so that the provider isn't asked again."""
-    if isinstance(error, RouteTokenRefused):
+    if isinstance(error, RouteTokenRefused | SignInRequired):
         return REMEMBER_REFUSAL_SECONDS
     asked = error.asked_seconds if isinstance(error, ProviderUnavailable) else 0
     return min(max(REMEMBER_FAILURE_SECONDS, asked), REMEMBER_MAX_SECONDS)
@@ -68,6 +69,8 @@ def remembered_failure(code: str) -> BFFError:
         return ProviderMisconfigured("remembered")
     if code == ProviderRejected.code:
         return ProviderRejected("remembered", 400)
+    if code == SignInRequired.code:
+        return SignInRequired("remembered")
     if code == RouteTokenRefused.code:
         return RouteTokenRefused("remembered")
     return ProviderUnavailable("remembered")

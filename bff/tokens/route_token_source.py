@@ -7,9 +7,16 @@ route fails and the session stays.
 from __future__ import annotations
 
 from bff.config.route import TokenRule
-from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, RouteTokenRefused
+from bff.core.errors import (
+    BFFError,
+    IDTokenInvalid,
+    ProviderRejected,
+    RouteTokenRefused,
+    SignInRequired,
+)
 from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
 from bff.provider.route_grants import rejection_reason
+from bff.provider.token_response import INTERACTION
 from bff.store import DenyList
 from bff.tokens.merge import with_route_token
 from bff.tokens.pending_writes import TokenWrite
@@ -43,8 +50,11 @@ class RouteTokenSource(TokenSource):
         Not even `invalid_grant` ends the session here, since it may concern this API only. If it
         concerns the refresh token, the next refresh of the session's own token gets it too.
         """
-        reason = error.error if isinstance(error, ProviderRejected) else error.code
-        return RouteTokenRefused(reason)
+        if isinstance(error, IDTokenInvalid):
+            return RouteTokenRefused(error.code)
+        if error.error in INTERACTION:
+            return SignInRequired(error.detail)
+        return RouteTokenRefused(error.error)
 
     def _route_token(self, issued: IssuedTokens) -> RouteToken:
         return RouteToken(

@@ -6,7 +6,7 @@ By the session's refresh token. If the provider refuses it, the session ends.
 from __future__ import annotations
 
 from bff.core import audit
-from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, SessionEnded
+from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, SessionEnded, SignInRequired
 from bff.core.model import IssuedTokens, Session, Tokens
 from bff.provider.token_endpoint import TokenEndpoint
 from bff.revocation.revocation import Revocation
@@ -14,6 +14,15 @@ from bff.store import Stores
 from bff.tokens.merge import refreshed
 from bff.tokens.pending_writes import TokenWrite
 from bff.tokens.token_source import TokenSource
+
+OUR_REQUEST = frozenset(
+    {
+        "invalid_request", "invalid_scope", "invalid_target", "invalid_resource",
+        "unsupported_token_type", "invalid_dpop_proof", "use_dpop_nonce",
+        "no_credential",
+    }
+)  # fmt: skip
+"""Refusals of what we sent; a sign-in would not change that."""
 
 
 class SessionTokenSource(TokenSource):
@@ -45,10 +54,14 @@ class SessionTokenSource(TokenSource):
     def on_refusal(
         self, session: Session, error: ProviderRejected | IDTokenInvalid
     ) -> Tokens | BFFError:
-        """After `invalid_grant`, or an ID token of another user, the refresh token is useless."""
-        if isinstance(error, ProviderRejected) and error.error != "invalid_grant":
-            return error
-        return self.end_session(session, error)
+        """After `invalid_grant`, or an ID token of another user, the refresh token is useless.
+
+        Any other refusal leaves the session. Unless our request is at fault, the user has to sign
+        in again.
+        """
+        if isinstance(error, IDTokenInvalid) or error.error == "invalid_grant":
+            return self.end_session(session, error)
+        return error if error.error in OUR_REQUEST else SignInRequired(error.detail)
 
     def end_session(self, session: Session, error: BFFError) -> Tokens:
         """End a session whose refresh token is useless.

@@ -27,6 +27,7 @@ from bff.core.errors import (
     SignInDenied,
     SignInNotFresh,
     SignInRefused,
+    SignInRequired,
     StepUpRequired,
 )
 from bff.core.problem import problem_response, set_headers
@@ -36,7 +37,7 @@ from bff.web.return_to import checked_return_to
 log = logging.getLogger(__name__)
 
 LOGIN_URL = "/auth/login"
-SIGN_IN_HELPS = (SessionMissing, SignInRefused)
+SIGN_IN_HELPS = (SessionMissing, SignInRequired, SignInRefused)
 """The page for one of these errors has a button that leads to the sign-in."""
 CONFIG = "bff_problems_config"
 
@@ -82,7 +83,7 @@ def _login_url(error: BFFError) -> str | None:
     """The sign-in that a program sends its user to; the program adds `returnTo`."""
     if isinstance(error, SignInNotFresh | StepUpRequired):
         return f"{LOGIN_URL}?{error.login_parameters}"
-    return LOGIN_URL if isinstance(error, SessionMissing) else None
+    return LOGIN_URL if isinstance(error, SessionMissing | SignInRequired) else None
 
 
 def _page(error: BFFError, reference: str) -> Response:

@@ -50,6 +50,7 @@ class Stub:
     sessions: list[dict[str, Any]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     strong: bool = False
+    step_up_code: str = "insufficient_user_authentication"
     step_up_url: Any = "/auth/login?acr_values=urn%3Ademo%3Astrong&max_age=300"
     failing_status: int | None = None
     session_id: str = "s1"
@@ -177,7 +178,7 @@ def _add_api(app: Flask, stub: Stub) -> None:
         if stub.strong:
             return {"transferred": True}
         asked = {"login_url": stub.step_up_url, "acr_values": "urn:demo:strong", "max_age": 300}
-        return problem(401, "insufficient_user_authentication", **asked)
+        return problem(401, stub.step_up_code, **asked)
 
     @app.get("/api/nothing")
     def nothing() -> Response:

@@ -327,6 +327,20 @@ def test_a_step_up_ends_nothing_and_has_the_address_of_the_sign_in(
     assert run(page, "client.apiFetch('/api/transfer', {method: 'POST'}).then((r) => r.ok)") is True
 
 
+def test_a_refresh_that_needs_the_user_fires_the_same_event(
+    context: BrowserContext, stub: Stub
+) -> None:
+    stub.signed_in = True
+    stub.step_up_code, stub.step_up_url = "sign_in_required", "/auth/login"
+    page = open_tab(context, stub, "/?view=1")
+    page.evaluate(WATCH_STEP_UPS)
+    url = "/auth/login?returnTo=%2F%3Fview%3D1"
+    assert run(page, CALL) == [401, url, "sign_in_required"]
+    assert page.evaluate("stepUps.map((one) => one.login_url)") == [url]
+    assert page.evaluate("ends") == []
+    assert run(page, "client.profile()") is not None
+
+
 @pytest.mark.parametrize(
     "login_url",
     ["https://evil.test/auth/login", "//evil.test/auth/login", "/evil", "javascript:alert(1)",

@@ -18,7 +18,11 @@ from bff.core.errors import (
 from bff.provider.auth0 import Auth0Dialect
 from bff.provider.endpoints import EndpointClient
 from bff.provider.retry_after import retry_after
-from bff.provider.token_response import LIFETIME_MAX_SECONDS, LIFETIME_UNKNOWN_SECONDS
+from bff.provider.token_response import (
+    LIFETIME_MAX_SECONDS,
+    LIFETIME_UNKNOWN_SECONDS,
+    NEEDS_USER,
+)
 from tests.support.fake_provider import CLIENT_SECRET, FakeProvider, Reply, transaction
 from tests.support.standalone_provider import StandaloneProvider
 
@@ -94,6 +98,21 @@ def test_invalid_grant_is_parsed_with_any_status(
     with pytest.raises(ProviderRejected) as caught:
         provider.refresh("old")
     assert (caught.value.error, caught.value.provider_status) == ("invalid_grant", status)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("error", sorted(NEEDS_USER))
+def test_that_the_user_is_needed_is_an_answer_with_a_status_of_an_outage_too(
+    fake: FakeProvider, provider: StandaloneProvider, error: str, status: int
+) -> None:
+    """Auth0 responds so if an Action denies the refresh; asking again would not help."""
+    fake.token({"error": error}, status)
+    with pytest.raises(ProviderRejected) as caught:
+        provider.refresh("old")
+    assert caught.value.error == error
+    assert fake.count("/oauth/token") == 1
+    revoked = revocation(fake, provider, Reply({"error": error}, status))
+    assert isinstance(revoked, ProviderUnavailable), "a revocation is tried again"
 
 
 def test_a_description_that_says_invalid_grant_is_no_invalid_grant(

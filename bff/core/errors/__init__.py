@@ -42,6 +42,7 @@ from bff.core.errors.session import (
     SessionMissing,
     SessionUnknown,
     SignInNotFresh,
+    SignInRequired,
     StepUpRequired,
 )
 from bff.core.errors.sign_in import (
@@ -95,6 +96,7 @@ __all__ = [
     "SignInDenied",
     "SignInNotFresh",
     "SignInRefused",
+    "SignInRequired",
     "SignInSuperseded",
     "SignInTooOld",
     "StateInvalid",

@@ -47,6 +47,17 @@ class NotSignedOut(StoreUnavailable):
     hint = "Please try to sign out again in a moment, and don't leave this computer before."
 
 
+class SignInRequired(BFFError):
+    """The provider renews the access token only after the user signs in again.
+
+    The session continues: it isn't over at the provider, or that can't be told.
+    """
+
+    status, code = 401, "sign_in_required"
+    message = "You need to sign in again."
+    hint = "Sign in and try again."
+
+
 class SignInNotFresh(BFFError):
     """The route requires a more recent sign-in (`BFF_DEVICE_REAUTH_SECONDS`)."""
 

@@ -38,7 +38,8 @@ const SILENT_SIGN_IN_ERROR = new RegExp(
     "|sign_in_too_old|provider_unavailable|store_unavailable)(?=#|$)",
 );
 
-const STEP_UP_CODE = "insufficient_user_authentication";
+// In both cases the session continues, and a sign-in of the user helps.
+const STEP_UP_CODES = new Set(["insufficient_user_authentication", "sign_in_required"]);
 const SERVICE_WORKER_WARNING =
   "A service worker controls this page. It must leave navigations to /auth and requests to /api " +
   "to the network, or the sign-in fails.";
@@ -51,7 +52,7 @@ const SERVICE_WORKER_WARNING =
  * - `session-began`, with `detail: {profile}`: a user has signed in since this page showed none.
  *
  * And `step-up-required`, with `detail: {login_url, acr_values, max_age}`, in the tab whose request
- * needs a stronger or more recent sign-in. The page stays: the app goes to `login_url` when the
+ * needs a stronger, a more recent or another sign-in. The page stays: the app goes to `login_url` when the
  * user wants to. Otherwise a provider without a stronger sign-in would cause an endless loop.
  */
 export const session = new EventTarget();
@@ -182,7 +183,7 @@ export function stepUpURL(response) {
 
 /** @param {Problem} problem */
 function stepUpIn({ code, login_url: loginURL, acr_values, max_age }) {
-  if (code !== STEP_UP_CODE || typeof loginURL !== "string") return null;
+  if (!STEP_UP_CODES.has(code) || typeof loginURL !== "string") return null;
   const url = new URL(loginURL, location.origin);
   // An API can send the same code; it must not lead the user to any other page.
   if (url.origin !== location.origin || url.pathname !== "/auth/login") return null;
