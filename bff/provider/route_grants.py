@@ -21,7 +21,7 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 LOGIN_SCOPES = frozenset(
     {"openid", "profile", "email", "address", "phone", "offline_access", "online_access"}
 )
-"""A refresh may add these unasked; they give no access to an API."""
+"""A provider may add these unasked (Keycloak: `email profile`); they give no access to an API."""
 
 
 class RouteGrants:
@@ -127,10 +127,7 @@ def rejection_reason(rule: TokenRule, response: IssuedTokens) -> str | None:
 
 
 def _wider(rule: TokenRule, granted: str) -> bool:
-    allowed = set(rule.scope.split())
-    if rule.mode == "audience":
-        allowed |= LOGIN_SCOPES
-    return not set(granted.split()) <= allowed
+    return not set(granted.split()) <= set(rule.scope.split()) | LOGIN_SCOPES
 
 
 def _is_for_another(audience: str | None, access_token: str) -> bool:

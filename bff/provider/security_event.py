@@ -110,10 +110,12 @@ def _group_of_complex(subject: dict[str, Any], provider_issuer: str) -> Group | 
     raise TokenRefused("invalid_request", "the complex subject has no usable session or user")
 
 
-def _ends_sessions(name: str, event: dict[str, Any]) -> bool:
+def _ends_sessions(name: str, event: Any) -> bool:
+    if name in (CREDENTIAL_CHANGE, SESSION_REVOKED) and not isinstance(event, dict):
+        raise TokenRefused("invalid_request", "an event is no object")
     if name == CREDENTIAL_CHANGE:
         # A new credential is no reason to end the sessions that began with other credentials.
-        return event.get("change_type") != "create"
+        return bool(event.get("change_type") != "create")
     return name == SESSION_REVOKED
 
 

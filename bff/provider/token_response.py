@@ -1,7 +1,7 @@
 """What does a response of the token or revocation endpoint mean, and what of it do we store?
 
 The status class and the parsed `error` decide alone (RFC 6749, 5.2): never a substring, and not the
-exact status. `error_description` is neither stored nor logged: it may quote a token.
+exact status. `error_description` only goes to the log (`error_description.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bff.core.errors import (
 )
 from bff.core.model import IssuedTokens, Tokens
 from bff.provider.dialect import Dialect
+from bff.provider.error_description import log_description
 from bff.provider.jws import is_unicode, text
 from bff.provider.unused_token import unused_refresh_token
 
@@ -95,6 +96,7 @@ def read_token_response(
         raise TokenResponseUnusable("the token answer is not a JSON object")
     error = _error_code(body)
     if response.status_code >= 500 and error in NEEDS_USER:
+        log_description(response, body)
         raise ProviderRejected(error, response.status_code)
     raise refusal(response, dialect, now)
 
@@ -106,8 +108,10 @@ def check_client(response: requests.Response, dialect: Dialect) -> None:
         ClientRefused: It does.
     """
     if 400 <= response.status_code < 500:
-        error = _error_code(json_object(response))
+        body = json_object(response)
+        error = _error_code(body)
         if error is not None and dialect.refuses_client(response.status_code, error):
+            log_description(response, body)
             raise ClientRefused(error, response.status_code)
 
 
@@ -132,7 +136,9 @@ def check_revoked(response: requests.Response, dialect: Dialect, now: float) -> 
 
 def refusal(response: requests.Response, dialect: Dialect, now: float) -> ProviderError:
     """What a response that is no success means; to be raised by the caller."""
-    status, error = response.status_code, _error_code(json_object(response))
+    status, body = response.status_code, json_object(response)
+    error = _error_code(body)
+    log_description(response, body)
     retry_after_seconds = dialect.retry_after_seconds(response, now)
     if status == 429 or (error in TEMPORARY and status < 500):
         # Refused before the provider acted.

@@ -102,6 +102,11 @@ GOOD: dict[str, dict[str, Any]] = {
     "typ as a whole media type": {"header": {"typ": "application/logout+jwt"}},
     "several audiences": {"aud": ["another", CLIENT_ID]},
     "another event beside it": {"events": {EVENT: {}, "https://example.com/more": {"a": 1}}},
+    "Keycloak's, with a member that is no event": {
+        "events": {EVENT: {}, "revoke_offline_access": True, "other": None, "more": ["a"]}
+    },
+    "Hydra's, without exp": {"exp": None},
+    "without exp, 50 minutes old": {"exp": None, "iat": -3000},
     "an event with something in it": {"events": {EVENT: {"reason": "because"}}},
     "a clock that is 5 s ahead": {"iat": 5},
     "a clock that is 5 s behind": {"iat": -125, "exp": -5},

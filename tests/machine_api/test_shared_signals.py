@@ -127,6 +127,7 @@ IGNORED: dict[str, Changes] = {
         "sub_id": {"format": "opaque", "id": "stream-1"},
     },
     "a new credential": {"events": {CHANGED: {"change_type": "create"}}},
+    "an unknown event that is no object": {"events": {"extra": True, VERIFICATION: {}}},
     "an unknown event": {"events": {f"{CAEP}device-compliance-change": {"a": 1}}},
     "an unknown event about an unknown format": {
         "events": {f"{CAEP}token-claims-change": {}},
