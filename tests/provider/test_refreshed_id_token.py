@@ -51,6 +51,13 @@ ANOTHER: dict[str, dict[str, Any]] = {
 }
 
 
+TIMES: dict[str, dict[str, Any]] = {
+    "valid": {},
+    "expired": {"exp": NOW - 60},
+    "ahead": {"iat": NOW + 3600},
+}
+
+
 @pytest.mark.parametrize("make", DROPPED.values(), ids=DROPPED)
 def test_what_cannot_be_verified_is_dropped_with_a_warning(
     fake: FakeProvider, client_for: MakeClient, make: MakeToken, caplog: pytest.LogCaptureFixture
@@ -64,7 +71,7 @@ def test_what_cannot_be_verified_is_dropped_with_a_warning(
     assert "a refreshed ID token can't be verified, dropped" in caplog.text
 
 
-@pytest.mark.parametrize("times", [{}, {"exp": NOW - 60}, {"iat": NOW + 3600}], ids=str)
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
 @pytest.mark.parametrize("changes", ANOTHER.values(), ids=ANOTHER)
 def test_a_genuine_one_of_another_is_a_failure_whatever_the_clocks_say(
     fake: FakeProvider, client_for: MakeClient, changes: dict[str, Any], times: dict[str, Any]
