@@ -47,8 +47,10 @@ def profile_response(page: Page) -> list[Any]:
 def test_https_the_browser_accepts_the_session_cookie(page: Page, secure: Installation) -> None:
     sign_in(page, secure)
     cookies = stored(page, secure.origin)
-    # The transaction cookie `__Host-login-…` is deleted.
-    assert list(cookies) == [SESSION]
+    # The transaction cookie `__Host-login-…` is deleted; the browser's own opens nothing.
+    session, browser = sorted(cookies)
+    assert (session, browser.startswith("__Host-browser-")) == (SESSION, True)
+    assert (cookies[browser]["sameSite"], cookies[browser]["httpOnly"]) == ("Lax", True)
     cookie = cookies[SESSION]
     assert cookie["secure"]
     assert cookie["httpOnly"]
@@ -64,11 +66,12 @@ def test_https_a_login_transaction_has_a_cookie_of_its_own(
     page: Page, secure: Installation
 ) -> None:
     page.goto(f"{secure.origin}/auth/login")
-    ((name, cookie),) = stored(page, secure.origin).items()
-    assert name.startswith("__Host-login-")
-    assert (cookie["sameSite"], cookie["domain"], cookie["path"]) == ("Lax", "localhost", "/")
-    assert cookie["secure"]
-    assert cookie["httpOnly"]
+    browser, login = sorted(stored(page, secure.origin).items())
+    assert (browser[0][:15], login[0][:13]) == ("__Host-browser-", "__Host-login-")
+    for _, cookie in (browser, login):
+        assert (cookie["sameSite"], cookie["domain"], cookie["path"]) == ("Lax", "localhost", "/")
+        assert cookie["secure"]
+        assert cookie["httpOnly"]
 
 
 def test_https_every_response_has_hsts(page: Page, secure: Installation) -> None:
