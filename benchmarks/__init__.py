@@ -1,5 +1,5 @@
-"""How fast is the BFF beside what people would use instead, and what does it do right?
+"""How fast is the BFF compared with the alternatives, and what does each of them get right?
 
-`make bench`, or `python -m benchmarks --help`. Needs Debian's apache2 with mod_auth_openidc, nginx,
-Redis, wrk and Node; `.ci/bench-peers` installs what is missing.
+`make bench`, or `python -m benchmarks --help`. It needs Debian's apache2 with mod_auth_openidc,
+nginx, Redis, wrk and Node; `.ci/bench-peers` installs what is missing.
 """

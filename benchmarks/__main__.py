@@ -1,4 +1,4 @@
-"""Which benchmark is run? `make bench`, or `python -m benchmarks --help`."""
+"""Which benchmarks run? `make bench`, or `python -m benchmarks --help`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks import alone, correctness, machine, report, speed
-from benchmarks.contestants import ALL, Contestant, Surroundings
-from benchmarks.ground import HERE, SIZES, Ground
+from benchmarks.contestants import ALL, Contestant, RunContext
 from benchmarks.programs import Missing
+from benchmarks.testbed import HERE, SIZES, Testbed
 
 README = HERE / "README.md"
 BEGIN, END = "<!-- the last run -->", "<!-- end of the last run -->"
 PARTS = ("speed", "correctness", "alone")
 CONNECTIONS = (1, 16, 256)
 LONG_SECONDS = 3600
-"""No access token ends while speed is measured."""
+"""No access token expires while speed is measured."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is asked for, and print it as Markdown; what goes on is told on stderr.
+    """Run the benchmarks and print the results as Markdown, with progress on stderr.
 
     Returns:
-        0; 1 with `--check` if a bar is missed; 2 if something isn't installed.
+        0; 1 with `--check` if a bar is missed; 2 if a program isn't installed.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -36,56 +36,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     kinds = [ALL[name] for name in options.only]
-    well = True
+    passed = True
     say = Report()
     say(f"### The machine\n\n{machine.description()}")
-    with Ground() as ground:
+    with Testbed() as testbed:
         if "speed" in options.parts:
-            with ground.stage():
-                well = _speed(ground, kinds, options, say)
+            with testbed.phase():
+                passed = _speed(testbed, kinds, options, say)
         if "correctness" in options.parts:
-            _tell("correctness …")
-            with ground.stage():
+            _log("correctness …")
+            with testbed.phase():
                 rows = correctness.measure(
-                    ground, kinds, storms=options.storms, races=options.races
+                    testbed, kinds, storms=options.storms, races=options.races
                 )
             say(f"### What is right\n\n{report.correctness_table(rows)}")
         if "alone" in options.parts:
-            for section in alone.sections(ground):
+            for section in alone.sections(testbed):
                 say(section)
     if options.write:
         say.write_into(README)
-    return 1 if options.check and not well else 0
+    return 1 if options.check and not passed else 0
 
 
 def _speed(
-    ground: Ground, kinds: Iterable[type[Contestant]], options: argparse.Namespace, say: Report
+    testbed: Testbed, kinds: Iterable[type[Contestant]], options: argparse.Namespace, say: Report
 ) -> bool:
     contestants = [kind() for kind in kinds]
-    provider = ground.start_provider([one.client() for one in contestants], LONG_SECONDS)
-    everybody = []
+    provider = testbed.start_provider([one.client() for one in contestants], LONG_SECONDS)
+    candidates = []
     for contestant in contestants:
-        _tell(f"{contestant.name}: {options.sessions} sign-ins …")
-        contestant.start(Surroundings(ground, provider, ground.upstream, LONG_SECONDS))
-        everybody.append(speed.ready(contestant, ground, options.sessions))
-    everybody.append(speed.ready_direct(ground, contestants[0]))
+        _log(f"{contestant.name}: {options.sessions} sign-ins …")
+        contestant.start(RunContext(testbed, provider, testbed.upstream, LONG_SECONDS))
+        candidates.append(speed.ready(contestant, testbed, options.sessions))
+    candidates.append(speed.ready_direct(testbed, contestants[0]))
     samples = []
-    for sample in speed.rounds(everybody, _cells(options), options.seconds):
-        _tell(
+    for sample in speed.rounds(candidates, _cells(options), options.seconds):
+        _log(
             f"{sample.cell.size} × {sample.cell.connections}, round {sample.round + 1}: "
             f"{sample.contestant} {sample.cpu_us:.0f} µs, {sample.load.per_second:.0f}/s"
         )
         samples.append(sample)
-    bars, well = report.bars(samples)
+    bars, passed = report.bars(samples)
     say(f"### The bars: 1k answers, 16 connections\n\n{bars}")
     for cell in _cells(options):
         say(report.speed_table(cell, samples))
-    say(f"### Sign-ins\n\n{report.sign_in_table(everybody)}")
-    return well
+    say(f"### Sign-ins\n\n{report.sign_in_table(candidates)}")
+    return passed
 
 
 def _cells(options: argparse.Namespace) -> dict[speed.Cell, int]:
-    """What is measured how often: most often where the bars hold."""
+    """The number of rounds of each cell: most where the bars apply."""
     cells = [speed.Cell(size, n) for size in options.size for n in options.connections]
     ordered = sorted(cells, key=lambda cell: cell != report.MEASURED)
     fewer = max(1, options.rounds // 5)
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--connections", type=_numbers, default=list(CONNECTIONS), help="such as 1,16,256")
     add("--sessions", type=int, default=1000, help="in rotation (%(default)s)")
     add("--rounds", type=int, default=45, help="at 16 connections and 1 KB; else a fifth of it")
-    add("--seconds", type=int, default=1, help="of one turn (%(default)s)")
+    add("--seconds", type=int, default=1, help="of one measurement (%(default)s)")
     add("--storms", type=int, default=5, help="refresh storms (%(default)s)")
     add("--races", type=int, default=20, help="logouts with requests in flight (%(default)s)")
     add("--check", action="store_true", help="exit with 1 if a bar is missed")
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class Report:
-    """What was measured, as Markdown: printed at once, and kept."""
+    """The results as Markdown: printed at once, and stored for `write_into`."""
 
     def __init__(self) -> None:
         self._sections: list[str] = []
@@ -122,14 +122,14 @@ class Report:
         print(section, end="\n\n", flush=True)
 
     def write_into(self, file: Path) -> None:
-        """Put it where the last run's is."""
+        """Replace the results of the last run in *file*."""
         before, _, rest = file.read_text().partition(BEGIN)
         after = rest.partition(END)[2]
         file.write_text("\n\n".join([before + BEGIN, *self._sections, END + after]))
 
 
 class _Quick(argparse.Action):
-    """Less of everything; what is given after it counts."""
+    """Fewer parts, cells and rounds; later options override it."""
 
     def __call__(
         self,
@@ -143,8 +143,8 @@ class _Quick(argparse.Action):
         namespace.rounds, namespace.storms, namespace.races = 10, 2, 5
 
 
-class _names:  # noqa: N801 - It stands for a function.
-    """Reads a list of known names."""
+class _names:  # noqa: N801 - It is used as a function.
+    """Parses a list of known names."""
 
     def __init__(self, known: Iterable[str]) -> None:
         self._known = list(known)
@@ -161,7 +161,7 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
 
-def _tell(what: str) -> None:
+def _log(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 

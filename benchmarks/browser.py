@@ -1,7 +1,7 @@
 """How does a browser of the benchmark sign in, many times and fast?
 
-Raw `http.client` and a small cookie jar: a thousand sign-ins at each contestant take a while as it
-is. It goes through the provider's pages as a person would: redirects and one form.
+With `http.client` and a small cookie jar, since there are a thousand sign-ins at each contestant.
+It follows the provider's redirects and fills in its form.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Response:
-    """What a server said."""
+    """One response."""
 
     url: str
     status: int
@@ -50,12 +50,12 @@ class Response:
     body: bytes
 
     def header(self, name: str) -> str:
-        """The first field of that name; empty if there is none."""
+        """The first header of that name, or an empty string."""
         return next((value for key, value in self.headers if key.lower() == name), "")
 
 
 class _Connections(local):
-    """The connections that a thread keeps open, by address."""
+    """The open connections of a thread, by address."""
 
     def __init__(self) -> None:
         self.by_address: dict[str, http.client.HTTPConnection] = {}
@@ -65,23 +65,23 @@ _connections = _Connections()
 
 
 class Browser:
-    """One browser, with cookies by address. Not for two threads at once."""
+    """One browser, with cookies by address; not thread-safe."""
 
     def __init__(self) -> None:
         self._jars: dict[str, dict[str, str]] = {}
 
     def cookies(self, url: str) -> str:
-        """The `Cookie` field for an address."""
+        """The `Cookie` header for an address."""
         jar = self._jars.get(urlsplit(url).netloc, {})
         return "; ".join(f"{name}={value}" for name, value in jar.items())
 
-    def hold(self, url: str, cookies: str) -> None:
-        """Take over a `Cookie` field for an address."""
+    def set_cookies(self, url: str, cookies: str) -> None:
+        """Store the cookies of a `Cookie` header for an address."""
         pairs = (pair.partition("=") for pair in cookies.split("; "))
         self._jars[urlsplit(url).netloc] = {name: value for name, _, value in pairs}
 
-    def keep(self, response: Response) -> None:
-        """Take over the cookies that an answer sets or deletes."""
+    def store_cookies(self, response: Response) -> None:
+        """Store or delete the cookies of a response."""
         jar = self._jars.setdefault(urlsplit(response.url).netloc, {})
         for name, text in response.headers:
             if name.lower() == "set-cookie":
@@ -95,17 +95,17 @@ class Browser:
     def ask(
         self, method: str, url: str, headers: dict[str, str] = NAVIGATION, body: str | None = None
     ) -> Response:
-        """Send one request with the cookies of its address, and keep the answer's."""
+        """Send one request with the cookies of its address, and store those of the response."""
         cookies = self.cookies(url)
         response = ask(method, url, headers | ({"Cookie": cookies} if cookies else {}), body)
-        self.keep(response)
+        self.store_cookies(response)
         return response
 
     def follow(self, url: str, *, until: Collection[str], login: str = "") -> Response:
-        """Open *url*, follow redirects and submit forms until an answer of one in *until* came.
+        """Open *url*, follow redirects and submit forms until one of *until* has responded.
 
         Raises:
-            AssertionError: A page without a form, an error, or no end.
+            AssertionError: A page without a form, an error, or too many steps.
         """
         response = self.ask("GET", url)
         for _ in range(MAX_STEPS):
@@ -120,7 +120,7 @@ class Browser:
         raise AssertionError(f"the redirects don't come to an end: {response.url}")
 
     def sign_in(self, url: str, callback: str, login: str) -> None:
-        """The whole sign-in, beginning at *url* and ending at *callback*."""
+        """Sign in, from *url* to *callback*."""
         response = self.follow(url, until=[callback], login=login)
         text = f"{response.url}: {response.status} {response.body[:500]!r}"
         assert response.status in (302, 303), text
@@ -137,7 +137,7 @@ class Browser:
 
 
 def ask(method: str, url: str, headers: dict[str, str], body: str | None = None) -> Response:
-    """Send one request over a connection that this thread keeps open."""
+    """Send one request over an open connection of this thread."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
@@ -150,8 +150,8 @@ def ask(method: str, url: str, headers: dict[str, str], body: str | None = None)
 def _ask(
     address: str, method: str, target: str, url: str, headers: dict[str, str], body: str | None
 ) -> Response:
-    kept = _connections.by_address
-    connection = kept.pop(address, None)
+    connections = _connections.by_address
+    connection = connections.pop(address, None)
     connection = connection or http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
     try:
         connection.request(method, target, body, headers)
@@ -161,12 +161,12 @@ def _ask(
         connection.close()
         raise
     if not raw.will_close:
-        kept[address] = connection
+        connections[address] = connection
     return response
 
 
 def in_threads(work: Iterable[T], do: Callable[[T], R], threads: int = THREADS) -> list[R]:
-    """Do *work* in several threads; the results in the order of the work."""
+    """Do *work* in several threads; returns the results in order."""
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(do, work))
 

@@ -1,4 +1,4 @@
-"""On which machine, and with which versions, was measured?"""
+"""On which machine and with which versions did the benchmark run?"""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from json import loads
 from pathlib import Path
 
 from benchmarks.contestants import oauth2_proxy
-from benchmarks.ground import HERE
 from benchmarks.programs import find
+from benchmarks.testbed import HERE
 
 PACKAGES = ("flask", "granian", "pycurl", "redis", "hiredis")
 MODULES = ("express-openid-connect", "connect-redis", "http-proxy-middleware", "oidc-provider")
@@ -20,7 +20,7 @@ DEBIAN = ("apache2", "libapache2-mod-auth-openidc", "nginx", "redis-server", "wr
 
 
 def description() -> str:
-    """A list in Markdown."""
+    """A Markdown list."""
     cores = os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [

@@ -1,7 +1,7 @@
-"""How is a program started on one core, and what has it cost so far?
+"""How is a program started on one core, and how much CPU time and memory has it used?
 
-Every program leads a session of its own (`setsid`), so that the session's number finds it and all
-that it has started.
+Every program leads its own session (`setsid`), so that it and its children are found by the
+session's number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.processes import Process
 
 SERVER_CORE = 0
-"""For the contestants and what belongs to them."""
+"""For the contestants and their own servers."""
 OTHER_CORE = 1
 """For Redis, the provider, the upstream and the load."""
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -23,11 +23,11 @@ PLACES = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 class Missing(Exception):
-    """A program isn't installed; the text says which."""
+    """A program isn't installed; the message names it."""
 
 
 def find(name: str) -> str:
-    """Where a program is; raises Missing."""
+    """The path of a program; raises Missing."""
     found = shutil.which(name) or shutil.which(name, path=PLACES)
     if found is None:
         raise Missing(f"{name} is not installed; `.ci/bench-peers` installs it on Debian.")
@@ -35,7 +35,7 @@ def find(name: str) -> str:
 
 
 class Pinned(Process):
-    """A program that may use one core only, in a folder of its own."""
+    """A program that uses one core only, in its own folder."""
 
     def __init__(
         self,
@@ -46,21 +46,20 @@ class Pinned(Process):
         folder: Path,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Prepare it; *env* is its whole environment but for `PATH`."""
+        """Prepare it; *env* is its whole environment except `PATH`."""
         pinned = [find("taskset"), "-c", str(core), *command]
-        super().__init__(pinned, name=name, env={"PATH": PLACES} | dict(env or {}))
-        # No program shall find the `.env` of the folder that the benchmark was started in.
-        self._cwd = folder
+        # The folder, too: a .env file in the benchmark's working directory must not be read.
+        super().__init__(pinned, name=name, env={"PATH": PLACES} | dict(env or {}), cwd=folder)
 
     def cpu_seconds(self) -> float:
-        """What it and all that it started have used of the processor, in user and system mode."""
-        return sum(_cpu_ticks(fields) for _, fields in self._members()) / TICKS_PER_SECOND
+        """The CPU time of it and its children, in user and system mode."""
+        return sum(_cpu_ticks(fields) for _, fields in self._processes()) / TICKS_PER_SECOND
 
     def resident_bytes(self) -> int:
-        """Its memory with all that it started; a page that several share counts once (PSS)."""
-        return sum(_proportional_bytes(pid) for pid, _ in self._members())
+        """The memory of it and its children; shared pages count once (PSS)."""
+        return sum(_proportional_bytes(pid) for pid, _ in self._processes())
 
-    def _members(self) -> Iterator[tuple[int, list[str]]]:
+    def _processes(self) -> Iterator[tuple[int, list[str]]]:
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
                 fields = _stat(folder)
@@ -69,7 +68,7 @@ class Pinned(Process):
 
 
 def _stat(process: Path) -> list[str]:
-    """`proc(5)`: the fields of `stat` behind the name, so the first is the state."""
+    """`proc(5)`: the fields of `stat` after the name; the first is the state."""
     try:
         return (process / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -77,7 +76,7 @@ def _stat(process: Path) -> list[str]:
 
 
 def _cpu_ticks(fields: list[str]) -> int:
-    """utime, stime, and what ended children have used: cutime, cstime."""
+    """utime, stime, and those of ended children: cutime, cstime."""
     return sum(int(field) for field in fields[11:15])
 
 

@@ -1,4 +1,4 @@
-"""How are the figures shown? As Markdown tables, medians with quartiles, and ratios of them."""
+"""How are the figures shown? As Markdown tables: medians with quartiles, and their ratios."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.correctness import Row
-from benchmarks.speed import DIRECT, Cell, Ready, Sample
+from benchmarks.speed import DIRECT, Candidate, Cell, Sample
 
 OURS, BEHIND_NGINX = "ours", "ours-nginx"
 WORSE = 0.10
-"""How much worse throughput and p99 may be."""
+"""The tolerance for throughput and p99."""
 MEASURED = Cell("1k", 16)
-"""Where the bars hold."""
+"""The cell to which the bars apply."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """How fast we have to be beside a peer, in CPU microseconds per request."""
+    """The limit of CPU time per request, relative to a peer."""
 
-    who: str
+    ours: str
     peer: str
     at_most: float
 
@@ -52,7 +52,7 @@ class Figures:
         return statistics.median(self.each(name, figure))
 
     def ratio(self, name: str, other: str) -> float:
-        """How much of the other's CPU time it uses: the ratio of the medians."""
+        """Its CPU time divided by that of the other: the ratio of the medians."""
         return self.median(name, _cpu) / self.median(other, _cpu)
 
     def ratios(self, name: str, other: str) -> list[float]:
@@ -61,7 +61,7 @@ class Figures:
         return [ours[r].cpu_us / theirs[r].cpu_us for r in ours if r in theirs]
 
     def added(self, name: str, figure: Callable[[Sample], float]) -> float:
-        """The median of what it adds to a figure of the direct call of the same round."""
+        """The median of the difference to the direct call of the same round."""
         direct = self.by_name.get(DIRECT, {})
         own = self.by_name[name]
         both = [figure(own[r]) - figure(direct[r]) for r in own if r in direct]
@@ -90,7 +90,7 @@ def _megabytes(sample: Sample) -> float:
 
 # ---------------------------------------------------------------- the tables
 def speed_table(cell: Cell, samples: Sequence[Sample]) -> str:
-    """One cell, everybody."""
+    """The table of one cell, with all contestants."""
     figures = Figures(cell, samples)
     rounds = max(len(own) for own in figures.by_name.values())
     names = [name for name in figures.by_name if name != DIRECT]
@@ -133,39 +133,39 @@ def _ratio(figures: Figures, name: str, other: str) -> str:
 
 
 def bars(samples: Sequence[Sample]) -> tuple[str, bool]:
-    """The bars of the issue, and whether all that could be measured are reached."""
+    """Return the table of the bars, and whether all that were measured are reached."""
     figures = Figures(MEASURED, samples)
-    rows, well = [], True
+    rows, passed = [], True
     for bar in BARS:
-        if bar.who in figures.by_name and bar.peer in figures.by_name:
-            cpu = figures.ratio(bar.who, bar.peer)
+        if bar.ours in figures.by_name and bar.peer in figures.by_name:
+            cpu = figures.ratio(bar.ours, bar.peer)
             speed, p99 = (
-                figures.median(bar.who, figure) / figures.median(bar.peer, figure)
+                figures.median(bar.ours, figure) / figures.median(bar.peer, figure)
                 for figure in (_per_second, _p99)
             )
-            whole = not _failures(figures, bar.who)
+            whole = not _failures(figures, bar.ours)
             reached = whole and cpu <= bar.at_most and speed >= 1 - WORSE and p99 <= 1 + WORSE
             rows.append([
-                f"{bar.who} against {bar.peer}", f"{cpu:.2f}", f"{bar.at_most:.2f}",
+                f"{bar.ours} against {bar.peer}", f"{cpu:.2f}", f"{bar.at_most:.2f}",
                 f"{speed:.2f}", f"{p99:.2f}", "yes" if reached else "**no**",
             ])  # fmt: skip
-            well &= reached
+            passed &= reached
     titles = ["", "CPU ratio", "at most", "throughput ÷ its", "p99 ÷ its", "reached"]
-    return table(titles, rows), well
+    return table(titles, rows), passed
 
 
-def sign_in_table(everybody: Iterable[Ready]) -> str:
-    """Sign-ins per second, and what each costs."""
+def sign_in_table(candidates: Iterable[Candidate]) -> str:
+    """The table of sign-ins per second and their CPU time."""
     rows = [
         [one.name, f"{one.sign_ins_per_second:.0f}", f"{one.sign_in_cpu_us / 1000:.1f}"]
-        for one in everybody
+        for one in candidates
         if one.contestant
     ]
     return table(["", "sign-ins/s", "CPU ms per sign-in"], rows)
 
 
 def correctness_table(rows: Iterable[Row]) -> str:
-    """What was counted, one contestant a line."""
+    """The table of the counts, one contestant per line."""
     titles = [
         "", "refresh storms: requests that failed", "refreshes per storm",
         "signed out by the storm", "logouts undone by requests in flight",
@@ -180,8 +180,8 @@ def correctness_table(rows: Iterable[Row]) -> str:
             f"{row.storm_signed_out} of {row.storms}",
             f"{row.undone} of {row.races}",
             f"{row.refreshing_undone} of {row.refreshing_races}",
-            "no" if row.alive_after_logout else "yes",
-            "no" if row.alive_after_outage else "yes",
+            "no" if row.token_valid_after_logout else "yes",
+            "no" if row.token_valid_after_outage else "yes",
         ]
         for row in rows
     ]

@@ -1,6 +1,6 @@
 -- The load of the benchmark: GETs of one address with the headers of a browser, the sessions in
--- rotation. `wrk -s rotate.lua <url> -- <file>`; every line of the file is a `Cookie` field, or an
--- `Authorization` field for the direct call (with the field's name in front).
+-- rotation. `wrk -s rotate.lua <url> -- <file>`; every line of the file is a `Cookie` header, or an
+-- `Authorization` header for the direct call (with its name).
 
 local fields = {
   ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",

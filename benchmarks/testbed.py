@@ -21,30 +21,30 @@ HERE = Path(__file__).parent
 AUDIENCE = "https://api.example.com"
 SCOPE = "openid profile email offline_access"
 SIZES = {"1k": 1024, "1m": 1024 * 1024}
-"""The upstream's answers, by the last part of their paths, in bytes."""
+"""The sizes of the upstream's responses in bytes, by path segment."""
 
 
-class Ground(ProgramGroup):
-    """Use it as a context manager; what it started ends with it."""
+class Testbed(ProgramGroup):
+    """Use it as a context manager; its programs end with the block."""
 
     folder: Path
     redis_port: int
     upstream: str
-    """Answers `/1k` and `/1m` to whoever brings a token, and says in `/seen` what it got."""
+    """Serves `/1k` and `/1m` to requests with any token, and shows in `/seen` what it received."""
     checking_upstream: str
-    """Answers any path, but refuses a token that has expired; see `node/api.mjs`."""
+    """Serves any path, but refuses an expired token; see `node/api.mjs`."""
 
     def _start_all(self) -> None:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory("-bench")))
-        # Apache's and nginx's workers are other users.
+        # The workers of Apache and nginx run as other users.
         self.folder.chmod(0o755)
         self.redis_port = self._start_redis()
         self.upstream = self._start_upstream()
         self.checking_upstream = self._start_checking_upstream()
 
     @contextmanager
-    def stage(self) -> Iterator[None]:
-        """What is started within the `with` block ends with it."""
+    def phase(self) -> Iterator[None]:
+        """Programs that are started within the `with` block end with it."""
         before, self._stack = self._stack, ExitStack()
         try:
             with self._stack:
@@ -54,25 +54,25 @@ class Ground(ProgramGroup):
 
     @property
     def redis_url(self) -> str:
-        """For the contestants."""
+        """The Redis of the contestants."""
         return f"redis://127.0.0.1:{self.redis_port}/0"
 
     def subfolder(self, name: str) -> Path:
-        """A new folder that a program has to itself."""
+        """A new folder for one program."""
         number = len(list(self.folder.iterdir()))
         folder = self.folder / f"{number}-{name}"
         folder.mkdir()
         return folder
 
     def run(self, program: Pinned) -> Pinned:
-        """Start *program*; it ends with the ground."""
+        """Start *program*; it ends with the testbed."""
         self._stack.enter_context(program)
         return program
 
     def start_provider(
         self, clients: list[dict[str, Any]], access_token_seconds: int
     ) -> BenchProvider:
-        """Start an oidc-provider that knows *clients*."""
+        """Start an oidc-provider with *clients*."""
         folder = self.subfolder("provider")
         settings = {
             "clients": clients,
@@ -121,16 +121,16 @@ class BenchProvider:
     issuer: str
 
     def control(self, path: str) -> Any:
-        """Give it an order (`revocation-down`, …), or ask it.
+        """Send a control request (`revocation-down`, …).
 
-        `refresh-tokens` are all that it ever issued, `counts` what it was asked since it said that
-        last.
+        `refresh-tokens` lists all that it has issued; `counts` are the requests since the last
+        `counts`.
         """
         return requests.get(f"{self.issuer}/_control/{path}", timeout=READY_SECONDS).json()
 
 
 def nginx(name: str, configuration: str, folder: Path, *, core: int) -> Pinned:
-    """An nginx that keeps to *folder* and stays in the foreground."""
+    """An nginx in the foreground with all its files in *folder*."""
     file = folder / "nginx.conf"
     file.write_text(configuration)
     more = f"daemon off; pid {folder}/pid;"
@@ -139,7 +139,7 @@ def nginx(name: str, configuration: str, folder: Path, *, core: int) -> Pinned:
 
 
 def _json_of(size_bytes: int) -> str:
-    """A JSON document of exactly so many bytes."""
+    """A JSON document of exactly *size_bytes*."""
     item = json.dumps({"id": 1, "name": "An item of the list", "price": 12.5, "tags": ["a", "b"]})
     items = "[" + ",".join([item] * (size_bytes // (len(item) + 1) - 1))
     return items + " " * (size_bytes - len(items) - 1) + "]"

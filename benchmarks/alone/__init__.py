@@ -1,7 +1,7 @@
-"""What is measured of us alone? What no peer has, or what has no meaning for it.
+"""Which measurements are for the BFF alone, since no peer has the feature?
 
-`storm`: many processes, one refresh. `streams`: how many can be open, and what each takes.
-`stored`: what a session takes in Redis, and whether a logout gets slower with many of them.
+`storm`: many processes, one refresh. `streams`: how many can be open, and the memory of each.
+`stored`: the size of a session in Redis, and whether a logout is slower with many sessions.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from benchmarks.alone import stored, storm, streams
-from benchmarks.ground import Ground
+from benchmarks.testbed import Testbed
 
-Measurement = Callable[[Ground], str]
+Measurement = Callable[[Testbed], str]
 
 ALL: tuple[Measurement, ...] = (storm.measure, streams.measure, stored.measure)
 
 
-def sections(ground: Ground) -> Iterator[str]:
-    """Each measurement's Markdown, as it is done."""
+def sections(testbed: Testbed) -> Iterator[str]:
+    """Yield the Markdown of each measurement when it is done."""
     for measurement in ALL:
-        with ground.stage():
-            yield measurement(ground)
+        with testbed.phase():
+            yield measurement(testbed)

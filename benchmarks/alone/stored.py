@@ -1,4 +1,4 @@
-"""What does a session take in Redis, and does a logout get slower when there are many of them?"""
+"""How large is a session in Redis, and is a logout slower when there are many of them?"""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import redis
 from msgspec.structs import replace
 
 from benchmarks.browser import in_threads
-from benchmarks.contestants import Surroundings
+from benchmarks.contestants import RunContext
 from benchmarks.contestants.ours import Ours
-from benchmarks.ground import Ground
 from benchmarks.report import table
+from benchmarks.testbed import Testbed
 from bff import config
 from bff.core.model import Session
 from bff.core.sealing import Sealer
@@ -28,7 +28,7 @@ TOKEN_SECONDS = 3600
 
 
 class Copies(Crowd):
-    """A crowd whose sessions are as large as one of somebody who has really signed in."""
+    """A crowd whose sessions are as large as that of a real sign-in."""
 
     def __init__(self, settings: config.Config, cookie_id: str) -> None:
         super().__init__(settings)
@@ -57,16 +57,16 @@ class Copies(Crowd):
         return cookie_id
 
 
-def measure(ground: Ground) -> str:
-    """Fill Redis step by step, and sign people out at every step."""
+def measure(testbed: Testbed) -> str:
+    """Fill Redis step by step, and measure logouts at every step."""
     ours = Ours()
-    provider = ground.start_provider([ours.client()], TOKEN_SECONDS)
-    around = Surroundings(ground, provider, ground.upstream, TOKEN_SECONDS)
-    ours.start(around)
-    settings = config.load(ours.environment(around))
+    provider = testbed.start_provider([ours.client()], TOKEN_SECONDS)
+    context = RunContext(testbed, provider, testbed.upstream, TOKEN_SECONDS)
+    ours.start(context)
+    settings = config.load(ours.environment(context))
     cookie = ours.signed_in("template").cookies(ours.base_url)
     crowd = Copies(settings, cookie.partition("=")[2])
-    client = redis.Redis.from_url(ground.redis_url)
+    client = redis.Redis.from_url(testbed.redis_url)
     used_before, there = _used(client), 1
     logouts = []
     for level in LEVELS:
@@ -91,9 +91,9 @@ def measure(ground: Ground) -> str:
 
 
 def _logouts(ours: Ours) -> list[str]:
-    """People sign in, and out one after the other."""
-    people = [f"leaving-{secrets.token_hex(4)}" for _ in range(LOGOUTS)]
-    browsers = in_threads(people, ours.signed_in)
+    """Sign in users, and sign them out one after the other."""
+    logins = [f"leaving-{secrets.token_hex(4)}" for _ in range(LOGOUTS)]
+    browsers = in_threads(logins, ours.signed_in)
     took, used = [], ours.cpu_seconds()
     for browser in browsers:
         began = time.perf_counter()
@@ -108,7 +108,7 @@ def _used(client: redis.Redis) -> int:
 
 
 def _key_bytes(client: redis.Redis, pattern: str) -> int:
-    """What the keys take, all together."""
+    """The memory of all keys."""
     total, waiting, pipeline = 0, 0, client.pipeline(transaction=False)
     for key in client.scan_iter(pattern, count=BATCH):
         pipeline.memory_usage(key, samples=0)

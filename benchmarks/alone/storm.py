@@ -1,4 +1,4 @@
-"""How often is a refresh token spent when hundreds of requests find an expired access token?"""
+"""How often is a refresh token used when hundreds of requests need a new access token?"""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import statistics
 import time
 
 from benchmarks.browser import FETCH
-from benchmarks.contestants import Surroundings
+from benchmarks.contestants import RunContext
 from benchmarks.contestants.ours import Ours
-from benchmarks.ground import Ground
 from benchmarks.report import table
+from benchmarks.testbed import Testbed
 from tests.support.processes import free_port
 from tests.support.storm import Shot, fire
 
@@ -18,19 +18,19 @@ ACCESS_TOKEN_SECONDS = 10
 
 
 class Replicas(Ours):
-    """Several processes behind one address, as behind a load balancer."""
+    """Several processes with one base URL, as behind a load balancer."""
 
-    def start(self, around: Surroundings) -> None:
-        """Start all; they share the one core."""
+    def start(self, context: RunContext) -> None:
+        """Start all; they share one core."""
         self.ports = [self.port, *(free_port() for _ in range(PROCESSES - 1))]
-        self.programs = [self._serve(around, port) for port in self.ports]
+        self.programs = [self._serve(context, port) for port in self.ports]
 
 
-def measure(ground: Ground) -> str:
-    """Storms of one session over all processes."""
+def measure(testbed: Testbed) -> str:
+    """Measure storms of one session over all processes."""
     ours = Replicas()
-    provider = ground.start_provider([ours.client()], ACCESS_TOKEN_SECONDS)
-    ours.start(Surroundings(ground, provider, ground.checking_upstream, ACCESS_TOKEN_SECONDS))
+    provider = testbed.start_provider([ours.client()], ACCESS_TOKEN_SECONDS)
+    ours.start(RunContext(testbed, provider, testbed.checking_upstream, ACCESS_TOKEN_SECONDS))
     rows = []
     for number in range(STORMS):
         browser = ours.signed_in(f"storm-{number}")

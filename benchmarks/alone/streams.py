@@ -1,4 +1,4 @@
-"""How many event streams can be open, what does each take, and what do ordinary requests notice?"""
+"""How many event streams can be open, at which memory, and do they slow other requests?"""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from benchmarks.browser import FETCH, Browser
-from benchmarks.contestants import Surroundings
+from benchmarks.contestants import RunContext
 from benchmarks.contestants.ours import Ours
 from benchmarks.contestants.ours_behind_nginx import OursBehindNginx
-from benchmarks.ground import Ground
 from benchmarks.report import table
+from benchmarks.testbed import Testbed
 
 PATH = "/api/stream"
 LIMIT = 48
-"""`BFF_OPEN_ANSWERS_MAX` as shipped."""
+"""The default of `BFF_OPEN_ANSWERS_MAX`."""
 MANY_THREADS, MANY = 512, 480
 THROUGH_NGINX = 2000
 AT_ONCE = 100
@@ -27,14 +27,14 @@ SETTLE_SECONDS = 1.0
 
 
 class ManyThreads(Ours):
-    """With more threads, for more streams."""
+    """With more threads and a higher limit."""
 
     options = ("--threads", str(MANY_THREADS))
     settings_changed = MappingProxyType({"BFF_OPEN_ANSWERS_MAX": str(MANY)})
 
 
-def measure(ground: Ground) -> str:
-    """Through our own server up to its limit, with a higher limit, and through nginx."""
+def measure(testbed: Testbed) -> str:
+    """Through Granian with the default limit and a higher one, and through nginx."""
     plans: list[tuple[Ours, int, str]] = [
         (Ours(), LIMIT, "ours, as shipped"),
         (ManyThreads(), MANY, f"ours, `--threads {MANY_THREADS}`, `BFF_OPEN_ANSWERS_MAX={MANY}`"),
@@ -42,8 +42,8 @@ def measure(ground: Ground) -> str:
     ]
     rows = []
     for ours, count, title in plans:
-        with ground.stage():
-            rows.append([title, *_row(ground, ours, count)])
+        with testbed.phase():
+            rows.append([title, *_row(testbed, ours, count)])
     titles = [
         "", "open at once", "the next one", "memory per stream, kB",
         "ordinary request without, ms: p50; p99", "with all open",
@@ -51,9 +51,9 @@ def measure(ground: Ground) -> str:
     return f"### Event streams\n\n{table(titles, rows)}"
 
 
-def _row(ground: Ground, ours: Ours, count: int) -> list[str]:
-    provider = ground.start_provider([ours.client()], TOKEN_SECONDS)
-    ours.start(Surroundings(ground, provider, ground.checking_upstream, TOKEN_SECONDS))
+def _row(testbed: Testbed, ours: Ours, count: int) -> list[str]:
+    provider = testbed.start_provider([ours.client()], TOKEN_SECONDS)
+    ours.start(RunContext(testbed, provider, testbed.checking_upstream, TOKEN_SECONDS))
     browser = ours.signed_in("listener")
     _times(ours, browser)
     before, empty = _times(ours, browser), ours.resident_bytes()
@@ -79,7 +79,7 @@ async def _with_streams(
 async def _open(
     ours: Ours, browser: Browser, gate: asyncio.Semaphore
 ) -> tuple[int, asyncio.StreamWriter]:
-    """Open a stream and read its first event; its status."""
+    """Open a stream and read its first event; returns the status."""
     async with gate:
         reader, writer = await asyncio.open_connection("127.0.0.1", ours.port)
         fields = FETCH | {
@@ -97,7 +97,7 @@ async def _open(
 
 
 def _times(ours: Ours, browser: Browser) -> str:
-    """What an ordinary request takes, one after the other."""
+    """The duration of ordinary requests, one after the other."""
     took = []
     for _ in range(ORDINARY):
         began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Who takes part?"""
+"""Which contestants are there?"""
 
-from benchmarks.contestants.contestant import Contestant, Surroundings
+from benchmarks.contestants.contestant import Contestant, RunContext
 from benchmarks.contestants.express import Express
 from benchmarks.contestants.handwritten import Handwritten
 from benchmarks.contestants.mod_auth_openidc import ModAuthOpenIDC
@@ -15,4 +15,4 @@ ALL: dict[str, type[Contestant]] = {
 if is_here():
     ALL[OAuth2Proxy.name] = OAuth2Proxy
 
-__all__ = ["ALL", "Contestant", "Surroundings"]
+__all__ = ["ALL", "Contestant", "RunContext"]

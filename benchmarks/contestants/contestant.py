@@ -1,4 +1,4 @@
-"""What does the benchmark want to know of a contestant?"""
+"""What does the benchmark need of a contestant?"""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from benchmarks.browser import FETCH, NAVIGATION, Browser, Response
-from benchmarks.ground import SCOPE, BenchProvider, Ground
 from benchmarks.programs import Pinned
+from benchmarks.testbed import SCOPE, BenchProvider, Testbed
 from tests.support.processes import free_port
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What is around a contestant: the same for all of a run."""
+class RunContext:
+    """The environment of the contestants, the same for a whole run."""
 
-    ground: Ground
+    testbed: Testbed
     provider: BenchProvider
     upstream: str
     access_token_seconds: int
@@ -26,7 +26,7 @@ class Surroundings:
 class Contestant(ABC):
     """One way to put an API behind a session; `/api/<path>` is the upstream's `/<path>`.
 
-    It is made first, so that the provider can be told of it, and started then.
+    It is made before its start, so that it can be registered at the provider.
     """
 
     name: ClassVar[str]
@@ -42,12 +42,12 @@ class Contestant(ABC):
 
     @property
     def base_url(self) -> str:
-        """Where browsers find it."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def callback(self) -> str:
-        """Where the provider sends browsers back to."""
+        """Its redirect URI."""
         return f"{self.base_url}/auth/callback"
 
     def client(self) -> dict[str, Any]:
@@ -64,29 +64,29 @@ class Contestant(ABC):
         }
 
     @abstractmethod
-    def start(self, around: Surroundings) -> None:
-        """Start its programs and wait until they answer; they end with the ground."""
+    def start(self, context: RunContext) -> None:
+        """Start its programs and wait until they respond; they end with the testbed."""
 
-    def settings(self, around: Surroundings) -> dict[str, str]:
-        """What a peer of ours has to be told, by name."""
+    def settings(self, context: RunContext) -> dict[str, str]:
+        """The settings of a peer, by name."""
         return {
-            "issuer": around.provider.issuer,
+            "issuer": context.provider.issuer,
             "client_id": self.client_id,
             "client_secret": self.client_secret,
             "secret": self.secret,
             "scope": SCOPE,
-            "redis_url": around.ground.redis_url,
-            "upstream": around.upstream,
+            "redis_url": context.testbed.redis_url,
+            "upstream": context.upstream,
             "base_url": self.base_url,
         }
 
     def check_seen(self, seen: dict[str, str]) -> None:
-        """See that what came to the upstream is right, by what its `/seen` said of it."""
+        """Check the request as the upstream got it, from its `/seen`."""
         assert seen["cookie"] == "", f"{self.name} lets cookies through: {seen}"
 
     # ------------------------------------------------------------ what it costs
     def cpu_seconds(self) -> float:
-        """What all its programs have used so far."""
+        """The CPU time of all its programs so far."""
         return sum(program.cpu_seconds() for program in self.programs)
 
     def resident_bytes(self) -> int:
@@ -95,22 +95,22 @@ class Contestant(ABC):
 
     # ------------------------------------------------------------ what a browser does with it
     def signed_in(self, login: str) -> Browser:
-        """A new browser whose person *login* has signed in."""
+        """A new browser in which *login* has signed in."""
         browser = Browser()
         browser.sign_in(self.base_url + self.login_path, self.callback, login)
         return browser
 
     def call(self, browser: Browser, path: str = "/1k") -> Response:
-        """GET something of the API, as a script of the page does."""
+        """GET *path* of the API, as a script of the page does."""
         return browser.ask("GET", f"{self.base_url}/api{path}", FETCH)
 
     def log_out_here(self, browser: Browser) -> str:
-        """Sign out; returns where the browser is to go then (the provider's logout)."""
+        """Sign out; returns where it redirects to (the provider's logout)."""
         response = browser.ask("GET", f"{self.base_url}/logout", NAVIGATION)
         assert response.status in (302, 303), f"{response.status} {response.body[:300]!r}"
         return response.header("location")
 
     def log_out(self, browser: Browser) -> None:
-        """Sign out here and, as the browser is told, at the provider."""
+        """Sign out here and, by the redirect, at the provider."""
         ends = [f"{self.base_url}{path}" for path in ("", "/", "/auth/logged-out")]
         browser.follow(self.log_out_here(browser), until=ends)

@@ -1,6 +1,6 @@
-"""The peer mod_auth_openidc, in Apache with Redis, from Debian's packages.
+"""How is mod_auth_openidc set up? In Apache with Redis, from Debian's packages.
 
-Set up as its own `auth_openidc.conf` and wiki advise: sessions in the server's cache, the cache in
+As its own `auth_openidc.conf` and wiki recommend: sessions in the server's cache, the cache in
 Redis, the access token for the upstream by mod_headers, a 401 for calls without a session.
 """
 
@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 
 from benchmarks.browser import NAVIGATION, Browser
-from benchmarks.contestants.contestant import Contestant, Surroundings
-from benchmarks.ground import AUDIENCE
+from benchmarks.contestants.contestant import Contestant, RunContext
 from benchmarks.programs import SERVER_CORE, Missing, Pinned, find
+from benchmarks.testbed import AUDIENCE
 
 MODULES = Path("/usr/lib/apache2/modules")
 WANTED = (
@@ -26,29 +26,29 @@ class ModAuthOpenIDC(Contestant):
 
     name = "mod_auth_openidc"
 
-    def start(self, around: Surroundings) -> None:
-        """Start an Apache of our own; the system's isn't touched."""
+    def start(self, context: RunContext) -> None:
+        """Start a separate Apache; the system's one isn't changed."""
         if not (MODULES / "mod_auth_openidc.so").is_file():
             raise Missing("libapache2-mod-auth-openidc is not installed.")
-        folder = around.ground.subfolder(self.name)
-        (folder / "apache.conf").write_text(self._configuration(around, folder))
+        folder = context.testbed.subfolder(self.name)
+        (folder / "apache.conf").write_text(self._configuration(context, folder))
         command = [find("apache2"), "-D", "FOREGROUND", "-d", str(folder), "-f", "apache.conf"]
         program = Pinned(self.name, command, core=SERVER_CORE, folder=folder)
-        around.ground.run(program).wait_for_port(self.port)
+        context.testbed.run(program).wait_for_port(self.port)
         self.programs = [program]
 
     def log_out_here(self, browser: Browser) -> str:
-        """Sign out by its own address for that."""
+        """Sign out at its own logout address."""
         url = f"{self.callback}?logout={self.base_url}/"
         response = browser.ask("GET", url, NAVIGATION)
         assert response.status in (302, 303), f"{response.status} {response.body[:300]!r}"
         return response.header("location")
 
-    def _configuration(self, around: Surroundings, folder: Path) -> str:
+    def _configuration(self, context: RunContext, folder: Path) -> str:
         modules = "\n".join(f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in WANTED)
         user = "User www-data\nGroup www-data" if os.geteuid() == 0 else ""
         return CONFIGURATION.format_map(
-            self.settings(around)
+            self.settings(context)
             | {
                 "modules": modules,
                 "user": user,
@@ -56,8 +56,8 @@ class ModAuthOpenIDC(Contestant):
                 "port": str(self.port),
                 "callback": self.callback,
                 "audience": AUDIENCE,
-                "redis": f"127.0.0.1:{around.ground.redis_port}",
-                "refresh_seconds": str(min(60, around.access_token_seconds // 5)),
+                "redis": f"127.0.0.1:{context.testbed.redis_port}",
+                "refresh_seconds": str(min(60, context.access_token_seconds // 5)),
             }
         )
 

@@ -1,6 +1,6 @@
-"""The peer oauth2-proxy, where a binary of it is on the PATH; Debian has none.
+"""How is oauth2-proxy set up, if a binary is on the PATH? Debian has none.
 
-Set up as its documentation advises: sessions in Redis, 401 for calls of the API without a session,
+As its documentation recommends: sessions in Redis, 401 for API calls without a session,
 and the access token for the upstream by its "alpha" configuration, which alone can do that.
 """
 
@@ -12,15 +12,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from benchmarks.browser import NAVIGATION, Browser
-from benchmarks.contestants.contestant import Contestant, Surroundings
-from benchmarks.ground import AUDIENCE
+from benchmarks.contestants.contestant import Contestant, RunContext
 from benchmarks.programs import SERVER_CORE, Pinned, find
+from benchmarks.testbed import AUDIENCE
 
 PROGRAM = "oauth2-proxy"
 
 
 def is_here() -> bool:
-    """Whether there is a binary."""
+    """Whether a binary is on the PATH."""
     return shutil.which(PROGRAM) is not None
 
 
@@ -32,15 +32,15 @@ class OAuth2Proxy(Contestant):
 
     @property
     def callback(self) -> str:
-        """Where the provider sends browsers back to."""
+        """Its redirect URI."""
         return f"{self.base_url}/oauth2/callback"
 
-    def start(self, around: Surroundings) -> None:
-        """Start it with its sessions in the common Redis."""
-        folder = around.ground.subfolder(self.name)
-        # What is JSON is YAML.
-        (folder / "alpha.yaml").write_text(json.dumps(self._alpha(around)))
-        self.provider = around.provider
+    def start(self, context: RunContext) -> None:
+        """Start it with its sessions in the shared Redis."""
+        folder = context.testbed.subfolder(self.name)
+        # JSON is valid YAML.
+        (folder / "alpha.yaml").write_text(json.dumps(self._alpha(context)))
+        self.provider = context.provider
         options = {
             "alpha-config": str(folder / "alpha.yaml"),
             "redirect-url": self.callback,
@@ -49,9 +49,9 @@ class OAuth2Proxy(Contestant):
             "cookie-secure": "false",
             "cookie-expire": "168h",
             # It refreshes by the age of the session, not by the token's expiry.
-            "cookie-refresh": f"{around.access_token_seconds * 4 // 5}s",
+            "cookie-refresh": f"{context.access_token_seconds * 4 // 5}s",
             "session-store-type": "redis",
-            "redis-connection-url": around.ground.redis_url,
+            "redis-connection-url": context.testbed.redis_url,
             "skip-provider-button": "true",
             "api-route": "^/api/",
             "whitelist-domain": "127.0.0.1:*",
@@ -62,14 +62,14 @@ class OAuth2Proxy(Contestant):
         program = Pinned(
             self.name, command, core=SERVER_CORE, folder=folder, env={"GOMAXPROCS": "1"}
         )
-        around.ground.run(program).wait_for_http(f"{self.base_url}/ping")
+        context.testbed.run(program).wait_for_http(f"{self.base_url}/ping")
         self.programs = [program]
 
     def check_seen(self, seen: dict[str, str]) -> None:
-        """It passes its own cookie on to the upstream (its issue 1388), so that isn't looked at."""
+        """Nothing: it forwards its own cookie to the upstream (its issue 1388)."""
 
     def log_out_here(self, browser: Browser) -> str:
-        """Sign out by its own address for that, which redirects to the provider's."""
+        """Sign out at its own logout address, which redirects to the provider's."""
         leave = {"client_id": self.client_id, "post_logout_redirect_uri": self.base_url}
         onward = f"{self.provider.issuer}/session/end?{urlencode(leave)}"
         url = f"{self.base_url}/oauth2/sign_out?{urlencode({'rd': onward})}"
@@ -77,21 +77,21 @@ class OAuth2Proxy(Contestant):
         assert response.status in (302, 303), f"{response.status} {response.body[:300]!r}"
         return response.header("location")
 
-    def _alpha(self, around: Surroundings) -> dict[str, Any]:
-        told = self.settings(around)
+    def _alpha(self, context: RunContext) -> dict[str, Any]:
+        output = self.settings(context)
         provider = {
             "id": "provider",
             "provider": "oidc",
-            "clientID": told["client_id"],
-            "clientSecret": told["client_secret"],
-            "scope": told["scope"],
+            "clientID": output["client_id"],
+            "clientSecret": output["client_secret"],
+            "scope": output["scope"],
             "code_challenge_method": "S256",
             "loginURLParameters": [
                 {"name": "prompt", "default": ["consent"]},
                 {"name": "audience", "default": [AUDIENCE]},
             ],
             "oidcConfig": {
-                "issuerURL": told["issuer"],
+                "issuerURL": output["issuer"],
                 "emailClaim": "email",
                 "audienceClaims": ["aud"],
             },
@@ -100,7 +100,7 @@ class OAuth2Proxy(Contestant):
             "id": "api",
             "path": "^/api/(.*)$",
             "rewriteTarget": "/$1",
-            "uri": told["upstream"],
+            "uri": output["upstream"],
         }
         token = {"claimSource": {"claim": "access_token", "prefix": "Bearer "}}
         return {

@@ -1,4 +1,4 @@
-"""Us, as shipped: `python -m bff serve`, one process for one core."""
+"""How is the BFF started? `python -m bff serve` with its defaults, one process for one core."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ from types import MappingProxyType
 
 import bff
 from benchmarks.browser import FETCH, Browser
-from benchmarks.contestants.contestant import Contestant, Surroundings
-from benchmarks.ground import AUDIENCE, SCOPE
+from benchmarks.contestants.contestant import Contestant, RunContext
 from benchmarks.programs import SERVER_CORE, Pinned
+from benchmarks.testbed import AUDIENCE, SCOPE
 
 SOURCE = Path(bff.__file__).resolve().parent.parent
 SETTING = "BENCH_BFF_"
-"""`BENCH_BFF_X=…` in the benchmark's environment sets `BFF_X` here, to try things out."""
+"""`BENCH_BFF_X=…` in the benchmark's environment sets `BFF_X` here, for experiments."""
 
 
 class Ours(Contestant):
-    """Direct: the browser's requests reach our own server."""
+    """Requests of browsers go directly to the BFF's server."""
 
     name = "ours"
     login_path = "/auth/login?prompt=consent"
     token_endpoint_auth_method = "client_secret_post"  # noqa: S105
 
     options: tuple[str, ...] = ()
-    """More arguments of `serve`."""
+    """More options of `serve`."""
     settings_changed: Mapping[str, str] = MappingProxyType({})
-    """Of the environment; nothing for the peers' part."""
+    """More environment variables."""
 
-    def start(self, around: Surroundings) -> None:
-        """Start one process with the settings as they are by default."""
-        self.programs = [self._serve(around, self.port)]
+    def start(self, context: RunContext) -> None:
+        """Start one process with default settings."""
+        self.programs = [self._serve(context, self.port)]
 
-    def _serve(self, around: Surroundings, port: int) -> Pinned:
-        ground = around.ground
+    def _serve(self, context: RunContext, port: int) -> Pinned:
+        testbed = context.testbed
         command = [sys.executable, "-m", "bff", "serve", "--port", str(port), *self.options]
         program = Pinned(
-            self.name, command, core=SERVER_CORE, folder=ground.subfolder(self.name),
-            env=self.environment(around),
+            self.name, command, core=SERVER_CORE, folder=testbed.subfolder(self.name),
+            env=self.environment(context),
         )  # fmt: skip
-        ground.run(program).wait_for_http(f"http://127.0.0.1:{port}/readyz")
+        testbed.run(program).wait_for_http(f"http://127.0.0.1:{port}/readyz")
         return program
 
-    def environment(self, around: Surroundings) -> dict[str, str]:
-        """What is required, and nothing else."""
-        told = self.settings(around)
+    def environment(self, context: RunContext) -> dict[str, str]:
+        """The required settings only."""
+        output = self.settings(context)
         tried = {
             n.removeprefix("BENCH_"): v for n, v in os.environ.items() if n.startswith(SETTING)
         }
         return {
             "PYTHONPATH": str(SOURCE),
-            "OIDC_ISSUER": told["issuer"],
-            "AUTH0_CLIENT_ID": told["client_id"],
-            "AUTH0_CLIENT_SECRET": told["client_secret"],
-            "AUTH0_SECRET": told["secret"],
+            "OIDC_ISSUER": output["issuer"],
+            "AUTH0_CLIENT_ID": output["client_id"],
+            "AUTH0_CLIENT_SECRET": output["client_secret"],
+            "AUTH0_SECRET": output["secret"],
             "AUTH0_AUDIENCE": AUDIENCE,
             "AUTH0_SCOPE": SCOPE,
             "APP_BASE_URL": self.base_url,
-            "BFF_API_URL": told["upstream"],
-            "REDIS_URL": told["redis_url"],
+            "BFF_API_URL": output["upstream"],
+            "REDIS_URL": output["redis_url"],
             "BFF_REDIS_PREFIX": self.client_id,
             **self.settings_changed,
         } | tried

@@ -1,7 +1,7 @@
-"""Us behind nginx: `deploy/nginx`, where nginx carries the bytes and asks the BFF by forward-auth.
+"""How is the BFF started behind nginx? With `deploy/nginx`: nginx carries the bytes.
 
-The files are used as they are, but for addresses, TLS (no contestant has it) and the access log
-(no contestant writes one). What nginx costs counts.
+The files are used unchanged except for addresses, TLS (no contestant has it) and the access log (no
+contestant writes one). The CPU time of nginx counts.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import secrets
 import shutil
 from pathlib import Path
 
-from benchmarks.contestants.contestant import Surroundings
+from benchmarks.contestants.contestant import RunContext
 from benchmarks.contestants.ours import SOURCE, Ours
-from benchmarks.ground import nginx
 from benchmarks.programs import SERVER_CORE
+from benchmarks.testbed import nginx
 from tests.support.nginx import TEMPORARY
 from tests.support.processes import free_port
 
@@ -24,7 +24,7 @@ LETSENCRYPT = "/etc/letsencrypt/live/app.example.com"
 
 
 class OursBehindNginx(Ours):
-    """nginx and one process of ours, both on the one core."""
+    """nginx and one BFF process on one core."""
 
     name = "ours-nginx"
 
@@ -33,19 +33,19 @@ class OursBehindNginx(Ours):
         self.bff_port, self.plain_port = free_port(), free_port()
         self.key = secrets.token_hex(32)
 
-    def start(self, around: Surroundings) -> None:
+    def start(self, context: RunContext) -> None:
         """Start both."""
-        self.folder = around.ground.subfolder("nginx")
-        self._write_files(around, self.folder)
-        bff = self._serve(around, self.bff_port)
+        self.folder = context.testbed.subfolder("nginx")
+        self._write_files(context, self.folder)
+        bff = self._serve(context, self.bff_port)
         text = (self.folder / "nginx.conf").read_text()
         front = nginx("nginx", text, self.folder, core=SERVER_CORE)
-        around.ground.run(front).wait_for_port(self.port)
+        context.testbed.run(front).wait_for_port(self.port)
         self.programs = [bff, front]
 
-    def environment(self, around: Surroundings) -> dict[str, str]:
-        """As `deploy/nginx/nginx.conf` says."""
-        given = super().environment(around)
+    def environment(self, context: RunContext) -> dict[str, str]:
+        """The settings that `deploy/nginx/nginx.conf` requires."""
+        given = super().environment(context)
         del given["BFF_API_URL"]
         return given | {
             "BFF_FORWARD_AUTH_KEY": self.key,
@@ -54,14 +54,14 @@ class OursBehindNginx(Ours):
         }
 
     def check_seen(self, seen: dict[str, str]) -> None:
-        """See that nginx carried the request: it gives it to the BFF if they don't get along."""
+        """Check that nginx forwarded the request; it passes it to the BFF if forward-auth fails."""
         super().check_seen(seen)
         assert seen["via"] == "1.1 nginx", seen
 
-    def _write_files(self, around: Surroundings, folder: Path) -> None:
+    def _write_files(self, context: RunContext, folder: Path) -> None:
         for file in DEPLOY.iterdir():
             shutil.copy(file, folder)
-        upstream = around.upstream.removeprefix("http://")
+        upstream = context.upstream.removeprefix("http://")
         temporary = "".join(f"    {name}_temp_path {folder / name};\n" for name in TEMPORARY)
         here = f"127.0.0.1:{self.port}"
         _replace(folder / "routes.toml", {"127.0.0.1:8002": upstream})

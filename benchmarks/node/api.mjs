@@ -1,7 +1,7 @@
 // The upstream of the correctness rows: `node api.mjs`. It prints one line of JSON when it is ready.
 //
 // It refuses a request without an access token, and one whose token has expired. `/slow/<ms>` takes
-// its time, so that something can happen meanwhile; `/stream` sends events until the client leaves.
+// so many milliseconds; `/stream` sends events until the client disconnects.
 
 import { createServer } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-// The peer express-openid-connect, set up as its documentation advises: `node express.mjs config.json`.
+// The peer express-openid-connect, set up as its documentation recommends: `node express.mjs config.json`.
 //
 // Sessions in Redis by connect-redis, the access token refreshed when it has expired (its own
 // example), the proxy with connections that stay open.

@@ -2,14 +2,14 @@
 //
 // It behaves as an Auth0 tenant does where that matters here: one form to sign in, claims in the ID
 // token, JWT access tokens for one API, refresh tokens that rotate, and a grant that ends when a
-// refresh token is spent twice. It prints one line of JSON when it is ready. Below /_control/ it
-// says which refresh tokens live, counts what it was asked, and can let its revocation endpoint fail.
+// refresh token is used twice. It prints one line of JSON when it is ready. Below /_control/ it
+// lists the refresh tokens, counts requests, and can make its revocation endpoint fail.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
-// oidc-provider asks for Node 22; this is all that it misses on Node 20.
+// oidc-provider requires Node 22; this is all that it lacks on Node 20.
 URL.parse ??= (...parts) => (URL.canParse(...parts) ? new URL(...parts) : null);
 const { default: Provider } = await import('oidc-provider');
 
@@ -18,7 +18,7 @@ const refreshTokens = new Map();
 let counts = {};
 let revocationIsDown = false;
 
-/** Keeps everything; the one that comes with oidc-provider forgets all but the last thousand. */
+/** Stores everything; oidc-provider's own adapter drops all but the last thousand. */
 class Memory {
   static records = new Map();
   static byUid = new Map();
@@ -104,7 +104,7 @@ async function bodyOf(request) {
   return new URLSearchParams(text);
 }
 
-/** Signs in whoever says who they are, and lets the client have what it asked for. */
+/** Signs in any user without a password, and grants the client what it requests. */
 async function signIn(request, response) {
   if (request.method === 'GET') {
     response.writeHead(200, { 'Content-Type': 'text/html' }).end(FORM);

@@ -1,7 +1,7 @@
-"""How does the usual hand-written BFF look? What the Auth0 Flask quickstart leads to.
+"""What does the usual hand-written BFF look like? As the Auth0 Flask quickstart suggests.
 
 Authlib for the sign-in, Flask-Session in Redis for the tokens, requests for the API. It is started
-by gunicorn, from an environment of its own (`peers/requirements.txt`).
+by gunicorn in its own virtual environment (`peers/requirements.txt`).
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ api.mount("http://", HTTPAdapter(pool_maxsize=64))
 
 @app.get("/login")
 def login() -> Any:
-    """Send the browser to the provider."""
+    """Redirect to the provider."""
     back = f"{BASE_URL}/auth/callback"
     return provider.authorize_redirect(redirect_uri=back, audience=AUDIENCE, prompt="consent")
 
 
 @app.get("/auth/callback")
 def callback() -> Any:
-    """Keep the tokens in the session."""
+    """Store the tokens in the session."""
     session["tokens"] = dict(provider.authorize_access_token())
     return redirect("/")
 
 
 @app.get("/logout")
 def logout() -> Any:
-    """Forget the session and send the browser to the provider."""
+    """Delete the session and redirect to the provider."""
     id_token = session.get("tokens", {}).get("id_token", "")
     session.clear()
     leave = {"id_token_hint": id_token, "post_logout_redirect_uri": BASE_URL}
@@ -71,7 +71,7 @@ def logout() -> Any:
 
 @app.route("/api/<path:path>", methods=METHODS)
 def proxied(path: str) -> Any:
-    """Ask the API with the session's access token."""
+    """Call the API with the session's access token."""
     if "tokens" not in session:
         return Response("not signed in", 401)
     onward = {n: v for n, v in request.headers.items() if n.lower() not in NOT_ONWARD}
