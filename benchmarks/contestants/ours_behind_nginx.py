@@ -1,7 +1,7 @@
 """How is the BFF started behind nginx? With `deploy/nginx`: nginx carries the bytes.
 
-The files are used unchanged except for addresses, TLS (no contestant has it) and the access log (no
-contestant writes one). The CPU time of nginx counts.
+The files are used unchanged except for addresses, TLS (no contestant has it, so our cookies have no
+`__Host-`) and the access log (no contestant writes one). The CPU time of nginx counts.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tests.support.processes import free_port
 
 DEPLOY = SOURCE / "deploy/nginx"
 ACCESS_LOG = "access_log off;"
+COOKIES_WITHOUT_TLS = "(?: session= | login- )"
 LETSENCRYPT = "/etc/letsencrypt/live/app.example.com"
 
 
@@ -66,6 +67,7 @@ class OursBehindNginx(Ours):
         here = f"127.0.0.1:{self.port}"
         _replace(folder / "routes.toml", {"127.0.0.1:8002": upstream})
         _replace(folder / "key.conf", {"put BFF_FORWARD_AUTH_KEY here": self.key})
+        _replace(folder / "maps.conf", {"(?: __Host- )": COOKIES_WITHOUT_TLS})
         _replace(folder / "log.conf", {"access_log /var/log/nginx/access.log bff;": ACCESS_LOG})
         _replace(
             folder / "api-request.conf",
