@@ -30,7 +30,7 @@ __all__ = [
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each marked module with the settings of the session cache that `scale` gives it."""
-    if metafunc.definition.get_closest_marker("memory"):
+    if metafunc.definition.get_closest_marker("session_cache"):
         settings = cache_settings(metafunc.module.__name__, about_logout=True)
         metafunc.parametrize("session_cache", settings, indirect=True, scope="module")
 

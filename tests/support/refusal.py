@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import requests
 
@@ -70,15 +70,15 @@ def public_texts(code: str) -> set[tuple[str, str]]:
     return {(kind.message, kind.hint) for kind in kinds if kind.code == code}
 
 
-def written_keys(cluster: Cluster, *, without: bytes | None = None) -> dict[bytes, bytes | None]:
+def written_keys(cluster: Cluster, *, without: Collection[bytes] = ()) -> dict[bytes, bytes | None]:
     """Every key of the cluster with its value, to compare with a later state.
 
     Args:
-        without: Keys with this text in their name are left out.
+        without: Keys with one of these texts in their name are left out.
     """
     store = cluster.store()
     names = list(store.scan_iter(f"{cluster.prefix}:*", count=1000))
-    return {name: store.dump(name) for name in names if without is None or without not in name}
+    return {name: store.dump(name) for name in names if not any(one in name for one in without)}
 
 
 def assert_quiet_logs(cluster: Cluster, secrets: Iterable[str | None] = ()) -> None:
