@@ -67,7 +67,7 @@ def api(server: APIServer) -> API:
     return API(server)
 
 
-# ---------------------------------------------------------------- errors as answers
+# ---------------------------------------------------------------- error responses
 
 
 def test_without_a_token_the_challenge_names_no_error(api: API) -> None:

@@ -63,11 +63,11 @@ def family(process: Process) -> list[psutil.Process]:
 
 
 def nothing_left(processes: list[psutil.Process], folder: Path, seconds: float = 15.0) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    _, running = psutil.wait_procs(processes, timeout=seconds)
     end = time.monotonic() + seconds
     while any(folder.iterdir()) and time.monotonic() < end:
         time.sleep(0.02)
-    return not alive and not any(folder.iterdir())
+    return not running and not any(folder.iterdir())
 
 
 def status(port: int, path: str, host: str = "localhost") -> int:

@@ -118,7 +118,7 @@ def test_without_any_binary_the_emulation_serves() -> None:
     with running(source) as server:
         assert ping(server) == b"hello"
         pid = server.child.pid
-    assert not alive(pid)
+    assert not is_running(pid)
 
 
 @pytest.mark.usefixtures("no_wheels")
@@ -203,7 +203,7 @@ def test_one_that_cannot_start_shows_its_output(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ what is left behind
 
 
-def alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -213,7 +213,7 @@ def alive(pid: int) -> bool:
 
 def gone_within(seconds: float, pid: int, folder: Path) -> bool:
     end = time.monotonic() + seconds
-    while alive(pid) or folder.exists():
+    while is_running(pid) or folder.exists():
         if time.monotonic() > end:
             return False
         time.sleep(0.02)
@@ -223,9 +223,9 @@ def gone_within(seconds: float, pid: int, folder: Path) -> bool:
 def test_stopping_leaves_nothing_behind() -> None:
     with running(real_source()) as server:
         pid, folder = server.child.pid, server.folder
-        assert alive(pid)
+        assert is_running(pid)
     assert folder is not None
-    assert not alive(pid) and not folder.exists()
+    assert not is_running(pid) and not folder.exists()
 
 
 PARENT = """
@@ -243,7 +243,7 @@ time.sleep(600)
 def test_a_killed_parent_leaves_nothing_behind() -> None:
     with Process([sys.executable, "-c", PARENT, real_source().command[0]]) as parent:
         result = parent.wait_ready(20)
-        assert alive(result["pid"])
+        assert is_running(result["pid"])
         os.kill(parent.pid, signal.SIGKILL)
         assert gone_within(10, result["pid"], Path(result["folder"]))
 

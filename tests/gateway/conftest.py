@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.raw_upstream import RawUpstream, answering
+from tests.support.raw_upstream import RawUpstream, responding
 from tests.support.servers import SERVERS, WebServer, start_server
 
 APP = "tests.gateway.app:app"
@@ -50,7 +50,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[RunningProxy]:
 @pytest.fixture
 def proxy(running: RunningProxy) -> RunningProxy:
     """The server and its upstream, which responds with `ok` and has seen no request yet."""
-    running.raw.script = answering()
+    running.raw.script = responding()
     running.raw.drop_connections()
     running.raw.forget()
     return running

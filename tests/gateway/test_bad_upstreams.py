@@ -16,7 +16,7 @@ from bff.gateway.loop_detection import HOPS_MAX, Via
 from tests.gateway.conftest import APP, UPSTREAM_TIMEOUT_SECONDS, RunningProxy
 from tests.support import raw_client
 from tests.support.processes import free_port
-from tests.support.raw_upstream import RawUpstream, Wire, answering
+from tests.support.raw_upstream import RawUpstream, Wire, responding
 from tests.support.servers import SERVERS, start_server
 from tests.support.waiting import wait_for
 
@@ -70,7 +70,7 @@ def test_an_endless_head_is_broken_off_early(
     assert sent[0] < FLOOD_BYTES // 4, "the sockets' buffers and little more"
     assert memory(proxy.port) - before < MEMORY_BYTES
     assert len(proxy.raw.seen) == 1, "not sent again"
-    proxy.raw.script = answering()
+    proxy.raw.script = responding()
     assert raw_client.request(proxy.port, "/api/x").status == 200
 
 
@@ -103,7 +103,7 @@ def test_headers_that_trickle_in_for_ever_are_a_504(proxy: RunningProxy) -> None
 
 
 def test_trailers_and_1xx_do_not_reach_the_browser(proxy: RunningProxy) -> None:
-    proxy.raw.script = answering(
+    proxy.raw.script = responding(
         b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\nSet-Cookie: a=b\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
         b"2\r\nok\r\n0\r\nX-T: 1\r\nSet-Cookie: session=evil\r\n\r\n"
@@ -151,7 +151,7 @@ def test_a_redirect_to_another_host_is_passed_on_and_not_followed(proxy: Running
     """The browser may go there, without our cookie; we don't follow it, with the token."""
     with RawUpstream() as other:
         for location in (f"{other.url}/x", f"//127.0.0.1:{other.port}/x"):
-            proxy.raw.script = answering(
+            proxy.raw.script = responding(
                 b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n"
                 % location.encode()
             )

@@ -16,7 +16,7 @@ from bff.gateway.upstream import Head
 from tests.gateway.app import TOKEN
 from tests.gateway.conftest import RunningProxy
 from tests.support import raw_client
-from tests.support.raw_upstream import answering
+from tests.support.raw_upstream import responding
 
 ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 OURS = "https://app.test"
@@ -305,7 +305,7 @@ def test_a_challenge_that_makes_browsers_prompt_for_passwords_is_dropped() -> No
 def test_the_framing_of_the_response_is_right(
     proxy: RunningProxy, method: str, response: bytes, body: bytes
 ) -> None:
-    proxy.raw.script = answering(response)
+    proxy.raw.script = responding(response)
     received = raw_client.request(proxy.port, "/api/x", method=method)
     assert received.status == int(response[9:12])
     assert received.body == body
@@ -316,7 +316,7 @@ def test_the_framing_of_the_response_is_right(
 
 def test_a_response_on_the_wire(proxy: RunningProxy) -> None:
     """All of it at once, as the browser sees it."""
-    proxy.raw.script = answering(
+    proxy.raw.script = responding(
         b"HTTP/1.1 201 Created\r\nSet-Cookie: a=b\r\nLocation: /v1/x/1\r\nContent-Length: 2\r\n"
         b"Access-Control-Allow-Origin: *\r\nX-Own: 1\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\nok"
     )

@@ -12,7 +12,7 @@ from bff.core.errors import PathRefused
 from bff.gateway.request_target import check_path, upstream_target
 from tests.gateway import paths
 from tests.gateway.conftest import RunningProxy
-from tests.support.raw_upstream import answering
+from tests.support.raw_upstream import responding
 from tests.support.servers import SERVERS
 
 ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
@@ -21,7 +21,7 @@ ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 @pytest.fixture(scope="module")
 def outcomes(running: RunningProxy) -> dict[str, paths.Outcome]:
     """Each request of the tables, tried once on this server."""
-    running.raw.script = answering()
+    running.raw.script = responding()
     running.raw.drop_connections()
     return paths.measure_at(running.port, running.raw)
 

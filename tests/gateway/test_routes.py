@@ -11,7 +11,7 @@ import pytest
 from tests.gateway.app import TOKEN
 from tests.gateway.conftest import APP
 from tests.support import raw_client
-from tests.support.raw_upstream import RawUpstream, answering
+from tests.support.raw_upstream import RawUpstream, responding
 from tests.support.servers import SERVERS, WebServer, start_server
 
 ROUTES = """
@@ -75,7 +75,7 @@ def running(
 @pytest.fixture
 def routes(running: ThreeRoutes) -> ThreeRoutes:
     for one in (running.api, running.orders, running.files):
-        one.script = answering()
+        one.script = responding()
         one.drop_connections()
     running.received()
     return running
@@ -194,7 +194,7 @@ def set_cookies(routes: ThreeRoutes, target: str, *values: str) -> list[str]:
     lines = "".join(f"Set-Cookie: {value}\r\n" for value in values).encode()
     response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
     for one in (routes.orders, routes.api):
-        one.script = answering(response)
+        one.script = responding(response)
     headers = raw_client.request(routes.server.port, target).fields
     return list(filter(None, headers.get("set-cookie", "").split("|")))
 

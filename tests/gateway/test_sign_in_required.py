@@ -56,7 +56,7 @@ def leave_alone(gateway: Gateway, browser: BrowserClient) -> None:
     name = record_name(gateway, browser.cookie)
     for field in ("last_seen_at", "idle_ends_at"):
         gateway.store().hincrby(name, field, -LAST_SEEN_SECONDS_AGO)
-    gateway.let_be_noticed()
+    gateway.wait_for_caches()
 
 
 def idle_ends_at(gateway: Gateway, browser: BrowserClient) -> Any:

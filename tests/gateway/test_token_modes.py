@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.ageing import age_access_token, held_tokens, run_out
+from tests.support.ageing import age_access_token, run_out, stored_tokens
 from tests.support.api_callers import ASKING, by_introspection, by_token_check, introspect
 from tests.support.browser_client import FETCH, TIMEOUT_SECONDS, BrowserClient
 from tests.support.cluster import AUDIENCE, CLIENT_ID
@@ -265,7 +265,7 @@ def test_a_logout_makes_every_token_of_the_session_refused_at_its_api(
 ) -> None:
     for prefix in FOR_SIGNED_IN:
         claims(browser, prefix)
-    held = held_tokens(gateway, browser.cookie)
+    held = stored_tokens(gateway, browser.cookie)
     stolen = {AUDIENCE: [held.access_token]}
     by_name = {one.name.split()[0]: one.access_token for one in held.route_tokens}
     stolen |= {ORDERS: [by_name["audience"]], REPORTS: [by_name["exchange"]]}
@@ -273,7 +273,7 @@ def test_a_logout_makes_every_token_of_the_session_refused_at_its_api(
         age_access_token(gateway, browser.cookie, 0, routes_too=True)
         for prefix in OF_A_USER:
             claims(browser, prefix, replica=1)
-        later = held_tokens(gateway, browser.cookie)
+        later = stored_tokens(gateway, browser.cookie)
         stolen[AUDIENCE].append(later.access_token)
         for one in later.route_tokens:
             stolen[ORDERS if one.name.startswith("audience") else REPORTS].append(one.access_token)
@@ -292,7 +292,7 @@ def test_an_api_learns_only_about_tokens_for_itself(
     gateway: Gateway, browser: BrowserClient
 ) -> None:
     claims(browser, "/api/orders")
-    token = held_tokens(gateway, browser.cookie).route_tokens[0].access_token
+    token = stored_tokens(gateway, browser.cookie).route_tokens[0].access_token
     for audience, status in ((ORDERS, 200), (REPORTS, 401), (None, 401), (AUDIENCE, 401)):
         assert by_introspection(gateway, token, audience=audience) == status
         assert by_token_check(gateway, token, audience=audience) == status

@@ -14,7 +14,7 @@ from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream_pool import UpstreamAddress
 from tests.gateway.upstream_requests import read, send, upstream_at
 from tests.support.processes import free_port
-from tests.support.raw_upstream import ANSWER, RawUpstream, Wire, answering
+from tests.support.raw_upstream import RESPONSE, RawUpstream, Wire, responding
 
 TIMEOUT_SECONDS = 2.0
 
@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 2.0
 
 def acts_and_hangs_up(upstream: RawUpstream, wire: Wire) -> None:
     """Respond to the first request on a connection, read the second, and close."""
-    for response in (ANSWER, b""):
+    for response in (RESPONSE, b""):
         seen = wire.read_request()
         if seen is None:
             return
@@ -77,7 +77,7 @@ def test_a_write_on_a_stale_connection_gets_a_new_one(raw: RawUpstream) -> None:
         seen = wire.read_request()
         assert seen is not None
         upstream.note(seen)
-        wire.send(ANSWER)
+        wire.send(RESPONSE)
         wire.sock.shutdown(socket.SHUT_RDWR)
         wire.sock.close()
         closed.set()
@@ -221,7 +221,7 @@ def test_a_response_that_violates_http_is_a_502(raw: RawUpstream, response: byte
     upstream = upstream_at(raw.url)
     with pytest.raises(UpstreamUnreachable):
         read(send(upstream))
-    raw.script = answering()
+    raw.script = responding()
     assert read(send(upstream)) == b"ok", "the next request must not suffer"
 
 

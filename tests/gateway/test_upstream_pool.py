@@ -15,7 +15,7 @@ from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream import Upstream
 from tests.gateway.upstream_requests import read, send
 from tests.support.processes import free_port
-from tests.support.raw_upstream import ANSWER, RawUpstream, Wire
+from tests.support.raw_upstream import RESPONSE, RawUpstream, Wire
 
 
 class Clock:
@@ -187,7 +187,7 @@ def test_an_address_with_bad_responses_is_not_skipped(three: list[RawUpstream]) 
         seen = wire.read_request()
         assert seen is not None
         upstream.note(seen)
-        wire.send(b"garbage\r\n\r\n" if upstream is three[0] else ANSWER)
+        wire.send(b"garbage\r\n\r\n" if upstream is three[0] else RESPONSE)
 
     for one in three:
         one.script = garbage

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.interop.cluster import HERE, InteropCluster
-from tests.support.ageing import held_tokens
+from tests.support.ageing import stored_tokens
 from tests.support.api_callers import ASKING, CLIENT_SECRET, INVALID, WAYS
 from tests.support.cluster import TIMEOUT_SECONDS
 from tests.support.processes import Process
@@ -28,7 +28,7 @@ def asking() -> Iterator[InteropCluster]:
 def test_its_tokens_live_and_die_in_every_way_of_asking(asking: InteropCluster) -> None:
     browser = asking.browser()
     browser.log_in()
-    stolen = held_tokens(asking, browser.cookie).access_token
+    stolen = stored_tokens(asking, browser.cookie).access_token
     assert [way(asking, stolen) for way in WAYS] == [200, 200, 200]
     assert browser.log_out().status_code == 200
     assert [way(asking, stolen) for way in WAYS] == [INVALID, INVALID, INVALID]
@@ -55,7 +55,7 @@ def test_an_express_api_refuses_a_copied_token_after_the_logout(
 ) -> None:
     browser = asking.browser()
     browser.log_in()
-    stolen = held_tokens(asking, browser.cookie).access_token
+    stolen = stored_tokens(asking, browser.cookie).access_token
     answer = ask("GET", express, stolen)
     assert answer.status_code == 200
     assert answer.json()["of"]
@@ -74,7 +74,7 @@ def test_an_express_api_answers_503_when_redis_is_away(
 ) -> None:
     browser = asking.browser()
     browser.log_in()
-    token = held_tokens(asking, browser.cookie).access_token
+    token = stored_tokens(asking, browser.cookie).access_token
     asking.redis.stop()
     answer = ask("GET", express, token)
     asking.redis.start_again()

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.interop.cluster import SIGN_IN, InteropBrowser, InteropCluster
-from tests.support.ageing import age_access_token, held_tokens
+from tests.support.ageing import age_access_token, stored_tokens
 from tests.support.cluster import AUDIENCE, TIMEOUT_SECONDS
 from tests.support.gateway import (
     EXCHANGE_CLIENT,
@@ -159,7 +159,7 @@ def test_a_logout_makes_every_token_of_the_session_refused(
 ) -> None:
     for prefix in ("/api", "/api/orders", "/api/reports"):
         claims(browser, prefix)
-    held = held_tokens(gateway, browser.cookie)
+    held = stored_tokens(gateway, browser.cookie)
     by_mode = {one.name.split()[0]: one.access_token for one in held.route_tokens}
     stolen = [
         (AUDIENCE, held.access_token),

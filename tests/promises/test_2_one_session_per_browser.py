@@ -1,7 +1,7 @@
 """Promise 2: a logout ends every session of the browser, however its sign-ins overlapped.
 
 The cookie of a session is `SameSite=Strict`, so it comes neither with a link of another site nor
-from the provider. Each way here left sessions alive that no logout could reach.
+from the provider. Each way here could leave a session that no logout reached.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def cluster(session_cache: str) -> Iterator[Cluster]:
         yield started
 
 
-class Person:
-    """Somebody with one browser and several tabs, each at a replica of its own."""
+class User:
+    """A user with one browser and several tabs, each request at a random replica."""
 
     def __init__(self, cluster: Cluster, chance: random.Random) -> None:
         self.cluster = cluster
@@ -51,73 +51,77 @@ class Person:
         return self._chance.randrange(REPLICAS)
 
     def begin(self, path: str = "/auth/login") -> str:
-        """Begin a sign-in by a click of the application's own; where the provider is."""
+        """Begin a sign-in from the application's page; returns the address at the provider."""
         return self.browser.authorize_url(path, replica=self.replica())
 
     def begin_by_a_link_of_another_site(self) -> str:
         """The same, without the Strict cookie."""
-        kept = {c.name: c.value or "" for c in self.browser.here.cookies if "session" not in c.name}
-        answer = requests.get(
+        cookies = {
+            c.name: c.value or "" for c in self.browser.here.cookies if "session" not in c.name
+        }
+        response = requests.get(
             self.cluster.url(self.replica()) + "/auth/login",
             headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"},
-            cookies=kept, allow_redirects=False, timeout=TIMEOUT_SECONDS,
+            cookies=cookies, allow_redirects=False, timeout=TIMEOUT_SECONDS,
         )  # fmt: skip
-        self.browser.here.cookies.update(answer.cookies)
-        return answer.headers["Location"]
+        self.browser.here.cookies.update(response.cookies)
+        return response.headers["Location"]
 
     def finish(self, authorize_url: str, email: str = EMAIL) -> requests.Response:
-        """Sign in at the provider and come back."""
+        """Sign in at the provider and request the callback."""
         location = sign_in_at_provider(self.browser.at_provider, authorize_url, email, PASSWORD)
         return self.come_back(location)
 
     def come_back(self, location: str) -> requests.Response:
-        answer = self.browser.come_back(location, replica=self.replica())
-        self.cookies |= {c.value for c in answer.cookies if c.name.endswith("session") and c.value}
-        return answer
+        response = self.browser.come_back(location, replica=self.replica())
+        self.cookies |= {
+            c.value for c in response.cookies if c.name.endswith("session") and c.value
+        }
+        return response
 
     def silently(self) -> requests.Response:
-        """What a restored tab does."""
+        """Sign in silently, as a restored tab does."""
         return self.finish(self.begin(SILENT))
 
 
-def in_tabs(work: list[Callable[[], requests.Response]]) -> list[requests.Response]:
+def at_once(work: list[Callable[[], requests.Response]]) -> list[requests.Response]:
     """Do all at once."""
     with ThreadPoolExecutor(len(work)) as pool:
         return [future.result() for future in [pool.submit(one) for one in work]]
 
 
-def by_a_link(person: Person) -> None:
-    person.finish(person.begin())
-    person.finish(person.begin_by_a_link_of_another_site())
+def by_a_link(user: User) -> None:
+    user.finish(user.begin())
+    user.finish(user.begin_by_a_link_of_another_site())
 
 
-def in_two_tabs(person: Person) -> None:
-    urls = [person.begin(), person.begin()]
+def in_two_tabs(user: User) -> None:
+    urls = [user.begin(), user.begin()]
     locations = [
-        sign_in_at_provider(person.browser.at_provider, url, EMAIL, PASSWORD) for url in urls
+        sign_in_at_provider(user.browser.at_provider, url, EMAIL, PASSWORD) for url in urls
     ]
-    in_tabs([lambda: person.come_back(locations[0]), lambda: person.come_back(locations[1])])
+    at_once([lambda: user.come_back(locations[0]), lambda: user.come_back(locations[1])])
 
 
-def as_another_user(person: Person) -> None:
-    person.finish(person.begin())
-    person.browser.at_provider.cookies.clear()
-    person.finish(person.begin_by_a_link_of_another_site(), OTHER_EMAIL)
+def as_another_user(user: User) -> None:
+    user.finish(user.begin())
+    user.browser.at_provider.cookies.clear()
+    user.finish(user.begin_by_a_link_of_another_site(), OTHER_EMAIL)
 
 
-def two_step_ups(person: Person) -> None:
-    person.finish(person.begin())
-    urls = [person.begin("/auth/login?max_age=0") for _ in range(2)]
-    in_tabs([lambda: person.finish(urls[0]), lambda: person.finish(urls[1])])
+def two_step_ups(user: User) -> None:
+    user.finish(user.begin())
+    urls = [user.begin("/auth/login?max_age=0") for _ in range(2)]
+    at_once([lambda: user.finish(urls[0]), lambda: user.finish(urls[1])])
 
 
-def restored_tabs(person: Person) -> None:
-    """The session is over, the provider's isn't; nobody has clicked, so nobody sees a page."""
-    person.finish(person.begin())
-    assert person.browser.log_out(replica=person.replica()).status_code == 200
-    for answer in in_tabs([person.silently] * TABS):
-        assert answer.status_code == 303, answer.text
-        assert answer.headers["Location"].startswith("/inbox")
+def restored_tabs(user: User) -> None:
+    """The session has ended, the provider's hasn't; silent sign-ins show no page."""
+    user.finish(user.begin())
+    assert user.browser.log_out(replica=user.replica()).status_code == 200
+    for response in at_once([user.silently] * TABS):
+        assert response.status_code == 303, response.text
+        assert response.headers["Location"].startswith("/inbox")
 
 
 WAYS = [by_a_link, in_two_tabs, as_another_user, two_step_ups, restored_tabs]
@@ -125,45 +129,45 @@ WAYS = [by_a_link, in_two_tabs, as_another_user, two_step_ups, restored_tabs]
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: str(way.__name__))
 def test_promise_2_after_a_logout_no_session_of_the_browser_is_left(
-    cluster: Cluster, way: Callable[[Person], None]
+    cluster: Cluster, way: Callable[[User], None]
 ) -> None:
     for number in range(rounds(full=50, reduced=3)):
-        person = Person(cluster, random.Random(number))  # noqa: S311
-        way(person)
-        browser = person.browser
-        if browser.profile(replica=person.replica()).status_code == 401:
+        user = User(cluster, random.Random(number))  # noqa: S311
+        way(user)
+        browser = user.browser
+        if browser.profile(replica=user.replica()).status_code == 401:
             # Responses overtook each other; the page does this by itself.
-            person.silently()
-        assert browser.profile(replica=person.replica()).status_code == 200
-        answer = browser.log_out(replica=person.replica())
-        assert answer.status_code == 200, answer.text
-        for cookie in person.cookies:
+            user.silently()
+        assert browser.profile(replica=user.replica()).status_code == 200
+        response = browser.log_out(replica=user.replica())
+        assert response.status_code == 200, response.text
+        for cookie in user.cookies:
             for replica in range(REPLICAS):
                 assert opens(cluster, cookie, replica) == 401, f"round {number}"
-        wait_for(lambda: cluster.living_refresh_tokens() == 0, "every refresh token is revoked", 30)
+        wait_for(lambda: cluster.active_refresh_tokens() == 0, "every refresh token is revoked", 30)
         assert cluster.keys("session") == []
 
 
 def test_promise_2_a_sign_in_that_is_under_way_at_a_logout_is_not_finished(
     cluster: Cluster,
 ) -> None:
-    person = Person(cluster, random.Random(0))  # noqa: S311
-    person.finish(person.begin())
-    begun = person.begin_by_a_link_of_another_site()
-    location = sign_in_at_provider(person.browser.at_provider, begun, EMAIL, PASSWORD)
-    assert person.browser.log_out(replica=person.replica()).status_code == 200
-    answer = person.come_back(location)
-    assert answer.status_code == 400
-    assert "sign_in_superseded" in answer.text
-    wait_for(lambda: cluster.living_refresh_tokens() == 0, "its refresh token is revoked", 30)
-    # A new one is nobody's business but the user's.
-    person.finish(person.begin())
-    assert person.browser.profile().status_code == 200
-    assert person.browser.log_out().status_code == 200
+    user = User(cluster, random.Random(0))  # noqa: S311
+    user.finish(user.begin())
+    begun = user.begin_by_a_link_of_another_site()
+    location = sign_in_at_provider(user.browser.at_provider, begun, EMAIL, PASSWORD)
+    assert user.browser.log_out(replica=user.replica()).status_code == 200
+    response = user.come_back(location)
+    assert response.status_code == 400
+    assert "sign_in_superseded" in response.text
+    wait_for(lambda: cluster.active_refresh_tokens() == 0, "its refresh token is revoked", 30)
+    # A new sign-in succeeds.
+    user.finish(user.begin())
+    assert user.browser.profile().status_code == 200
+    assert user.browser.log_out().status_code == 200
 
 
 def opens(cluster: Cluster, cookie: str, replica: int) -> int:
-    """What the copied cookie gets."""
+    """The status of a request with the copied cookie."""
     return requests.get(
         f"{cluster.url(replica)}/auth/profile", cookies={"session": cookie},
         headers={"Sec-Fetch-Site": "same-origin"}, timeout=TIMEOUT_SECONDS,

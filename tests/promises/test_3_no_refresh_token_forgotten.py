@@ -26,7 +26,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def all_dead(cluster: Cluster) -> bool:
-    return cluster.living_refresh_tokens() == 0 and not cluster.keys("{outbox}:entry")
+    return cluster.active_refresh_tokens() == 0 and not cluster.keys("{outbox}:entry")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_promise_3_a_restart_of_all_replicas_goes_on_with_the_outbox(cluster: Cl
     for replica in cluster.replicas:
         replica.kill()
     cluster.control("DELETE", "faults")
-    assert cluster.living_refresh_tokens() == 1
+    assert cluster.active_refresh_tokens() == 1
     cluster.start_replica(cluster.ports[0])
     wait_for(lambda: all_dead(cluster), "the drain after a restart", 30)
 

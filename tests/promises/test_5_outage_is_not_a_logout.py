@@ -156,7 +156,7 @@ def test_promise_5_the_provider_failing_when_a_refresh_is_due(
     cluster.control("POST", "faults", endpoint="token", times=100, **fault)
     try:
         age_access_token(cluster, browser.cookie, 30)
-        assert browser.api("/items").status_code == 200, "the old token serves while it lives"
+        assert browser.api("/items").status_code == 200, "the old token is used while it is valid"
         forget_failures(cluster)
         age_access_token(cluster, browser.cookie, 0)
         began = time.monotonic()
@@ -164,7 +164,7 @@ def test_promise_5_the_provider_failing_when_a_refresh_is_due(
         # One retry if the request was sent and no response came.
         assert time.monotonic() - began < 3 * PROVIDER_TIMEOUT_SECONDS
         assert_temporary_failure(response, "provider_unavailable")
-        assert browser.profile().status_code == 200, "nobody is signed out"
+        assert browser.profile().status_code == 200, "no session has ended"
     finally:
         cluster.control("DELETE", "faults")
     forget_failures(cluster)

@@ -69,7 +69,7 @@ def test_promise_6_no_sign_in_from_before_survives_an_end_that_races_with_it(
         browser.close()
     assert refused_late > 0, "no sign-in came after the end"
     wait_for(
-        lambda: not cluster.living_refresh_tokens(),
+        lambda: not cluster.active_refresh_tokens(),
         "the revocation of every refresh token",
         60,
     )

@@ -48,8 +48,8 @@ def deliveries(cluster: Cluster) -> list[Any]:
     return [sent["status"] for sent in cluster.control("GET", "backchannel")]
 
 
-def all_dead(cluster: Cluster) -> bool:
-    return cluster.living_refresh_tokens() == 0 and not cluster.keys("{outbox}:entry")
+def all_revoked(cluster: Cluster) -> bool:
+    return cluster.active_refresh_tokens() == 0 and not cluster.keys("{outbox}:entry")
 
 
 # ---------------------------------------------------------------- the provider's own logout
@@ -81,7 +81,7 @@ def test_a_new_password_signs_out_everywhere(cluster: Cluster) -> None:
     cluster.control("POST", f"users/{EMAIL}/password", password=PASSWORD)
     for browser in browsers:
         wait_for(lambda: not signed_in_anywhere(cluster, browser), "signed out")  # noqa: B023
-    wait_for(lambda: all_dead(cluster), "every refresh token is revoked")
+    wait_for(lambda: all_revoked(cluster), "every refresh token is revoked")
 
 
 def test_a_token_for_the_user_ends_all_and_a_forged_one_none(cluster: Cluster) -> None:
@@ -126,7 +126,7 @@ def test_promise_6_no_sign_in_or_refresh_in_flight_outlives_the_providers_sessio
             assert cluster.keys("session") == [], f"round {number}"
             browser.close()
         assert min(seen.let_in, seen.turned_away, seen.refreshed, seen.refused) > 0, seen
-        wait_for(lambda: all_dead(cluster), "every refresh token is dead")
+        wait_for(lambda: all_revoked(cluster), "every refresh token is revoked")
 
 
 def sign_in_in_a_race(

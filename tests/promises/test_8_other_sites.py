@@ -16,7 +16,7 @@ from tests.support.ageing import record_name
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
 from tests.support.processes import free_port
-from tests.support.raw_upstream import RawUpstream, answering
+from tests.support.raw_upstream import RawUpstream, responding
 from tests.support.refusal import assert_error
 
 ROUTES = [
@@ -240,7 +240,7 @@ def test_promise_8_a_preflight_permits_nothing(
 def test_promise_8_the_upstream_s_own_permissions_are_not_ours(
     cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
 ) -> None:
-    upstream.script = answering(
+    upstream.script = responding(
         b"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: https://evil.test\r\n"
         b"Access-Control-Allow-Credentials: true\r\nContent-Length: 0\r\n\r\n"
     )
@@ -249,7 +249,7 @@ def test_promise_8_the_upstream_s_own_permissions_are_not_ours(
         received = ask(cluster, browser, method, "/api/x", "Sec-Fetch-Site: same-origin")
         assert received.status == 200
         assert not [name for name in received.fields if name.startswith("access-control-")]
-    upstream.script = answering()
+    upstream.script = responding()
     upstream.drop_connections()
 
 

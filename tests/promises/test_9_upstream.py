@@ -13,7 +13,7 @@ import pytest
 from tests.support import raw_client
 from tests.support.browser_client import NAVIGATION, BrowserClient
 from tests.support.cluster import Cluster
-from tests.support.raw_upstream import ANSWER, RawUpstream, Seen, Wire, answering
+from tests.support.raw_upstream import RESPONSE, RawUpstream, Seen, Wire, responding
 
 BASE_PATH = "/v1"
 OURS_TO_WRITE = {
@@ -43,7 +43,7 @@ def browser(cluster: Cluster) -> BrowserClient:
 
 @pytest.fixture(autouse=True)
 def quiet(upstream: RawUpstream) -> None:
-    upstream.script = answering()
+    upstream.script = responding()
     upstream.drop_connections()
     upstream.forget()
 
@@ -106,7 +106,7 @@ def test_promise_9_a_body_goes_on_byte_for_byte(
 def test_promise_9_a_redirect_is_not_followed(
     browser: BrowserClient, cluster: Cluster, upstream: RawUpstream
 ) -> None:
-    upstream.script = answering(
+    upstream.script = responding(
         b"HTTP/1.1 302 Found\r\nLocation: http://evil.test/x\r\nContent-Length: 0\r\n\r\n"
     )
     response = browser.api("/x")
@@ -226,7 +226,7 @@ def test_promise_9_an_underscore_can_t_pose_as_a_dash(
 
 def acts_and_hangs_up(upstream: RawUpstream, connection: Wire) -> None:
     """Respond to the first request of a connection, read the second, and close."""
-    for response in (ANSWER, b""):
+    for response in (RESPONSE, b""):
         seen = connection.read_request()
         if seen is None:
             return

@@ -50,7 +50,7 @@ def test_sign_in_refresh_and_logout(cluster: Cluster) -> None:
     assert cluster.counts()["token.refresh_token.ok"] == 1
     assert browser.log_out(replica=1).status_code == 200
     assert browser.profile().status_code == 401
-    wait_for(lambda: not cluster.living_refresh_tokens(), "the revocation")
+    wait_for(lambda: not cluster.active_refresh_tokens(), "the revocation")
 
 
 @pytest.mark.parametrize("topology", [Sentinels], ids=["sentinel"], indirect=True, scope="module")
@@ -58,7 +58,7 @@ def test_the_master_tells_each_replica_what_has_changed(
     cluster: Cluster, session_cache: str
 ) -> None:
     expected = REPLICAS if session_cache == "cache on" else 0
-    wait_for(lambda: cluster.told_of_changes() == expected, f"{expected} such connections")
+    wait_for(lambda: cluster.tracking_connections() == expected, f"{expected} such connections")
 
 
 @pytest.mark.parametrize("how", ["no CA", "another CA", "this CA", "this CA, in the address"])

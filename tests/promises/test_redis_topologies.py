@@ -59,7 +59,7 @@ def test_sign_in_and_logout(cluster: Cluster) -> None:
     assert len(browser.fetch("GET", "/auth/sessions").json()["sessions"]) == 1
     assert browser.log_out(replica=1).status_code == 200
     assert browser.profile().status_code == 401
-    wait_for(lambda: not cluster.living_refresh_tokens(), "the revocation")
+    wait_for(lambda: not cluster.active_refresh_tokens(), "the revocation")
 
 
 def test_promise_4_a_storm_spends_one_refresh_token(cluster: Cluster) -> None:
@@ -84,7 +84,7 @@ def test_promise_2_all_others_end_in_one_call(cluster: Cluster) -> None:
     assert browsers[0].fetch("DELETE", "/auth/sessions").json() == {"ended": 2}
     assert [browser.profile(replica=1).status_code for browser in browsers] == [200, 401, 401]
     browsers[0].log_out()
-    wait_for(lambda: not cluster.living_refresh_tokens(), "the revocation of all")
+    wait_for(lambda: not cluster.active_refresh_tokens(), "the revocation of all")
 
 
 @pytest.mark.parametrize("topology", [Sentinels], ids=["sentinel"], indirect=True, scope="module")
@@ -92,7 +92,7 @@ def test_the_master_tells_each_replica_what_has_changed(
     cluster: Cluster, session_cache: str
 ) -> None:
     expected = REPLICAS if session_cache == "cache on" else 0
-    wait_for(lambda: cluster.told_of_changes() == expected, f"{expected} such connections")
+    wait_for(lambda: cluster.tracking_connections() == expected, f"{expected} such connections")
 
 
 def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topology) -> None:
@@ -115,7 +115,7 @@ def test_promise_5_a_failover_is_not_a_logout(cluster: Cluster, topology: Topolo
         wait_for(lambda: len(statuses) > 5, "traffic")
         topology.fail_over()
         promoted_at = time.monotonic()
-        wait_for(lambda: statuses[-10:] == [200] * 10, "answers after the failover", RECOVERY)
+        wait_for(lambda: statuses[-10:] == [200] * 10, "responses after the failover", RECOVERY)
         # Every process reads and writes: a sign-in and an end.
         for replica in range(REPLICAS):
             browser = cluster.browser()
@@ -180,7 +180,7 @@ def test_a_cluster_that_hangs_costs_each_caller_one_time_out(
         took += seconds_refused_together(database, 8) + seconds_refused_together(stranger, 8)
     assert max(took) < 2 * TIMEOUT, took
     for each in (database, stranger):
-        wait_for(lambda each=each: serves(each), "an answer once the nodes go on")  # type: ignore[misc]
+        wait_for(lambda each=each: serves(each), "a response once the nodes continue")  # type: ignore[misc]
     stranger.client.close()
 
 
@@ -194,22 +194,22 @@ def test_a_process_starts_without_its_cluster(cluster: Cluster, nodes: RedisClus
             stack.enter_context(process)
             process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
             process.wait_for_http(f"http://127.0.0.1:{port}/readyz", status=503)
-            held = stack.pop_all()
-    with held:
+            open_connections = stack.pop_all()
+    with open_connections:
         process.wait_for_http(f"http://127.0.0.1:{port}/readyz")
 
 
 def test_a_failed_node_affects_its_own_keys_only() -> None:
     """Also if it is redis-py's "default node", which gets commands without a key."""
     with RedisCluster() as nodes:
-        dead = nodes.owner_of("{3560}")  # Slot 0 is the first in the map.
+        failed = nodes.owner_of("{3560}")  # Slot 0 is the first in the map.
         keys = [f"{{{n}}}" for n in range(40)]
-        living: list[Any] = [([key], ["1"]) for key in keys if nodes.owner_of(key) != dead]
+        other_keys: list[Any] = [([key], ["1"]) for key in keys if nodes.owner_of(key) != failed]
         database = Database(make_client(nodes.url, TIMEOUT), "cluster", timeout_seconds=TIMEOUT)
         wait_for(lambda: serves(database), "the map of the slots")
-        assert database.run_many(SET, living) == [b"OK"] * len(living)
-        nodes.servers[dead].kill()
-        assert database.run_many(SET, living) == [b"OK"] * len(living)
+        assert database.run_many(SET, other_keys) == [b"OK"] * len(other_keys)
+        nodes.servers[failed].kill()
+        assert database.run_many(SET, other_keys) == [b"OK"] * len(other_keys)
         wait_for(lambda: all(serves(database, key) for key in keys), "all keys", RECOVERY)
         database.client.close()
 

@@ -60,18 +60,18 @@ def test_round_trips_to_redis(
     expected: int | None,
     ask: Callable[[BrowserClient, BrowserClient], object],
 ) -> None:
-    cluster, browser, remembered = signed_in
+    cluster, browser, cached = signed_in
     if expected is None:
-        expected = 0 if remembered else 1
+        expected = 0 if cached else 1
     stranger = cluster.browser()
     # A write of the first request, such as a route's token, is in the cache one lease later.
-    settled_at = time.monotonic() + LEASE_SECONDS
+    lease_over_at = time.monotonic() + LEASE_SECONDS
     asked = 0
-    while asked < SEEN_BEFORE or time.monotonic() < settled_at:
+    while asked < SEEN_BEFORE or time.monotonic() < lease_over_at:
         ask(browser, stranger)
         asked += 1
     # If the machine stalls for longer than a lease, a process rightly reads again.
-    for _ in range(TRIES if remembered else 1):
+    for _ in range(TRIES if cached else 1):
         commands = commands_of(cluster, lambda: ask(browser, stranger))
         if len(commands) == expected * REPEATS:
             break

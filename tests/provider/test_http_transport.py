@@ -19,7 +19,7 @@ from bff.provider.http_transport import Deadline, Transport
 from tests.support.certificate import Certificate
 from tests.support.fake_provider import FakeProvider, Reply, Request, transaction
 from tests.support.http_proxy import HTTPProxy
-from tests.support.raw_upstream import RawUpstream, Wire, answering
+from tests.support.raw_upstream import RawUpstream, Wire, responding
 from tests.support.standalone_provider import StandaloneProvider
 from tests.support.tls_front import Front
 
@@ -178,7 +178,7 @@ def test_only_a_certificate_of_the_given_cas_is_accepted(
     transport = Transport(ca_file)
     with RawUpstream() as raw, Front(raw.port, certificate.server_context()) as front:
         url = f"https://127.0.0.1:{front.port}/"
-        raw.script = answering(JSON)
+        raw.script = responding(JSON)
         if issued_by == "its own CA":
             assert transport.get_json(url, Deadline(5)) == {}
             assert len(raw.seen) == 1
@@ -197,7 +197,7 @@ def test_the_proxy_gets_a_request_for_a_tunnel_and_nothing_else(tmp_path: Path) 
         Front(raw.port, certificate.server_context()) as front,
         HTTPProxy() as proxy,
     ):
-        raw.script = answering(JSON)
+        raw.script = responding(JSON)
         where = f"http://user:p%40ss@127.0.0.1:{proxy.port}"
         transport = Transport(str(certificate.ca_file), where)
         for _ in range(2):

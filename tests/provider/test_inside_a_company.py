@@ -108,7 +108,7 @@ def test_sign_in_refresh_and_logout(cluster: Company) -> None:
     assert cluster.counts()["token.refresh_token.ok"] == 1
     assert browser.log_out(replica=1).status_code == 200
     assert [browser.api("/items", replica=i).status_code for i in range(REPLICAS)] == [401, 401]
-    wait_for(lambda: not cluster.living_refresh_tokens(), "the revocation")
+    wait_for(lambda: not cluster.active_refresh_tokens(), "the revocation")
 
 
 def test_the_proxy_carries_what_goes_to_the_provider_and_for_keys(cluster: Company) -> None:
@@ -124,7 +124,7 @@ def test_the_proxy_carries_what_goes_to_the_provider_and_for_keys(cluster: Compa
 
 def test_redis_tells_each_replica_about_changes(cluster: Company, session_cache: str) -> None:
     expected = REPLICAS if session_cache == "cache on" else 0
-    wait_for(lambda: cluster.told_of_changes() == expected, f"{expected} such connections")
+    wait_for(lambda: cluster.tracking_connections() == expected, f"{expected} such connections")
 
 
 @pytest.mark.parametrize("unknown", ["provider", "redis"])

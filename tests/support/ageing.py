@@ -47,18 +47,18 @@ def age_access_token(
     """
     ends_at = int(time.time()) + seconds_left
     times = {"expires_at": ends_at, "issued_at": ends_at - ACCESS_SECONDS}
-    held = held_tokens(cluster, cookie)
+    tokens = stored_tokens(cluster, cookie)
     routes = tuple(
-        msgspec.structs.replace(one, **times) if routes_too else one for one in held.route_tokens
+        msgspec.structs.replace(one, **times) if routes_too else one for one in tokens.route_tokens
     )
-    aged = msgspec.structs.replace(held, route_tokens=routes, **times)
+    aged = msgspec.structs.replace(tokens, route_tokens=routes, **times)
     sealed = Sealer([cluster.secret]).seal(msgspec.json.encode(aged), _context(cookie))
     cluster.store().hset(record_name(cluster, cookie), "tokens", sealed)
     if noticed:
-        cluster.let_be_noticed()
+        cluster.wait_for_caches()
 
 
-def held_tokens(cluster: Cluster, cookie: str | None) -> Tokens:
+def stored_tokens(cluster: Cluster, cookie: str | None) -> Tokens:
     """The tokens of the session, opened with the BFF's key."""
     sealed = cluster.store().hget(record_name(cluster, cookie), "tokens")
     assert isinstance(sealed, bytes), "there is no such session"

@@ -154,7 +154,7 @@ class Cluster(ProgramGroup):
         } | self._env
 
     # ------------------------------------------------------------ what tests do with them
-    def let_be_noticed(self) -> None:
+    def wait_for_caches(self) -> None:
         """Wait until no process trusts its cached copy of a record that was changed just now."""
         # No event shows when; the lease is the limit.
         time.sleep(int(self._env[LEASE]) / 1000)
@@ -189,11 +189,11 @@ class Cluster(ProgramGroup):
         """Every token of *kind* that the provider has issued, with its state."""
         return [token for token in self.control("GET", "tokens") if token["kind"] == kind]
 
-    def living_refresh_tokens(self) -> int:
+    def active_refresh_tokens(self) -> int:
         """How many refresh tokens the provider would still accept."""
         return sum(token["state"] == "active" for token in self.issued("refresh_token"))
 
-    def told_of_changes(self) -> int:
+    def tracking_connections(self) -> int:
         """How many connections track changes in Redis."""
         return sum("t" in client["flags"] for client in self.store().client_list())
 

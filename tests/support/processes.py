@@ -109,7 +109,7 @@ class Process(Child):
         end = time.monotonic() + limit
         while not check():
             if not self.running or time.monotonic() > end:
-                raise self.failure(f"doesn't answer {what} within {limit:g} s")
+                raise self.failure(f"doesn't respond at {what} within {limit:g} s")
             time.sleep(POLL_SECONDS)
 
 

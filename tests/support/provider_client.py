@@ -70,8 +70,8 @@ class ProviderClient:
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        kept = {name: value for name, value in (asked | changes).items() if value is not None}
-        return f"{self.issuer}authorize?{urlencode(kept)}"
+        parameters = {name: value for name, value in (asked | changes).items() if value is not None}
+        return f"{self.issuer}authorize?{urlencode(parameters)}"
 
     def sign_in(self, **changes: str | None) -> dict[str, str]:
         """The parameters of the authorization response."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 WAIT_SECONDS = 15.0
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Wire:
 Script = Callable[["RawUpstream", Wire], None]
 
 
-def answering(response: bytes = ANSWER) -> Script:
+def responding(response: bytes = RESPONSE) -> Script:
     """A script that sends every request the same response and keeps the connection open."""
 
     def script(upstream: RawUpstream, wire: Wire) -> None:
@@ -160,7 +160,7 @@ class RawUpstream:
     """
 
     def __init__(self, script: Script | None = None, port: int = 0) -> None:
-        self.script: Script = script or answering()
+        self.script: Script = script or responding()
         self.seen: list[Seen] = []
         self.wires: list[Wire] = []
         self.problems: list[BaseException] = []
@@ -232,7 +232,9 @@ class RawUpstream:
     def wait_for_connection(self, timeout_seconds: float = WAIT_SECONDS) -> Wire:
         """Wait until a client has connected."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.wires, timeout_seconds), "nobody came"
+            assert self._changed.wait_for(lambda: self.wires, timeout_seconds), (
+                "no client connected"
+            )
             return self.wires[-1]
 
     def _accept(self) -> None:

@@ -139,8 +139,8 @@ def code_of(response: TestResponse) -> str:
 def changed(url: str, **changes: str | None) -> str:
     """A callback address with other parameters; None removes one."""
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    kept = {name: value for name, value in (query | changes).items() if value is not None}
-    return f"/auth/callback?{urlencode(kept)}"
+    parameters = {name: value for name, value in (query | changes).items() if value is not None}
+    return f"/auth/callback?{urlencode(parameters)}"
 
 
 def refused(world: World, url: str, code: str, status: int) -> TestResponse:

@@ -120,7 +120,7 @@ def test_devices_another_session_is_ended_at_every_replica(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     here, there = signed_in
-    before = cluster.living_refresh_tokens()
+    before = cluster.active_refresh_tokens()
     response = end(here, own_id(there))
     assert (response.status_code, response.content) == (204, b"")
     assert "Set-Cookie" not in response.headers
@@ -129,14 +129,14 @@ def test_devices_another_session_is_ended_at_every_replica(
         assert_problem(there.api("/items", replica=replica), 401, "session_ended")
         assert [d["current"] for d in devices(here, replica=replica)] == [True]
     assert here.api("/items").status_code == 200
-    assert cluster.living_refresh_tokens() == before - 1
+    assert cluster.active_refresh_tokens() == before - 1
 
 
 def test_devices_the_current_session_is_ended_and_its_cookie_deleted(
     cluster: Cluster, signed_in: list[BrowserClient]
 ) -> None:
     here, there = signed_in
-    copied, before = here.cookie, cluster.living_refresh_tokens()
+    copied, before = here.cookie, cluster.active_refresh_tokens()
     response = end(here, own_id(here))
     assert response.status_code == 204
     assert "session=;" in response.headers["Set-Cookie"]
@@ -145,7 +145,7 @@ def test_devices_the_current_session_is_ended_and_its_cookie_deleted(
     for replica in (0, 1):
         assert_problem(here.profile(replica=replica), 401, "session_ended")
     assert there.profile().status_code == 200
-    assert cluster.living_refresh_tokens() == before - 1
+    assert cluster.active_refresh_tokens() == before - 1
 
 
 @pytest.mark.parametrize("public_id", ["x", "0" * 32, "0" * 64, "%2e%2e", "a" * 4000])
@@ -261,4 +261,4 @@ def test_devices_one_request_ends_all_but_the_current_session(
     assert mine.profile(replica=1).status_code == 200
     assert other_user.profile().status_code == 200
     assert [d["current"] for d in devices(mine)] == [True]
-    wait_for(lambda: cluster.living_refresh_tokens() == 2, "the revocation of the others")
+    wait_for(lambda: cluster.active_refresh_tokens() == 2, "the revocation of the others")

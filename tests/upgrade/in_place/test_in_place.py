@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support.ageing import age_access_token, held_tokens
+from tests.support.ageing import age_access_token, stored_tokens
 from tests.support.api_callers import WAYS, at_the_api
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import ROOT
@@ -86,7 +86,7 @@ def leave(installation: TwoVersions, earlier: Path) -> Left:
     device_id = current_device(anna)
 
     api_of_earlier_version = installation.start_api_of(earlier)
-    copied_token = held_tokens(installation, ben.cookie).access_token
+    copied_token = stored_tokens(installation, ben.cookie).access_token
     cookie = ben.cookie or ""
     assert at_the_api(installation, copied_token) == 200
     signed_out = ben.fetch("POST", "/auth/logout?returnTo=/bye", headers={"X-CSRF": "1"})
@@ -100,7 +100,7 @@ def leave(installation: TwoVersions, earlier: Path) -> Left:
 
     installation.wait_for_empty_outbox()
     installation.let_revocations_fail()
-    refresh_token = held_tokens(installation, dan.cookie).refresh_token or ""
+    refresh_token = stored_tokens(installation, dan.cookie).refresh_token or ""
     assert dan.log_out().status_code == 200
     return Left(
         installation, earlier, anna, device_id, ben, copied_token, query["state"][0], cleo,
@@ -129,11 +129,11 @@ def test_a_copied_access_token_of_an_ended_session_is_refused(left: Left, way: o
 
 
 def test_an_api_with_the_earlier_token_guard_refuses_it_too(left: Left) -> None:
-    living = held_tokens(left.installation, left.anna.cookie).access_token
+    valid_token = stored_tokens(left.installation, left.anna.cookie).access_token
     left.installation.api_url, now = left.api_of_earlier_version, left.installation.api_url
     try:
         assert at_the_api(left.installation, left.copied_token) == 401
-        assert at_the_api(left.installation, living) == 200
+        assert at_the_api(left.installation, valid_token) == 200
     finally:
         left.installation.api_url = now
 
@@ -175,7 +175,7 @@ def test_a_device_is_called_as_before(left: Left) -> None:
 
 def test_a_session_is_refreshed_with_the_refresh_token_that_it_has(left: Left) -> None:
     installation = left.installation
-    spent = held_tokens(installation, left.anna.cookie).refresh_token or ""
+    spent = stored_tokens(installation, left.anna.cookie).refresh_token or ""
     age_access_token(installation, left.anna.cookie, 0)
     assert left.anna.api("/items").status_code == 200
     assert installation.state_of(spent) == "rotated"
@@ -203,11 +203,11 @@ def test_a_session_ends_at_a_logout_with_every_token(left: Left) -> None:
     """The last test, since it ends the session that others use."""
     installation = left.installation
     installation.let_revocations_work()
-    held = held_tokens(installation, left.anna.cookie)
+    tokens = stored_tokens(installation, left.anna.cookie)
     cookie = left.anna.cookie or ""
     assert left.anna.log_out().status_code == 200
     left.anna.here.cookies.set("session", cookie)
     assert left.anna.profile().status_code == 401
-    assert at_the_api(installation, held.access_token) == 401
+    assert at_the_api(installation, tokens.access_token) == 401
     installation.wait_for_empty_outbox()
-    assert installation.state_of(held.refresh_token or "") == "revoked"
+    assert installation.state_of(tokens.refresh_token or "") == "revoked"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ageing import age_access_token, held_tokens
+from tests.support.ageing import age_access_token, stored_tokens
 from tests.support.api_callers import WAYS, at_the_api
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import ROOT
@@ -56,7 +56,7 @@ def test_a_session_ended_here_is_refused_there_at_once(
     installation: TwoVersions, here: int, there: int
 ) -> None:
     browser = signed_in(installation, "anna", there)
-    cookie, token = browser.cookie or "", held_tokens(installation, browser.cookie).access_token
+    cookie, token = browser.cookie or "", stored_tokens(installation, browser.cookie).access_token
     assert [way(installation, token) for way in WAYS] == [200] * len(WAYS)
     assert browser.log_out(replica=here).status_code == 200
     browser.here.cookies.set("session", cookie)
@@ -85,7 +85,7 @@ def test_what_the_provider_did_not_revoke_for_one_the_other_has_revoked(
     installation: TwoVersions, here: int, there: int
 ) -> None:
     browser = signed_in(installation, "cleo", here)
-    refresh_token = held_tokens(installation, browser.cookie).refresh_token or ""
+    refresh_token = stored_tokens(installation, browser.cookie).refresh_token or ""
     installation.let_revocations_fail()
     assert browser.log_out(replica=here).status_code == 200
     assert installation.keys("{outbox}:entry")
@@ -139,7 +139,7 @@ def test_a_refresh_token_is_spent_once_by_both(
     before = installation.counts()
     ports = (installation.ports[here], installation.ports[there])
     shots = [Shot(ports[i % 2], "/api/items", browser.cookie or "") for i in range(REQUESTS)]
-    assert Counter(answer.status for answer in fire(shots)) == {200: REQUESTS}
+    assert Counter(response.status for response in fire(shots)) == {200: REQUESTS}
     assert_refreshed_once(installation, before)
 
 
