@@ -20,7 +20,7 @@ from tests.support.processes import free_port
 
 DEPLOY = SOURCE / "deploy/nginx"
 ACCESS_LOG = "access_log off;"
-COOKIES_WITHOUT_TLS = "(?: session= | login- )"
+COOKIES_WITHOUT_TLS = "(?: session= | login- | browser- )"
 LETSENCRYPT = "/etc/letsencrypt/live/app.example.com"
 
 
