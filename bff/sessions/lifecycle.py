@@ -221,18 +221,21 @@ class Sessions:
         """
         return self._revocation.end(key, reason)
 
-    def end_browser(self, browser_ids: Collection[str], reason: str) -> int:
+    def end_browser(
+        self, browser_ids: Collection[str], reason: str, *, ended: Collection[str] = ()
+    ) -> int:
         """End the session of a browser as `end`, and refuse its sign-ins that are under way.
 
         Args:
             browser_ids: By which the browser is known.
             reason: Why, as a short word for the audit log.
+            ended: Sessions that were ended already; a second end would wait for a provider again.
 
         Returns:
             How many sessions there were.
         """
         keys = self._stores.browsers.close([browser_key(one) for one in browser_ids])
-        return sum(self._revocation.end(key, reason) for key in keys)
+        return sum(self._revocation.end(key, reason) for key in keys.difference(ended))
 
     def is_browser_closed(self, browser_id: str) -> bool:
         """Whether a sign-in by this id would be refused; raises StoreUnavailable."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Collection
 
 import msgspec
 from flask import Blueprint, Response, after_this_request, jsonify, make_response, redirect, request
@@ -144,7 +145,7 @@ class LogoutFlow:
         browser.report_repeated()
         with self._sessions.ending_together():
             ended = [self._end(key) for key in browser.session_keys]
-            self._end_browser()
+            self._end_browser(browser.session_keys)
         return next((session for session in ended if session is not None), None)
 
     def _end(self, session_key: str) -> Session | None:
@@ -165,15 +166,15 @@ class LogoutFlow:
             raise NotSignedOut(error.detail) from error
         return found[0] if found else None
 
-    def _end_browser(self) -> None:
-        """End what else was signed in in this browser, and its sign-ins that are under way.
+    def _end_browser(self, ended: Collection[str]) -> None:
+        """End the sessions of this browser that are not *ended* yet, and its sign-ins under way.
 
         Raises:
             NotSignedOut: Redis is away.
         """
         browser_ids = self._browser.ids(request)
         try:
-            self._sessions.end_browser(browser_ids, "logout")
+            self._sessions.end_browser(browser_ids, "logout", ended=ended)
         except StoreUnavailable as error:
             raise NotSignedOut(error.detail) from error
 
