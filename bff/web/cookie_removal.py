@@ -7,10 +7,11 @@ removes all cookies. Only a request whose cookies are hidden gets it.
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, request
 
 from bff.access.cookie_header import are_hidden
 from bff.access.session_guard import SessionGuard
+from bff.web.redirect import redirect
 
 
 def create_blueprint(guard: SessionGuard) -> Blueprint:
@@ -20,7 +21,7 @@ def create_blueprint(guard: SessionGuard) -> Blueprint:
     @blueprint.post("/auth/cookies")
     def remove() -> Response:
         guard.refuse_cross_site(may_lack_header=True)
-        response = Response(status=303, headers=redirect("/").headers)
+        response = redirect("/", 303)
         response.headers["Cache-Control"] = "no-store"
         if are_hidden(request.environ):
             response.headers["Clear-Site-Data"] = '"cookies"'
