@@ -6,32 +6,14 @@ refresh tokens, or `resource` (RFC 8707, section 2.2).
 
 from __future__ import annotations
 
-from bff.config.route import TokenRule
 from bff.core.errors import BFFError, IDTokenInvalid, ProviderRejected, RouteTokenRefused
 from bff.core.model import IssuedTokens, Session, Tokens
-from bff.provider.token_endpoint import TokenEndpoint
-from bff.store import DenyList
 from bff.tokens.pending_writes import TokenWrite
-from bff.tokens.renewal import TokenRenewal
 from bff.tokens.route_token_source import RouteTokenSource
-from bff.tokens.session_token import SessionTokenSource
 
 
 class AudienceTokenSource(RouteTokenSource):
     """An access token from the session's refresh token."""
-
-    def __init__(
-        self,
-        rule: TokenRule,
-        deny_list: DenyList,
-        endpoint: TokenEndpoint,
-        renewal: TokenRenewal,
-        session_token: SessionTokenSource,
-    ) -> None:
-        super().__init__(rule, deny_list)
-        self._endpoint = endpoint
-        self._renewal = renewal
-        self._session_token = session_token
 
     def available(self, tokens: Tokens) -> bool:
         """Whether there is a refresh token."""

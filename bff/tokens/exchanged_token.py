@@ -28,10 +28,7 @@ class ExchangedTokenSource(RouteTokenSource):
         session_token: SessionTokenSource,
         pending_writes: PendingWrites,
     ) -> None:
-        super().__init__(rule, deny_list)
-        self._endpoint = endpoint
-        self._renewal = renewal
-        self._session_token = session_token
+        super().__init__(rule, deny_list, endpoint, renewal, session_token)
         self._pending_writes = pending_writes
 
     def available(self, tokens: Tokens) -> bool:

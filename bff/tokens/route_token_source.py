@@ -16,10 +16,13 @@ from bff.core.errors import (
 )
 from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
 from bff.provider.route_grants import rejection_reason
+from bff.provider.token_endpoint import TokenEndpoint
 from bff.provider.token_response import INTERACTION
 from bff.store import DenyList
 from bff.tokens.merge import with_route_token
 from bff.tokens.pending_writes import TokenWrite
+from bff.tokens.renewal import TokenRenewal
+from bff.tokens.session_token import SessionTokenSource
 from bff.tokens.token_source import TokenSource
 
 
@@ -29,10 +32,20 @@ class RouteTokenSource(TokenSource):
     renewed = "route_token_issued"
     failed = "route_token_failed"
 
-    def __init__(self, rule: TokenRule, deny_list: DenyList) -> None:
+    def __init__(
+        self,
+        rule: TokenRule,
+        deny_list: DenyList,
+        endpoint: TokenEndpoint,
+        renewal: TokenRenewal,
+        session_token: SessionTokenSource,
+    ) -> None:
         self.name = rule.name
         self._rule = rule
         self._deny_list = deny_list
+        self._endpoint = endpoint
+        self._renewal = renewal
+        self._session_token = session_token
 
     def current(self, tokens: Tokens) -> RouteToken | None:
         """The one that was issued by this rule."""
