@@ -1,9 +1,9 @@
-"""Which browser is this, before and after somebody is signed in?
+"""Which browser sends this request, signed in or not?
 
-A random id in a cookie that opens nothing: with it a sign-in finds the session that the browser has
-although the session's own cookie, `SameSite=Strict`, doesn't come along with a link of another site
-or from the provider. Tabs that begin at the same moment each get one, so a browser may have several
-until one of these sign-ins is finished. It goes at a logout.
+A cookie has a random id that opens nothing. By it a sign-in finds the browser's session, whose own
+cookie is `SameSite=Strict` and is not sent with a link of another site, nor from the provider. Tabs
+that begin at the same moment each get an id, so a browser may have several until one of these
+sign-ins is finished. A logout deletes them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _ID_BYTES = 32
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 _NAME_CHARACTERS = 8
 IDS_MAX = 32
-"""More than tabs that a browser opens at the same moment; what comes beyond is another's doing."""
+"""More than the tabs that open at the same moment; the rest of a longer list is ignored."""
 
 
 class BrowserCookie:
-    """Reads and writes the ids of the browser that is being served.
+    """Reads and writes the ids of the browser that sends the current request.
 
     Args:
         config: Whether cookies are `Secure`, and whether they outlive the browser.
@@ -54,7 +54,7 @@ class BrowserCookie:
         self._write(response, browser_id, self._max_age)
 
     def delete(self, response: Response, browser_id: str) -> None:
-        """Take *browser_id* from the browser; deletion needs all attributes for `__Host-`."""
+        """Delete *browser_id*; deletion needs all attributes for `__Host-`."""
         self._write(response, browser_id, 0)
 
     def _write(self, response: Response, browser_id: str, max_age: int | None) -> None:

@@ -4,8 +4,8 @@ One at a time. A finished sign-in takes the browser and learns which session had
 closes it, and a sign-in that was under way finds it closed. Each is one step in Redis, so of two
 sign-ins that finish at once, the later one learns of the earlier one's session.
 
-Tabs that begin at the same moment may know the browser by several names. Whoever finds two of them
-closes the larger one in favour of the smaller one, its *successor*, so that all names lead to one.
+Tabs that begin at the same moment may know the browser by several names. A sign-in that finds two
+of them closes the larger one in favour of the smaller one, its *successor*, so all lead to one.
 """
 
 from __future__ import annotations

@@ -141,8 +141,8 @@ class LoginTransactions:
     def silent_return_to(self, state: str) -> str | None:
         """Where a silent sign-in was begun, if *state* is one's whose cookie was dropped.
 
-        Ten restored tabs begin more sign-ins than fit into cookies, and in none of them is a person
-        who could make use of a page.
+        Ten restored tabs begin more sign-ins than fit into cookies, and no user has clicked in any
+        of them: an error page would be shown for nothing.
         """
         try:
             sealed = state.partition(".")[2]

@@ -13,7 +13,7 @@ from bff.sessions.lifecycle import Sessions
 
 
 def browser_id_for_sign_in(sessions: Sessions, browser: BrowserCookie) -> str:
-    """By which the browser is known; a new id if it has none, or was signed out by it."""
+    """The browser's id; a new one if it has none, or if a logout has closed it."""
     try:
         for browser_id in browser.ids(request):
             if not sessions.is_browser_closed(browser_id):
@@ -48,7 +48,7 @@ def begin_session(
 
     @after_this_request
     def keep_one_id(response: Response) -> Response:
-        # The smallest, as every tab does: so tabs that know each other's delete no id in a circle.
+        # The smallest, as in every tab: two tabs that know both ids must not delete each other's.
         kept = min(browser_ids)
         if kept not in known_by:
             browser.set(response, kept)
