@@ -50,8 +50,8 @@ def begin_session(
     def keep_one_id(response: Response) -> Response:
         # The smallest, as in every tab: two tabs that know both ids must not delete each other's.
         kept = min(browser_ids)
-        if kept not in known_by:
-            browser.set(response, kept)
+        # Also if the browser has it: a persistent one must last as long as the new session.
+        browser.set(response, kept)
         for browser_id in known_by:
             if browser_id != kept:
                 browser.delete(response, browser_id)

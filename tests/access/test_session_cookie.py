@@ -178,6 +178,15 @@ def test_a_persistent_cookie_lasts_as_long_as_the_session_can(make: Make) -> Non
     assert only_cookie(application.get("/end"))["max-age"] == "0"
 
 
+def test_the_browser_s_own_cookie_lasts_as_long_as_its_newest_session(make: Make) -> None:
+    """Else it runs out first, and a later sign-in doesn't find the session that the browser has."""
+    application = make(BFF_SESSION_PERSISTENT="true", BFF_SESSION_ABSOLUTE_SECONDS="90000")
+    for _ in range(6):
+        headers = application.get("/sign-in").headers.getlist("Set-Cookie")
+        (kept,) = [one for one in headers if "browser-" in one and "Max-Age=90000" in one]
+        assert kept
+
+
 def test_after_the_sign_in_the_cookie_is_never_set_again(application: Application) -> None:
     application.sign_in()
     for path in ("/read", "/write?a=b", "/read", "/api", "/public", "/unguarded"):
