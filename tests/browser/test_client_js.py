@@ -126,7 +126,7 @@ def test_login_returns_to_the_very_address(
 ) -> None:
     page = open_tab(context, stub, address)
     before = page.url
-    with page.expect_request("**/auth/login?*") as login:
+    with page.expect_navigation(), page.expect_request("**/auth/login?*") as login:
         page.evaluate("client.login()")
     assert stub.origin + parse_qs(urlsplit(login.value.url).query)["returnTo"][0] == before
 
