@@ -74,6 +74,11 @@ class Config(Settings):
         return self.provider_proxy.get_secret_value() if self.provider_proxy else None
 
     @property
+    def client_auth_is_set(self) -> bool:
+        """Whether `AUTH0_CLIENT_AUTH` is set; without it, the provider's metadata may decide."""
+        return "client_auth" in self.model_fields_set
+
+    @property
     def issuer(self) -> str:
         """The provider's issuer identifier, as published; Auth0's ends with a slash."""
         return self.oidc_issuer or f"https://{self.auth0_domain}/"

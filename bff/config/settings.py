@@ -39,7 +39,7 @@ class Settings(BaseModel):
     client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
         "client_secret_post", alias="AUTH0_CLIENT_AUTH"
     )
-    """How we authenticate at the token endpoint."""
+    """How we authenticate at the provider. Unset, its metadata decides between post and basic."""
     client_secret_file: Path | None = Field(
         None, alias="AUTH0_CLIENT_SECRET_FILE", validate_default=True
     )
