@@ -31,7 +31,7 @@ class Settings(BaseModel):
 
     # ------------------------------------------------------------ the provider
     auth0_domain: validators.Domain | None = Field(None, alias="AUTH0_DOMAIN")
-    """The tenant's domain, such as `example.eu.auth0.com`. This or `OIDC_ISSUER` is required."""
+    """`example.eu.auth0.com`, perhaps with a port. This or `OIDC_ISSUER` is required."""
     oidc_issuer: validators.Issuer | None = Field(None, alias="OIDC_ISSUER", validate_default=True)
     """The issuer of any other OpenID provider, exactly as published (a trailing slash counts)."""
     client_id: str = Field(alias="AUTH0_CLIENT_ID")

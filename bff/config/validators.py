@@ -82,8 +82,11 @@ def _client_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 def _domain(value: str) -> str:
-    if "/" in value or ":" in value or not value.strip("."):
-        raise ValueError("is a bare host name such as example.eu.auth0.com, without https://")
+    bare = "is a bare host name such as example.eu.auth0.com, perhaps with a port, without https://"
+    if set(value) & set("/?#@[") or value.endswith(":") or not value.strip("."):
+        raise ValueError(bare)
+    if _url(f"https://{value}").port == 0:
+        raise ValueError(bare)
     return value
 
 

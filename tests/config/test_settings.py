@@ -42,6 +42,14 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
     [
         ("AUTH0_DOMAIN", "https://example.eu.auth0.com", "bare host name"),
         ("AUTH0_DOMAIN", "example.eu.auth0.com/", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:4400/", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:0", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:port", "Port could not be cast"),
+        ("AUTH0_DOMAIN", "localhost:4400:1", "Port could not be cast"),
+        ("AUTH0_DOMAIN", "user@localhost", "bare host name"),
+        ("AUTH0_DOMAIN", "[::1]:4400", "bare host name"),
+        ("AUTH0_DOMAIN", "*.eu.auth0.com", "one host"),
         ("OIDC_ISSUER", "https://other.example", "together with AUTH0_DOMAIN"),
         ("AUTH0_CLIENT_ID", None, "is missing"),
         ("AUTH0_CLIENT_ID", "", "is missing"),
@@ -169,6 +177,10 @@ def test_all_problems_are_reported_at_once() -> None:
         BFF_TYPO="1",
     )
     assert len(found) == 6
+
+
+def test_a_tenant_may_have_a_port() -> None:
+    assert load(GOOD | {"AUTH0_DOMAIN": "localhost:4400"}).issuer == "https://localhost:4400/"
 
 
 def test_an_issuer_stays_exactly_as_written() -> None:
