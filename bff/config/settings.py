@@ -58,6 +58,8 @@ class Settings(BaseModel):
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: validators.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
     """The scopes of a sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
+    login_parameters: validators.LoginParameters = Field((), alias="BFF_LOGIN_PARAMETERS")
+    """More parameters that `/auth/login` passes on, with commas; `name=value` is always sent."""
     resource_parameter: Literal["audience", "resource"] | None = Field(
         None, alias="BFF_RESOURCE_PARAMETER"
     )

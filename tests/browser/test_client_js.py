@@ -169,8 +169,8 @@ def test_login_warns_of_a_service_worker(context: BrowserContext, tmp_path: Path
 
 def test_login_passes_its_parameters_on(page: Page, stub: Stub) -> None:
     with page.expect_navigation():
-        page.evaluate("client.login({ returnTo: '/', login_hint: 'a&b=c@x', max_age: 0 })")
-    path = "/auth/login?returnTo=%2F&login_hint=a%26b%3Dc%40x&max_age=0"
+        page.evaluate("client.login({ returnTo: '/', login_hint: 'a&b=c@x', kc_idp_hint: 'x' })")
+    path = "/auth/login?returnTo=%2F&login_hint=a%26b%3Dc%40x&kc_idp_hint=x"
     assert stub.asked("GET", path) == [None]
 
 
