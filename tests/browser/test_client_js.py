@@ -169,14 +169,24 @@ def test_login_warns_of_a_service_worker(context: BrowserContext, tmp_path: Path
 
 def test_login_passes_its_parameters_on(page: Page, stub: Stub) -> None:
     with page.expect_navigation():
-        page.evaluate("client.login({ returnTo: '/', login_hint: 'a&b=c@x', kc_idp_hint: 'x' })")
-    path = "/auth/login?returnTo=%2F&login_hint=a%26b%3Dc%40x&kc_idp_hint=x"
+        page.evaluate("client.login({ returnTo: '/', login_hint: 'a&b=c@x', max_age: 0 })")
+    path = "/auth/login?returnTo=%2F&login_hint=a%26b%3Dc%40x&max_age=0"
     assert stub.asked("GET", path) == [None]
 
 
 def test_login_refuses_an_unknown_parameter(page: Page, stub: Stub) -> None:
     assert run(page, "client.login({ redirect_uri: 'https://evil.test' })")[0] == "TypeError"
     assert not [path for _, path, _ in stub.requests if path.startswith("/auth/login")]
+
+
+def test_login_takes_the_parameters_of_the_setting_and_no_others(context: BrowserContext) -> None:
+    with serve(Stub(spa_dir=None, login_parameters="kc_idp_hint,hd=example.com")) as stub:
+        page = open_tab(context, stub)
+        for refused in ("hd", "redirect_uri"):
+            assert run(page, f"client.login({{ {refused}: 'x' }})")[0] == "TypeError"
+        with page.expect_navigation():
+            page.evaluate("client.login({ returnTo: '/', kc_idp_hint: 'x' })")
+        assert stub.asked("GET", "/auth/login?returnTo=%2F&kc_idp_hint=x") == [None]
 
 
 def test_logout_leaves_the_page_and_reaches_the_other_tabs(

@@ -23,6 +23,10 @@
  *   acr_values?: string, max_age?: number}} Problem
  */
 
+const LOGIN_PARAMETERS = new Set([
+  "prompt", "login_hint", "screen_hint", "organization", "invitation", "connection", "max_age",
+  "acr_values", "ui_locales", /* BFF_LOGIN_PARAMETERS: the server writes their names here. */
+]);
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const SESSION_HEADER = "X-BFF-Session";
 const CHANGED_CODE = "session_changed";
@@ -111,11 +115,12 @@ export async function profile({ slide = false } = {}) {
  * Leave the page for the sign-in.
  * @param {{returnTo?: string} & Record<string, string | number>} [options] The page to return to
  *   (this one by default), and parameters such as `prompt`, `login_hint` or `organization`, or of the
- *   server's setting `BFF_LOGIN_PARAMETERS`; the server passes no others on.
+ *   server's setting `BFF_LOGIN_PARAMETERS`.
  */
 export function login({ returnTo = here(), ...parameters } = {}) {
   const query = new URLSearchParams({ returnTo });
   for (const [name, value] of Object.entries(parameters)) {
+    if (!LOGIN_PARAMETERS.has(name)) throw new TypeError(`login() has no parameter ${name}`);
     query.set(name, String(value));
   }
   if (navigator.serviceWorker?.controller) console.warn(SERVICE_WORKER_WARNING);
