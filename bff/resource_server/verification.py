@@ -157,8 +157,8 @@ class AccessTokenVerifier:
             self._logged.add(problem)
             shown = repr(claims.get("aud"))[:AUD_SHOWN_CHARACTERS]
             log.warning(
-                "an access token of the provider is refused for its aud, %s; expected is %s. "
-                "If all of its tokens are so, none is ever active. This is logged once", shown, wanted,
+                "a token of the provider is refused for its aud, %s; expected is %s. "
+                "If all of its tokens are so, none is ever active. Logged once", shown, wanted,
             )  # fmt: skip
         raise TokenInvalid(problem)
 
