@@ -24,10 +24,10 @@ def check(demand: StepUp, identity: Identity, now: float, skew_seconds: int) -> 
         skew_seconds: How far the provider's clock, from which `auth_time` comes, may be off.
 
     Raises:
-        StepUpRequired: It doesn't; a sign-in without `auth_time` is not recent.
+        StepUpRequired: It doesn't; a sign-in of unknown age is not recent.
     """
     age = demand.max_age_seconds
-    recent = age is None or _is_recent(identity.auth_time, age, now, skew_seconds)
+    recent = age is None or _is_recent(identity.authenticated_at, age, now, skew_seconds)
     if not recent or not is_strong(demand.acr_values, identity):
         raise StepUpRequired(
             "the route demands it",
@@ -44,5 +44,5 @@ def is_strong(acr_values: tuple[str, ...], identity: Identity) -> bool:
     return not acr_values or identity.acr in acr_values or by_amr
 
 
-def _is_recent(auth_time: int | None, max_age_seconds: int, now: float, skew_seconds: int) -> bool:
-    return auth_time is not None and now - auth_time <= max_age_seconds + skew_seconds
+def _is_recent(at: int | None, max_age_seconds: int, now: float, skew_seconds: int) -> bool:
+    return at is not None and now - at <= max_age_seconds + skew_seconds

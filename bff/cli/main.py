@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     revocations.add_arguments(waiting)
     waiting.set_defaults(run=_with_services, command=revocations)
 
-    ending = add("sessions", help="list and end sessions of a user")
+    ending = add("sessions", help="list and end sessions of a user, and lift an end")
     sessions.add_arguments(ending)
     ending.set_defaults(run=_with_services, command=sessions)
     return parser

@@ -1,4 +1,4 @@
-"""How does the person on call see and end sessions? `python -m bff sessions list` and `end`."""
+"""How does the person on call see and end sessions, and lift an end? `python -m bff sessions`."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ CALLER = "command"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The two subcommands and their options."""
+    """The three subcommands and their options."""
     actions = parser.add_subparsers(required=True, metavar="action", dest="action")
     listing = actions.add_parser("list", help="the sessions of a user")
     ending = actions.add_parser("end", help="end a user's sessions, or one of them")
-    for action in (listing, ending):
+    allowing = actions.add_parser("allow", help="accept sign-ins from before an end again")
+    for action in (listing, ending, allowing):
         whose = action.add_mutually_exclusive_group(required=True)
         whose.add_argument("--user", type=_text, metavar="SUB", help="the provider's id")
         whose.add_argument("--email", type=_text, metavar="EMAIL", help="as in the ID token")
-        if action is ending:
+        if action is not listing:
             whose.add_argument("--everyone", action="store_true", help="all sessions of all users")
-            action.add_argument("--id", type=_text, help="only this one, as the list calls it")
             action.add_argument("--reason", type=_reason, help="for the audit log")
+        if action is ending:
+            action.add_argument("--id", type=_text, help="only this one, as the list calls it")
         action.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace, services: Services) -> int:
-    """List or end sessions; each call writes an audit line.
+    """List or end sessions, or lift an end of many; each call writes an audit line.
 
     Returns:
         The exit code, 0.
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace, services: Services) -> int:
     """
     group = _group(options, services.config.issuer)
     try:
-        result = (_list if options.action == "list" else _end)(options, services, group)
+        result = ACTIONS[options.action](options, services, group)
     except BFFError as error:
         outcome: audit.Outcome = "failed" if error.status >= 500 else "refused"
         _record(options, group, outcome, error.code)
@@ -87,6 +89,24 @@ def _end(options: argparse.Namespace, services: Services, group: Group) -> str:
     return f"ended {ended}"
 
 
+def _allow(options: argparse.Namespace, services: Services, group: Group) -> str:
+    watermarks = services.stores.watermarks
+    lifted = watermarks.lift(group)
+    # An end of everyone counts for each user, too, and a newer end has not been lifted.
+    still_at = watermarks.newest_of([group, Group.everyone()])
+    if options.json:
+        print(json.dumps({"lifted": int(lifted), "still_refused_before": still_at}))
+    else:
+        print("Lifted: older sign-ins are accepted again." if lifted else "Nothing to lift.")
+        if still_at is not None:
+            print(f"Sign-ins from before {_time(still_at)} are refused by another end: of")
+            print("everyone (--everyone), or a newer one.")
+    return f"lifted {int(lifted)}"
+
+
+ACTIONS = {"list": _list, "end": _end, "allow": _allow}
+
+
 def _group(options: argparse.Namespace, issuer: str) -> Group:
     if options.user is not None:
         return Group.of_user(issuer, options.user)
@@ -96,7 +116,7 @@ def _group(options: argparse.Namespace, issuer: str) -> Group:
 
 
 def _record(options: argparse.Namespace, group: Group, outcome: audit.Outcome, result: str) -> None:
-    given = f' "{options.reason}"' if options.action == "end" and options.reason else ""
+    given = f' "{options.reason}"' if options.action != "list" and options.reason else ""
     reason = f"{options.action} {group.kind}: {result}{given}"
     audit.record("admin_called", outcome, reason=reason, user=group.user, caller=CALLER)
 

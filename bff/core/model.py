@@ -48,8 +48,6 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """For the routes with a token of their own; one for each rule."""
     client_id: str | None = None
     """The client of the refresh tokens, if it is a route's own client."""
-    owner: Identity | None = None
-    """Whose they are, if they belong to no session and it is known."""
 
     @classmethod
     def without_session(
@@ -68,11 +66,6 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
             route_tokens=(route_token,) if route_token else (),
             client_id=client_id,
         )
-
-    def owned_by(self, identity: Identity) -> Tokens:
-        """The same outside a session; they are those of this user, from this provider session."""
-        owner = Identity(issuer=identity.issuer, subject=identity.subject, sid=identity.sid)
-        return msgspec.structs.replace(self, owner=owner)
 
     def route_token(self, name: str) -> RouteToken | None:
         """The token of the rule with this name."""
@@ -97,8 +90,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The allowed claims of the ID token (`BFF_PROFILE_CLAIMS`)."""
     browser: str = ""
     """A label such as `Firefox on Linux`, for the list of devices."""
-    began_at: float = 0
-    """When the session began, by Redis's clock; 0 if it was begun by an older version."""
+    prompted_at: int | None = None
+    """The `iat` of a sign-in with `prompt=login`, where it may stand for `auth_time`."""
+
+    @property
+    def authenticated_at(self) -> int | None:
+        """When the user authenticated, as far as is known; no proof that it was after an event."""
+        return self.prompted_at if self.auth_time is None else self.auth_time
 
     @property
     def user(self) -> tuple[str, str]:
@@ -181,6 +179,10 @@ class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True):
     """The requested organization; the ID token must name the same."""
     acr_values: str | None = None
     """The requested values, blank-separated; the route decides whether the sign-in meets them."""
+    prompt_login: bool = False
+    """Requested with `prompt=login`."""
+    watermark_at: int = 0
+    """The newest end of all sessions that was over when this second attempt began; 0 for none."""
     repeated: bool = False
     """The second attempt: the first brought a sign-in older than an end of all sessions."""
     old_session_key: str | None = None

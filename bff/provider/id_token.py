@@ -14,7 +14,13 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 
 from bff.config import Config
-from bff.core.errors import BFFError, IDTokenInvalid, ProviderError, TokenRefused
+from bff.core.errors import (
+    AuthTimeMissing,
+    BFFError,
+    IDTokenInvalid,
+    ProviderError,
+    TokenRefused,
+)
 from bff.core.model import Identity
 from bff.provider.discovery import Discovery
 from bff.provider.http_transport import Deadline
@@ -44,6 +50,8 @@ class ExpectedIDToken(msgspec.Struct, frozen=True, kw_only=True):
     """Known for a refresh only."""
     authenticated_after: float | None = None
     """Set if `max_age` was requested: the earliest `auth_time` that is accepted."""
+    iat_suffices: bool = False
+    """`prompt=login` was requested, and `iat` may stand for a missing `auth_time` then."""
     organization: str | None = None
     """Set if an organization was requested, by id or by name."""
 
@@ -120,14 +128,15 @@ def _without_id_token(response: TokenResponse, error: BFFError) -> TokenResponse
     return msgspec.structs.replace(response, id_token=None)
 
 
-def identity_of(claims: dict[str, Any], config: Config) -> Identity:
+def identity_of(claims: dict[str, Any], config: Config, *, iat_suffices: bool = False) -> Identity:
     """Who signed in and how, from validated claims; of the others only `BFF_PROFILE_CLAIMS`."""
-    amr = claims.get("amr")
+    amr, auth_time = claims.get("amr"), number(claims.get("auth_time"))
     return Identity(
         issuer=claims["iss"],
         subject=claims["sub"],
         sid=text(claims.get("sid")),
-        auth_time=number(claims.get("auth_time")),
+        auth_time=auth_time,
+        prompted_at=number(claims["iat"]) if iat_suffices and auth_time is None else None,
         acr=storable(text(claims.get("acr"))),
         amr=tuple(storable(a) for a in amr if isinstance(a, str)) if isinstance(amr, list) else (),
         claims={name: storable(claims[name]) for name in config.profile_claims if name in claims},
@@ -235,9 +244,16 @@ def _check_nonce(claims: dict[str, Any], nonce: str | None) -> None:
 def _check_auth_time(claims: dict[str, Any], expected: ExpectedIDToken) -> None:
     if expected.authenticated_after is None:
         return
-    auth_time = number(claims.get("auth_time"))
-    if auth_time is None or auth_time < expected.authenticated_after - expected.clock_skew_seconds:
-        raise IDTokenInvalid("auth_time is missing, or the user authenticated too long ago")
+    name = "auth_time"
+    if claims.get(name) is None:
+        if not expected.iat_suffices:
+            raise AuthTimeMissing(
+                "the provider sent no auth_time: docs/logout.md, Providers without auth_time"
+            )
+        name = "iat"
+    at = number(claims.get(name))
+    if at is None or at < expected.authenticated_after - expected.clock_skew_seconds:
+        raise IDTokenInvalid(f"{name} is no number, or the user authenticated too long ago")
 
 
 def _check_at_hash(claims: dict[str, Any], alg: str, access_token: str) -> None:

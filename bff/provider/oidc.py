@@ -17,7 +17,6 @@ from bff.core.errors import (
     TokenResponseUnusable,
 )
 from bff.core.model import IssuedTokens, LoginTransaction, SignIn
-from bff.provider import products
 from bff.provider.authorization_request import AuthorizationRequests
 from bff.provider.endpoints import EndpointClient
 from bff.provider.id_token import IDTokens, identity_of
@@ -47,7 +46,6 @@ class Provider:
         self._id_tokens = IDTokens(client.config, client.discovery, client.clock)
         self._requests = AuthorizationRequests(client)
         self._grants = RouteGrants(client, discard)
-        self._warned = False
 
     # ------------------------------------------------------------ readiness
     @property
@@ -65,17 +63,9 @@ class Provider:
         self.discovery.load(self._client.deadline())
 
     def warm_up_once(self) -> None:
-        """Load metadata and keys unless they were loaded already; raises as `warm_up`.
-
-        The first time, warnings about settings that don't fit the provider are logged.
-        """
+        """Load metadata and keys unless they were loaded already; raises as `warm_up`."""
         if not self.ready:
             self.warm_up()
-        if not self._warned:
-            self._warned = True
-            metadata = self.discovery.metadata(self._client.deadline(), any_age=True)
-            for warning in products.warnings(metadata, self._config):
-                log.warning("%s", warning)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -123,6 +113,7 @@ class Provider:
         Raises:
             ProviderError: As `read_token_response`.
             IDTokenInvalid: It is missing or failed a check; the tokens are discarded.
+            AuthTimeMissing: It doesn't prove the new authentication that was asked for.
 
         Source: OpenID Connect Core, 3.1.3; RFC 7636, 4.5.
         """
@@ -137,16 +128,18 @@ class Provider:
             **self._grants.session_parameters,
         }
         response = self._received(self._client.exchange, url, parameters, deadline)
+        iat_suffices = transaction.prompt_login and self._config.accept_iat_for_auth_time
         with self._discarding(response.refresh_token):
             claims = self._id_tokens.claims(
                 response,
                 deadline,
                 nonce=transaction.nonce,
                 authenticated_after=_authenticated_after(transaction),
+                iat_suffices=iat_suffices,
                 organization=transaction.organization,
             )
             return SignIn(
-                identity=identity_of(claims, self._config),
+                identity=identity_of(claims, self._config, iat_suffices=iat_suffices),
                 tokens=tokens_of(response, issued_at, self._config),
                 session_ends_at=self._client.dialect.session_ends_at(claims),
             )
@@ -209,16 +202,12 @@ class Provider:
             return None
         if metadata.end_session_endpoint is None:
             return self._client.dialect.logout_url_without_endpoint(self._config, state)
-        hint = id_token if self._config.id_token_hint else None
-        if hint is None and products.is_hydra(metadata):
-            # With an address to return to it would refuse the logout.
-            return metadata.end_session_endpoint
         parameters = {
             "client_id": self._config.client_id,
             "post_logout_redirect_uri": self._config.post_logout_redirect_uri,
             "state": state,
             "logout_hint": sid,
-            "id_token_hint": hint,
+            "id_token_hint": id_token if self._config.id_token_hint else None,
         } | self._client.dialect.logout_parameters(self._config)
         return with_parameters(metadata.end_session_endpoint, parameters)
 

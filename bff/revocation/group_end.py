@@ -7,6 +7,8 @@ record yet is blocked.
 
 from __future__ import annotations
 
+import logging
+
 from bff.core import audit
 from bff.core.errors import SealInvalid
 from bff.core.model import Group, RevokedAccessToken
@@ -18,6 +20,9 @@ BATCH = 100
 """How many sessions are ended in one round trip each for intent, tombstone and deny-list."""
 
 
+log = logging.getLogger(__name__)
+
+
 class GroupEnd:
     """Ends the sessions of a user, of a provider session, or of all users.
 
@@ -26,11 +31,19 @@ class GroupEnd:
         lease: Delays the response to an end while processes may still use a cached session.
         claim_seconds: How long no other process works on what is begun here.
         skew_seconds: How far the provider's clock may be off.
+        needs_auth_time: Users can sign in after an end only if the provider sends `auth_time`.
     """
 
     def __init__(
-        self, stores: Stores, lease: CacheLease, claim_seconds: float, *, skew_seconds: int
+        self,
+        stores: Stores,
+        lease: CacheLease,
+        claim_seconds: float,
+        *,
+        skew_seconds: int,
+        needs_auth_time: bool = True,
     ) -> None:
+        self._needs_auth_time = needs_auth_time
         self._stores = stores
         self._lease = lease
         self._claim_seconds = claim_seconds
@@ -47,6 +60,7 @@ class GroupEnd:
         Raises:
             StoreUnavailable: Some sessions may not have ended; try again.
         """
+        self._warn_of_lockout(group)
         watermark_at = self._stores.watermarks.rise(group, before_at)
         keys = self._stores.indexes.members(group)
         if before_at is not None:
@@ -56,6 +70,18 @@ class GroupEnd:
             # So that a sign-in right after the response falls into a later second.
             self._stores.watermarks.wait_for(watermark_at)
         return ended
+
+    def _warn_of_lockout(self, group: Group) -> None:
+        # A session at the provider that has ended is no way to sign in again in any case.
+        if group.kind == "sid" or not self._needs_auth_time:
+            return
+        if not self._stores.auth_time_seen.ever():
+            log.warning(
+                "sessions of %s end, and no sign-in of this provider has carried auth_time so far: "
+                "if it never sends it, not even for max_age, they can't sign in again until "
+                "`python -m bff sessions allow` (docs/logout.md, Providers without auth_time)",
+                "everyone" if group.kind == "everyone" else "a user",
+            )
 
     def end_sessions(self, keys: list[str], reason: str) -> int:
         """End the sessions named by *keys*; returns how many there were."""

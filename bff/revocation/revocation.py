@@ -8,6 +8,7 @@ steps of one end, `group_end` those of many at once. Endpoints call this through
 
 from __future__ import annotations
 
+import secrets
 from contextlib import AbstractContextManager
 
 from bff.config import Config
@@ -50,7 +51,12 @@ class Revocation:
         self._claim_seconds = 3 * config.provider_timeout_seconds + 5
         self._steps = EndSteps(stores, revoker, lease, config)
         self._groups = GroupEnd(
-            stores, lease, self._claim_seconds, skew_seconds=config.clock_skew_seconds
+            stores,
+            lease,
+            self._claim_seconds,
+            skew_seconds=config.clock_skew_seconds,
+            # Auth0: sends `auth_time` whenever `max_age` asks for it.
+            needs_auth_time=not (config.accept_iat_for_auth_time or config.auth0_domain),
         )
 
     def together(self) -> AbstractContextManager[None]:
@@ -141,7 +147,14 @@ class Revocation:
         Raises:
             StoreUnavailable: They are not in the outbox; the caller must keep them and try again.
         """
-        self._run(self._steps.of_tokens(tokens, reason))
+        entry_id = f"tokens-{secrets.token_hex(16)}"
+        entry = Entry(
+            id=entry_id,
+            kind="tokens",
+            reason=reason,
+            sealed_tokens=self._outbox.seal_tokens(entry_id, tokens),
+        )
+        self._run(entry)
 
     def drain(self) -> int:
         """Try the entries that are due, until the provider fails; returns how many are confirmed.

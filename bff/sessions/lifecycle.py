@@ -20,6 +20,7 @@ from bff.core.model import Group, Session, SignIn
 from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
+from bff.sessions.sign_in_age import SignInAge
 from bff.store import Stores
 from bff.store.browsers import BrowserClosed, browser_key
 from bff.store.record_results import LoadedSession
@@ -59,6 +60,7 @@ class Sessions:
     ) -> None:
         self._config = config
         self._stores = stores
+        self._age = SignInAge(stores, config.clock_skew_seconds)
         self._records = stores.records
         self._sealer = sealer
         self._revocation = revocation
@@ -73,6 +75,7 @@ class Sessions:
         browser_ids: Sequence[str] = (),
         browser: str = "",
         authenticated_after: int | None = None,
+        known_watermark_at: int = 0,
     ) -> str:
         """Make a session for a finished sign-in, and end those that the browser had before.
 
@@ -83,6 +86,7 @@ class Sessions:
             browser: The browser's label in the list of devices.
             authenticated_after: When the provider was asked for a new authentication (`max_age=0`),
                 by our own clock; None if it wasn't.
+            known_watermark_at: The newest end of all sessions that was known by then.
 
         Returns:
             The id for the cookie: 256 random bits that are stored nowhere else.
@@ -96,21 +100,27 @@ class Sessions:
         sign_in = msgspec.structs.replace(sign_in, identity=identity)
         cookie_id = secrets.token_urlsafe(COOKIE_ID_BYTES)
         try:
-            session = self._stored(cookie_id, sign_in, authenticated_after)
+            session = self._stored(cookie_id, sign_in, authenticated_after, known_watermark_at)
             self._end_others_of_browser(session, old_session_key, browser_ids)
         except SignInSuperseded:
             raise  # The session was stored and has ended, and its tokens with it.
         except Exception:
-            self._pending_writes.revoke(sign_in.tokens.owned_by(identity), "sign_in_not_stored")
+            self._pending_writes.revoke(sign_in.tokens, "sign_in_not_stored")
             raise
         return cookie_id
 
-    def _stored(self, cookie_id: str, sign_in: SignIn, authenticated_after: int | None) -> Session:
+    def _stored(
+        self, cookie_id: str, sign_in: SignIn, authenticated_after: int | None, known_at: int
+    ) -> Session:
         session = self._new_session(cookie_id, sign_in)
         # First the index, then the watermark, then the record: an end of all sessions either
         # finds this one in the index, or has raised the watermark before it is read here.
         self._stores.indexes.add(session)
-        self._refuse_too_old(session, authenticated_after)
+        try:
+            self._age.refuse_too_old(session.identity, authenticated_after, known_at)
+        except SignInTooOld:
+            self._stores.indexes.remove(session.key, session.identity)
+            raise
         if not self._records.create(session):
             raise SignInTooOld("all sessions of the user were ended during the sign-in")
         return session
@@ -149,25 +159,6 @@ class Sessions:
         else:
             self._revocation.end(old_key, "signed_in_as_another")
 
-    def _refuse_too_old(self, session: Session, authenticated_after: int | None) -> None:
-        """Refuse a sign-in that the provider authenticated before the newest watermark.
-
-        The provider's clock may be slow, so that even a new sign-in looks old. If we asked for a
-        new authentication after the watermark, the checks of the ID token have proved that there
-        was one, so the clocks don't matter.
-        """
-        watermark_at = self._stores.watermarks.newest(session.identity)
-        if watermark_at is None:
-            return
-        auth_time = session.identity.auth_time
-        if auth_time is not None and auth_time >= watermark_at:
-            return
-        earliest_at = (authenticated_after or 0) - self._config.clock_skew_seconds
-        if earliest_at >= watermark_at:
-            return
-        self._stores.indexes.remove(session.key, session.identity)
-        raise SignInTooOld("older than the end of all sessions")
-
     def _new_session(self, cookie_id: str, sign_in: SignIn) -> Session:
         now = self._stores.database.now()
         absolute_ends_at = int(now) + self._config.session_absolute_seconds
@@ -179,7 +170,7 @@ class Sessions:
             key=key,
             generation=1,
             tokens=sign_in.tokens,
-            identity=msgspec.structs.replace(sign_in.identity, began_at=now),
+            identity=sign_in.identity,
             created_at=int(now),
             last_seen_at=int(now),
             idle_ends_at=min(int(now) + self._config.session_idle_seconds, absolute_ends_at),

@@ -123,6 +123,10 @@ class Keys:
         return RevokedTokenKeys(self._prefix, names)
 
     # ------------------------------------------------------------ messages of the provider
+    def auth_time_seen(self, name: str) -> str:
+        """`auth-time:<hash>`, string: `1`; a sign-in of this provider has carried `auth_time`."""
+        return self._name("auth-time", name)
+
     def seen(self, name: str) -> str:
         """`seen:<hash>`, string: `1`; a message that has been processed, by its issuer and id."""
         return self._name("seen", name)

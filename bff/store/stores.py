@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bff.config import Config
 from bff.core.sealing import Sealer
 from bff.resource_server.revoked_tokens import RevokedTokens
+from bff.store.auth_time_seen import AuthTimeSeen
 from bff.store.browsers import Browsers
 from bff.store.client_tokens import SharedClientTokens
 from bff.store.connection import Database, connect
@@ -34,6 +35,7 @@ class Stores:
     outbox: Outbox
     deny_list: DenyList
     watermarks: Watermarks
+    auth_time_seen: AuthTimeSeen
     history_start: HistoryStart
     revoked_tokens: RevokedTokens
     """Reads deny-list, watermarks and history start, as an API does."""
@@ -54,8 +56,6 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
     )
     history_start = HistoryStart(database, sealer)
     revoked_token_keys = database.keys.revoked_tokens(sealer.revoked_token_names)
-    # The provider may act as late as its response is accepted, and its clock may be off.
-    echo_seconds = config.provider_timeout_seconds + config.clock_skew_seconds
     return Stores(
         database=database,
         records=records,
@@ -65,13 +65,18 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         outbox=Outbox(database, sealer),
         deny_list=DenyList(database, sealer, config.clock_skew_seconds),
         watermarks=Watermarks(database, sealer, lifetime_seconds=config.watermark_lifetime_seconds),
+        auth_time_seen=AuthTimeSeen(database, sealer, config.issuer),
         history_start=history_start,
         revoked_tokens=RevokedTokens(database.commands, revoked_token_keys, history_start.begin),
         seen_messages=SeenMessages(database, sealer),
-        sent_revocations=(
-            SentRevocations(database, sealer, config.issuer, echo_seconds)
-            if config.log_stream_key is not None
-            else None
-        ),
+        sent_revocations=_sent_revocations(config, database, sealer),
         client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
     )
+
+
+def _sent_revocations(config: Config, database: Database, sealer: Sealer) -> SentRevocations | None:
+    if config.log_stream_key is None:
+        return None
+    # The provider may act as late as its response is accepted, and its clock may be off.
+    echo_seconds = config.provider_timeout_seconds + config.clock_skew_seconds
+    return SentRevocations(database, sealer, config.issuer, echo_seconds)

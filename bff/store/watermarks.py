@@ -2,7 +2,7 @@
 
 An end of all sessions of a group stores its instant here. Sign-ins and tokens that the provider
 issued before it are rejected from then on. A watermark is the next whole second, since `iat` and
-`auth_time` have no fractions, and it only ever rises.
+`auth_time` have no fractions, and it only ever rises, until an operator lifts it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,18 @@ import time
 from bff.core.model import Group, Identity, groups_of
 from bff.core.sealing import Sealer
 from bff.store import scripts
-from bff.store.connection import Database
+from bff.store.connection import Database, Script
 
 POLL_SECONDS = 0.05
+
+# KEYS: watermark. ARGV: the highest that is deleted; one that has risen meanwhile stays.
+LIFT = Script(
+    """
+local at = tonumber(redis.call('GET', KEYS[1]) or '')
+if not at or at > tonumber(ARGV[1]) then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+)
 
 
 class Watermarks:
@@ -49,15 +58,31 @@ class Watermarks:
         while (left := watermark_at - self._database.now()) > 0:
             time.sleep(max(left, POLL_SECONDS))
 
+    def lift(self, group: Group) -> bool:
+        """Accept again what the group's watermark refuses; returns whether there was one.
+
+        Every process reads watermarks from Redis, so it is accepted everywhere at once. An end
+        that begins after this call is not undone: its watermark is a later second.
+        """
+        watermark_at = self.newest_of([group])
+        if watermark_at is None:
+            return False
+        # No longer, also if Redis's clock was set back: then it may be far ahead.
+        time.sleep(min(max(watermark_at - self._database.now(), 0), 1))
+        keys = self._keys_of(group)
+        lifts = [([key], [watermark_at]) for key in keys]
+        return any(self._database.run_many(LIFT, lifts, safely=True))  # type: ignore[arg-type]
+
     def newest(self, identity: Identity) -> int | None:
         """The latest watermark over the groups of *identity*."""
-        return self._newest([*groups_of(identity), Group.everyone()])
+        return self.newest_of([*groups_of(identity), Group.everyone()])
 
     def newest_for_subject(self, issuer: str, subject: str) -> int | None:
         """The latest watermark over the groups that an access token names."""
-        return self._newest([Group.of_user(issuer, subject), Group.everyone()])
+        return self.newest_of([Group.of_user(issuer, subject), Group.everyone()])
 
-    def _newest(self, groups: list[Group]) -> int | None:
+    def newest_of(self, groups: list[Group]) -> int | None:
+        """The latest watermark over these groups."""
         names = [name for group in groups for name in self._keys_of(group)]
         replies = self._database.commands(*(("GET", name) for name in names))
         return max((int(reply) for reply in replies if reply is not None), default=None)

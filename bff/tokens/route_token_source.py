@@ -93,9 +93,7 @@ class RouteTokenSource(TokenSource):
             generation=session.generation,
             attempt=attempt,
             spent=spent,
-            issued=Tokens.without_session(refresh_token=refresh_token, route_token=token).owned_by(
-                session.identity
-            ),
+            issued=Tokens.without_session(refresh_token=refresh_token, route_token=token),
             base=session.tokens,
             merged=lambda base: with_route_token(
                 base, token, refresh_token, session.read_at, self._deny_list

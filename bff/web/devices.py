@@ -85,6 +85,6 @@ class Devices:
         """Refuse if the user's last authentication is too old, or its time is unknown."""
         if not self._reauth_seconds:
             return
-        authenticated_at = session.identity.auth_time
+        authenticated_at = session.identity.authenticated_at
         if authenticated_at is None or session.read_at - authenticated_at > self._reauth_seconds:
             raise SignInNotFresh("the last sign-in is too old")

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
+    AuthTimeMissing,
     BFFError,
     BodyTooLarge,
     CookiesUnreadable,
@@ -107,6 +108,8 @@ def _page_login_url(error: BFFError) -> str | None:
     """The address of the page's "Sign in"; after a step-up it returns to the page before."""
     if isinstance(error, SignInDenied) and error.login_parameters:
         return f"{LOGIN_URL}?{error.login_parameters}"
+    if isinstance(error, AuthTimeMissing):
+        return None  # After an end of all sessions, another sign-in would only come back here.
     if not isinstance(error, StepUpRequired):
         return LOGIN_URL if isinstance(error, SIGN_IN_HELPS) else None
     return_to = _came_from()

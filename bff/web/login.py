@@ -32,7 +32,13 @@ from bff.core.sealing import Sealer
 from bff.provider.oidc import Provider
 from bff.sessions.lifecycle import Sessions
 from bff.web.denial import denied
-from bff.web.login_parameters import for_provider, max_age_seconds, single
+from bff.web.login_parameters import (
+    demand_login,
+    for_provider,
+    has_prompt_login,
+    max_age_seconds,
+    single,
+)
 from bff.web.login_transaction import LoginTransactions
 from bff.web.own_host import address_on_our_host
 from bff.web.page_load import refuse_all_but_page_loads
@@ -90,7 +96,9 @@ class LoginFlow:
         if to_our_host := address_on_our_host(request, self._config):
             return redirect(to_our_host, 302)
         return_to = self._return_to()
-        parameters = for_provider(request.args, self._config.passed_login_parameters)
+        parameters = for_provider(request.args)
+        if self._config.accept_iat_for_auth_time:
+            demand_login(parameters)
         transaction = self._transactions.begin(
             return_to=return_to,
             silent=parameters.get("prompt") == "none",
@@ -99,6 +107,7 @@ class LoginFlow:
             acr_values=parameters.get("acr_values"),
             old_session_key=session_cookie.current().session_key,
             browser_id=browser_id_for_sign_in(self._sessions, self._browser),
+            prompt_login=has_prompt_login(parameters),
         )
         try:
             return self._redirect_to_provider(self._fitting(transaction), parameters)
@@ -180,17 +189,19 @@ class LoginFlow:
             code = self._authorization_code(transaction)
             sign_in = self._provider.exchange_code(code, transaction)
             begin_session(self._sessions, sign_in, transaction, self._browser)
-        except SignInTooOld:
+        except SignInTooOld as error:
             # The provider's own session is older than an end of all sessions. Ask the provider
-            # once more, for a real authentication.
+            # once more, for a real authentication; some heed only one of prompt and max_age.
             if transaction.repeated or transaction.silent:
                 raise
             asked = {
+                "prompt": "login",
                 "organization": transaction.organization,
                 "acr_values": transaction.acr_values,
             }
             return self._redirect_to_provider(
-                self._transactions.repeat(transaction), {n: v for n, v in asked.items() if v}
+                self._transactions.repeat(transaction, error.watermark_at),
+                {n: v for n, v in asked.items() if v},
             )
         _record_success(sign_in, transaction)
         return redirect(transaction.return_to, 303)

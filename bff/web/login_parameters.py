@@ -11,7 +11,7 @@ from bff.core.errors import ParameterInvalid
 # Auth0: `screen_hint`, `organization`, `invitation` and `connection` are its own parameters.
 PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
              "max_age", "acr_values", "ui_locales")  # fmt: skip
-"""Query parameters of `/auth/login` that go to the provider, beside those of the settings."""
+"""Query parameters of `/auth/login` that go to the provider."""
 PARAMETER_MAX_CHARACTERS = 512
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -26,14 +26,9 @@ def single(arguments: MultiDict[str, str], name: str) -> str | None:
     return values[0] if values else None
 
 
-def for_provider(arguments: MultiDict[str, str], more: tuple[str, ...] = ()) -> dict[str, str]:
-    """The checked parameters for the provider; `prompt=none` excludes other prompts.
-
-    Args:
-        arguments: The query.
-        more: Names of further parameters (`BFF_LOGIN_PARAMETERS`).
-    """
-    found = {name: single(arguments, name) for name in (*PASSED_ON, *more)}
+def for_provider(arguments: MultiDict[str, str]) -> dict[str, str]:
+    """The checked parameters for the provider; `prompt=none` excludes other prompts."""
+    found = {name: single(arguments, name) for name in PASSED_ON}
     parameters = {name: value for name, value in found.items() if value}
     for name, value in parameters.items():
         if len(value) > PARAMETER_MAX_CHARACTERS or _CONTROL.search(value):
@@ -42,6 +37,21 @@ def for_provider(arguments: MultiDict[str, str], more: tuple[str, ...] = ()) -> 
     if "none" in prompts and parameters["prompt"] != "none":
         raise ParameterInvalid("prompt=none with another prompt")
     return parameters
+
+
+def demand_login(parameters: dict[str, str]) -> None:
+    """Add `prompt=login` to *parameters* with a maximum age: only it meets one without `auth_time`.
+
+    Not to a silent sign-in, which can't ask.
+    """
+    prompts = parameters.get("prompt", "").split()
+    if "max_age" in parameters and not {"none", "login"} & set(prompts):
+        parameters["prompt"] = " ".join(["login", *prompts])
+
+
+def has_prompt_login(parameters: dict[str, str]) -> bool:
+    """Whether the user has to authenticate, even with a session at the provider."""
+    return "login" in parameters.get("prompt", "").split()
 
 
 def max_age_seconds(parameters: dict[str, str]) -> int | None:
@@ -54,6 +64,6 @@ def max_age_seconds(parameters: dict[str, str]) -> int | None:
     value = parameters.pop("max_age", None)
     if value is not None and not _MAX_AGE.fullmatch(value):
         raise ParameterInvalid("max_age is not a number of seconds")
-    if "login" in parameters.get("prompt", "").split():
+    if has_prompt_login(parameters):
         return 0
     return None if value is None else int(value)

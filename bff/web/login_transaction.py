@@ -65,6 +65,7 @@ class LoginTransactions:
         acr_values: str | None = None,
         old_session_key: str | None,
         browser_id: str = "",
+        prompt_login: bool = False,
     ) -> LoginTransaction:
         """Create a transaction with a new state, nonce and code verifier.
 
@@ -86,10 +87,16 @@ class LoginTransactions:
             acr_values=acr_values,
             old_session_key=old_session_key,
             browser_id=browser_id,
+            prompt_login=prompt_login,
         )
 
-    def repeat(self, transaction: LoginTransaction) -> LoginTransaction:
-        """Create a second try of *transaction* that demands a new authentication."""
+    def repeat(self, transaction: LoginTransaction, watermark_at: int) -> LoginTransaction:
+        """Create a second try of *transaction* that demands a new authentication.
+
+        Args:
+            transaction: The first try.
+            watermark_at: The end of all sessions for which it was too old.
+        """
         second = self.begin(
             return_to=transaction.return_to,
             silent=False,
@@ -98,8 +105,9 @@ class LoginTransactions:
             acr_values=transaction.acr_values,
             old_session_key=transaction.old_session_key,
             browser_id=transaction.browser_id,
+            prompt_login=True,
         )
-        return msgspec.structs.replace(second, repeated=True)
+        return msgspec.structs.replace(second, repeated=True, watermark_at=watermark_at)
 
     def fits(self, transaction: LoginTransaction) -> bool:
         """Whether `set_cookie` can store *transaction*."""

@@ -42,6 +42,7 @@ def begin_session(
         browser_ids=browser_ids,
         browser=browser_label(request.user_agent.string),
         authenticated_after=transaction.started_at if transaction.max_age == 0 else None,
+        known_watermark_at=transaction.watermark_at,
     )
     if sessions.is_current(cookie_id, browser_ids):
         session_cookie.current().begin(cookie_id)

@@ -65,7 +65,8 @@ class CodeGrant(MintedTokens, grants.AuthorizationCodeGrant):  # type: ignore[mi
             audience=audience,
             sid=session.sid,
             auth_time=session.auth_time,
-            show_auth_time=settings.auth_time_always or wants_auth_time(parameters),
+            show_auth_time=not settings.auth_time_never
+            and (settings.auth_time_always or wants_auth_time(parameters)),
             nonce=parameters.get("nonce"),
             family_id=uuid4().hex,
             refresh_expires_at=now + settings.refresh_token_seconds,

@@ -17,7 +17,7 @@ AUTH_METHODS: tuple[AuthMethod, ...] = (
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a grant type
 TOKEN_DIALECTS = ("auth0", "rfc9068")
 PAR = ("off", "offered", "required")
-REVOCATION_REACHES = ("token", "family", "session")
+REVOCATION_REACHES = ("token", "family")
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,13 @@ class ProviderSettings:
     revocation_deletes_grant: bool = False
     """Auth0's toggle: one revocation revokes all refresh tokens of user, client and audience."""
     revocation_reaches: str = "token"
-    """Without that toggle: `token` revokes the one presented, `family` all of its sign-in,
-    `session` all of the client in the provider's session, as at Keycloak."""
+    """Without that toggle: `token` revokes the one presented, `family` all of its sign-in."""
     iss_parameter: bool = False
     """The authorization response has `iss` (RFC 9207); off at Auth0 by default."""
     auth_time_always: bool = True
     """False: `auth_time` only after `max_age` or `prompt=login`, as at Auth0."""
+    auth_time_never: bool = False
+    """No `auth_time` at all, as at some other providers."""
     par: str = PAR[0]
     """Pushed authorization requests: an add-on at Auth0, so off; `required` accepts no others."""
     par_seconds: int = 30

@@ -61,6 +61,13 @@ def test_a_missing_auth_time_is_not_recent() -> None:
     assert not met(StepUp(max_age_seconds=300), signed_in())
 
 
+def test_a_prompted_sign_in_without_auth_time_is_as_recent_as_its_id_token() -> None:
+    demand = StepUp(max_age_seconds=300)
+    assert met(demand, signed_in(prompted_at=int(NOW) - 300))
+    assert not met(demand, signed_in(prompted_at=int(NOW) - 311))
+    assert not met(demand, signed_in(prompted_at=int(NOW), auth_time=int(NOW) - 311))
+
+
 def test_both_must_be_met_and_both_are_demanded() -> None:
     demand = StepUp(acr_values=("urn:gold", "urn:silver"), max_age_seconds=300)
     fresh, old = int(NOW) - 1, int(NOW) - 400

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bff.core.errors import SignInTooOld
 from bff.sessions.lifecycle import session_key
 from tests.support.commands import run_command
 from tests.support.receiver import Receiver
@@ -53,6 +54,49 @@ def test_a_users_sessions_are_listed(
 def test_an_unknown_user_has_no_sessions(bff: Receiver, tmp_path: Path) -> None:
     assert run(bff, tmp_path, "list", "--user", "nobody").stdout == "No sessions.\n"
     assert as_json(bff, tmp_path, "end", "--user", "nobody") == {"ended": 0}
+
+
+@pytest.mark.parametrize("whose", [DANA, ("--email", "Dana@example.com"), ("--everyone",)])
+def test_an_end_is_lifted_and_that_is_audited(
+    bff: Receiver, people: tuple[list[str], str], tmp_path: Path, whose: tuple[str, ...]
+) -> None:
+    assert as_json(bff, tmp_path, "end", *whose)["ended"] >= 2
+    with pytest.raises(SignInTooOld):
+        bff.start(auth_time=None)
+    lifted = run(bff, tmp_path, "allow", *whose, "--reason", "no auth_time", "--json")
+    assert json.loads(lifted.stdout) == {"lifted": 1, "still_refused_before": None}
+    [line] = [json.loads(one) for one in lifted.stderr.splitlines() if one.startswith("{")]
+    assert (line["event"], line["outcome"]) == ("admin_called", "ok")
+    kind = "everyone" if whose == ("--everyone",) else whose[0].removeprefix("--")
+    assert line["reason"] == f'allow {kind}: lifted 1 "no auth_time"'
+    key = bff.start(auth_time=None)
+    assert bff.has_session(key)
+    assert not any(bff.has_session(one) for one in people[0]), "an ended session came back"
+    assert run(bff, tmp_path, "allow", *whose).stdout == "Nothing to lift.\n"
+
+
+@pytest.mark.parametrize("whose", [DANA, ("--everyone",)])
+@pytest.mark.parametrize(
+    ("env", "carried", "warned"),
+    [
+        ({}, None, True),
+        ({}, 1, False),
+        ({"BFF_ACCEPT_IAT_FOR_AUTH_TIME": "true"}, None, False),
+    ],
+    ids=["never seen", "seen", "iat is accepted"],
+)
+def test_an_end_that_may_lock_users_out_is_warned_of(
+    bff: Receiver,
+    tmp_path: Path,
+    whose: tuple[str, ...],
+    env: dict[str, str],
+    carried: int | None,
+    warned: bool,
+) -> None:
+    bff.start(auth_time=carried)
+    ended = run_command(bff, "sessions", "end", *whose, cwd=tmp_path, **env)
+    assert ended.returncode == 0
+    assert ("has carried auth_time" in ended.stderr) == warned
 
 
 @pytest.mark.parametrize("whose", [DANA, ("--email", "Dana@example.com")])
@@ -123,6 +167,9 @@ def test_a_hostile_browser_cannot_steer_the_terminal(bff: Receiver, tmp_path: Pa
         ["end", "--user", "\udcff"],
         ["end", *DANA, "--reason", "x" * 201],
         ["list", *DANA, "--reason", "x"],
+        ["allow"],
+        ["allow", *DANA, "--everyone"],
+        ["allow", *DANA, "--id", "x"],
     ],
     ids=str,
 )

@@ -64,12 +64,18 @@ class InteropCluster(Cluster):
         replicas: How many BFF processes.
         client: Which of `CLIENTS` the BFF is.
         env: More environment variables of the BFF.
+        provider: More settings of provider.mjs.
     """
 
     def __init__(
-        self, replicas: int = 1, *, client: str = "post", env: Mapping[str, str] | None = None
+        self,
+        replicas: int = 1,
+        *,
+        client: str = "post",
+        env: Mapping[str, str] | None = None,
+        provider: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(replicas, env=env)
+        super().__init__(replicas, env=env, provider=provider)
         self.client = CLIENTS[client]
 
     def __enter__(self) -> InteropCluster:
@@ -87,7 +93,8 @@ class InteropCluster(Cluster):
         self._control_key = ready["control_key"]
 
     def _settings(self) -> dict[str, Any]:
-        return {"access_token_seconds": 300, "clients": self._clients()}
+        own = {"access_token_seconds": 300, "clients": self._clients()}
+        return own | self._provider_settings
 
     def _clients(self) -> list[dict[str, Any]]:
         common = {

@@ -131,6 +131,15 @@ provider.registerGrantType(TOKEN_EXCHANGE, exchange, [
   'subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope',
 ]);
 
+if (settings.omit_auth_time) {
+  // As at providers that never send it; everything else is done as before.
+  const { payload } = provider.IdToken.prototype;
+  provider.IdToken.prototype.payload = async function withoutAuthTime() {
+    const { auth_time, ...claims } = await payload.call(this);
+    return claims;
+  };
+}
+
 const count = (name) => { counts[name] = (counts[name] ?? 0) + 1; };
 provider.on('refresh_token.saved', ({ jti, clientId, grantId }) => {
   refreshTokens.set(jti, { client_id: clientId, grant_id: grantId });

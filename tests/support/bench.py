@@ -118,19 +118,14 @@ class Bench:
         return int(self.database.now())
 
     def sign_in(
-        self,
-        *,
-        subject: str = "auth0|dana",
-        access_seconds: int = 300,
-        refresh: str = "refresh-0",
-        sid: str | None = "provider-sid",
+        self, *, subject: str = "auth0|dana", access_seconds: int = 300, refresh: str = "refresh-0"
     ) -> SignIn:
         now = self.now()
         return SignIn(
             identity=Identity(
                 issuer="https://provider.example/",
                 subject=subject,
-                sid=sid,
+                sid="provider-sid",
                 claims={"sub": subject, "name": "Dana Demo", "email": "dana@example.com"},
             ),
             tokens=Tokens(

@@ -130,7 +130,7 @@ def code_of(response: TestResponse) -> str:
     codes = ("state_invalid", "issuer_mismatch", "parameter_invalid", "return_to_invalid",
              "id_token_invalid", "sign_in_denied", "provider_unavailable", "provider_rejected",
              "request_refused", "method_not_allowed", "store_unavailable",
-             "provider_misconfigured")  # fmt: skip
+             "provider_misconfigured", "auth_time_missing")  # fmt: skip
     found = [code for code in codes if code in response.text]
     assert len(found) == 1, response.text
     return found[0]

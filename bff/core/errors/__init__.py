@@ -46,6 +46,7 @@ from bff.core.errors.session import (
     StepUpRequired,
 )
 from bff.core.errors.sign_in import (
+    AuthTimeMissing,
     IDTokenInvalid,
     IssuerMismatch,
     ParameterInvalid,
@@ -60,6 +61,7 @@ from bff.core.errors.store import SealInvalid, StoreUnavailable
 from bff.core.errors.token import ScopeMissing, TokenInvalid, TokenMissing, TokenRefused
 
 __all__ = [
+    "AuthTimeMissing",
     "BFFError",
     "BodyTooLarge",
     "CarriedHere",

@@ -55,12 +55,31 @@ class IDTokenInvalid(SignInRefused):
     message = "The sign-in service sent an answer that we can't accept."
 
 
+class AuthTimeMissing(IDTokenInvalid):
+    """A new authentication was demanded, and the ID token doesn't say when there was one.
+
+    A provider that never sends `auth_time` can't prove it; no other try would.
+    """
+
+    code = "auth_time_missing"
+    message = "The sign-in service doesn't say when you last entered your password."
+    hint = "Trying again doesn't help. Please tell the people who run this application."
+
+
 class SignInTooOld(SignInRefused):
-    """The user authenticated before an end of all their sessions."""
+    """The user authenticated before an end of all their sessions.
+
+    Args:
+        watermark_at: The end, if its instant was in the past when the sign-in was refused; else 0.
+    """
 
     status, code = 403, "sign_in_too_old"
     message = "Your sessions were ended a moment ago, so you must sign in anew."
     hint = "Sign in again, and enter your password there."
+
+    def __init__(self, detail: str = "", *, watermark_at: int = 0) -> None:
+        super().__init__(detail)
+        self.watermark_at = watermark_at
 
 
 class SignInDenied(SignInRefused):
