@@ -11,8 +11,10 @@ class RevokedAccessToken(msgspec.Struct, frozen=True):
     """An access token that a refresh has replaced; APIs accept it until `expires_at`."""
 
     deny_id: str
-    """The token's name on the deny-list; not the token itself."""
+    """The token's name on the deny-list for version 0.1.0; not the token itself."""
     expires_at: int
+    more_deny_ids: tuple[str, ...] = ()
+    """Its other names; empty from version 0.1.0."""
 
 
 class RouteToken(msgspec.Struct, frozen=True, kw_only=True):

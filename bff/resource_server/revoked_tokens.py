@@ -1,6 +1,6 @@
 """How is it stored in Redis that an access token is revoked, and how is that looked up?
 
-On the deny-list, by a hash of the token; as a watermark over its user or over everyone; and as the
+On the deny-list, by hashes of the token; as a watermark over its user or over everyone; and as the
 start of Redis's history, since nothing is known about older tokens. One round trip reads all of it.
 The BFF and every API use this file, so they can't disagree.
 """
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from bff.core.errors import StoreUnavailable
 from bff.core.keyed_hashes import KeyedHashes
+from bff.resource_server.token_names import token_names
 
 EVERYONE = "everyone"
 USER = "user"
@@ -36,17 +37,18 @@ class RevokedTokenKeys:
         self._prefix = prefix
         self._names = names
 
-    def deny_id(self, access_token: str) -> str:
-        """The hash under which a token is added to the deny-list."""
-        return self._names.name("deny", access_token)
+    def deny_ids(self, access_token: str) -> list[str]:
+        """The hashes under which a token is added to the deny-list, that of 0.1.0 first."""
+        return [self._names.name("deny", name) for name in token_names(access_token)]
 
     def deny_key(self, deny_id: str) -> str:
         """The key of an entry of the deny-list."""
         return f"{self._prefix}:deny:{deny_id}"
 
     def deny_keys(self, access_token: str) -> list[str]:
-        """Every key that this token's entry may have, the newest first."""
-        return [self.deny_key(name) for name in self._names.names("deny", access_token)]
+        """Every key that an entry of this token may have."""
+        names = token_names(access_token)
+        return [self.deny_key(i) for name in names for i in self._names.names("deny", name)]
 
     def watermark_keys(self, kind: str, *values: str) -> list[str]:
         """Every key that a group's watermark may have, the newest first."""

@@ -1,6 +1,6 @@
 """Which access tokens are revoked before they expire?
 
-Each is stored under a keyed hash until it expires; no token can be recovered from it. A token that
+Each is stored under keyed hashes until it expires; no token can be recovered from it. A token that
 isn't on the list may still be invalid for another reason.
 """
 
@@ -44,13 +44,17 @@ class DenyList:
         small.
         """
         expires_at = max(tokens.expires_at, _jwt_expires_at(tokens))
-        deny_id = self._keys.deny_id(tokens.access_token)
-        return RevokedAccessToken(deny_id=deny_id, expires_at=expires_at)
+        deny_id, *more_ids = self._keys.deny_ids(tokens.access_token)
+        return RevokedAccessToken(
+            deny_id=deny_id, expires_at=expires_at, more_deny_ids=tuple(more_ids)
+        )
 
     def add(self, revoked: Iterable[RevokedAccessToken]) -> None:
         """Revoke these tokens until they expire."""
         commands: list[Command] = [
-            ("SET", self._keys.deny_key(r.deny_id), "1", "EXAT", self._until(r)) for r in revoked
+            ("SET", self._keys.deny_key(deny_id), "1", "EXAT", self._until(r))
+            for r in revoked
+            for deny_id in (r.deny_id, *r.more_deny_ids)
         ]
         if commands:
             self._database.commands(*commands)
@@ -67,7 +71,7 @@ class DenyList:
 def _jwt_expires_at(tokens: Tokens | RouteToken) -> int:
     """The `exp` of a JWT, unverified: it comes from the token endpoint; 0 if there is none."""
     try:
-        own_end = int(unverified_claims(tokens.access_token)["exp"])
+        own_end = math.ceil(float(unverified_claims(tokens.access_token)["exp"]))
         return min(own_end, tokens.issued_at + LIFETIME_MAX_SECONDS)
     except (KeyError, TypeError, ValueError, OverflowError):
         return 0
