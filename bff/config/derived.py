@@ -74,6 +74,22 @@ class Config(Settings):
         return self.provider_proxy.get_secret_value() if self.provider_proxy else None
 
     @property
+    def client_auth_is_set(self) -> bool:
+        """Whether `AUTH0_CLIENT_AUTH` is set; without it, the provider's metadata may decide."""
+        return "client_auth" in self.model_fields_set
+
+    @property
+    def passed_login_parameters(self) -> tuple[str, ...]:
+        """Parameters of `BFF_LOGIN_PARAMETERS` that `/auth/login` takes."""
+        return tuple(entry for entry in self.login_parameters if "=" not in entry)
+
+    @property
+    def fixed_login_parameters(self) -> dict[str, str]:
+        """Parameters of `BFF_LOGIN_PARAMETERS` that each authorization request has."""
+        pairs = (entry.partition("=") for entry in self.login_parameters)
+        return {name: value for name, equals, value in pairs if equals}
+
+    @property
     def issuer(self) -> str:
         """The provider's issuer identifier, as published; Auth0's ends with a slash."""
         return self.oidc_issuer or f"https://{self.auth0_domain}/"

@@ -31,7 +31,7 @@ class Settings(BaseModel):
 
     # ------------------------------------------------------------ the provider
     auth0_domain: validators.Domain | None = Field(None, alias="AUTH0_DOMAIN")
-    """The tenant's domain, such as `example.eu.auth0.com`. This or `OIDC_ISSUER` is required."""
+    """`example.eu.auth0.com`, perhaps with a port. This or `OIDC_ISSUER` is required."""
     oidc_issuer: validators.Issuer | None = Field(None, alias="OIDC_ISSUER", validate_default=True)
     """The issuer of any other OpenID provider, exactly as published (a trailing slash counts)."""
     client_id: str = Field(alias="AUTH0_CLIENT_ID")
@@ -39,7 +39,7 @@ class Settings(BaseModel):
     client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
         "client_secret_post", alias="AUTH0_CLIENT_AUTH"
     )
-    """How we authenticate at the token endpoint."""
+    """How we authenticate at the provider. Unset, its metadata decides between post and basic."""
     client_secret_file: Path | None = Field(
         None, alias="AUTH0_CLIENT_SECRET_FILE", validate_default=True
     )
@@ -58,6 +58,8 @@ class Settings(BaseModel):
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: validators.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
     """The scopes of a sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
+    login_parameters: validators.LoginParameters = Field((), alias="BFF_LOGIN_PARAMETERS")
+    """More parameters that `/auth/login` passes on, with commas; `name=value` is always sent."""
     resource_parameter: Literal["audience", "resource"] | None = Field(
         None, alias="BFF_RESOURCE_PARAMETER"
     )

@@ -34,6 +34,20 @@ REDIS_CERT_REQS = frozenset({"required", "optional", "none"})
 SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
 ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
 
+OUR_PARAMETERS = frozenset(
+    {
+        "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
+        "code_challenge", "code_challenge_method", "request", "request_uri", "registration",
+        "claims", "id_token_hint", "audience", "resource", "authorization_details", "dpop_jkt",
+        "client_secret", "client_assertion", "client_assertion_type", "grant_type", "code",
+        "code_verifier", "iss", "error", "returnto",
+    }
+)  # fmt: skip
+"""Of an authorization request; they decide who gets what, and are ours alone. In lower case."""
+CHECKED_PARAMETERS = frozenset({"prompt", "max_age", "acr_values", "organization"})
+"""`/auth/login` passes them on and checks the result; a fixed value would escape that."""
+
+_PARAMETER_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _NO_HOST_NAME = re.compile(r"[\x00-\x7f](?<![A-Za-z0-9._-])|^\.|\.\.")
 """A character that no host name has, or an empty label; other letters become Punycode."""
 
@@ -82,8 +96,11 @@ def _client_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 def _domain(value: str) -> str:
-    if "/" in value or ":" in value or not value.strip("."):
-        raise ValueError("is a bare host name such as example.eu.auth0.com, without https://")
+    bare = "is a bare host name such as example.eu.auth0.com, perhaps with a port, without https://"
+    if set(value) & set("/?#@[") or value.endswith(":") or not value.strip("."):
+        raise ValueError(bare)
+    if _url(f"https://{value}").port == 0:
+        raise ValueError(bare)
     return value
 
 
@@ -175,6 +192,22 @@ def _algorithms(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _login_parameters(value: tuple[str, ...]) -> tuple[str, ...]:
+    names = [entry.partition("=")[0] for entry in value]
+    for entry, name in zip(value, names, strict=True):
+        if not _PARAMETER_NAME.fullmatch(name) or not entry.removeprefix(f"{name}=").isprintable():
+            raise ValueError("is a list of names, or of name=value for those that are always sent")
+        if entry == f"{name}=":
+            raise ValueError(f"has no value for {name}")
+        if name.lower() in OUR_PARAMETERS:
+            raise ValueError(f"can't contain {name}, which belongs to the protocol")
+        if name in CHECKED_PARAMETERS and "=" in entry:
+            raise ValueError(f"can't fix {name}: /auth/login takes it, and checks the result")
+    if len(set(names)) < len(names):
+        raise ValueError("names a parameter twice")
+    return value
+
+
 def _ca_file(value: Path) -> Path:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
@@ -225,5 +258,6 @@ UpstreamURL = Annotated[str, AfterValidator(upstream_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]
 ProxyURL = Annotated[SecretStr, AfterValidator(_proxy_url)]
 Scope = Annotated[str, AfterValidator(_scope)]
+LoginParameters = Annotated[CommaSeparated, AfterValidator(_login_parameters)]
 CAFile = Annotated[Path, AfterValidator(_ca_file)]
 SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

@@ -50,6 +50,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """For the routes with a token of their own; one for each rule."""
     client_id: str | None = None
     """The client of the refresh tokens, if it is a route's own client."""
+    owner: Identity | None = None
+    """Whose they are, if they belong to no session and it is known."""
 
     @classmethod
     def without_session(
@@ -68,6 +70,11 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
             route_tokens=(route_token,) if route_token else (),
             client_id=client_id,
         )
+
+    def owned_by(self, identity: Identity) -> Tokens:
+        """The same outside a session; they are those of this user, from this provider session."""
+        owner = Identity(issuer=identity.issuer, subject=identity.subject, sid=identity.sid)
+        return msgspec.structs.replace(self, owner=owner)
 
     def route_token(self, name: str) -> RouteToken | None:
         """The token of the rule with this name."""
@@ -92,6 +99,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The allowed claims of the ID token (`BFF_PROFILE_CLAIMS`)."""
     browser: str = ""
     """A label such as `Firefox on Linux`, for the list of devices."""
+    began_at: float = 0
+    """When the session began, by Redis's clock; 0 if it was begun by an older version."""
     prompted_at: int | None = None
     """The `iat` of a sign-in with `prompt=login`, where it may stand for `auth_time`."""
 

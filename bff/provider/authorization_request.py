@@ -66,7 +66,7 @@ class AuthorizationRequests:
         resources: tuple[str, ...],
     ) -> str:
         """Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3."""
-        more: dict[str, Any] = dict(parameters)
+        more: dict[str, Any] = dict(parameters) | self._config.fixed_login_parameters
         # Auth0: `audience` names the API that the access token is for.
         more.update(
             nonce=transaction.nonce, scope=self._config.scope, audience=self._config.audience

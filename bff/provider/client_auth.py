@@ -1,7 +1,8 @@
 """How do our clients authenticate at the provider?
 
-In one of three ways, the same for the token and the revocation endpoint. Authlib needs it set for
-both: its default for revocation is HTTP Basic, which would send a private key as the password.
+In one of three ways. Without `AUTH0_CLIENT_AUTH` the provider's metadata decides between the two
+for a secret, for each endpoint. Authlib needs it set for both endpoints: its default for revocation
+is HTTP Basic, which would send a private key as the password.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from bff.config import Config
 from bff.core.errors import ConfigError
 from bff.provider.client_private_keys import CredentialsUnreadable, algorithm, keys_in, secrets_in
 from bff.provider.client_secrets import Credential, Credentials, CredentialsFile
+from bff.provider.metadata import NONE, Metadata
 
 ASSERTION_LIFETIME_SECONDS = 60
+BY_SECRET = ("client_secret_post", "client_secret_basic")
 
 
 class ClientAuthentication:
@@ -31,24 +34,41 @@ class ClientAuthentication:
         client_id: As registered.
         credentials: Its secrets or keys.
         audience: The `aud` of assertions.
+        follows_metadata: Use another way for a secret if an endpoint doesn't announce this one.
     """
 
     def __init__(
-        self, method: str, client_id: str, credentials: Credentials, audience: str = ""
+        self,
+        method: str,
+        client_id: str,
+        credentials: Credentials,
+        audience: str = "",
+        *,
+        follows_metadata: bool = False,
     ) -> None:
         self._method = method
+        self.follows_metadata = follows_metadata
         self._client_id = client_id
         self._audience = audience
         self.credentials = credentials
 
-    def session_arguments(self, credential: Credential) -> dict[str, Any]:
-        """The arguments of an `OAuth2Session`."""
+    def session_arguments(
+        self, credential: Credential, metadata: Metadata | None
+    ) -> dict[str, Any]:
+        """The arguments of an `OAuth2Session`; *metadata* only if they follow it."""
         return {
             "client_id": self._client_id,
             "client_secret": credential,
-            "token_endpoint_auth_method": self._method,
-            "revocation_endpoint_auth_method": self._method,
+            "token_endpoint_auth_method": self._method_for(metadata),
+            "revocation_endpoint_auth_method": self._method_for(metadata, revocation=True),
         }
+
+    def _method_for(self, metadata: Metadata | None, *, revocation: bool = False) -> str:
+        """The usual way, unless only the other one for a secret is announced."""
+        announced = metadata.auth_methods(revocation=revocation) if metadata else NONE
+        if self._method in announced:
+            return self._method
+        return next((one for one in BY_SECRET if one in announced), self._method)
 
     def register(self, session: OAuth2Session, credential: Credential) -> None:
         """Register in *session* what Authlib lacks or does otherwise."""
@@ -81,7 +101,11 @@ def configured(config: Config) -> ClientAuthentication:
         ConfigError: A file with its secrets or keys can't be used.
     """
     return ClientAuthentication(
-        config.client_auth, config.client_id, _credentials(config), config.issuer
+        config.client_auth,
+        config.client_id,
+        _credentials(config),
+        config.issuer,
+        follows_metadata=not config.client_auth_is_set,
     )
 
 
@@ -103,7 +127,12 @@ def _route_client(config: Config, client_id: str, secrets: str) -> ClientAuthent
     basic = config.client_auth == "client_secret_basic"
     method = "client_secret_basic" if basic else "client_secret_post"
     try:
-        return ClientAuthentication(method, client_id, Credentials(secrets_in(secrets)))
+        return ClientAuthentication(
+            method,
+            client_id,
+            Credentials(secrets_in(secrets)),
+            follows_metadata=not config.client_auth_is_set,
+        )
     except CredentialsUnreadable as error:
         raise ConfigError([f"the secret of the client {client_id}: {error}"]) from None
 

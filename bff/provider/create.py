@@ -8,6 +8,7 @@
     token_response, id_token               what a response means, and what of it is stored
     logout_token, security_event           tokens that the provider and a transmitter send us
     discovery, jwks, transmitter_keys      their metadata and keys, cached
+    products                               what the metadata shows of the product
     http_transport                         connections and deadlines
 """
 

@@ -135,13 +135,14 @@ class EndpointClient:
 
         Source: RFC 9126, section 2.1.
         """
-        if self.config.client_auth == "client_secret_post":
-            # Authlib adds the client's id to the secret; it must not come twice (RFC 6749, 3.1).
-            parameters = [pair for pair in parameters if pair[0] != "client_id"]
 
         def ask(session: _Session) -> requests.Response:
+            method = session.token_endpoint_auth_method
+            # Authlib adds the client's id to the secret; it must not come twice (RFC 6749, 3.1).
+            is_twice = method == "client_secret_post"
+            sent = [pair for pair in parameters if not is_twice or pair[0] != "client_id"]
             response: requests.Response = session.post(
-                url, data=parameters, auth=session.client_auth(self.config.client_auth),
+                url, data=sent, auth=session.client_auth(method),
                 timeout=deadline.remaining_seconds(), allow_redirects=False,
             )  # fmt: skip
             check_client(response, self.dialect)
@@ -180,12 +181,14 @@ class EndpointClient:
 
     def _session(self, authentication: ClientAuthentication, credential: Credential) -> _Session:
         """A new session; cheap, as the connections are shared."""
+        follows = authentication.follows_metadata
+        metadata = self.discovery.metadata(self.deadline(), any_age=True) if follows else None
         session = _Session(
             self.dialect,
             self.clock,
             redirect_uri=self.config.redirect_uri,
             code_challenge_method="S256",
-            **authentication.session_arguments(credential),
+            **authentication.session_arguments(credential, metadata),
         )
         self._transport.prepare(session)
         authentication.register(session, credential)

@@ -16,6 +16,8 @@ from bff.config import LOOPBACK_HOSTS
 from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
 from bff.provider.http_transport import Deadline, Transport
 
+NONE: frozenset[str] = frozenset()
+
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the discovery document that we use (OpenID Connect Discovery 1.0, 3)."""
@@ -28,6 +30,17 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     end_session_endpoint: str | None = None
     pushed_authorization_request_endpoint: str | None = None
     authorization_response_iss_parameter_supported: bool = False
+    token_endpoint_auth_methods_supported: Any = None
+    revocation_endpoint_auth_methods_supported: Any = None
+
+    def auth_methods(self, *, revocation: bool = False) -> frozenset[str]:
+        """How clients may authenticate at an endpoint; empty if the document doesn't say.
+
+        What it doesn't say of the revocation endpoint, it says of the token endpoint.
+        """
+        own = self.revocation_endpoint_auth_methods_supported if revocation else None
+        found = own or self.token_endpoint_auth_methods_supported
+        return frozenset(one for one in found if isinstance(one, str)) if _is_list(found) else NONE
 
 
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint",
@@ -62,6 +75,10 @@ def checked_metadata(document: Any, issuer: str) -> Metadata:
         if value is not None and not acceptable(value, issuer):
             raise ProviderMisconfigured(f"{name} of the provider must be an https URL")
     return metadata
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def acceptable(url: str, issuer: str) -> bool:

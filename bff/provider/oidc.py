@@ -17,6 +17,7 @@ from bff.core.errors import (
     TokenResponseUnusable,
 )
 from bff.core.model import IssuedTokens, LoginTransaction, SignIn
+from bff.provider import products
 from bff.provider.authorization_request import AuthorizationRequests
 from bff.provider.endpoints import EndpointClient
 from bff.provider.id_token import IDTokens, identity_of
@@ -46,6 +47,7 @@ class Provider:
         self._id_tokens = IDTokens(client.config, client.discovery, client.clock)
         self._requests = AuthorizationRequests(client)
         self._grants = RouteGrants(client, discard)
+        self._warned = False
 
     # ------------------------------------------------------------ readiness
     @property
@@ -63,9 +65,17 @@ class Provider:
         self.discovery.load(self._client.deadline())
 
     def warm_up_once(self) -> None:
-        """Load metadata and keys unless they were loaded already; raises as `warm_up`."""
+        """Load metadata and keys unless they were loaded already; raises as `warm_up`.
+
+        The first time, warnings about settings that don't fit the provider are logged.
+        """
         if not self.ready:
             self.warm_up()
+        if not self._warned:
+            self._warned = True
+            metadata = self.discovery.metadata(self._client.deadline(), any_age=True)
+            for warning in products.warnings(metadata, self._config):
+                log.warning("%s", warning)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -202,12 +212,16 @@ class Provider:
             return None
         if metadata.end_session_endpoint is None:
             return self._client.dialect.logout_url_without_endpoint(self._config, state)
+        hint = id_token if self._config.id_token_hint else None
+        if hint is None and products.is_hydra(metadata):
+            # With an address to return to it would refuse the logout.
+            return metadata.end_session_endpoint
         parameters = {
             "client_id": self._config.client_id,
             "post_logout_redirect_uri": self._config.post_logout_redirect_uri,
             "state": state,
             "logout_hint": sid,
-            "id_token_hint": id_token if self._config.id_token_hint else None,
+            "id_token_hint": hint,
         } | self._client.dialect.logout_parameters(self._config)
         return with_parameters(metadata.end_session_endpoint, parameters)
 

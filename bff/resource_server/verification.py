@@ -9,6 +9,7 @@ RFC 8725, sections 3.1 and 3.11.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ from bff.resource_server.revoked_tokens import RevokedTokens
 TYPES = ("jwt", "at+jwt", "none")
 CLAIMS_OF_OTHER_TOKENS = ("at_hash", "c_hash", "s_hash", "events")
 """ID tokens, logout tokens and security events have these, access tokens don't."""
+
+AUD_SHOWN_CHARACTERS = 200
+
+log = logging.getLogger(__name__)
 
 FindKey = Callable[[str, str | None], Key | None]
 """Finds the provider's key by algorithm and key id; raises ProviderUnavailable."""
@@ -69,6 +74,7 @@ class AccessTokenVerifier:
         self._find_key = find_key
         self._revoked_tokens = revoked_tokens
         self._clock = clock
+        self._logged: set[str] = set()
         self._registry = jws.JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
         self._registry.max_header_length = TOKEN_MAX_CHARACTERS
 
@@ -133,11 +139,28 @@ class AccessTokenVerifier:
         # Without leeway: the deny-list drops a token soon after it expires.
         if now >= claims["exp"]:
             raise TokenInvalid("expired")
-        audiences = audiences_of(claims)
+        self._check_audience(claims)
+
+    def _check_audience(self, claims: dict[str, Any]) -> None:
+        """Check `aud` of a token that is valid otherwise; the first that fails is logged.
+
+        A provider may issue none for our APIs, and callers learn no reason.
+        """
+        expected, audiences = self._expected, audiences_of(claims)
         if expected.audience is not None and expected.audience not in audiences:
-            raise TokenInvalid("for another audience")
-        if expected.not_audience is not None and expected.not_audience in audiences:
-            raise TokenInvalid("an ID token")
+            problem, wanted = "for another audience", repr(expected.audience)
+        elif expected.not_audience is not None and expected.not_audience in audiences:
+            problem, wanted = "an ID token", f"an API, not the client {expected.not_audience!r}"
+        else:
+            return
+        if problem not in self._logged:
+            self._logged.add(problem)
+            shown = repr(claims.get("aud"))[:AUD_SHOWN_CHARACTERS]
+            log.warning(
+                "a token of the provider is refused for its aud, %s; expected is %s. "
+                "If all of its tokens are so, none is ever active. Logged once", shown, wanted,
+            )  # fmt: skip
+        raise TokenInvalid(problem)
 
 
 def audiences_of(claims: Mapping[str, Any]) -> list[Any]:

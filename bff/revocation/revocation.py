@@ -8,7 +8,6 @@ steps of one end, `group_end` those of many at once. Endpoints call this through
 
 from __future__ import annotations
 
-import secrets
 from contextlib import AbstractContextManager
 
 from bff.config import Config
@@ -147,14 +146,7 @@ class Revocation:
         Raises:
             StoreUnavailable: They are not in the outbox; the caller must keep them and try again.
         """
-        entry_id = f"tokens-{secrets.token_hex(16)}"
-        entry = Entry(
-            id=entry_id,
-            kind="tokens",
-            reason=reason,
-            sealed_tokens=self._outbox.seal_tokens(entry_id, tokens),
-        )
-        self._run(entry)
+        self._run(self._steps.of_tokens(tokens, reason))
 
     def drain(self) -> int:
         """Try the entries that are due, until the provider fails; returns how many are confirmed.

@@ -8,8 +8,11 @@ docs/architecture/ending.md shows what a kill between two steps leaves. Source: 
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
+
+import msgspec
 
 from bff.config import Config
 from bff.core import audit
@@ -23,6 +26,7 @@ from bff.core.errors import (
 from bff.core.model import Identity, Tokens
 from bff.provider.token_endpoint import TokenRevoker
 from bff.revocation.cache_lease import CacheLease
+from bff.revocation.heirs import Heirs
 from bff.store import Entry, Stores
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,7 @@ class EndSteps:
     ) -> None:
         self._stores = stores
         self._revoker = revoker
+        self._heirs = Heirs(stores)
         self._lease = lease
         self._revoke_seconds = config.provider_timeout_seconds
         # An older refresh token has expired at the provider, so its revocation is given up.
@@ -72,12 +77,19 @@ class EndSteps:
         """
         try:
             if entry.kind == "tokens":
-                self._deny_and_revoke(entry, self._stores.outbox.open_tokens(entry))
+                tokens = self._stores.outbox.open_tokens(entry)
+                self._deny_and_revoke(entry, tokens, tokens.owner)
                 return True
             return self._end_session(entry)
         except SealInvalid as error:
             self._seal_invalid(entry, error)
             return True
+
+    def of_tokens(self, tokens: Tokens, reason: str) -> Entry:
+        """The entry for tokens that belong to no session."""
+        entry_id = f"tokens-{secrets.token_hex(16)}"
+        sealed = self._stores.outbox.seal_tokens(entry_id, tokens)
+        return Entry(id=entry_id, kind="tokens", reason=reason, sealed_tokens=sealed)
 
     def backoff(self, entry: Entry, error: ProviderError) -> float:
         """How many seconds to wait after *error*: what the provider asked for, or longer."""
@@ -105,14 +117,13 @@ class EndSteps:
             self._deny_and_revoke(entry, tokens, identity)
         return True
 
-    def _deny_and_revoke(
-        self, entry: Entry, tokens: Tokens, identity: Identity | None = None
-    ) -> None:
+    def _deny_and_revoke(self, entry: Entry, tokens: Tokens, identity: Identity | None) -> None:
         self._deny(tokens)
         # The session is over now, and what is left to do is in the outbox: neither the provider nor
         # Redis can make a logout fail any more.
         try:
-            self._revoke_all(tokens, entry, identity)
+            if tokens.all_refresh_tokens() and not self._heirs.take_over(entry, tokens, identity):
+                self._revoke_all(tokens, entry, identity)
             self._forget(entry, identity)
         except ProviderError as error:
             self._postpone(entry, error, identity)
@@ -129,9 +140,17 @@ class EndSteps:
         if self._stores.sent_revocations is not None:
             # Before the request, since the provider's log may report the revocation at once.
             self._stores.sent_revocations.note(identity.sid if identity else None)
-        for refresh_token in tokens.all_refresh_tokens():
+        refresh_tokens = tokens.all_refresh_tokens()
+        for number, refresh_token in enumerate(refresh_tokens):
             if self._clock() >= give_up_at:
-                raise ProviderUnavailable("no time left before the answer")
+                rest = msgspec.structs.replace(
+                    Tokens.without_session(client_id=tokens.client_id),
+                    kept_refresh_tokens=refresh_tokens[number:],
+                    owner=identity,
+                )
+                # Otherwise each try would begin with those that are revoked already.
+                self._stores.outbox.add(self.of_tokens(rest, entry.reason), due_in_seconds=0)
+                return
             self._revoker.revoke(refresh_token, client_id=tokens.client_id)
             _record("token_revoked", "ok", entry, identity, entry.reason)
 

@@ -105,7 +105,7 @@ class Sessions:
         except SignInSuperseded:
             raise  # The session was stored and has ended, and its tokens with it.
         except Exception:
-            self._pending_writes.revoke(sign_in.tokens, "sign_in_not_stored")
+            self._pending_writes.revoke(sign_in.tokens.owned_by(identity), "sign_in_not_stored")
             raise
         return cookie_id
 
@@ -170,7 +170,7 @@ class Sessions:
             key=key,
             generation=1,
             tokens=sign_in.tokens,
-            identity=sign_in.identity,
+            identity=msgspec.structs.replace(sign_in.identity, began_at=now),
             created_at=int(now),
             last_seen_at=int(now),
             idle_ends_at=min(int(now) + self._config.session_idle_seconds, absolute_ends_at),

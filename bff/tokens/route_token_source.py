@@ -93,7 +93,9 @@ class RouteTokenSource(TokenSource):
             generation=session.generation,
             attempt=attempt,
             spent=spent,
-            issued=Tokens.without_session(refresh_token=refresh_token, route_token=token),
+            issued=Tokens.without_session(refresh_token=refresh_token, route_token=token).owned_by(
+                session.identity
+            ),
             base=session.tokens,
             merged=lambda base: with_route_token(
                 base, token, refresh_token, session.read_at, self._deny_list

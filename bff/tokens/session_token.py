@@ -95,7 +95,7 @@ class SessionTokenSource(TokenSource):
                 expires_at=issued.expires_at,
                 issued_at=issued.issued_at,
                 refresh_token=issued.refresh_token,
-            ),
+            ).owned_by(session.identity),
             base=session.tokens,
             merged=lambda base: refreshed(base, issued, session.read_at, self._stores.deny_list),
         )

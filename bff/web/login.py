@@ -96,7 +96,7 @@ class LoginFlow:
         if to_our_host := address_on_our_host(request, self._config):
             return redirect(to_our_host, 302)
         return_to = self._return_to()
-        parameters = for_provider(request.args)
+        parameters = for_provider(request.args, self._config.passed_login_parameters)
         if self._config.accept_iat_for_auth_time:
             demand_login(parameters)
         transaction = self._transactions.begin(

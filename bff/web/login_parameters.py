@@ -11,7 +11,7 @@ from bff.core.errors import ParameterInvalid
 # Auth0: `screen_hint`, `organization`, `invitation` and `connection` are its own parameters.
 PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
              "max_age", "acr_values", "ui_locales")  # fmt: skip
-"""Query parameters of `/auth/login` that go to the provider."""
+"""Query parameters of `/auth/login` that go to the provider, beside those of the settings."""
 PARAMETER_MAX_CHARACTERS = 512
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -26,9 +26,14 @@ def single(arguments: MultiDict[str, str], name: str) -> str | None:
     return values[0] if values else None
 
 
-def for_provider(arguments: MultiDict[str, str]) -> dict[str, str]:
-    """The checked parameters for the provider; `prompt=none` excludes other prompts."""
-    found = {name: single(arguments, name) for name in PASSED_ON}
+def for_provider(arguments: MultiDict[str, str], more: tuple[str, ...] = ()) -> dict[str, str]:
+    """The checked parameters for the provider; `prompt=none` excludes other prompts.
+
+    Args:
+        arguments: The query.
+        more: Names of further parameters (`BFF_LOGIN_PARAMETERS`).
+    """
+    found = {name: single(arguments, name) for name in (*PASSED_ON, *more)}
     parameters = {name: value for name, value in found.items() if value}
     for name, value in parameters.items():
         if len(value) > PARAMETER_MAX_CHARACTERS or _CONTROL.search(value):

@@ -22,6 +22,8 @@ ASSETS = Path(__file__).resolve().parent / "static"
 RESERVED = frozenset({"auth", "api", "healthz", "readyz"})
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 YEAR_SECONDS = 31_536_000
+NAMES_FOLLOW = "/* BFF_LOGIN_PARAMETERS"
+"""In the client module, after the parameters that `login()` always takes."""
 UNSUPPORTED_METHODS = frozenset({"TRACE", "CONNECT"})
 """No path supports these, so a 405 is right for any path."""
 
@@ -60,6 +62,8 @@ def create_blueprint(config: Config) -> Blueprint:
 
     @blueprint.get("/auth/<any('client.js', 'cookies.js', 'pages.css'):name>")
     def own_asset(name: str) -> Response:
+        if name == "client.js" and config.passed_login_parameters:
+            return _client_module(config.passed_login_parameters)
         return _send(ASSETS / name, name)
 
     @blueprint.get("/", defaults={"path": ""})
@@ -172,6 +176,19 @@ def media_type(name: str) -> str:
     suffix = Path(name).suffix.lower()
     guessed, encoding = mimetypes.guess_type(name)
     return MEDIA_TYPES.get(suffix) or (not encoding and guessed) or "application/octet-stream"
+
+
+def _client_module(login_parameters: tuple[str, ...]) -> Response:
+    """The client module, whose `login()` also takes these parameters."""
+    module = (ASSETS / "client.js").read_text(encoding="utf-8")
+    names = "".join(f'"{name}", ' for name in login_parameters)
+    response = Response(module.replace(NAMES_FOLLOW, names + NAMES_FOLLOW, 1))
+    response.mimetype = MEDIA_TYPES[".js"]
+    response.headers["Cache-Control"] = cache_rule("client.js")
+    response.vary.add("Accept-Encoding")
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _send(file: Path, path: str, root: Path | None = None) -> Response:

@@ -115,6 +115,8 @@ class TokenLedger:
             yield from self._refresh_tokens(_grant_of(token), _grant_of)
         elif self._settings.revocation_reaches == "family":
             yield from self._refresh_tokens(token.sign_in.family_id, _family_of)
+        elif self._settings.revocation_reaches == "session":
+            yield from self._refresh_tokens(_session_of(token), _session_of)
         else:
             yield from _with_ancestors(token)
 
@@ -151,6 +153,10 @@ def new_token_value() -> str:
 
 def _family_of(token: IssuedToken) -> str:
     return token.sign_in.family_id
+
+
+def _session_of(token: IssuedToken) -> tuple[str, str]:
+    return token.sign_in.sid, token.sign_in.client.client_id
 
 
 def _grant_of(token: IssuedToken) -> tuple[str, str, str | None]:

@@ -17,7 +17,7 @@ AUTH_METHODS: tuple[AuthMethod, ...] = (
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a grant type
 TOKEN_DIALECTS = ("auth0", "rfc9068")
 PAR = ("off", "offered", "required")
-REVOCATION_REACHES = ("token", "family")
+REVOCATION_REACHES = ("token", "family", "session")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class ProviderSettings:
     revocation_deletes_grant: bool = False
     """Auth0's toggle: one revocation revokes all refresh tokens of user, client and audience."""
     revocation_reaches: str = "token"
-    """Without that toggle: `token` revokes the one presented, `family` all of its sign-in."""
+    """Without that toggle: `token` revokes the one presented, `family` all of its sign-in,
+    `session` all of the client in the provider's session, as at Keycloak."""
     iss_parameter: bool = False
     """The authorization response has `iss` (RFC 9207); off at Auth0 by default."""
     auth_time_always: bool = True

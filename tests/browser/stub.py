@@ -38,6 +38,7 @@ class Stub:
 
     spa_dir: Path | None = DEMO_SPA
     csp: str | None = None
+    login_parameters: str | None = None
 
     signed_in: bool = False
     user: dict[str, Any] = field(default_factory=lambda: {
@@ -70,7 +71,8 @@ class Stub:
 
     def config(self) -> Config:
         """The settings for the parts of the BFF that are real here."""
-        own = {"BFF_SPA_DIR": self.spa_dir, "BFF_CONTENT_SECURITY_POLICY": self.csp}
+        own = {"BFF_SPA_DIR": self.spa_dir, "BFF_CONTENT_SECURITY_POLICY": self.csp,
+               "BFF_LOGIN_PARAMETERS": self.login_parameters}  # fmt: skip
         given = {name: str(value) for name, value in own.items() if value is not None}
         return load(SETTINGS | given, env_file=None)
 

@@ -179,6 +179,16 @@ def test_login_refuses_an_unknown_parameter(page: Page, stub: Stub) -> None:
     assert not [path for _, path, _ in stub.requests if path.startswith("/auth/login")]
 
 
+def test_login_takes_the_parameters_of_the_setting_and_no_others(context: BrowserContext) -> None:
+    with serve(Stub(spa_dir=None, login_parameters="kc_idp_hint,hd=example.com")) as stub:
+        page = open_tab(context, stub)
+        for refused in ("hd", "redirect_uri"):
+            assert run(page, f"client.login({{ {refused}: 'x' }})")[0] == "TypeError"
+        with page.expect_navigation():
+            page.evaluate("client.login({ returnTo: '/', kc_idp_hint: 'x' })")
+        assert stub.asked("GET", "/auth/login?returnTo=%2F&kc_idp_hint=x") == [None]
+
+
 def test_logout_leaves_the_page_and_reaches_the_other_tabs(
     page: Page, context: BrowserContext, stub: Stub
 ) -> None:

@@ -42,7 +42,23 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
     [
         ("AUTH0_DOMAIN", "https://example.eu.auth0.com", "bare host name"),
         ("AUTH0_DOMAIN", "example.eu.auth0.com/", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:4400/", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:0", "bare host name"),
+        ("AUTH0_DOMAIN", "localhost:port", "Port could not be cast"),
+        ("AUTH0_DOMAIN", "localhost:4400:1", "Port could not be cast"),
+        ("AUTH0_DOMAIN", "user@localhost", "bare host name"),
+        ("AUTH0_DOMAIN", "[::1]:4400", "bare host name"),
+        ("AUTH0_DOMAIN", "*.eu.auth0.com", "one host"),
         ("OIDC_ISSUER", "https://other.example", "together with AUTH0_DOMAIN"),
+        ("BFF_LOGIN_PARAMETERS", "kc_idp_hint,redirect_uri", "can't contain redirect_uri"),
+        ("BFF_LOGIN_PARAMETERS", "Request_URI=https://evil.example", "can't contain Request_URI"),
+        ("BFF_LOGIN_PARAMETERS", "scope=admin", "can't contain scope"),
+        ("BFF_LOGIN_PARAMETERS", "prompt=none", "can't fix prompt"),
+        ("BFF_LOGIN_PARAMETERS", "hd=a,hd", "twice"),
+        ("BFF_LOGIN_PARAMETERS", "hd=", "no value"),
+        ("BFF_LOGIN_PARAMETERS", "a b", "name=value"),
+        ("BFF_LOGIN_PARAMETERS", "hd=a\r\nb", "name=value"),
         ("AUTH0_CLIENT_ID", None, "is missing"),
         ("AUTH0_CLIENT_ID", "", "is missing"),
         ("AUTH0_CLIENT_SECRET", None, "is missing"),
@@ -169,6 +185,10 @@ def test_all_problems_are_reported_at_once() -> None:
         BFF_TYPO="1",
     )
     assert len(found) == 6
+
+
+def test_a_tenant_may_have_a_port() -> None:
+    assert load(GOOD | {"AUTH0_DOMAIN": "localhost:4400"}).issuer == "https://localhost:4400/"
 
 
 def test_an_issuer_stays_exactly_as_written() -> None:

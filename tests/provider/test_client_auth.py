@@ -116,3 +116,36 @@ def test_a_key_file_without_a_private_key_is_a_wrong_setting(
     path.write_bytes(content)
     with pytest.raises(ConfigError, match="AUTH0_CLIENT_PRIVATE_KEY_FILE"):
         client_for(AUTH0_CLIENT_AUTH="private_key_jwt", AUTH0_CLIENT_PRIVATE_KEY_FILE=str(path))
+
+
+POST, BASIC = "client_secret_post", "client_secret_basic"
+
+
+@pytest.mark.parametrize(
+    ("setting", "at_tokens", "at_revocation", "used"),
+    [
+        ("", None, [BASIC], (POST, BASIC)),
+        ("", [BASIC], None, (BASIC, BASIC)),
+        ("", [BASIC, "none"], [POST], (BASIC, POST)),
+        ("", [BASIC, POST], [POST, BASIC], (POST, POST)),
+        ("", ["private_key_jwt"], "nonsense", (POST, POST)),
+        ("", [], [None, 7], (POST, POST)),
+        (POST, [BASIC], [BASIC], (POST, POST)),
+        (BASIC, [POST], [POST], (BASIC, BASIC)),
+    ],
+)
+def test_without_a_setting_each_endpoint_gets_what_its_metadata_announces(
+    fake: FakeProvider,
+    client_for: Callable[..., StandaloneProvider],
+    setting: str,
+    at_tokens: Any,
+    at_revocation: Any,
+    used: tuple[str, str],
+) -> None:
+    fake.metadata |= {
+        "token_endpoint_auth_methods_supported": at_tokens,
+        "revocation_endpoint_auth_methods_supported": at_revocation,
+    }
+    asked = both_requests(fake, client_for(AUTH0_CLIENT_AUTH=setting))
+    assert tuple(POST if "client_secret" in one.form else BASIC for one in asked) == used
+    assert all(("Authorization" in one.headers) != ("client_secret" in one.form) for one in asked)

@@ -285,3 +285,30 @@ def test_all_lookups_are_one_round_trip(bench: Bench) -> None:
     expected = ExpectedAccessToken(issuer=ISSUER, audience=AUDIENCE)
     assert AccessTokenVerifier(expected, bench.issuer.keys().find, revoked_tokens).verify(token())
     assert trips == [5]
+
+
+@pytest.mark.parametrize(
+    ("expected", "aud"),
+    [
+        ({}, "account"),
+        ({}, ["a", "b"]),
+        ({}, None),
+        ({"audience": None, "not_audience": "client-one"}, "client-one"),
+    ],
+)
+def test_a_genuine_token_of_another_audience_is_logged_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture, expected: dict[str, Any], aud: object
+) -> None:
+    verifier = bench.verifier(**expected)
+    for access_token in [token(aud=aud), token(aud=aud), token(aud=aud, exp=1)]:
+        with pytest.raises(TokenInvalid):
+            verifier.verify(access_token)
+    [line] = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert repr(aud) in line
+    assert access_token not in line
+
+
+def test_an_expired_token_logs_nothing(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(TokenInvalid):
+        bench.verifier().verify(token(aud="account", exp=1))
+    assert caplog.records == []

@@ -149,6 +149,8 @@ def test_promise_6_a_sign_in_after_the_index_was_read_finds_the_watermark(bench:
 
     def too_late(group: Group) -> list[str]:
         found = real(group)
+        if group != DANA:
+            return found
         with pytest.raises(SignInTooOld):
             bench.sessions.start(authenticated_at(bench, bench.now() - 10))
         return found

@@ -118,14 +118,19 @@ class Bench:
         return int(self.database.now())
 
     def sign_in(
-        self, *, subject: str = "auth0|dana", access_seconds: int = 300, refresh: str = "refresh-0"
+        self,
+        *,
+        subject: str = "auth0|dana",
+        access_seconds: int = 300,
+        refresh: str = "refresh-0",
+        sid: str | None = "provider-sid",
     ) -> SignIn:
         now = self.now()
         return SignIn(
             identity=Identity(
                 issuer="https://provider.example/",
                 subject=subject,
-                sid="provider-sid",
+                sid=sid,
                 claims={"sub": subject, "name": "Dana Demo", "email": "dana@example.com"},
             ),
             tokens=Tokens(

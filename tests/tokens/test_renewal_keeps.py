@@ -166,8 +166,8 @@ def test_a_hand_over_that_is_overtaken_is_tried_again(bench: Bench) -> None:
 
 
 def test_a_late_writer_revokes_its_own_token_and_no_other(bench: Bench) -> None:
-    """The session has the tokens of the faster writer."""
-    key = bench.start(**EXPIRED)
+    """The session has the tokens of the faster writer; without a `sid` it takes no others."""
+    key = bench.start(**EXPIRED, sid=None)
     assert bench.records.keep_refresh_tokens(key, ("refresh-old",))
 
     def overtaken(_: str) -> IssuedTokens:

@@ -53,6 +53,22 @@ def test_several_tabs_sign_in_at_once(world: World) -> None:
     assert len(world.begun) == 5
 
 
+def test_parameters_of_the_setting_reach_the_provider_and_no_others(
+    world_for: Callable[..., World],
+) -> None:
+    world = world_for(BFF_LOGIN_PARAMETERS="kc_idp_hint,hd=example.com,ui_locales=de")
+    asked = {"kc_idp_hint": "google", "hd": "evil.example", "ui_locales": "fr", "claims": "{}",
+             "state": "theirs", "scope": "admin"}  # fmt: skip
+    sent = parse_qs(urlsplit(world.login(**asked)).query)
+    assert {name: sent.get(name) for name in ("kc_idp_hint", "hd", "ui_locales", "claims")} == {
+        "kc_idp_hint": ["google"], "hd": ["example.com"], "ui_locales": ["de"], "claims": None,
+    }  # fmt: skip
+    assert sent["state"] != ["theirs"]
+    assert "admin" not in sent["scope"][0]
+    assert "kc_idp_hint" not in world.login()
+    assert "hd=example.com" in world.login()
+
+
 def test_the_parameters_reach_the_provider(world: World) -> None:
     asked = {
         "prompt": "login consent", "login_hint": "a+b@example.com", "screen_hint": "signup",

@@ -25,7 +25,7 @@
 
 const LOGIN_PARAMETERS = new Set([
   "prompt", "login_hint", "screen_hint", "organization", "invitation", "connection", "max_age",
-  "acr_values", "ui_locales",
+  "acr_values", "ui_locales", /* BFF_LOGIN_PARAMETERS: the server writes their names here. */
 ]);
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const SESSION_HEADER = "X-BFF-Session";
@@ -114,7 +114,8 @@ export async function profile({ slide = false } = {}) {
 /**
  * Leave the page for the sign-in.
  * @param {{returnTo?: string} & Record<string, string | number>} [options] The page to return to
- *   (this one by default), and parameters such as `prompt`, `login_hint` or `organization`.
+ *   (this one by default), and parameters such as `prompt`, `login_hint` or `organization`, or of the
+ *   server's setting `BFF_LOGIN_PARAMETERS`.
  */
 export function login({ returnTo = here(), ...parameters } = {}) {
   const query = new URLSearchParams({ returnTo });
