@@ -7,16 +7,19 @@ that instant loses one. The background thread retries as long as any write is pe
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bff.core import audit
-from bff.core.errors import BFFError, StoreUnavailable
+from bff.core.errors import BFFError, SealInvalid, StoreUnavailable
 from bff.core.model import Tokens
 from bff.revocation.revocation import Revocation
 from bff.store import SessionRecords
 from bff.store.record_results import DONE
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +65,25 @@ class PendingWrites:
 
         Raises:
             StoreUnavailable: Redis is down; the write is pending and done later.
+            SealInvalid: The session's record can't be opened. The tokens are in the outbox, since
+                this process can never write them.
         """
         try:
             return self._write(token_write)
-        except StoreUnavailable:
+        except SealInvalid:
+            self.revoke(token_write.issued, "session_unreadable")
+            raise
+        except Exception:
             self._keep(token_write)
             raise
 
     def revoke(self, tokens: Tokens, reason: str) -> None:
-        """Have tokens without a session revoked; pending while Redis is down. Never raises."""
+        """Have tokens without a session revoked; pending until that succeeds. Never raises."""
         try:
             self._revocation.revoke_tokens(tokens, reason)
-        except StoreUnavailable:
+        except Exception as error:
+            if not isinstance(error, StoreUnavailable):
+                log.exception("tokens not revoked yet")
             self._keep((tokens, reason))
 
     def discard(self, refresh_token: str, client_id: str | None) -> None:
@@ -92,8 +102,11 @@ class PendingWrites:
                 else:
                     self.revoke(*item)
             except BFFError as error:
-                # `write` has put it back already; the next round tries again.
+                # `write` has seen to it that the tokens are kept, here or in the outbox.
                 audit.record("revocation_queued", "failed", reason=f"held: {error.code}")
+            except Exception:
+                # `write` has put it back, and those after it must not be lost.
+                log.exception("tokens not written yet")
         return len(self._pending)
 
     def _write(self, token_write: TokenWrite) -> Tokens | None:

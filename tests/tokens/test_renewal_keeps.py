@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+from unittest import mock
+
 import msgspec
 import pytest
 
 from bff.config.route import TokenRule
-from bff.core.errors import ProviderRejected, ProviderUnavailable, SessionEnded, SignInRequired
+from bff.core.errors import (
+    ProviderRejected,
+    ProviderUnavailable,
+    SealInvalid,
+    SessionEnded,
+    SignInRequired,
+)
 from bff.core.model import IssuedTokens, Session, SignIn
 from bff.sessions.lifecycle import session_key
 from tests.support.bench import Bench, MakeBench, token_response
@@ -209,3 +218,47 @@ def started(bench: Bench, sign_in: SignIn) -> str:
     key = session_key(bench.sessions.start(sign_in))
     assert key
     return key
+
+
+def unreadable(*_: object, **__: object) -> NoReturn:
+    raise SealInvalid("sealed with a key that is not configured")
+
+
+def broken(*_: object, **__: object) -> NoReturn:
+    raise RuntimeError("nobody expects this")
+
+
+def overtaken(*_: object) -> str:
+    return "other"
+
+
+def test_promise_3_tokens_for_a_record_that_this_process_cannot_open_are_revoked(
+    bench: Bench,
+) -> None:
+    """Another process has the new key already, and was faster."""
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
+    session = bench.load(key)
+    with mock.patch.multiple(bench.records, replace_tokens=overtaken, load=unreadable):
+        with pytest.raises(SealInvalid):
+            bench.access_token(session)
+        assert bench.provider.revoked == ["refresh-1"]
+        assert bench.pending_writes.retry() == 0
+    assert bench.load(key).tokens.refresh_token == "refresh-0"
+
+
+def test_promise_3_an_unexpected_error_loses_no_pending_token(bench: Bench) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    first, second = bench.start(**EXPIRED), bench.start(**EXPIRED)
+    sessions = [bench.load(first), bench.load(second)]
+    with mock.patch.object(bench.records, "replace_tokens", broken):
+        for session in sessions:
+            with pytest.raises(RuntimeError):
+                bench.access_token(session)
+        with mock.patch.object(bench.revocation, "revoke_tokens", broken):
+            bench.pending_writes.discard("of-a-rejected-response", None)
+            assert bench.pending_writes.retry() == 3
+    assert bench.pending_writes.retry() == 0
+    assert bench.load(first).tokens.refresh_token == "refresh-1"
+    assert bench.load(second).tokens.refresh_token == "refresh-2"
+    assert bench.provider.revoked == ["of-a-rejected-response"]
