@@ -17,6 +17,7 @@ from bff.gateway.lingering_close import LingeringClose
 from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
 from bff.gateway.route_access import RouteAccess
 from bff.gateway.route_table import RouteTable
+from bff.gateway.slow_clients import SlowClients
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
 from bff.machine_api import (
     admin,
@@ -76,9 +77,11 @@ def create_app(config: Config | None = None) -> Flask:
     for blueprint in (*_for_browsers(services, guard), *_for_programs(services)):
         app.register_blueprint(blueprint)
     _wrap_in_gateway(app, services, RouteAccess(guard, services.tokens))
+    # Outermost: it also bounds what the layers below read.
+    app.wsgi_app, watch = SlowClients.watched(app.wsgi_app)  # type: ignore[method-assign]
 
     app.extensions["bff"] = services
-    for background in services.background:
+    for background in (*services.background, watch):
         background.start()
     return app
 

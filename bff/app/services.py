@@ -96,7 +96,9 @@ def build_services(
     tokens = AccessTokens(stores, token_endpoint or provider, pending_writes, revocation, config)
     cache = _session_cache(config, stores)
     sessions = Sessions(config, stores, sealer, revocation, pending_writes, cache)
-    open_responses = OpenResponses(stores.records, open_max=config.open_answers_max)
+    open_responses = OpenResponses(
+        stores.records, open_max=config.open_answers_max, routes=len(config.routes)
+    )
     background.every(PENDING_WRITES_SECONDS, pending_writes.retry)
     background.every(WARM_UP_SECONDS, provider.warm_up_once)
     background.every(DRAIN_SECONDS, revocation.drain)

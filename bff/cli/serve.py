@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import socket
 import sys
+from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bff import config
 from bff.cli.exit_codes import COMMAND_FAILED, OK
 from bff.cli.logging_config import logging_config
 from bff.core.errors import ConfigError
+from bff.core.work_slots import WorkSlots
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from flask import Flask
+
+OTHER_FILES = 512
+"""For connections to Redis, the provider and APIs."""
+IDLE_THREAD_SECONDS = 600
+"""Granian's maximum."""
+HEALTH_PATHS = ("/healthz", "/readyz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=8000, help="port to listen on (%(default)s)")
     add("--workers", type=_positive, default=1, help="processes, one per core (%(default)s)")
-    add("--threads", type=_positive, default=64, help="requests at once per process (%(default)s)")
+    add(
+        "--threads",
+        type=_positive,
+        default=64,
+        help="requests worked on at once per process; those that wait for a client or an API don't "
+        "count (%(default)s)",
+    )
+    add(
+        "--connections",
+        type=_positive,
+        default=4096,
+        help="connections at once per process, as far as its file handles suffice (%(default)s)",
+    )
     add(
         "--grace-seconds",
         type=_positive,
@@ -68,13 +91,19 @@ def _serve(options: argparse.Namespace) -> None:
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
 
+    connections = _connections(options.connections)
     server = Granian(
         "bff.app.factory:create_app",
         address=options.host,
         port=options.port,
         interface=Interfaces.WSGI,
         workers=options.workers,
-        blocking_threads=options.threads,
+        # A thread for each connection, made when it is needed: however many requests wait for slow
+        # clients or APIs, the next one has a thread. `WorkSlots` limits those that work.
+        blocking_threads=connections,
+        # A request that comes while idle threads end may be left without one (Granian 2.8).
+        blocking_threads_idle_timeout=IDLE_THREAD_SECONDS,
+        backpressure=connections,
         # A killed worker is replaced; one that fails at its start ends the server.
         respawn_failed_workers=True,
         workers_kill_timeout=options.grace_seconds,
@@ -84,10 +113,21 @@ def _serve(options: argparse.Namespace) -> None:
         # Its access log would show query strings, which hold the codes of sign-ins.
         log_access=False,
     )
-    server.serve(target_loader=_application, wrap_loader=False)
+    server.serve(target_loader=partial(_application, options.threads), wrap_loader=False)
 
 
-def _application() -> Flask:
+def _connections(wanted: int) -> int:
+    """How many connections a process can have; raises its limit of file handles if it may."""
+    limit, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        limit = needed if highest == resource.RLIM_INFINITY else min(needed, highest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, highest))
+        return max(limit - OTHER_FILES, limit // 2)
+    return wanted
+
+
+def _application(threads: int) -> Flask:
     """Make the application in a worker, and remove the secrets from the worker's environment.
 
     Granian copies the environment into every request's `environ`, where an error page or a
@@ -97,9 +137,27 @@ def _application() -> Flask:
     from bff.app.factory import create_app
 
     app = create_app()
+    app.wsgi_app = _Working(app.wsgi_app, WorkSlots(threads))  # type: ignore[method-assign]
     for name in app.extensions["bff"].config.secret_variables:
         os.environ.pop(name, None)
     return app
+
+
+class _Working:
+    """A WSGI layer: a request takes a slot to be worked on; health checks need none."""
+
+    def __init__(self, application: WSGIApplication, slots: WorkSlots) -> None:
+        self._next = application
+        self._slots = slots
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] in HEALTH_PATHS:
+            return self._next(environ, start_response)
+        self._slots.take()
+        try:
+            return self._next(environ, start_response)
+        finally:
+            self._slots.give_back()
 
 
 def _address_problem(host: str, port: int) -> str | None:

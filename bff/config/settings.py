@@ -163,8 +163,14 @@ class Settings(BaseModel):
         100 * 1024 * 1024, alias="BFF_REQUEST_MAX_BYTES"
     )
     """The largest request body that an upstream gets, in bytes; 0 for no limit."""
-    open_answers_max: Annotated[int, Field(ge=1)] = Field(48, alias="BFF_OPEN_ANSWERS_MAX")
-    """How many event streams and long responses a process sends at once; less than its threads."""
+    open_answers_max: Annotated[int, Field(ge=1)] = Field(96, alias="BFF_OPEN_ANSWERS_MAX")
+    """How many event streams and long responses a process sends at once; half of them (at least
+    48) to one session, and three quarters on one of several routes."""
+    upstream_requests_max: Annotated[int, Field(ge=1)] = Field(
+        192, alias="BFF_UPSTREAM_REQUESTS_MAX"
+    )
+    """How many requests of a process wait for upstreams at once; three quarters of them on one of
+    several routes, half of one session, and a quarter of a session on one route."""
     require_csrf_header: bool = Field(False, alias="BFF_REQUIRE_CSRF_HEADER")
     """Require `X-CSRF: 1` on every `/api` request; rules out EventSource and download links."""
     require_csrf_on_writes: bool = Field(False, alias="BFF_REQUIRE_CSRF_ON_WRITES")

@@ -1,8 +1,11 @@
-"""How is a response broken off under Granian, which offers no way to do it?
+"""How is a connection closed under Granian, which offers no way to do it?
 
-When an application raises, Granian (2.8) ends a chunked response properly, so half a download would
-pass for a complete one. Instead the socket is shut down. Granian doesn't tell which connection
-belongs to the request, so this works only if it is the client's only one.
+Before a response begins: by a response that is shorter than its Content-Length. It is an error to
+Granian (2.8), which then closes the connection, and a thread that waits for the body is freed.
+
+In the middle of a response: when an application raises, Granian ends a chunked response properly,
+so half a download would pass for a complete one. Instead the socket is shut down. Granian doesn't
+tell which connection belongs to the request, so this works only if it is the client's only one.
 """
 
 from __future__ import annotations
@@ -11,14 +14,76 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+HEAD_SECONDS = 0.1
+"""How long the head of a response is given to leave."""
 
 
 def serves(environ: Mapping[str, Any]) -> bool:
     """Whether the request came through Granian."""
     return environ.get("SERVER_SOFTWARE") == "Granian"
+
+
+class _TooShort:
+    """The body of a response that ends before its last byte."""
+
+    def __init__(self) -> None:
+        self._pieces = iter([b"\n"])
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            # Else the error would overtake the head of the response.
+            time.sleep(HEAD_SECONDS)
+            raise
+
+    def close(self) -> None:
+        """Granian calls it at the end."""
+
+
+def connection_closer() -> Callable[[], object] | None:
+    """What closes the connection of the request that the calling thread serves.
+
+    It can be called from any thread, has no effect once the response has begun, and touches no
+    other connection. The client gets 408, so that a proxy in front doesn't take us for broken.
+
+    Returns:
+        None if Granian's own code isn't as expected.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001 - Granian gives its end of the response to nobody.
+    while frame.f_back is not None and frame.f_globals.get("__name__") != "granian.wsgi":
+        frame = frame.f_back
+    respond = getattr(frame.f_locals.get("proto"), "response_iter", None)
+    if respond is None:
+        return None
+    response = 408, [("content-length", "2"), ("connection", "close")], _TooShort()
+    return lambda: threading.Thread(target=respond, args=response, daemon=True).start()
+
+
+def give_up_unread(seconds: int) -> None:
+    """Let the kernel close connections to this process whose peer reads nothing for so long.
+
+    For those that are open, and those that its listening sockets accept from now on (RFC 5482).
+    Linux only: elsewhere the kernel has its own limit, or none.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is None:
+        return
+    with contextlib.ExitStack() as stack:
+        ours = [sock for sock in _sockets(stack) if _is_tcp(sock)]
+        ports = {_port(sock) for sock in ours if _listens(sock)}
+        for sock in ours:
+            if _port(sock) in ports:
+                # It may have been closed just now.
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.IPPROTO_TCP, option, seconds * 1000)
 
 
 def break_connection(environ: Mapping[str, Any]) -> bool:
@@ -54,3 +119,16 @@ def _endpoints(sock: socket.socket) -> tuple[str, int] | None:
         return sock.getpeername()[0], sock.getsockname()[1]
     except (OSError, IndexError):
         return None
+
+
+def _is_tcp(sock: socket.socket) -> bool:
+    return sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
+
+
+def _listens(sock: socket.socket) -> bool:
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _port(sock: socket.socket) -> int:
+    port: int = sock.getsockname()[1]
+    return port

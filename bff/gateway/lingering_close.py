@@ -5,8 +5,9 @@ response on its way: a proxy in front would report us as down, and the page woul
 of the 401. So the error is sent at once, and then the rest of the body is read and dropped for a
 while, as nginx does (`lingering_close`). Source: RFC 9112, section 9.6.
 
-Only for trusted proxies, which send the body that they announced, or close. Granian's reads have no
-timeout, so any other client could announce a body, send nothing, and block a thread for good.
+Only for trusted proxies, which send the body that they announced, or close. Once the response has
+begun, nothing ends a read under Granian, so any other client could announce a body, send nothing,
+and block a thread for good.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from bff.core import work_slots
 from bff.gateway.client_address import ClientAddresses
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ LINGER_SECONDS = 30.0
 """As nginx by default (`lingering_time`)."""
 THREADS_MAX = 8
 """Each request occupies a thread, at the pace of the client behind the proxy."""
+PLENTY_MAX = 1024
+"""The same for a server that has a thread for each connection, as `serve` has. A proxy takes each
+reset for a failure of ours, and may then send nobody to us for a while."""
 PIECE_BYTES = 16_384
 
 
@@ -48,13 +53,15 @@ class LingeringClose:
         self._next = application
         self._clients = clients
         self._seconds = seconds
-        self._free_threads = threading.Semaphore(threads_max)
+        self._few_threads = threading.Semaphore(threads_max)
+        self._plenty_of_threads = threading.Semaphore(PLENTY_MAX)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         if not (_is_being_sent(environ) and self._clients.from_trusted_proxy(environ)):
             return self._next(environ, start_response)
         is_error = False
+        free_threads = self._plenty_of_threads if work_slots.in_use() else self._few_threads
 
         def begin(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             nonlocal is_error
@@ -62,16 +69,19 @@ class LingeringClose:
             return start_response(status, headers, *error)
 
         response = self._next(environ, begin)
-        return self._then_drop(response, environ["wsgi.input"]) if is_error else response
+        body = environ["wsgi.input"]
+        return self._then_drop(response, body, free_threads) if is_error else response
 
-    def _then_drop(self, response: Iterable[bytes], body: Any) -> Iterator[bytes]:
+    def _then_drop(
+        self, response: Iterable[bytes], body: Any, free_threads: threading.Semaphore
+    ) -> Iterator[bytes]:
         try:
             yield from response
-            if self._free_threads.acquire(blocking=False):
+            if free_threads.acquire(blocking=False):
                 try:
                     self._drop(body)
                 finally:
-                    self._free_threads.release()
+                    free_threads.release()
         finally:
             close = getattr(response, "close", None)
             if close is not None:

@@ -19,18 +19,26 @@ if TYPE_CHECKING:
     from bff.gateway.upstream import Exchange
 
 
+SESSION_LEAST = 48
+"""So many responses of one session may be open in any case; beyond it, one user may have half of
+the places."""
+
+
 class OpenResponses:
     """The open responses of this process, by session.
 
     Args:
         records: Says which sessions still exist.
-        open_max: How many may be open at once. Each occupies a thread of the server, and some must
-            be left for everything else.
+        open_max: How many may be open at once. Each occupies a thread of the server and memory.
+        routes: How many routes there are. If there are several, one may have three quarters of the
+            places.
     """
 
-    def __init__(self, records: SessionRecords, *, open_max: int) -> None:
+    def __init__(self, records: SessionRecords, *, open_max: int, routes: int = 1) -> None:
         self._records = records
         self._open_max = open_max
+        self._session_max = max(SESSION_LEAST, open_max // 2)
+        self._route_max = max(1, open_max * 3 // 4) if routes > 1 else open_max
         self._by_session: dict[str | None, list[Exchange]] = {}
         self._lock = threading.Lock()
 
@@ -47,8 +55,8 @@ class OpenResponses:
         """
         with self._lock:
             self._forget_complete()
-            if may_refuse and sum(map(len, self._by_session.values())) >= self._open_max:
-                raise Overloaded(f"{self._open_max} responses are open")
+            if may_refuse:
+                self._refuse_beyond_limits(session_key, exchange.route_prefix)
             self._by_session.setdefault(session_key, []).append(exchange)
 
     def break_ended(self) -> int:
@@ -72,6 +80,17 @@ class OpenResponses:
                 broken += 1
                 audit.record("stream_ended", "ok", reason="session_ended", session_key=key)
         return broken
+
+    def _refuse_beyond_limits(self, session_key: str | None, route_prefix: str) -> None:
+        of_session = self._by_session.get(session_key, []) if session_key is not None else []
+        all_open = [one for exchanges in self._by_session.values() for one in exchanges]
+        of_route = sum(one.route_prefix == route_prefix for one in all_open)
+        if (
+            len(all_open) >= self._open_max
+            or len(of_session) >= self._session_max
+            or of_route >= self._route_max
+        ):
+            raise Overloaded(f"{len(all_open)} responses are open, {of_route} on this route")
 
     def _session_keys(self) -> list[str]:
         with self._lock:

@@ -11,7 +11,8 @@ What happens to a request, in order, and the file of each step:
    for the upstream. Below it are `bff.access` (cookie, cross-site guard) and `bff.tokens`.
 4. `request_headers` writes the header lines: those of the client that may pass, and our own.
 5. `upstream` sends the request to one of the route's addresses (`upstream_pool`) over a connection
-   (`curl_connection`), and waits for status and headers of the response.
+   (`curl_connection`), and waits for status and headers of the response. `upstream_requests` bounds
+   how many wait.
 6. `step_up_challenge` turns an upstream's demand for a stronger sign-in into an error of ours.
 7. `open_responses` notes a response that isn't complete yet: it ends with its session.
 8. `response_headers` (with `response_cookies`) decides which headers reach the browser. The body
@@ -33,6 +34,7 @@ from werkzeug.routing import Rule
 from bff.config import Config
 from bff.config.route import Route
 from bff.core.errors import BFFError, PathRefused
+from bff.core.work_slots import Waiting
 from bff.gateway import granian
 from bff.gateway.client_address import ClientAddresses, disconnect_check
 from bff.gateway.loop_detection import Via
@@ -45,7 +47,8 @@ from bff.gateway.route_access import RouteAccess
 from bff.gateway.route_table import RouteTable
 from bff.gateway.step_up_challenge import refuse_weak_sign_in
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
-from bff.gateway.upstream import ClientDisconnected, Upstream
+from bff.gateway.upstream import ClientDisconnected, Exchange, Upstream
+from bff.gateway.upstream_requests import Place, UpstreamRequests
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -115,9 +118,10 @@ class Proxy:
         clients = ClientAddresses(config.trusted_proxies)
         self._routes = routes
         self._via = Via(config.app_base_url)
+        requests = UpstreamRequests(config.upstream_requests_max, len(config.routes))
+        limits = requests, open_responses
         self.forwarders = {
-            route.prefix: RouteForwarder(route, config, clients, access, open_responses)
-            for route in routes
+            route.prefix: RouteForwarder(route, config, clients, access, limits) for route in routes
         }
         """By the prefix of the route."""
 
@@ -149,11 +153,12 @@ class RouteForwarder:
         config: Our own origin.
         clients: Determines the client's address.
         access: Decides about each request, and has the access tokens.
-        open_responses: Breaks off responses whose session has ended.
+        limits: How many requests may wait for upstreams, and how many responses may be open.
     """
 
     __slots__ = (
-        "_access", "_app_base_url", "_headers", "_open_responses", "_upstream", "_via", "route",
+        "_access", "_app_base_url", "_headers", "_open_responses", "_requests", "_upstream", "_via",
+        "route",
     )  # fmt: skip
 
     def __init__(
@@ -162,12 +167,12 @@ class RouteForwarder:
         config: Config,
         clients: ClientAddresses,
         access: RouteAccess,
-        open_responses: OpenResponses,
+        limits: tuple[UpstreamRequests, OpenResponses],
     ) -> None:
         self.route = route
         self._app_base_url = config.app_base_url
         self._access = access
-        self._open_responses = open_responses
+        self._requests, self._open_responses = limits
         self._upstream = Upstream(route)
         self._via = Via(config.app_base_url)
         self._headers = RequestHeaders(config.app_base_url, clients, route)
@@ -187,23 +192,47 @@ class RouteForwarder:
         request_id = self._request_id(environ)
         access_token = self._access.access_token(route)
         header_lines = self._headers.lines(environ, access_token, request_id)
-        method, client_gone = environ["REQUEST_METHOD"], disconnect_check(environ)
+        session_key = self._access.session_key()
+        place = self._requests.enter(route.prefix, session_key)
         try:
-            exchange = self._upstream.send(method, target, header_lines, body, client_gone)
+            with Waiting():
+                client_gone = disconnect_check(environ)
+                exchange = self._upstream.send(
+                    environ["REQUEST_METHOD"], target, header_lines, body, client_gone
+                )
+            self._begin(exchange, environ, session_key, place)
         except ClientDisconnected:
+            place.leave()
             return Response(status=CLIENT_CLOSED_REQUEST)
+        except BaseException:
+            place.leave()
+            raise
+        return make_response(exchange, route, self._app_base_url, target)
+
+    def _begin(
+        self, exchange: Exchange, environ: dict[str, Any], session_key: str | None, place: Place
+    ) -> None:
+        """The upstream has begun to respond: what becomes of its response, and of the place?
+
+        Raises:
+            BFFError: The response is refused, and closed.
+        """
         if granian.serves(environ):
             exchange.on_break = partial(granian.break_connection, environ)
+        exchange.route_prefix = self.route.prefix
+        # The response to a write says what has been done, so it isn't refused.
+        may_refuse = environ["REQUEST_METHOD"] in self.route.repeatable_methods
         try:
-            refuse_weak_sign_in(exchange.head, route)
+            refuse_weak_sign_in(exchange.head, self.route)
             if exchange.open:
-                # The response to a write says what has been done, so it isn't refused.
-                may_refuse = method in route.repeatable_methods
-                self._open_responses.add(self._access.session_key(), exchange, may_refuse)
+                self._open_responses.add(session_key, exchange, may_refuse)
         except BFFError:
             exchange.close()
             raise
-        return make_response(exchange, route, self._app_base_url, target)
+        if exchange.open and not may_refuse:
+            exchange.on_close = place.leave
+        else:
+            place.leave()
 
     def _request_id(self, environ: dict[str, Any]) -> str:
         request_id: str | None = g.get("request_id")

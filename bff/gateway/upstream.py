@@ -17,6 +17,9 @@ from bff.gateway.request_body import RequestBody
 from bff.gateway.upstream_pool import UpstreamAddress, UpstreamPool
 
 HEAD_MAX_BYTES = 64 * 1024
+CHUNKS_MAX = 8
+"""So many of libcurl's chunks, of up to 16 KB each, make one piece of a response. The server keeps
+a few pieces for a client that doesn't read."""
 TICK_SECONDS = 1.0
 """How often a silent exchange checks that its client is still connected."""
 
@@ -119,7 +122,7 @@ class Exchange:
 
     __slots__ = (
         "_address", "_broken_off", "_client_gone", "_connection", "complete_body", "head",
-        "on_break",
+        "on_break", "on_close", "route_prefix",
     )  # fmt: skip
 
     def __init__(
@@ -136,6 +139,10 @@ class Exchange:
         self.head = head
         self.on_break: Callable[[], object] | None = None
         """Called before the exception, for a server that wouldn't break the connection itself."""
+        self.on_close: Callable[[], object] | None = None
+        """Called once, when the exchange is over."""
+        self.route_prefix = ""
+        """Of the route that the request came on."""
         self.complete_body: bytes | None = None
         """The body, if all of it came together with the head."""
         if connection.finished and connection.failure is None:
@@ -153,11 +160,10 @@ class Exchange:
             connection.step(TICK_SECONDS)
         if self._broken_off:
             self._break("its session has ended")
-        if connection.chunks:
-            data = (
-                connection.chunks[0] if len(connection.chunks) == 1 else b"".join(connection.chunks)
-            )
-            connection.chunks.clear()
+        chunks = connection.chunks
+        if chunks:
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks[:CHUNKS_MAX])
+            del chunks[:CHUNKS_MAX]
             return data
         if not connection.finished:
             if self._client_gone is not None and self._client_gone():
@@ -190,6 +196,8 @@ class Exchange:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._address.give_back(connection)
+            if self.on_close is not None:
+                self.on_close()
 
 
 def _head_complete(lines: list[bytes]) -> bool:

@@ -61,15 +61,20 @@ def create_blueprint(pairs: Sequence[SecretStr], audiences: AudienceVerifiers) -
         blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
         return blueprint
 
+    def is_client(credentials: list[tuple[str, str]]) -> bool:
+        return sum(clients.accept(*pair) for pair in credentials) > 0
+
     @blueprint.post(PATH)
     def introspect() -> Response:
-        form = _form()
-        if form is None:
+        if request.mimetype != FORM:
             return _refused(400, "invalid_request")
-        credentials = _credentials(request.headers.get("Authorization"), form)
-        if not sum(clients.accept(*pair) for pair in credentials):
-            audit.record("request_refused", "refused", reason="introspection_client", status=401)
-            return _refused(401, "invalid_client")
+        header = request.headers.get("Authorization")
+        # Before the body is read: it can't make a wrong header right.
+        if header is not None and not is_client(_credentials(header, {})):
+            return _unknown_client()
+        form = _form()
+        if not is_client(_credentials(header, form)):
+            return _unknown_client()
         if len(form.getlist("token")) != 1:
             return _refused(400, "invalid_request")
         try:
@@ -101,10 +106,8 @@ def introspected(verifier: AccessTokenVerifier, access_token: str) -> dict[str, 
     return members | ({"client_id": client_id} if isinstance(client_id, str) else {})
 
 
-def _form() -> MultiDict[str, str] | None:
-    """The form in the body, or None for another media type; raises BodyTooLarge."""
-    if request.mimetype != FORM:
-        return None
+def _form() -> MultiDict[str, str]:
+    """The form in the body; raises BodyTooLarge."""
     request.max_content_length = FORM_MAX_BYTES
     try:
         return request.form
@@ -135,6 +138,11 @@ def _credentials(header: str | None, form: Mapping[str, str]) -> list[tuple[str,
 def _digest(text: str) -> bytes:
     """A hash has a fixed length, so that the comparison doesn't show the length of *text*."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _unknown_client() -> Response:
+    audit.record("request_refused", "refused", reason="introspection_client", status=401)
+    return _refused(401, "invalid_client")
 
 
 def _refused(status: int, error: str) -> Response:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from bff.config import Config
 from bff.config.route import Route, TokenRule
 from bff.core.errors import ProviderError
-from bff.core.model import Identity
 from bff.provider.endpoints import EndpointClient
 from bff.provider.oidc import Provider
 from bff.provider.revocation_endpoint import RevocationEndpoint
@@ -32,9 +31,7 @@ class RevokingSink:
     def __init__(self, endpoint: RevocationEndpoint) -> None:
         self._endpoint = endpoint
 
-    def discard(
-        self, refresh_token: str, client_id: str | None, owner: Identity | None = None
-    ) -> None:
+    def discard(self, refresh_token: str, client_id: str | None) -> None:
         with contextlib.suppress(ProviderError):
             self._endpoint.revoke(refresh_token, client_id=client_id)
 
@@ -45,9 +42,7 @@ class ListingSink:
     def __init__(self) -> None:
         self.discarded: list[tuple[str, str | None]] = []
 
-    def discard(
-        self, refresh_token: str, client_id: str | None, owner: Identity | None = None
-    ) -> None:
+    def discard(self, refresh_token: str, client_id: str | None) -> None:
         self.discarded.append((refresh_token, client_id))
 
 

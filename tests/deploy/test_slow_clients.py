@@ -1,0 +1,71 @@
+"""deploy/: slow clients in front of nginx, Caddy and Traefik keep nobody waiting (promise 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from tests.deploy.caddy import BehindCaddy
+from tests.deploy.installation import Installation
+from tests.deploy.nginx import BehindNginx
+from tests.deploy.traefik import BehindTraefik
+from tests.support import raw_client
+from tests.support.scale import rounds
+from tests.support.slow_clients import (
+    AT_MOST_SECONDS,
+    ENVIRONMENT,
+    OWN_ROUTES,
+    head,
+    slow_clients,
+    slowest_step,
+    unfinished,
+)
+from tests.support.waiting import once_below
+
+PROXIES: dict[str, type[Installation]] = {
+    "nginx": BehindNginx, "caddy": BehindCaddy, "traefik": BehindTraefik
+}  # fmt: skip
+CLIENTS = rounds(full=500, reduced=150)
+KINDS = ("bodies", "uploads", "anonymous uploads", "heads", "nothing")
+ENDED_SECONDS = 60
+LENGTH = "Content-Length: 3000000"
+
+
+@pytest.fixture(scope="module", params=PROXIES.values(), ids=list(PROXIES))
+def here(request: pytest.FixtureRequest) -> Iterator[Installation]:
+    with request.param(env=ENVIRONMENT) as here:
+        yield here
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_promise_11_slow_clients_keep_nobody_waiting(here: Installation, kind: str) -> None:
+    user = here.browser()
+    each = {
+        "bodies": [unfinished(target) for target in OWN_ROUTES],
+        # Only the BFF forwards this route.
+        "uploads": [head(user, "POST", "/api/events", LENGTH) + b"x"],
+        "anonymous uploads": [head(None, "POST", "/api/items", LENGTH) + b"x"],
+        "heads": [b"GET / HTTP/1.1\r\nHost:"],
+        "nothing": [b""],
+    }[kind]
+
+    def slowest() -> float:
+        return slowest_step(here.browser(signed_in=False), partial(here.ask, "/healthz"))
+
+    sent = [each[number % len(each)] for number in range(CLIENTS)]
+    with slow_clients(here.port, sent, here.tls()):
+        for _ in range(2):
+            once_below(AT_MOST_SECONDS, slowest, "seconds of the slowest step")
+
+
+def test_promise_11_an_upload_that_stalls_ends_and_nobody_else_notices(here: Installation) -> None:
+    user = here.browser()
+    stalled = head(user, "POST", "/api/events", LENGTH) + b"x"
+    with slow_clients(here.port, [stalled] * 5, here.tls()) as clients:
+        # Traefik goes on waiting for the client (its `readTimeout`), but not the BFF for Traefik.
+        for client in clients if not isinstance(here, BehindTraefik) else []:
+            client.settimeout(ENDED_SECONDS)
+            assert raw_client.read_all(client).status in (0, 408)
+        assert user.profile().status_code == 200
