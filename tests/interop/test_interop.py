@@ -6,10 +6,11 @@ from collections import Counter
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from tests.interop.cluster import SIGN_IN, InteropBrowser, InteropCluster
-from tests.support.ageing import age_access_token
+from tests.support.ageing import age_access_token, run_out, session_key
 from tests.support.cluster import AUDIENCE
 from tests.support.scale import rounds
 from tests.support.storm import Shot, fire
+from tests.support.waiting import wait_for
 
 REQUESTS = 200
 REFRESHED = "token.refresh_token.200"
@@ -202,6 +203,23 @@ def test_a_second_sign_in_with_a_grant_of_its_own_leaves_no_token_behind(
     mine = [one for one in cluster.refresh_tokens() if one["alive"] and one["token"] not in others]
     assert len({one["grant_id"] for one in mine}) == 2
     assert_old_is_dead_and_new_lives(cluster, browser, old_cookie)
+    assert browser.log_out().status_code == 200
+    cluster.wait_until_outbox_is_empty()
+    assert set(cluster.alive()) <= others
+
+
+def test_a_forgotten_session_that_times_out_takes_none_along(cluster: InteropCluster) -> None:
+    """Its cookies are lost, and both hang on one grant: its `sid` is that of the other."""
+    browser, forgotten = cluster.browser(), cluster.browser()
+    others = set(cluster.alive())
+    forgotten.at_provider = browser.at_provider
+    forgotten.log_in()
+    browser.log_in()
+    run_out(cluster, forgotten.cookie)
+    name = f"{{{session_key(forgotten.cookie)}}}".encode()
+    wait_for(lambda: not any(name in key for key in cluster.keys("session")), "the sweep")
+    cluster.wait_until_outbox_is_empty()
+    refresh_works(cluster, browser)
     assert browser.log_out().status_code == 200
     cluster.wait_until_outbox_is_empty()
     assert set(cluster.alive()) <= others
