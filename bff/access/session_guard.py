@@ -7,6 +7,7 @@ admit sibling subdomains. Source: RFC 10017, 6.1.3.3; docs/architecture/request.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,12 +21,15 @@ from bff.core import audit
 from bff.core.errors import (
     CrossSite,
     SealInvalid,
+    SealKeyUnknown,
     SessionChanged,
     SessionEnded,
     SessionMissing,
 )
 from bff.core.model import Session
 from bff.sessions.lifecycle import Sessions
+
+log = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MEANT_FOR = "HTTP_X_BFF_SESSION"
@@ -90,6 +94,7 @@ class SessionGuard:
             SessionEnded: The cookie's session has ended or can't be opened.
             SessionChanged: The request is meant for another session.
             StoreUnavailable: Redis is away: the request is refused, the session stays.
+            SealKeyUnknown: The same, since a key is missing here.
         """
         self.refuse_cross_site()
         browser = session_cookie.current()
@@ -104,6 +109,9 @@ class SessionGuard:
             audit.record(
                 "seal_invalid", "failed", reason=error.detail, session_key=browser.session_key
             )
+            if isinstance(error, SealKeyUnknown):
+                log.error("a session is sealed with a key that AUTH0_SECRET lacks here")
+                raise
             raise SessionEnded("the record can't be opened") from error
         if session is None:
             raise SessionEnded("the cookie's session has ended")

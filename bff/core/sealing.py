@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from bff.core.errors import SealInvalid
+from bff.core.errors import SealInvalid, SealKeyUnknown
 from bff.core.keyed_hashes import KeyedHashes
 
 _VERSION = b"\x01"
@@ -59,13 +59,14 @@ class Sealer:
         """Decrypt a value that `seal` made.
 
         Raises:
-            SealInvalid: Forged, damaged, from another context, or sealed with an unknown key.
+            SealKeyUnknown: Sealed with a key that isn't configured here.
+            SealInvalid: Forged, damaged or from another context.
         """
         if len(sealed) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES or sealed[:1] != _VERSION:
             raise SealInvalid("not a sealed value")
         aead = self._aeads.get(sealed[1:_HEADER_BYTES])
         if aead is None:
-            raise SealInvalid("sealed with a key that is not configured")
+            raise SealKeyUnknown("sealed with a key that is not configured")
         nonce = sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
         try:
             return aead.decrypt(nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], context.encode())

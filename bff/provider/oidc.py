@@ -16,11 +16,13 @@ from bff.core.errors import (
     ProviderError,
     TokenResponseUnusable,
 )
-from bff.core.model import IssuedTokens, LoginTransaction, SignIn
+from bff.core.model import Identity, IssuedTokens, LoginTransaction, SignIn
+from bff.core.unverified_claims import unverified_claims
 from bff.provider import products
 from bff.provider.authorization_request import AuthorizationRequests
 from bff.provider.endpoints import EndpointClient
 from bff.provider.id_token import IDTokens, identity_of
+from bff.provider.jws import is_unicode, text
 from bff.provider.route_grants import RouteGrants
 from bff.provider.token_endpoint import RefreshTokenSink
 from bff.provider.token_response import TokenResponse, refreshed_tokens_of, tokens_of
@@ -139,7 +141,7 @@ class Provider:
         }
         response = self._received(self._client.exchange, url, parameters, deadline)
         iat_suffices = transaction.prompt_login and self._config.accept_iat_for_auth_time
-        with self._discarding(response.refresh_token):
+        with self._discarding(response):
             claims = self._id_tokens.claims(
                 response,
                 deadline,
@@ -184,7 +186,7 @@ class Provider:
         response = self._received(
             self._client.refresh, url, refresh_token, wanted, deadline, sent=refresh_token
         )
-        with self._discarding(response.refresh_token):
+        with self._discarding(response):
             response = self._id_tokens.refreshed(response, subject, deadline)
             return refreshed_tokens_of(response, issued_at, self._config)
 
@@ -241,17 +243,25 @@ class Provider:
             raise
 
     @contextmanager
-    def _discarding(self, refresh_token: str | None) -> Iterator[None]:
-        """Discard *refresh_token* if what follows fails, also by a fault of our own."""
+    def _discarding(self, response: TokenResponse) -> Iterator[None]:
+        """Discard its refresh token if what follows fails, also by a fault of our own."""
         try:
             yield
         except Exception:
-            self._discard(refresh_token)
+            self._discard(response.refresh_token, self._owner_of(response.id_token))
             raise
 
-    def _discard(self, refresh_token: str | None) -> None:
+    def _discard(self, refresh_token: str | None, owner: Identity | None = None) -> None:
         if refresh_token is not None:
-            self._sink.discard(refresh_token, None)
+            self._sink.discard(refresh_token, None, owner)
+
+    def _owner_of(self, id_token: str | None) -> Identity | None:
+        """Whose tokens came with *id_token*, perhaps an invalid one; it is from the provider."""
+        claims = unverified_claims(id_token or "")
+        subject, sid = text(claims.get("sub")), text(claims.get("sid"))
+        if subject is None or sid is None or not is_unicode(subject + sid):
+            return None
+        return Identity(issuer=self._config.issuer, subject=subject, sid=sid)
 
 
 def _authenticated_after(transaction: LoginTransaction) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bff.config.route import TokenRule
-from bff.core.model import IssuedTokens
+from bff.core.model import Identity, IssuedTokens
 
 
 class TokenEndpoint(Protocol):
@@ -37,8 +37,13 @@ class TokenRevoker(Protocol):
 class RefreshTokenSink(Protocol):
     """Takes refresh tokens of token responses that are rejected, to get them revoked."""
 
-    def discard(self, refresh_token: str, client_id: str | None) -> None:
+    def discard(
+        self, refresh_token: str, client_id: str | None, owner: Identity | None = None
+    ) -> None:
         """Get *refresh_token* revoked, as the client that it was issued to; never raises.
 
-        None is the client that signs users in.
+        Args:
+            refresh_token: As the provider issued it.
+            client_id: None is the client that signs users in.
+            owner: Whose it is, if that is known.
         """

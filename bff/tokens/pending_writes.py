@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from bff.core import audit
 from bff.core.errors import BFFError, SealInvalid, StoreUnavailable
-from bff.core.model import Tokens
+from bff.core.model import Identity, Tokens
 from bff.revocation.revocation import Revocation
 from bff.store import SessionRecords
 from bff.store.record_results import DONE
@@ -86,10 +86,12 @@ class PendingWrites:
                 log.exception("tokens not revoked yet")
             self._keep((tokens, reason))
 
-    def discard(self, refresh_token: str, client_id: str | None) -> None:
+    def discard(
+        self, refresh_token: str, client_id: str | None, owner: Identity | None = None
+    ) -> None:
         """Have the refresh token of a rejected token response revoked; never raises."""
         tokens = Tokens.without_session(refresh_token=refresh_token, client_id=client_id)
-        self.revoke(tokens, "answer_refused")
+        self.revoke(tokens.owned_by(owner) if owner else tokens, "answer_refused")
 
     def retry(self) -> int:
         """Retry everything that is pending; returns how many items still are."""

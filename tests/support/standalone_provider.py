@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from bff.config import Config
 from bff.config.route import Route, TokenRule
 from bff.core.errors import ProviderError
+from bff.core.model import Identity
 from bff.provider.endpoints import EndpointClient
 from bff.provider.oidc import Provider
 from bff.provider.revocation_endpoint import RevocationEndpoint
@@ -31,7 +32,9 @@ class RevokingSink:
     def __init__(self, endpoint: RevocationEndpoint) -> None:
         self._endpoint = endpoint
 
-    def discard(self, refresh_token: str, client_id: str | None) -> None:
+    def discard(
+        self, refresh_token: str, client_id: str | None, owner: Identity | None = None
+    ) -> None:
         with contextlib.suppress(ProviderError):
             self._endpoint.revoke(refresh_token, client_id=client_id)
 
@@ -42,7 +45,9 @@ class ListingSink:
     def __init__(self) -> None:
         self.discarded: list[tuple[str, str | None]] = []
 
-    def discard(self, refresh_token: str, client_id: str | None) -> None:
+    def discard(
+        self, refresh_token: str, client_id: str | None, owner: Identity | None = None
+    ) -> None:
         self.discarded.append((refresh_token, client_id))
 
 

@@ -57,7 +57,7 @@ from bff.core.errors.sign_in import (
     SignInTooOld,
     StateInvalid,
 )
-from bff.core.errors.store import SealInvalid, StoreUnavailable
+from bff.core.errors.store import SealInvalid, SealKeyUnknown, StoreUnavailable
 from bff.core.errors.token import ScopeMissing, TokenInvalid, TokenMissing, TokenRefused
 
 __all__ = [
@@ -90,6 +90,7 @@ __all__ = [
     "RouteUnknown",
     "ScopeMissing",
     "SealInvalid",
+    "SealKeyUnknown",
     "ServiceWorkerInterferes",
     "SessionChanged",
     "SessionEnded",

@@ -18,3 +18,12 @@ class SealInvalid(BFFError):
     """None of our keys opens a sealed value."""
 
     code = "seal_invalid"
+
+
+class SealKeyUnknown(SealInvalid):
+    """A value was sealed with a key that isn't in `AUTH0_SECRET` here: another replica has it."""
+
+    status, code = 503, "seal_key_unknown"
+    message = "Sessions can't be looked up at the moment."
+    hint = "You have not been signed out. Please try again in a moment."
+    retry_after_seconds = 2
