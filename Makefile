@@ -16,10 +16,10 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress interop upgrade bench check lint format types architecture lock clean
+.PHONY: help run prove install test stress interop interop-keycloak upgrade bench check lint format types architecture lock clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp ## start the demo: provider, API, Redis and BFF on this machine
 	@exec $(BIN)/python -m demo $(ARGS)
@@ -33,17 +33,21 @@ install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing m
 test: $(VENV)/dev.stamp ## run all tests but those of interop and upgrade, with reduced rounds
 	@.ci/browser
 	@.ci/servers
-	$(BIN)/python -m pytest --ignore=tests/interop -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak -n 3 --dist loadfile $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
 	@.ci/servers
-	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
+	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak $(ARGS)
 
 interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)
 	@.ci/node
 	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+interop-keycloak: $(VENV)/dev.stamp ## test against Keycloak from Maven Central (needs Java 17 or later, Maven)
+	@.ci/keycloak
+	$(BIN)/python -m pytest tests/interop_keycloak $(ARGS)
 
 upgrade: $(VENV)/dev.stamp ## upgrade an installation of version 0.1.0, go back, run both (or FROM=a commit)
 	UPGRADE_FROM=$(FROM) $(BIN)/python -m pytest tests/upgrade/in_place -n 2 --dist loadfile $(ARGS)

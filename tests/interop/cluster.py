@@ -193,8 +193,11 @@ class InteropBrowser(BrowserClient):
     def provider_answer(self, path: str = SIGN_IN, *, replica: int = 0) -> str:
         """Sign in at the provider and stop there: where it sends the browser back to."""
         url = self.authorize_url(path, replica=replica)
-        person = {"login": self._email, "password": self._password}
-        return go_through(self.at_provider, url, self.issuer, person)
+        return go_through(self.at_provider, url, self.issuer, self.answers())
+
+    def answers(self) -> dict[str, str]:
+        """What the person puts into the provider's forms, by the fields' names."""
+        return {"login": self._email, "password": self._password}
 
     def finish_logout(self, logout_url: str, *, say_yes: bool = True) -> str:
         """Answer the provider's logout page; where it sends the browser back to."""

@@ -85,7 +85,7 @@ def claims(browser: InteropBrowser, prefix: str, **options: Any) -> dict[str, An
     return dict(answer.json()["claims"])
 
 
-def asked_since(gateway: InteropGateway, before: dict[str, int]) -> Counter[str]:
+def asked_since(gateway: InteropCluster, before: dict[str, int]) -> Counter[str]:
     asked = Counter(gateway.counts()) - Counter(before)
     return Counter({name: n for name, n in asked.items() if name.startswith(("token.", "grant."))})
 
