@@ -10,6 +10,7 @@ from bff.access.session_cookie import SessionCookieInterface
 from bff.access.session_guard import SessionGuard
 from bff.app.services import Services, build_services
 from bff.config import Config, load
+from bff.core.process_end import at_process_end
 from bff.gateway import forward_auth
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.forward_auth import ForwardAuth, ForwardAuthEndpoint
@@ -83,6 +84,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["bff"] = services
     for background in (*services.background, watch):
         background.start()
+    at_process_end(services.pending_writes.finish)
     return app
 
 

@@ -91,7 +91,7 @@ def build_services(
     revoker = revoker or RevocationEndpoint(client)
     lease = CacheLease(config.session_lease_seconds)
     revocation = Revocation(stores, revoker, background, lease, config)
-    pending_writes = PendingWrites(stores.records, revocation)
+    pending_writes = PendingWrites(stores.records, revocation, revoker)
     provider = Provider(client, discard=pending_writes)
     tokens = AccessTokens(stores, token_endpoint or provider, pending_writes, revocation, config)
     cache = _session_cache(config, stores)

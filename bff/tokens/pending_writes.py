@@ -2,22 +2,28 @@
 
 In this process, until they are written or in the outbox: a rotation whose write was lost would
 otherwise leave a valid refresh token that can't be revoked any more (promise 3). Only a kill in
-that instant loses one. The background thread retries as long as any write is pending.
+that instant loses one. The background thread retries as long as any write is pending, and before
+the process ends the provider is asked to revoke what is left.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bff.core import audit
 from bff.core.errors import BFFError, SealInvalid, StoreUnavailable
 from bff.core.model import Identity, Tokens
+from bff.provider.token_endpoint import TokenRevoker
 from bff.revocation.revocation import Revocation
 from bff.store import SessionRecords
 from bff.store.record_results import DONE
+
+FINISH_SECONDS = 10.0
+"""How long the end of a process waits: half for Redis, half for the provider."""
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +54,23 @@ class TokenWrite:
 
 
 class PendingWrites:
-    """Writes new tokens, or has them revoked, and retries while Redis is down."""
+    """Writes new tokens, or has them revoked, and retries while Redis is down.
 
-    def __init__(self, records: SessionRecords, revocation: Revocation) -> None:
+    Args:
+        records: Where the tokens are written.
+        revocation: Has tokens revoked that came to no session.
+        revoker: Revokes without Redis, before the process ends.
+    """
+
+    def __init__(
+        self, records: SessionRecords, revocation: Revocation, revoker: TokenRevoker
+    ) -> None:
         self._records = records
         self._revocation = revocation
+        self._revoker = revoker
         self._pending: list[TokenWrite | tuple[Tokens, str]] = []
         self._lock = threading.Lock()
+        self._in_retry = threading.Lock()
 
     def write(self, token_write: TokenWrite) -> Tokens | None:
         """Write the tokens into their session.
@@ -95,9 +111,53 @@ class PendingWrites:
 
     def retry(self) -> int:
         """Retry everything that is pending; returns how many items still are."""
+        with self._in_retry:
+            return self._retry()
+
+    def finish(self) -> int:
+        """Before the process ends: try Redis once more, and revoke at the provider what it refuses.
+
+        Returns:
+            How many refresh tokens are lost; the log reports them. It never raises.
+        """
+        give_up_at = time.monotonic() + FINISH_SECONDS
+        # A retry under way has the tokens; the thread ends with the process.
+        if not self._in_retry.acquire(timeout=FINISH_SECONDS):
+            log.error("the process ends while it retries to write tokens")
+            return 0
+        try:
+            self._retry(give_up_at)
+            with self._lock:
+                todo, self._pending = self._pending, []
+        finally:
+            self._in_retry.release()
+        held = [_tokens_of(item) for item in todo]
+        lost = sum(not self._revoked_directly(tokens, give_up_at) for tokens in held)
+        if lost:
+            log.error("%d sets of tokens could neither be written nor revoked", lost)
+            audit.record("revocation_given_up", "failed", reason=f"held at the end: {lost}")
+        return lost
+
+    def _revoked_directly(self, tokens: Tokens, give_up_at: float) -> bool:
+        try:
+            for refresh_token in tokens.all_refresh_tokens():
+                if time.monotonic() >= give_up_at:
+                    return False
+                self._revoker.revoke(refresh_token, client_id=tokens.client_id)
+                audit.record("token_revoked", "ok", reason="process_ends")
+        except Exception as error:
+            log.warning("not revoked before the end: %s", type(error).__name__)
+            return False
+        return True
+
+    def _retry(self, give_up_at: float = float("inf")) -> int:
         with self._lock:
             todo, self._pending = self._pending, []
-        for item in todo:
+        for position, item in enumerate(todo):
+            if time.monotonic() >= give_up_at - FINISH_SECONDS / 2:
+                with self._lock:
+                    self._pending.extend(todo[position:])
+                break
             try:
                 if isinstance(item, TokenWrite):
                     self.write(item)
@@ -142,3 +202,7 @@ class PendingWrites:
     def _keep(self, item: TokenWrite | tuple[Tokens, str]) -> None:
         with self._lock:
             self._pending.append(item)
+
+
+def _tokens_of(item: TokenWrite | tuple[Tokens, str]) -> Tokens:
+    return item.issued if isinstance(item, TokenWrite) else item[0]

@@ -15,6 +15,7 @@ from bff.core.errors import (
     SealInvalid,
     SessionEnded,
     SignInRequired,
+    StoreUnavailable,
 )
 from bff.core.model import IssuedTokens, Session, SignIn
 from bff.sessions.lifecycle import session_key
@@ -262,3 +263,34 @@ def test_promise_3_an_unexpected_error_loses_no_pending_token(bench: Bench) -> N
     assert bench.load(first).tokens.refresh_token == "refresh-1"
     assert bench.load(second).tokens.refresh_token == "refresh-2"
     assert bench.provider.revoked == ["of-a-rejected-response"]
+
+
+def away(*_: object, **__: object) -> NoReturn:
+    raise StoreUnavailable("away")
+
+
+def provider_down(_: str) -> NoReturn:
+    raise ProviderUnavailable("down")
+
+
+@pytest.mark.parametrize(
+    ("redis_is_back", "provider_is_up", "lost", "revoked"),
+    [(True, True, 0, []), (False, True, 0, ["refresh-1"]), (False, False, 1, [])],
+)
+def test_promise_3_before_the_process_ends_what_is_pending_is_written_or_revoked(
+    bench: Bench, redis_is_back: bool, provider_is_up: bool, lost: int, revoked: list[str]
+) -> None:
+    bench.provider.on_refresh = fresh_token_response(bench)
+    key = bench.start(**EXPIRED)
+    session = bench.load(key)
+    with mock.patch.object(bench.records, "replace_tokens", away):
+        with pytest.raises(StoreUnavailable):
+            bench.access_token(session)
+        if not redis_is_back:
+            bench.provider.on_revoke = bench.provider.on_revoke if provider_is_up else provider_down
+            assert bench.pending_writes.finish() == lost
+    if redis_is_back:
+        assert bench.pending_writes.finish() == lost
+        assert bench.load(key).tokens.refresh_token == "refresh-1"
+    assert bench.provider.revoked == revoked
+    assert bench.pending_writes.finish() == 0, "a second call finds nothing"
