@@ -83,7 +83,9 @@ class LogoutFlow:
 
         Where writes need `X-CSRF`, a form of the application gets our page, whose form has a token.
         """
-        # First without the body: what is refused whatever the form says, isn't waited for.
+        # First without the body: what is refused whatever it says, isn't waited for. (Werkzeug
+        # refuses an announced length that is too large.)
+        _ = request.stream
         self._guard.refuse_cross_site(form_is_ours=True, may_lack_header=True)
         form_token = request.form.get("form_token")
         is_ours = self._confirmation.is_ours(form_token)

@@ -161,6 +161,31 @@ def test_promise_11_a_body_that_stalls_ends_with_408(
             stays.recv(1)
 
 
+@pytest.mark.parametrize(
+    ("target", "fields", "status"),
+    [
+        ("/auth/logout", ["Origin: https://other.test"], 403),
+        ("/auth/logout", ["Content-Length: 9999999"], 413),
+        ("/auth/introspect", ["Authorization: Basic YTpi"], 401),
+        ("/auth/introspect", ["Content-Length: 9999999"], 413),
+        ("/admin/sessions/end", ["Authorization: Bearer wrong"], 401),
+        ("/auth/global-token-revocation", ["Authorization: Bearer wrong"], 401),
+        ("/webhooks/auth0-logs", ["Authorization: wrong"], 401),
+        ("/api/x", [], 401),
+    ],
+)
+def test_promise_11_what_the_headers_decide_does_not_wait_for_the_body(
+    cluster: Cluster, target: str, fields: list[str], status: int
+) -> None:
+    kind = OWN_ROUTES.get(target, FORM)
+    more = [f"Content-Type: {kind}", *fields]
+    if not any(field.startswith("Content-Length") for field in fields):
+        more.append("Content-Length: 1000")
+    with slow_clients(cluster.ports[0], [head(None, "POST", target, *more)]) as (client,):
+        client.settimeout(AT_MOST_SECONDS)
+        assert client.recv(12) == b"HTTP/1.1 %d" % status
+
+
 # ---------------------------------------------------------------- slow APIs
 def test_promise_11_a_slow_api_takes_no_other_with_it(
     cluster: Cluster, slow_user: BrowserClient, upstream: Upstream
