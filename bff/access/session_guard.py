@@ -51,7 +51,7 @@ class SessionGuard:
         self._origin = config.app_base_url
         self._require_header = config.require_csrf_header
         self._typed_may_pass = not config.refuse_typed_addresses
-        self.writes_need_header = config.require_csrf_on_writes
+        self._writes_need_header = config.require_csrf_on_writes
         self._interface = interface
         self._sessions = sessions
         self._skew_seconds = config.clock_skew_seconds
@@ -63,7 +63,7 @@ class SessionGuard:
 
         Args:
             form_is_ours: The request has a valid form token, which replaces the header.
-            may_lack_header: `BFF_REQUIRE_CSRF_ON_WRITES` doesn't concern it.
+            may_lack_header: `writes_need_header` doesn't concern it.
 
         Raises:
             CrossSite: It is refused; the session is not loaded.
@@ -74,11 +74,20 @@ class SessionGuard:
             self._origin,
             form_is_ours=form_is_ours,
             typed_may_pass=self._typed_may_pass,
-            writes_need_header=self.writes_need_header and not may_lack_header,
+            writes_need_header=self.writes_need_header() and not may_lack_header,
         )
         if reason is not None:
             audit.record("request_refused", "refused", reason=f"cross_site: {reason}")
             raise CrossSite(reason)
+
+    def writes_need_header(self) -> bool:
+        """Whether this request, if it is a write, must show `X-CSRF` or our form's token.
+
+        A service worker turns a form's post into a request of the mode `same-origin`, in Firefox
+        with our `Origin`, whoever posted the form. A plain `fetch` has the mode `cors`.
+        """
+        mode = request.environ.get("HTTP_SEC_FETCH_MODE")
+        return self._writes_need_header or mode == "same-origin"
 
     def session(self, *, slide: bool = True) -> Session:
         """The session that this request may use: one round trip.

@@ -90,7 +90,7 @@ class LogoutFlow:
         form_token = request.form.get("form_token")
         is_ours = self._confirmation.is_ours(form_token)
         is_page = form_token is not None or wants_page(request)
-        asks = is_page and not is_ours and self._guard.writes_need_header
+        asks = is_page and not is_ours and self._guard.writes_need_header()
         self._guard.refuse_cross_site(form_is_ours=is_ours, may_lack_header=asks)
         if asks and request.headers.get("X-CSRF") != "1":
             return self._confirmation.ask()

@@ -169,6 +169,27 @@ def test_promise_8_typed_addresses_can_be_refused(
         assert ask(cluster, browser, "GET", "/api/x", *OURS, replica=strict).status == 200
 
 
+def test_promise_8_a_form_that_a_service_worker_passed_on_is_refused(
+    cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
+) -> None:
+    """So Firefox sends it, whoever posted it; a plain `fetch` has the mode `cors`."""
+    upstream.forget()
+    fields = [*OURS, "Origin: {ours}", "Sec-Fetch-Mode: same-origin"]
+    for method, path in ROUTES:
+        if method.upper() not in SAFE:
+            assert_refused(ask(cluster, browser, method, path, *fields), method)
+    assert upstream.seen == []
+    page = [*fields, "Accept: text/html"]
+    received = ask(cluster, browser, "POST", "/auth/logout", *page)
+    assert (received.status, b"form_token" in received.body) == (200, True), "it asks first"
+    assert browser.profile().status_code == 200
+    for passing in (
+        [*fields, "X-CSRF: 1"],
+        [*OURS, "Origin: {ours}", "Sec-Fetch-Mode: cors"],
+    ):
+        assert ask(cluster, browser, "POST", "/api/x", *passing).status == 200
+
+
 def test_promise_8_the_header_can_be_demanded_for_writes(
     cluster: Cluster, browser: BrowserClient, upstream: RawUpstream
 ) -> None:

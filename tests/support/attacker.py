@@ -11,7 +11,8 @@ PAGE = b"<!doctype html><title>Another site</title><p>Another site</p>"
 
 
 class AttackerSite:
-    """Serves an empty page at every path, for the test's script; `/redirect?to=…` redirects."""
+    """Serves an empty page at every path, for the test's script; `/redirect?to=…` redirects
+    without a referrer."""
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -40,6 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         if address.path == "/redirect":
             self.send_response(302)
             self.send_header("Location", parse_qs(address.query)["to"][0])
+            self.send_header("Referrer-Policy", "no-referrer")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
