@@ -25,15 +25,17 @@ def wants_page(request: Request) -> bool:
     """Whether the response to *request* should be a page rather than JSON.
 
     A navigation gets a page, also if a service worker has changed its destination. Otherwise
-    `Sec-Fetch-Dest` decides. Without it, `Accept` must name `text/html`; `*/*`, which every program
-    sends, is not enough.
+    `Sec-Fetch-Dest` decides. Without it, and in the mode `same-origin`, which Firefox says for a
+    navigation that a worker passed on, `Accept` must name `text/html`; `*/*`, which every program
+    and `fetch` send, is not enough.
 
     Source: Fetch Metadata Request Headers, sections 2.1 and 2.2.
     """
-    if request.headers.get("Sec-Fetch-Mode") == "navigate":
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode == "navigate":
         return True
     destination = request.headers.get("Sec-Fetch-Dest")
-    if destination is not None:
+    if destination is not None and mode != "same-origin":
         return destination in DOCUMENT_DESTINATIONS
     return any(media == "text/html" and quality > 0 for media, quality in request.accept_mimetypes)
 

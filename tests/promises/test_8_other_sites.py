@@ -179,7 +179,7 @@ def test_promise_8_a_form_that_a_service_worker_passed_on_is_refused(
         if method.upper() not in SAFE:
             assert_refused(ask(cluster, browser, method, path, *fields), method)
     assert upstream.seen == []
-    page = [*fields, "Accept: text/html"]
+    page = [*fields, "Sec-Fetch-Dest: empty", "Accept: text/html"]
     received = ask(cluster, browser, "POST", "/auth/logout", *page)
     assert (received.status, b"form_token" in received.body) == (200, True), "it asks first"
     assert browser.profile().status_code == 200
