@@ -175,7 +175,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Redis's clock at the time of reading; remaining seconds are counted from it."""
 
 
-class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True):
+class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The part of a sign-in that the callback needs. Sealed in a cookie of its own."""
 
     state: str

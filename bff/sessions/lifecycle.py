@@ -149,6 +149,11 @@ class Sessions:
         key = session_key(cookie_id)
         return key is not None and self._stores.browsers.has(browser_key(browser_ids[0]), key)
 
+    def is_signed_in(self, session_key: str | None, browser_ids: Sequence[str]) -> bool:
+        """Whether a browser has a valid session, by its cookie or the ids by which it is known."""
+        by_browser = [self._stores.browsers.session(browser_key(one)) for one in browser_ids]
+        return any(self._readable(key) for key in (session_key, *by_browser))
+
     def _end_for(self, session: Session, old_key: str) -> None:
         old = self._readable(old_key)
         if old is not None and old.identity.user == session.identity.user:

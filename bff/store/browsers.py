@@ -103,6 +103,10 @@ class Browsers:
 
     def has(self, name: str, session_key: str) -> bool:
         """Whether *session_key* is still the session of the browser."""
+        return self.session(name) == session_key
+
+    def session(self, name: str) -> str | None:
+        """The session of the browser; None if it was signed out, or has none."""
         successor = name
         while successor:
             key = self._database.keys.browser(successor)
@@ -110,7 +114,7 @@ class Browsers:
                 "HMGET", key, "session", "closed", "successor"
             )
             successor = following.decode() if following else ""
-        return closed is None and session == session_key.encode()
+        return session.decode() if session and closed is None else None
 
     def is_closed(self, name: str) -> bool:
         """Whether a sign-in can't be begun by this name any more."""

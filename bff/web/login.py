@@ -16,18 +16,19 @@ from flask import Blueprint, Response, after_this_request, request
 from bff.access import session_cookie
 from bff.access.browser_cookie import BrowserCookie
 from bff.access.cookie_header import all_cookies, refuse_unreadable
-from bff.access.step_up import is_strong
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
     BFFError,
     ParameterInvalid,
+    ProviderRejected,
+    ProviderUnavailable,
     ReturnToInvalid,
     SignInDenied,
     SignInTooOld,
     StateInvalid,
 )
-from bff.core.model import LoginTransaction, SignIn
+from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 from bff.provider.oidc import Provider
 from bff.sessions.lifecycle import Sessions
@@ -40,12 +41,13 @@ from bff.web.login_parameters import (
     single,
 )
 from bff.web.login_transaction import LoginTransactions
-from bff.web.own_host import address_on_our_host
+from bff.web.own_host import address_on_our_host, is_from_our_page
 from bff.web.page_load import refuse_all_but_page_loads
 from bff.web.provider_link import app_instead_of_callback, with_error
 from bff.web.redirect import redirect
 from bff.web.return_to import checked_return_to
 from bff.web.session_start import begin_session, browser_id_for_sign_in
+from bff.web.sign_in_audit import record_failure, record_success
 
 CODE_MAX_CHARACTERS = 4096
 
@@ -120,16 +122,47 @@ class LoginFlow:
         if (to_app := app_instead_of_callback(request)) is not None:
             return redirect(to_app, 303)
         try:
-            transaction = self._take_transaction()
+            name, transaction = self._transaction()
         except StateInvalid as error:
-            return_to = self._transactions.silent_return_to(request.args.get("state", ""))
-            if return_to is None:
-                raise
-            return redirect(with_error(return_to, error.code), 303)
+            return redirect(self._page_without_transaction(error), 303)
         try:
-            return self._finish(transaction)
+            response = self._finish(transaction)
         except Exception as error:
+            # While the provider is away the code stays unused: the same address works later.
+            if transaction.silent or not isinstance(error, ProviderUnavailable):
+                self._delete_with_response(name)
+            if _is_used_code(error) and self._is_signed_in():
+                return redirect(transaction.return_to, 303)
             return _failed(transaction, error)
+        self._delete_with_response(name)
+        return response
+
+    def _is_signed_in(self) -> bool:
+        own_key = session_cookie.current().session_key
+        return self._sessions.is_signed_in(own_key, self._browser.ids(request))
+
+    def _delete_with_response(self, name: str) -> None:
+        @after_this_request
+        def delete_cookie(response: Response) -> Response:
+            self._transactions.delete_cookie(response, name)
+            return response
+
+    def _page_without_transaction(self, error: StateInvalid) -> str:
+        """Where to send a browser whose callback came again, too late, or from elsewhere.
+
+        Raises:
+            StateInvalid: *error*; its page leads to a sign-in that returns to the same page.
+        """
+        state = request.args.get("state", "")
+        silent_return_to = self._transactions.silent_return_to(state)
+        return_to = self._transactions.return_to(state)
+        if silent_return_to is None and self._is_signed_in():
+            return return_to or "/"
+        record_failure(error)
+        if silent_return_to is not None:
+            return with_error(silent_return_to, error.code)
+        error.return_to = return_to
+        raise error
 
     def _return_to(self) -> str:
         """The page to return to.
@@ -142,14 +175,14 @@ class LoginFlow:
         try:
             return checked_return_to(single(request.args, "returnTo"), self._config)
         except ReturnToInvalid as error:
-            if not _is_from_our_page(self._config):
+            if not is_from_our_page(request, self._config):
                 raise
             log.warning("returnTo is refused, so this sign-in returns to /: %s", error.detail)
             return "/"
 
     def _fitting(self, transaction: LoginTransaction) -> LoginTransaction:
         """*transaction*, without its page if that makes it too large for a cookie."""
-        if self._transactions.fits(transaction) or not _is_from_our_page(self._config):
+        if self._transactions.fits(transaction) or not is_from_our_page(request, self._config):
             return transaction
         log.warning("returnTo doesn't fit into a cookie, so this sign-in returns to /")
         return msgspec.structs.replace(transaction, return_to="/")
@@ -164,25 +197,16 @@ class LoginFlow:
         audit.record("sign_in_started", "ok", session_key=transaction.old_session_key)
         return response
 
-    def _take_transaction(self) -> LoginTransaction:
-        """The transaction that `state` names; any response to this request deletes its cookie."""
+    def _transaction(self) -> tuple[str, LoginTransaction]:
+        """The transaction that `state` names, and the name of its cookie."""
         states = request.args.getlist("state")
         try:
             if len(states) != 1:
                 raise StateInvalid("no state, or several")
-            found = self._transactions.find(states[0], all_cookies(request.environ))
-            name, transaction = found
+            return self._transactions.find(states[0], all_cookies(request.environ))
         except StateInvalid as error:
             refuse_unreadable(request.environ)
-            _record_failure(error)
-            raise
-
-        @after_this_request
-        def delete_cookie(response: Response) -> Response:
-            self._transactions.delete_cookie(response, name)
-            return response
-
-        return transaction
+            raise error
 
     def _finish(self, transaction: LoginTransaction) -> Response:
         try:
@@ -203,7 +227,7 @@ class LoginFlow:
                 self._transactions.repeat(transaction, error.watermark_at),
                 {n: v for n, v in asked.items() if v},
             )
-        _record_success(sign_in, transaction)
+        record_success(sign_in, transaction)
         return redirect(transaction.return_to, 303)
 
     def _authorization_code(self, transaction: LoginTransaction) -> str:
@@ -231,8 +255,10 @@ def _failed(transaction: LoginTransaction, error: Exception) -> Response:
         Exception: *error* itself, if the sign-in isn't silent.
     """
     if isinstance(error, BFFError):
-        _record_failure(error)
+        record_failure(error)
     if not transaction.silent:
+        if isinstance(error, BFFError):
+            error.return_to = transaction.return_to
         raise error
     if isinstance(error, SignInDenied):
         code = error.error
@@ -246,11 +272,9 @@ def _failed(transaction: LoginTransaction, error: Exception) -> Response:
     return redirect(with_error(transaction.return_to, code), 303)
 
 
-def _is_from_our_page(config: Config) -> bool:
-    """Whether one of our own pages led here, such as by `login()` of `/auth/client.js`."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        return False
-    return (request.referrer or "").startswith(f"{config.app_base_url}/")
+def _is_used_code(error: Exception) -> bool:
+    """Whether the code is used up, as when a callback comes twice (RFC 6749, 5.2)."""
+    return isinstance(error, ProviderRejected) and error.error == "invalid_grant"
 
 
 def _keep_private(response: Response) -> Response:
@@ -258,25 +282,3 @@ def _keep_private(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
-
-
-def _record_success(sign_in: SignIn, transaction: LoginTransaction) -> None:
-    """A weaker sign-in than requested still succeeds; a route that needs more refuses it."""
-    wanted = tuple((transaction.acr_values or "").split())
-    audit.record(
-        "sign_in_succeeded",
-        "ok",
-        reason="" if is_strong(wanted, sign_in.identity) else "acr_not_reached",
-        session_key=session_cookie.current().session_key,
-        user=sign_in.identity.user,
-    )
-
-
-def _record_failure(error: BFFError) -> None:
-    reason = f"{error.code}: {error.error}" if isinstance(error, SignInDenied) else error.code
-    audit.record(
-        "sign_in_failed",
-        "failed" if error.status >= 500 else "refused",
-        reason=reason,
-        status=error.status,
-    )

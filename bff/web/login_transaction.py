@@ -2,7 +2,10 @@
 
 In a sealed cookie of its own, found again by the `state`. So several tabs can sign in at once, and
 sign-ins that are never finished fill no store. `SameSite=Lax`, since the browser returns from
-another site. The cookie is valid for ten minutes and is deleted once used, whatever the result.
+another site. The cookie is valid for an hour, and is deleted once the code has been used.
+
+`state` carries the page to return to a second time, sealed: a callback that comes again, or too
+late, has no cookie any more, and its user still gets to that page.
 """
 
 from __future__ import annotations
@@ -22,17 +25,19 @@ from bff.core.errors import ReturnToInvalid, SealInvalid, StateInvalid
 from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 
-LIFETIME_SECONDS = 600
+LIFETIME_SECONDS = 3600
+"""A user may have to look for a phone, or wait for a mail."""
 CLOCK_SKEW_SECONDS = 60
 """How much the clocks of two replicas may differ."""
-COOKIES_MAX = 6
+COOKIES_MAX = 8
 COOKIE_MAX_BYTES = 4096
 """Name and value; browsers silently drop a larger cookie (RFC 6265, 6.1)."""
 COOKIES_MAX_BYTES = 6000
 """All of them together; gunicorn rejects a `Cookie` header of more than 8190 bytes."""
 STATE_BYTES = 32
 SILENT_CONTEXT = "silent sign-in"
-SILENT_RETURN_TO_MAX_CHARACTERS = 512
+PAGE_CONTEXT = "page of a sign-in"
+STATE_RETURN_TO_MAX_CHARACTERS = 512
 """A longer one isn't carried in `state` too, which providers and logs have to take whole."""
 _NAME_CHARACTERS = 16
 
@@ -72,9 +77,9 @@ class LoginTransactions:
         Source: RFC 6749, 10.12; RFC 7636, 4.1; OpenID Connect Core, 15.5.2.
         """
         state = secrets.token_urlsafe(STATE_BYTES)
-        if silent and len(return_to) <= SILENT_RETURN_TO_MAX_CHARACTERS:
-            sealed = self._sealer.seal_text(return_to.encode(), SILENT_CONTEXT)
-            state = f"{state}.{sealed}"
+        if (silent or return_to != "/") and len(return_to) <= STATE_RETURN_TO_MAX_CHARACTERS:
+            context = SILENT_CONTEXT if silent else PAGE_CONTEXT
+            state = f"{state}.{self._sealer.seal_text(return_to.encode(), context)}"
         return LoginTransaction(
             state=state,
             nonce=secrets.token_urlsafe(STATE_BYTES),
@@ -116,7 +121,9 @@ class LoginTransactions:
     def set_cookie(
         self, response: Response, transaction: LoginTransaction, cookies: Mapping[str, str]
     ) -> None:
-        """Store *transaction* in a cookie, and delete the oldest cookies beyond the bounds.
+        """Store *transaction* in a cookie, and make room for it among those of other sign-ins.
+
+        The oldest first lose a long page to return to, then their cookies are deleted.
 
         Raises:
             ReturnToInvalid: It doesn't fit into a cookie; only `returnTo` can be that long.
@@ -125,8 +132,14 @@ class LoginTransactions:
         size = len(name) + len(value)
         if size > COOKIE_MAX_BYTES:
             raise ReturnToInvalid("the address to return to is too long for a cookie")
-        for dropped in self._beyond_bounds(cookies, size):
-            self.delete_cookie(response, dropped)
+        for other, shorter in self._beyond_bounds(cookies, size).items():
+            if shorter is None:
+                self.delete_cookie(response, other)
+            else:
+                self._set(response, other, shorter)
+        self._set(response, name, value)
+
+    def _set(self, response: Response, name: str, value: str) -> None:
         response.set_cookie(
             name, value, max_age=LIFETIME_SECONDS, path="/",
             secure=self._secure, httponly=True, samesite="Lax",
@@ -144,6 +157,8 @@ class LoginTransactions:
             transaction.state.encode(), state.encode()
         ):
             raise StateInvalid("no such sign-in in this browser")
+        if transaction.return_to == "/" and (page := self.return_to(state)) is not None:
+            transaction = msgspec.structs.replace(transaction, return_to=page)
         return name, transaction
 
     def silent_return_to(self, state: str) -> str | None:
@@ -152,9 +167,15 @@ class LoginTransactions:
         Ten restored tabs begin more sign-ins than fit into cookies, and no user has clicked in any
         of them: an error page would be shown for nothing.
         """
+        return self._page_in(state, SILENT_CONTEXT)
+
+    def return_to(self, state: str) -> str | None:
+        """Where a sign-in that isn't silent was begun, if *state* is ours and says so."""
+        return self._page_in(state, PAGE_CONTEXT)
+
+    def _page_in(self, state: str, context: str) -> str | None:
         try:
-            sealed = state.partition(".")[2]
-            return self._sealer.open_text(sealed, SILENT_CONTEXT).decode()
+            return self._sealer.open_text(state.partition(".")[2], context).decode()
         except (SealInvalid, UnicodeError):
             return None
 
@@ -184,23 +205,31 @@ class LoginTransactions:
         age_seconds = self._clock() - transaction.started_at
         return transaction if -CLOCK_SKEW_SECONDS <= age_seconds <= LIFETIME_SECONDS else None
 
-    def _beyond_bounds(self, cookies: Mapping[str, str], new_bytes: int) -> list[str]:
-        """The names of the cookies to delete, to make room for one of *new_bytes*.
+    def _beyond_bounds(self, cookies: Mapping[str, str], new_bytes: int) -> dict[str, str | None]:
+        """The cookies to change, to make room for one of *new_bytes*: a shorter value, or None.
 
         A cookie that can't be opened stays: it may belong to another application on this host.
         """
         ours = [
-            (transaction.started_at, name, len(name) + len(value))
+            (transaction, name, value)
             for name, value in cookies.items()
             if self._pattern.fullmatch(name) and (transaction := self._opened(name, value))
         ]
-        ours.sort(reverse=True)
-        dropped, room_bytes = [], COOKIES_MAX_BYTES - new_bytes
-        for position, (_, name, size) in enumerate(ours):
-            room_bytes -= size
-            if position >= COOKIES_MAX - 1 or room_bytes < 0:
-                dropped.append(name)
-        return dropped
+        oldest_first = sorted(ours, key=lambda one: one[0].started_at)
+        too_many = max(0, len(ours) - (COOKIES_MAX - 1))
+        changed: dict[str, str | None] = {name: None for _, name, _ in oldest_first[:too_many]}
+        left = oldest_first[too_many:]
+        room_bytes = COOKIES_MAX_BYTES - new_bytes - sum(len(n) + len(v) for _, n, v in left)
+        for transaction, name, value in left:
+            if room_bytes < 0 and transaction.return_to != "/":
+                shorter = self._cookie(msgspec.structs.replace(transaction, return_to="/"))[1]
+                room_bytes += len(value) - len(shorter)
+                changed[name] = shorter
+        for _, name, value in left:
+            if room_bytes < 0:
+                room_bytes += len(name) + len(changed.get(name) or value)
+                changed[name] = None
+        return changed
 
 
 def _context(name: str) -> str:

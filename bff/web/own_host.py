@@ -1,8 +1,8 @@
-"""Does a sign-in start on the host of `APP_BASE_URL`? The provider sends the browser back there.
+"""Does a sign-in start on the host of `APP_BASE_URL`, or even on a page of ours?
 
-A cookie belongs to the name by which its browser reached us. A sign-in that starts on another name
-of this host (`www.`, `127.0.0.1` for `localhost`) would not find its cookie at the callback, so it
-is redirected first.
+The provider sends the browser back to that host. A cookie belongs to the name by which its browser
+reached us. A sign-in that starts on another name of this host (`www.`, `127.0.0.1` for `localhost`)
+would not find its cookie at the callback, so it is redirected first.
 """
 
 from __future__ import annotations
@@ -39,6 +39,13 @@ def address_on_our_host(request: Request, config: Config) -> str | None:
     query = quote(request.query_string, safe="%!$&'()*+,/:;=?@[]~")
     marked = "&".join(filter(None, [query, f"{REDIRECTED}=1"]))
     return f"{config.app_base_url}{request.path}?{marked}"
+
+
+def is_from_our_page(request: Request, config: Config) -> bool:
+    """Whether one of our own pages led here, such as by `login()` of `/auth/client.js`."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return False
+    return (request.referrer or "").startswith(f"{config.app_base_url}/")
 
 
 def _host(url: str) -> str | None:

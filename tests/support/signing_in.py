@@ -91,6 +91,9 @@ class World:
         """Stands in for `Sessions.is_browser_closed`: no browser was signed out."""
         return False
 
+    def is_signed_in(self, *_: Any) -> bool:
+        return False
+
     def is_current(self, *_: Any) -> bool:
         """Stands in for `Sessions.is_current`: no other sign-in was finished meanwhile."""
         return True

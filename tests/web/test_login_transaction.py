@@ -154,7 +154,7 @@ def test_the_whole_state_is_compared_not_only_the_name(browser: Browser) -> None
         browser.logins.find(transaction.state, browser.cookies)
 
 
-def test_after_ten_minutes_it_has_expired_even_if_the_browser_keeps_it(browser: Browser) -> None:
+def test_after_an_hour_it_has_expired_even_if_the_browser_keeps_it(browser: Browser) -> None:
     transaction = browser.begin()
     browser.now += LIFETIME_SECONDS
     assert browser.finds(transaction)

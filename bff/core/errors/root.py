@@ -16,6 +16,8 @@ class BFFError(Exception):
     message = "Something went wrong on our side."
     hint = "Please try again. If it happens again, tell us the reference below."
     retry_after_seconds: int | None = None
+    return_to: str | None = None
+    """Where the sign-in that this error stopped was to lead: its page offers to begin it again."""
 
     def __init__(self, detail: str = "", *, retry_after_seconds: int | None = None) -> None:
         super().__init__(detail)
