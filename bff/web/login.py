@@ -97,6 +97,7 @@ class LoginFlow:
         refuse_all_but_page_loads(request)
         if to_our_host := address_on_our_host(request, self._config):
             return redirect(to_our_host, 302)
+        session_cookie.current().report_repeated()
         return_to = self._return_to()
         parameters = for_provider(request.args, self._config.passed_login_parameters)
         if self._config.accept_iat_for_auth_time:
@@ -128,7 +129,8 @@ class LoginFlow:
         try:
             response = self._finish(transaction)
         except Exception as error:
-            # While the provider is away the code stays unused: the same address works later.
+            # While the provider is away the code is unused, or its tokens have reached nobody: the
+            # same address works later, or leads to the page for a used code.
             if transaction.silent or not isinstance(error, ProviderUnavailable):
                 self._delete_with_response(name)
             if _is_used_code(error) and self._is_signed_in():

@@ -29,7 +29,7 @@ LIFETIME_SECONDS = 3600
 """A user may have to look for a phone, or wait for a mail."""
 CLOCK_SKEW_SECONDS = 60
 """How much the clocks of two replicas may differ."""
-COOKIES_MAX = 8
+COOKIES_MAX = 6
 COOKIE_MAX_BYTES = 4096
 """Name and value; browsers silently drop a larger cookie (RFC 6265, 6.1)."""
 COOKIES_MAX_BYTES = 6000
@@ -37,8 +37,11 @@ COOKIES_MAX_BYTES = 6000
 STATE_BYTES = 32
 SILENT_CONTEXT = "silent sign-in"
 PAGE_CONTEXT = "page of a sign-in"
-STATE_RETURN_TO_MAX_CHARACTERS = 512
-"""A longer one isn't carried in `state` too, which providers and logs have to take whole."""
+STATE_MAX_CHARACTERS = {SILENT_CONTEXT: 512, PAGE_CONTEXT: 200}
+"""A longer page isn't carried in `state` too, which providers and logs have to take whole.
+
+With the second number, as many cookies as `COOKIES_MAX` always have room.
+"""
 _NAME_CHARACTERS = 16
 
 
@@ -77,8 +80,8 @@ class LoginTransactions:
         Source: RFC 6749, 10.12; RFC 7636, 4.1; OpenID Connect Core, 15.5.2.
         """
         state = secrets.token_urlsafe(STATE_BYTES)
-        if (silent or return_to != "/") and len(return_to) <= STATE_RETURN_TO_MAX_CHARACTERS:
-            context = SILENT_CONTEXT if silent else PAGE_CONTEXT
+        context = SILENT_CONTEXT if silent else PAGE_CONTEXT
+        if (silent or return_to != "/") and len(return_to) <= STATE_MAX_CHARACTERS[context]:
             state = f"{state}.{self._sealer.seal_text(return_to.encode(), context)}"
         return LoginTransaction(
             state=state,
