@@ -187,7 +187,7 @@ TAMPERED: dict[str, Callable[[str, str, Attempt], str]] = {
         begun.cluster.secret,
         name,
         msgspec.structs.replace(
-            opened(begun.cluster, name, value), started_at=int(time.time()) - 601
+            opened(begun.cluster, name, value), started_at=int(time.time()) - 3601
         ),
     ),
 }
