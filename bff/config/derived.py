@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import certifi
 from pydantic import PrivateAttr
 
+from bff.config.host_name import netloc_as_sent
 from bff.config.route import Route
 from bff.config.route_entry import connect_timeout
 from bff.config.route_validators import API_PREFIX
@@ -98,7 +99,7 @@ class Config(Settings):
     def issuer_origin(self) -> str:
         """Scheme, host and port of the provider, for the Content-Security-Policy."""
         parts = urlsplit(self.issuer)
-        return f"{parts.scheme}://{parts.netloc}"
+        return f"{parts.scheme}://{netloc_as_sent(parts)}"
 
     @property
     def https(self) -> bool:

@@ -96,7 +96,8 @@ class Settings(BaseModel):
 
     # ------------------------------------------------------------ this application
     app_base_url: validators.Origin = Field(alias="APP_BASE_URL")
-    """Where browsers find this application, such as `https://app.example.com`. Required."""
+    """Where browsers find this application, such as `https://app.example.com`. Required. A name
+    with letters beyond ASCII is used in Punycode, also in the addresses that the provider knows."""
     routes_file: Path | None = Field(None, alias="BFF_ROUTES_FILE")
     """A TOML file with the routes, for more than one upstream ([routes](docs/routes.md))."""
     api_url: validators.UpstreamURL | None = Field(None, alias="BFF_API_URL", validate_default=True)

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from redis.connection import parse_url
 
+from bff.config.host_name import netloc_as_sent
 from bff.config.route import origin_of
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -48,8 +49,6 @@ CHECKED_PARAMETERS = frozenset({"prompt", "max_age", "acr_values", "organization
 """`/auth/login` passes them on and checks the result; a fixed value would escape that."""
 
 _PARAMETER_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_NO_HOST_NAME = re.compile(r"[\x00-\x7f](?<![A-Za-z0-9._-])|^\.|\.\.")
-"""A character that no host name has, or an empty label; other letters become Punycode."""
 
 
 def _split(value: Any) -> Any:
@@ -99,9 +98,9 @@ def _domain(value: str) -> str:
     bare = "is a bare host name such as example.eu.auth0.com, perhaps with a port, without https://"
     if set(value) & set("/?#@[") or value.endswith(":") or not value.strip("."):
         raise ValueError(bare)
-    if _url(f"https://{value}").port == 0:
-        raise ValueError(bare)
-    return value
+    parts = _url(f"https://{value}")
+    # It becomes the issuer, which is compared: in ASCII it stays as written.
+    return value if value.isascii() else parts.netloc
 
 
 def _trusted_url(value: str) -> str:
@@ -117,7 +116,7 @@ def _origin(value: str) -> str:
         raise ValueError("is an origin without a path, such as https://app.example.com")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         raise ValueError("must be https unless it is on localhost, 127.0.0.1 or [::1]")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def upstream_url(value: str) -> str:
@@ -130,17 +129,22 @@ def upstream_url(value: str) -> str:
     path = parts.path.rstrip("/")
     if "//" in path or any(segment in (".", "..") for segment in path.split("/")):
         raise ValueError("must have a clean path, without empty or dot segments")
-    return value.rstrip("/")
+    return value.rstrip("/") if value.isascii() else f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def same_host_and_port(url: str, other: str) -> bool:
     """Whether both URLs have the same host and port; all names of the loopback are equal."""
     try:
-        here, there = origin_of(url), origin_of(other)
+        here, there = origin_of(_as_sent(url)), origin_of(_as_sent(other))
     except ValueError:
         return False
     loopback = here[1] in LOOPBACK_HOSTS and there[1] in LOOPBACK_HOSTS
-    return here[1] != "" and here[2] == there[2] and (here[1] == there[1] or loopback)
+    return here[2] == there[2] and (here[1] == there[1] or loopback)
+
+
+def _as_sent(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{netloc_as_sent(parts)}"
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
@@ -149,6 +153,8 @@ def _redis_url(value: SecretStr) -> SecretStr:
         raise ValueError(f"must begin with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
     if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
         raise ValueError("names no master, such as redis+sentinel://host:26379/mymaster/0")
+    for place in filter(None, parts.netloc.rpartition("@")[2].split(",")):
+        netloc_as_sent(urlsplit(f"//{place}"))
     _redis_options(parts)
     return value
 
@@ -173,7 +179,7 @@ def _proxy_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ValueError("must be such as http://proxy.internal:3128, perhaps with user:password@")
-    _ = parts.port  # Raises ValueError if the port is not a number.
+    netloc_as_sent(parts)
     return value
 
 
@@ -229,6 +235,7 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _url(value: str) -> SplitResult:
+    """The parts of an acceptable URL, with host and port as they are sent."""
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a URL that begins with http:// or https://")
@@ -236,10 +243,7 @@ def _url(value: str) -> SplitResult:
         raise ValueError("must have no user name, blanks or backslashes in it")
     if parts.query or parts.fragment:
         raise ValueError("must have no query and no fragment")
-    if "[" not in parts.netloc and _NO_HOST_NAME.search(parts.hostname):
-        raise ValueError("must name one host, such as app.example.com, without wildcards")
-    _ = parts.port  # Raises ValueError if the port is not a number.
-    return parts
+    return parts._replace(netloc=netloc_as_sent(parts))
 
 
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
