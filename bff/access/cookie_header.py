@@ -52,5 +52,5 @@ def refuse_unreadable(environ: Mapping[str, Any]) -> None:
 
 
 def _pairs(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
-    pairs = (part.partition("=") for part in environ.get("HTTP_COOKIE", "").split(";"))
+    pairs = [part.partition("=") for part in environ.get("HTTP_COOKIE", "").split(";")]
     return [(name.strip(" \t"), value.strip(" \t")) for name, equals, value in pairs if equals]

@@ -184,7 +184,7 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
 def _vary_with_cookie(response: Response) -> None:
     # `Response.vary` alone would do, but it is slow, and most responses have no `Vary` yet.
-    if any(name.lower() == "vary" for name, _ in response.headers):
+    if "vary" in [name.lower() for name, _ in response.headers]:
         response.vary.add("Cookie")
     else:
         response.headers.add("Vary", "Cookie")

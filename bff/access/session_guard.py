@@ -68,8 +68,9 @@ class SessionGuard:
         Raises:
             CrossSite: It is refused; the session is not loaded.
         """
+        environ = request.environ
         reason = cross_site_reason(
-            request.environ,
+            environ,
             request.method,
             self._origin,
             form_is_ours=form_is_ours,
@@ -106,12 +107,12 @@ class SessionGuard:
             SealKeyUnknown: The same, since a key is missing here.
         """
         self.refuse_cross_site()
-        browser = session_cookie.current()
+        environ, browser = request.environ, session_cookie.current()
         browser.report_repeated()
         if browser.session_key is None:
-            refuse_unreadable(request.environ)
+            refuse_unreadable(environ)
             raise SessionMissing
-        slide = slide and request.environ.get("HTTP_SEC_FETCH_SITE") != "none"
+        slide = slide and environ.get("HTTP_SEC_FETCH_SITE") != "none"
         try:
             session = self._interface.load(browser, slide=slide)
         except SealInvalid as error:
@@ -124,7 +125,7 @@ class SessionGuard:
             raise SessionEnded("the record can't be opened") from error
         if session is None:
             raise SessionEnded("the cookie's session has ended")
-        meant_for = request.environ.get(MEANT_FOR)
+        meant_for = environ.get(MEANT_FOR)
         if meant_for is not None and meant_for not in self._sessions.public_ids(session):
             audit.record(
                 "request_refused", "refused", reason="session_changed", session_key=session.key

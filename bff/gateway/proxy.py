@@ -86,14 +86,14 @@ class ProxyEndpoint:
         app = self._app
         with app.unrouted_context(environ, self._rules[forwarder.route.prefix]):
             try:
-                response = app.process_response(self._forwarded(forwarder))
+                response = app.process_response(self._forwarded(forwarder, environ))
             except Exception as error:
                 response = app.process_response(app.error_response(error))
             return response(environ, start_response)
 
-    def _forwarded(self, forwarder: RouteForwarder) -> Response:
+    def _forwarded(self, forwarder: RouteForwarder, environ: WSGIEnvironment) -> Response:
         try:
-            return forwarder.forward()
+            return forwarder.forward(environ)
         except Exception as error:
             return self._app.error_response(error)
 
@@ -177,19 +177,22 @@ class RouteForwarder:
         self._via = Via(config.app_base_url)
         self._headers = RequestHeaders(config.app_base_url, clients, route)
 
-    def forward(self) -> Response:
+    def forward(self, environ: WSGIEnvironment) -> Response:
         """Take the current request through steps 2 to 8 above.
+
+        Args:
+            environ: Of the current request.
 
         Raises:
             BFFError: It is refused, or there is no usable response.
         """
-        environ, route = request.environ, self.route
+        route = self.route
         self._via.check(environ)
         target = upstream_target(environ, route)
         check_protocol(environ)
         body = request_body(environ, route)
         # Before the access check: its audit lines carry the id that a trusted proxy gave.
-        request_id = self._request_id(environ)
+        request_id = g.request_id = self._headers.request_id(environ)
         access_token = self._access.access_token(route)
         header_lines = self._headers.lines(environ, access_token, request_id)
         session_key = self._access.session_key()
@@ -233,12 +236,6 @@ class RouteForwarder:
             exchange.on_close = place.leave
         else:
             place.leave()
-
-    def _request_id(self, environ: dict[str, Any]) -> str:
-        request_id: str | None = g.get("request_id")
-        if request_id is None:
-            request_id = g.request_id = self._headers.request_id(environ)
-        return request_id
 
 
 def register_proxy_errors(app: Flask, proxy: Proxy) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urljoin, urlsplit
 
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from bff.config.header_names import HOP_BY_HOP
 from bff.config.route import Route, origin_of
@@ -72,7 +73,9 @@ def make_response(
         target: The upstream's request target, which relative references are relative to.
     """
     head = exchange.head
-    headers = response_headers(head, route, app_base_url, target)
+    headers = Headers()
+    # `Headers(…)` would search each value for line ends; the values of a `Head` have none.
+    headers._list = response_headers(head, route, app_base_url, target)  # noqa: SLF001
     response = PassThroughResponse(status=_status_line(head.status), headers=headers)
     response.response = exchange if exchange.complete_body is None else [exchange.complete_body]
     return response

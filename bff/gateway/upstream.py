@@ -28,8 +28,9 @@ Header = tuple[str, str]
 ClientGone = Callable[[], bool]
 """Whether the client has disconnected."""
 
-_HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HEADER_LINE = re.compile(
+    r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r?\n", re.MULTILINE
+)
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -202,44 +203,45 @@ class Exchange:
 
 def _head_complete(lines: list[bytes]) -> bool:
     # A 1xx ends with an empty line too, but the final response comes after it.
-    return bool(lines) and lines[-1] in (b"\r\n", b"\n") and _final_start(lines) is not None
+    return bool(lines) and lines[-1] in (b"\r\n", b"\n") and _final_head(lines) is not None
 
 
-def _final_start(lines: list[bytes]) -> int | None:
-    """Where the first response that is not a 1xx begins; trailers may follow it."""
+def _final_head(lines: list[bytes]) -> tuple[int, int] | None:
+    """Where the first response that is not a 1xx begins and its head ends; trailers may follow."""
     start = 0
     for index, line in enumerate(lines):
         if line in (b"\r\n", b"\n"):
             if lines[start][9:10] != b"1":
-                return start
+                return start, index
             start = index + 1
     return None
 
 
 def _head(connection: CurlConnection) -> Head:
     """Read status and headers, or raise the error for the failure."""
-    start = _final_start(connection.header_lines)
-    if start is None or connection.failure is not None:
+    lines = connection.header_lines
+    found = _final_head(lines)
+    if found is None or connection.failure is not None:
         # Nothing has been passed on yet, so the client gets an error, not half a response.
         raise _error(connection)
-    status = connection.header_lines[start][9:12]
+    start, end = found
+    status = lines[start][9:12]
     if not status.isdigit() or not 200 <= int(status) <= 599:
         raise UpstreamUnreachable("status that can't be passed on")
-    headers: list[Header] = []
-    size_bytes = 0
-    for line in connection.header_lines[start + 1 :]:
-        size_bytes += len(line)
-        if line in (b"\r\n", b"\n"):
-            break
-        name, colon, value = line.partition(b":")
-        value = value.strip(b" \t\r\n")
-        if not colon or not _HEADER_NAME.fullmatch(name) or _BAD_VALUE.search(value):
-            raise UpstreamUnreachable("header that breaks HTTP")
-        headers.append((name.decode("ascii").lower(), value.decode("latin-1")))
-    if size_bytes > HEAD_MAX_BYTES:
-        raise UpstreamUnreachable("headers larger than the limit")
+    headers = _headers(lines[start + 1 : end])
     _check_framing(headers)
     return Head(int(status), headers)
+
+
+def _headers(lines: list[bytes]) -> list[Header]:
+    # All at once: one search for each line took a twentieth of a request's time.
+    block = b"".join(lines).decode("latin-1")
+    if len(block) > HEAD_MAX_BYTES:
+        raise UpstreamUnreachable("headers larger than the limit")
+    found = _HEADER_LINE.findall(block)
+    if len(found) != len(lines):
+        raise UpstreamUnreachable("header that breaks HTTP")
+    return [(name.lower(), value.rstrip(" \t")) for name, value in found]
 
 
 def _check_framing(headers: list[Header]) -> None:

@@ -8,17 +8,13 @@ write keeps its place until its response is complete: it can't be refused any mo
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
-from collections.abc import Hashable
+from collections import deque
 
 from bff.core.errors import Overloaded
 from bff.core.work_slots import Waiting
 
 PATIENCE_SECONDS = 0.5
 """How long a request waits for a place."""
-
-Limits = list[tuple[Hashable, int]]
-"""What a request counts for, and how many of it there may be."""
 
 
 class UpstreamRequests:
@@ -41,7 +37,10 @@ class UpstreamRequests:
         self._session_max = max(1, places // 2)
         self._session_on_route_max = max(1, places // 4)
         self._patience_seconds = patience_seconds
-        self._taken: Counter[Hashable] = Counter()
+        self._taken = 0
+        self._by_route: dict[str, int] = {}
+        self._by_session: dict[str, list[str]] = {}
+        """The routes of each session's requests."""
         self._queue: deque[_Waiter] = deque()
         self._lock = threading.Lock()
 
@@ -55,40 +54,49 @@ class UpstreamRequests:
         Raises:
             Overloaded: There is none.
         """
-        limits: Limits = [(None, self._places), (route, self._route_max)]
-        if session_key is not None:
-            limits += [
-                ((session_key,), self._session_max),
-                ((session_key, route), self._session_on_route_max),
-            ]
+        place = Place(self, route, session_key)
         with self._lock:
-            waiter = None if self._take(limits) else _Waiter(limits)
+            waiter = None if self._take(place) else _Waiter(place)
             if waiter is not None:
                 self._queue.append(waiter)
         if waiter is not None:
             self._wait(waiter)
-        return Place(self, [key for key, _ in limits])
+        return place
 
-    def leave(self, keys: list[Hashable]) -> None:
-        """Give a place back, to the next request that may have it; `Place.leave` calls it."""
+    def give_back(self, place: Place) -> None:
+        """Pass a place on to the next request that may have one; `Place.leave` calls it."""
         with self._lock:
-            for key in keys:
-                self._taken[key] -= 1
-                if not self._taken[key]:
-                    del self._taken[key]
+            if place.left:
+                return
+            place.left = True
+            self._taken -= 1
+            self._by_route[place.route] -= 1
+            if place.session_key is not None:
+                own = self._by_session[place.session_key]
+                own.remove(place.route)
+                if not own:
+                    del self._by_session[place.session_key]
             for waiter in self._queue:
-                if self._take(waiter.limits):
+                if self._take(waiter.place):
                     self._queue.remove(waiter)
                     waiter.admitted.set()
                     return
 
-    def _take(self, limits: Limits) -> bool:
-        taken = self._taken
-        for key, limit in limits:
-            if taken[key] >= limit:
+    def _take(self, place: Place) -> bool:
+        route, session_key = place.route, place.session_key
+        on_route = self._by_route.get(route, 0)
+        if self._taken >= self._places or on_route >= self._route_max:
+            return False
+        if session_key is not None:
+            own = self._by_session.get(session_key)
+            if own is None:
+                self._by_session[session_key] = [route]
+            elif len(own) < self._session_max and own.count(route) < self._session_on_route_max:
+                own.append(route)
+            else:
                 return False
-        for key, _ in limits:
-            taken[key] += 1
+        self._taken += 1
+        self._by_route[route] = on_route + 1
         return True
 
     def _wait(self, waiter: _Waiter) -> None:
@@ -103,24 +111,24 @@ class UpstreamRequests:
 class _Waiter:
     """A request that waits for a place."""
 
-    __slots__ = ("admitted", "limits")
+    __slots__ = ("admitted", "place")
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.admitted = threading.Event()
 
 
 class Place:
     """One place; it is given back once, however often `leave` is called."""
 
-    __slots__ = ("_keys", "_requests")
+    __slots__ = ("_requests", "left", "route", "session_key")
 
-    def __init__(self, requests: UpstreamRequests, keys: list[Hashable]) -> None:
+    def __init__(self, requests: UpstreamRequests, route: str, session_key: str | None) -> None:
         self._requests = requests
-        self._keys = keys
+        self.left = False
+        self.route = route
+        self.session_key = session_key
 
     def leave(self) -> None:
         """Give it back."""
-        keys, self._keys = self._keys, []
-        if keys:
-            self._requests.leave(keys)
+        self._requests.give_back(self)

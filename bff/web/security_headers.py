@@ -56,8 +56,9 @@ def register(app: Flask, config: Config) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
         headers = response.headers
-        present = {name.lower() for name, _ in headers}
-        is_document = response.mimetype == "text/html"
+        present = {name.lower(): value for name, value in headers}
+        media_type = present.get("content-type", "").partition(";")[0]
+        is_document = media_type.strip().lower() == "text/html"
         for key, name, value in for_documents if is_document else for_all:
             if key not in present:
                 headers.add(name, value)
