@@ -15,6 +15,8 @@ from bff.gateway import forward_auth
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.forward_auth import ForwardAuth, ForwardAuthEndpoint
 from bff.gateway.lingering_close import LingeringClose
+from bff.gateway.own_paths import register_own_paths
+from bff.gateway.proxy import ENDPOINT as PROXY_ENDPOINT
 from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
 from bff.gateway.route_access import RouteAccess
 from bff.gateway.route_table import RouteTable
@@ -129,6 +131,7 @@ def _wrap_in_gateway(
     routes = RouteTable(config.routes)
     proxy = Proxy(config, routes, route_access, services.open_responses)
     register_proxy_errors(app, proxy)
+    register_own_paths(app, PROXY_ENDPOINT, spa.RESERVED)
     # Innermost first; each passes on the requests that it doesn't handle.
     app.wsgi_app = ProxyEndpoint(app, proxy)  # type: ignore[method-assign]
     if config.forward_auth_key is not None:

@@ -35,6 +35,7 @@ from bff.core.errors import (
     UpgradeRefused,
 )
 from bff.gateway.client_address import ClientAddresses
+from bff.gateway.own_paths import is_exact
 from bff.gateway.request_headers import REQUEST_ID
 from bff.gateway.request_target import upstream_target
 from bff.gateway.route_access import RouteAccess
@@ -80,7 +81,8 @@ class ForwardAuthEndpoint:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "GET":
+        asked = environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "GET"
+        if not asked or not is_exact(environ):
             return self._next(environ, start_response)
         with self._app.unrouted_context(environ, self._rule):
             try:

@@ -31,7 +31,7 @@ _QUERY_CHARACTERS = re.compile(r"[\x21\x22\x24-\x7e]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 _CONTROLS_OR_BACKSLASH = re.compile(rb"[\x00-\x1f\x7f\\]")
-_PCHAR = "/!$&'()*+,;=:@"
+PCHAR = "/!$&'()*+,;=:@"
 
 
 def upstream_target(environ: Mapping[str, Any], route: Route) -> str:
@@ -109,7 +109,7 @@ def _split(environ: Mapping[str, Any]) -> tuple[str, str]:
     raw = raw_target(environ)
     decoded: str = environ["PATH_INFO"]
     if raw is None:
-        return quote_from_bytes(decoded.encode("latin-1"), _PCHAR), environ.get("QUERY_STRING", "")
+        return quote_from_bytes(decoded.encode("latin-1"), PCHAR), environ.get("QUERY_STRING", "")
     path, mark, query = raw.partition("?")
     if "%" in path or not path.isascii():
         consistent = unquote_to_bytes(path.encode("latin-1")) == decoded.encode("latin-1")

@@ -72,15 +72,17 @@ def _first_segment(path: str) -> str:
 
 def _refuse_lookalike(path: str, prefixes: tuple[str, ...]) -> None:
     """Raise PathRefused if a loose reading of *path* is under one of *prefixes*."""
-    for reading in (path,) if _PLAIN.fullmatch(path) else _loose_readings(path):
+    for reading in (path,) if _PLAIN.fullmatch(path) else loose_readings(path):
         for prefix in prefixes:
             if reading.startswith(prefix) and reading[len(prefix) : len(prefix) + 1] in ("", "/"):
                 raise PathRefused(f"looks like a path of the route {prefix}")
 
 
-def _loose_readings(path: str) -> Iterator[str]:
-    """*path*, decoded up to eight times, as a lax server may read it: without regard to case, path
-    parameters, and dots or spaces at the end of a segment."""
+def loose_readings(path: str) -> Iterator[str]:
+    """*path*, decoded up to eight times, as a lax server may read it.
+
+    Without regard to case, path parameters, and dots or spaces at the end of a segment.
+    """
     # In WSGI, each character stands for one byte.
     loose = path.encode("latin-1", "replace").decode("utf-8", "replace")
     for _ in range(_DECODING_ROUNDS):

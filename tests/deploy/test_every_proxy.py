@@ -22,11 +22,12 @@ PROXIES: dict[str, type[Installation]] = {
     "nginx": BehindNginx, "caddy": BehindCaddy, "traefik": BehindTraefik
 }  # fmt: skip
 UPLOAD_BYTES = 32 * MEGABYTE
+ADMIN_KEY = "a" * 40
 
 
 @pytest.fixture(scope="module", params=PROXIES.values(), ids=list(PROXIES))
 def here(request: pytest.FixtureRequest) -> Iterator[Installation]:
-    with request.param() as here:
+    with request.param(env={"BFF_ADMIN_KEY": ADMIN_KEY}) as here:
         yield here
 
 
@@ -244,6 +245,40 @@ def test_promise_1_verify_cant_be_reached_from_outside(here: Installation, targe
     if unquote(target).startswith("/auth/verify"):
         assert status in (400, 404)
         assert b"x-bff-code" not in head, "the question was put to the BFF"
+
+
+MISSPELT = (
+    "//admin/sessions", "/%2Fadmin/sessions", "/%2f%2fadmin/sessions", "///admin/sessions",
+    "/./admin/sessions", "/%2e/admin/sessions", "/x/../admin/sessions", "/x/%2e%2e/admin/sessions",
+    "/;x/admin/sessions", "/admin//sessions", "/admin;x/sessions", "/admin/sessions;x",
+    "/admin/sessions%3Bx=1", "/admin/;x/sessions", "/admin/sessions/", "/admin/sessions//",
+    "/admin/sessions%2F", "/admin%2Fsessions", "/admin%252Fsessions", "/%61dmin/sessions",
+    "/Admin/sessions", "/ADMIN/SESSIONS", "/admin/Sessions", "/admin/./sessions",
+    "/admin/%2E/sessions", "/admin/x/../sessions", "/admin%5Csessions", "/%5Cadmin/sessions",
+    "/admin/sessions%20", "/admin/sessions.", "/admin/sessions%3Fx", "/admin/sessions%00",
+    "//auth/check-token", "/%2Fauth/check-token", "/auth//check-token", "/auth%2Fcheck-token",
+    "/auth;x/check-token", "/AUTH/check-token", "/auth/check-token/", "/./auth/check-token",
+    "/auth/check%2Dtoken", "//auth/login", "/auth/login;x", "/%2Fauth/login", "/Auth/login",
+    "//healthz", "/healthz/", "/%2Freadyz", "/healthz;x", "/HEALTHZ", "//webhooks/ssf",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("target", MISSPELT)
+def test_promise_10_a_path_of_ours_has_one_spelling(here: Installation, target: str) -> None:
+    """Not even who has the key gets past a location of the exact path."""
+    if isinstance(here, BehindTraefik) and target == "/%61dmin/sessions":
+        return  # It is `/admin/sessions` before any of its rules sees it (RFC 3986, 6.2.2.2).
+    for query in ("", "?sub=nobody"):
+        status, received = here.raw(target + query, f"Authorization: Bearer {ADMIN_KEY}")
+        assert status in (400, 404), received[:300]
+        assert b"Location:" not in received
+
+
+def test_the_exact_path_of_ours_passes(here: Installation) -> None:
+    key = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    assert here.ask("/admin/sessions?sub=nobody", headers=key).json() == {"sessions": []}
+    assert here.ask("/healthz").status_code == 200
+    assert here.ask("/auth/check-token", headers=key).status_code == 404
 
 
 @pytest.mark.parametrize("dash", ["-", "_"])
