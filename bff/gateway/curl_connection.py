@@ -30,6 +30,10 @@ _NOTHING_OPENED = frozenset(
 )  # fmt: skip
 
 
+_CAME = ~select.POLLOUT
+"""Data, the end, or that libcurl has closed the descriptor and uses another one."""
+
+
 class CurlConnection:
     """One libcurl handle and its connection; for one request at a time.
 
@@ -40,8 +44,9 @@ class CurlConnection:
     """
 
     __slots__ = (
-        "_body", "_easy", "_fd", "_mode", "_multi", "_poll", "_send_limit", "body_error", "chunks",
-        "failure", "finished", "header_lines", "progress_at", "sends", "used_at",
+        "_body", "_easy", "_fd", "_mode", "_multi", "_paused", "_poll", "_send_limit", "_unsent",
+        "body_error", "chunks", "failure", "finished", "header_lines", "progress_at", "sends",
+        "used_at",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
@@ -53,6 +58,8 @@ class CurlConnection:
         self._fd = -1
         self._mode: tuple[str, bool] | None = None
         self._body: RequestBody | None = None
+        self._paused = False
+        self._unsent = b""
         self._send_limit = SEND_ONCE
         self.header_lines: list[bytes] = []
         """The header lines of the response, status line first, as they came."""
@@ -125,6 +132,7 @@ class CurlConnection:
         self.finished = False
         self.failure = self.body_error = None
         self._send_limit = send_limit
+        self._paused, self._unsent = False, b""
         self._body = body
         easy = self._easy
         if self._mode != (method, body is not None):
@@ -180,6 +188,11 @@ class CurlConnection:
             return
         if fd != self._fd:
             self._watch(fd)
+        if self._paused:
+            self._paused = False
+            # It reads what has come before it sends more.
+            self._easy.pause(pycurl.PAUSE_CONT)
+            return
         if self._body is not None:
             sending = not self._body.finished
             self._poll.modify(fd, select.POLLIN | select.POLLOUT if sending else select.POLLIN)
@@ -211,16 +224,34 @@ class CurlConnection:
         return int(pycurl.PREREQFUNC_OK)
 
     def _read_body(self, size_bytes: int) -> bytes | int:
+        """The next piece of the client's body; not before what has come from the upstream is read.
+
+        An upstream may respond early and close (413, 403). libcurl would go on sending, fail, and
+        lose the response that waits in the socket. Source: RFC 9112, 9.5.
+        """
         body = self._body
         if body is None:
             return b""
-        try:
-            data = body.read(size_bytes)
-        except Exception as error:  # noqa: BLE001 - pycurl would only print it.
-            self.body_error = error
-            return int(pycurl.READFUNC_ABORT)
-        self.progress_at = time.monotonic()
+        if self._response_may_wait():
+            return int(pycurl.READFUNC_PAUSE)
+        data, self._unsent = self._unsent, b""
+        if not data:
+            try:
+                data = body.read(size_bytes)
+            except Exception as error:  # noqa: BLE001 - pycurl would only print it.
+                self.body_error = error
+                return int(pycurl.READFUNC_ABORT)
+            self.progress_at = time.monotonic()
+            # The read may have waited for the client.
+            if self._response_may_wait():
+                self._unsent = data
+                return int(pycurl.READFUNC_PAUSE)
         return data
+
+    def _response_may_wait(self) -> bool:
+        """Whether libcurl must read from the upstream, or its descriptor isn't known yet."""
+        self._paused = self._fd < 0 or any(event & _CAME for _, event in self._poll.poll(0))
+        return self._paused
 
     # ------------------------------------------------------------ between requests
     @property

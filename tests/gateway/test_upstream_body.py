@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ from bff.core.errors import BFFError, BodyTooLarge, RequestRefused
 from bff.gateway.request_body import RequestBody
 from tests.gateway.upstream_requests import read, send, upstream_at
 from tests.support.processes import free_port
-from tests.support.raw_upstream import RawUpstream, Wire
+from tests.support.raw_upstream import RESPONSE, WAIT_SECONDS, RawUpstream, Wire
 
 
 def test_a_chunked_body_stays_chunked(raw: RawUpstream) -> None:
@@ -66,6 +67,49 @@ def test_an_early_response_of_the_upstream_is_read(raw: RawUpstream) -> None:
     raw.script = script
     exchange = send(upstream_at(raw.url), "POST", b"x" * 3_000_000)
     assert (exchange.head.status, read(exchange)) == (413, b"no")
+
+
+class BodyAfter:
+    """The body of a client that sends its first piece, and the rest only after an event."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+        self._reads = 0
+
+    def read(self, size_bytes: int) -> bytes:
+        """That many bytes."""
+        self._reads += 1
+        if self._reads > 1:
+            assert self._event.wait(WAIT_SECONDS)
+        return b"x" * size_bytes
+
+
+@pytest.mark.parametrize("size_bytes", [300_000, 3_000_000, None], ids=str)
+@pytest.mark.parametrize("reused", [False, True], ids=["new connection", "reused connection"])
+def test_the_response_of_an_upstream_that_closes_without_reading_is_passed_on(
+    raw: RawUpstream, size_bytes: int | None, reused: bool
+) -> None:
+    """A write to the connection fails, since the upstream has left a part of the body unread."""
+    closed = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        if reused:
+            wire.read_request()
+            wire.send(RESPONSE)
+        while b"\r\n\r\n" not in wire.sock.recv(1000, socket.MSG_PEEK):
+            pass
+        wire.sock.recv(10)
+        wire.send(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        wire.sock.close()
+        closed.set()
+
+    raw.script = script
+    upstream = upstream_at(raw.url)
+    if reused:
+        assert read(send(upstream)) == b"ok"
+    body = RequestBody(BodyAfter(closed), size_bytes, 0)
+    exchange = upstream.send("POST", "/x", [], body)
+    assert (exchange.head.status, read(exchange)) == (403, b"no")
 
 
 # ---------------------------------------------------------------- the process's environment
