@@ -46,6 +46,8 @@ class RouteEntry(BaseModel):
     """The allowed methods."""
     repeatable_methods: route_validators.RepeatableMethods = tuple(sorted(REPEATABLE_METHODS))
     """The methods that may be sent again when a reused connection breaks before the response."""
+    idle_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 4
+    """How long a connection may have been idle for a write, unless the API sends `Keep-Alive`."""
     connect_timeout_seconds: Seconds | None = Field(
         None, description="`5`, but at most half of `answer_timeout_seconds`"
     )
@@ -117,6 +119,7 @@ class RouteEntry(BaseModel):
             strip_prefix=self.strip_prefix,
             methods=frozenset(self.methods) if self.methods is not None else None,
             repeatable_methods=frozenset(self.repeatable_methods),
+            idle_seconds=self.idle_seconds,
             connect_timeout_seconds=self.connect_timeout_seconds or connect_timeout(answer_timeout),
             answer_timeout_seconds=answer_timeout,
             request_max_bytes=request_max_bytes if own_limit is None else own_limit,

@@ -45,8 +45,8 @@ class CurlConnection:
 
     __slots__ = (
         "_body", "_easy", "_fd", "_mode", "_multi", "_paused", "_poll", "_send_limit", "_unsent",
-        "body_error", "chunks", "failure", "finished", "header_lines", "progress_at", "sends",
-        "used_at",
+        "body_error", "chunks", "failure", "finished", "header_lines", "keep_alive_seconds",
+        "progress_at", "sends", "used_at",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
@@ -74,6 +74,8 @@ class CurlConnection:
         """Why the client's body couldn't be read."""
         self.progress_at = 0.0
         self.used_at = 0.0
+        self.keep_alive_seconds: float | None = None
+        """How long the upstream keeps the connection when it is idle, as far as it says so."""
         self._set_up(origin, connect_timeout_seconds, ca_file)
 
     def _set_up(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:

@@ -31,6 +31,7 @@ ClientGone = Callable[[], bool]
 _HEADER_LINE = re.compile(
     r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r?\n", re.MULTILINE
 )
+_TIMEOUT = re.compile(r"\btimeout=([0-9]{1,9})\b", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -78,17 +79,20 @@ class Upstream:
 
         Source: RFC 9110, 9.2.2, 15.6.3 and 15.6.5.
         """
-        limit = SEND_TWICE if method in self.route.repeatable_methods else SEND_ONCE
+        repeatable = method in self.route.repeatable_methods
+        limit = SEND_TWICE if repeatable else SEND_ONCE
         addresses = self._pool.addresses_to_try()
         give_up_at = time.monotonic() + self.route.answer_timeout_seconds
         for attempts_left, address in enumerate(addresses, 1 - len(addresses)):
-            connection = address.take()
+            connection = address.take(repeatable=repeatable)
             try:
                 connection.start(method, target, header_lines, body, limit)
                 self._await_head(connection, client_gone)
                 if not connection.never_sent:
                     address.mark_reachable()
-                    return Exchange(address, connection, _head(connection), client_gone)
+                    head = _head(connection)
+                    connection.keep_alive_seconds = _keep_alive_seconds(head)
+                    return Exchange(address, connection, head, client_gone)
                 address.mark_unreachable()
                 if not attempts_left or time.monotonic() >= give_up_at:
                     raise _error(connection)
@@ -242,6 +246,14 @@ def _headers(lines: list[bytes]) -> list[Header]:
     if len(found) != len(lines):
         raise UpstreamUnreachable("header that breaks HTTP")
     return [(name.lower(), value.rstrip(" \t")) for name, value in found]
+
+
+def _keep_alive_seconds(head: Head) -> float | None:
+    """The `timeout` of `Keep-Alive` (RFC 2068, 19.7.1.1), as Node and Apache send it."""
+    for name, value in head.headers:
+        if name == "keep-alive" and (found := _TIMEOUT.search(value)):
+            return float(found[1])
+    return None
 
 
 def _check_framing(headers: list[Header]) -> None:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 60.0
 """A connection that was unused for this long is closed when another one is returned."""
 SKIPPED_SECONDS = 5.0
+LATENCY_SECONDS = 1.0
+"""So long before its announced end a connection gets no write any more."""
 
 
 class UpstreamAddress:
@@ -27,29 +29,46 @@ class UpstreamAddress:
     Args:
         origin: Scheme, host and port.
         connect_timeout_seconds: For one attempt to open a connection.
+        idle_seconds: For `take`, unless the upstream announces it.
         ca_file: PEM certificates of the CAs trusted for it.
     """
 
-    __slots__ = ("_ca_file", "_connect_timeout_seconds", "_idle", "origin", "skipped_until")
+    __slots__ = (
+        "_ca_file", "_connect_timeout_seconds", "_idle", "_idle_seconds", "origin",
+        "skipped_until",
+    )  # fmt: skip
 
-    def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
+    def __init__(
+        self, origin: Origin, connect_timeout_seconds: float, idle_seconds: float, ca_file: str
+    ) -> None:
         self.origin = origin
+        self._idle_seconds = idle_seconds
         self._connect_timeout_seconds = connect_timeout_seconds
         self._ca_file = ca_file
         self._idle: deque[CurlConnection] = deque()
         self.skipped_until = 0.0
         """On the monotonic clock; 0 unless the last attempt to connect failed."""
 
-    def take(self) -> CurlConnection:
-        """An idle connection, or a new one."""
+    def take(self, *, repeatable: bool) -> CurlConnection:
+        """An idle connection, or a new one.
+
+        Args:
+            repeatable: If the connection closes at this moment, the request is sent again. If not,
+                none is used that the upstream may be about to close (RFC 9112, 9.3.1 and 9.5).
+        """
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return CurlConnection(self.origin, self._connect_timeout_seconds, self._ca_file)
-            if not connection.stale:
+            if not connection.stale and (repeatable or self._is_young(connection)):
                 return connection
             connection.close()
+
+    def _is_young(self, connection: CurlConnection) -> bool:
+        announced = connection.keep_alive_seconds
+        limit = self._idle_seconds if announced is None else announced - LATENCY_SECONDS
+        return time.monotonic() - connection.used_at < limit
 
     def give_back(self, connection: CurlConnection) -> None:
         """End the exchange on *connection*, and keep it for the next request."""
@@ -86,7 +105,10 @@ class UpstreamPool:
 
     def __init__(self, route: Route) -> None:
         timeout = route.connect_timeout_seconds
-        addresses = [UpstreamAddress(origin, timeout, route.ca_file) for origin in route.origins]
+        addresses = [
+            UpstreamAddress(origin, timeout, route.idle_seconds, route.ca_file)
+            for origin in route.origins
+        ]
         self._orders = [(*addresses[start:], *addresses[:start]) for start in range(len(addresses))]
         if len(addresses) == 1:
             # A single address is tried twice.

@@ -106,9 +106,9 @@ def test_a_connection_that_can_not_be_opened_is_tried_once_more(
     tried = []
     take = UpstreamAddress.take
 
-    def counting(self: UpstreamAddress) -> CurlConnection:
+    def counting(self: UpstreamAddress, *, repeatable: bool) -> CurlConnection:
         tried.append(1)
-        return take(self)
+        return take(self, repeatable=repeatable)
 
     monkeypatch.setattr(UpstreamAddress, "take", counting)
     upstream = upstream_at(f"http://127.0.0.1:{free_port()}")

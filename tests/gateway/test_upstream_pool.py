@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
@@ -15,7 +16,7 @@ from bff.gateway.curl_connection import CurlConnection
 from bff.gateway.upstream import Upstream
 from tests.gateway.upstream_requests import read, send
 from tests.support.processes import free_port
-from tests.support.raw_upstream import RESPONSE, RawUpstream, Wire
+from tests.support.raw_upstream import RESPONSE, RawUpstream, Wire, responding
 
 
 class Clock:
@@ -42,9 +43,9 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ports: list[int] = []
     take = upstream_pool.UpstreamAddress.take
 
-    def noted(self: upstream_pool.UpstreamAddress) -> CurlConnection:
+    def noted(self: upstream_pool.UpstreamAddress, *, repeatable: bool) -> CurlConnection:
         ports.append(self.origin[2])
-        return take(self)
+        return take(self, repeatable=repeatable)
 
     monkeypatch.setattr(upstream_pool.UpstreamAddress, "take", noted)
     return ports
@@ -200,3 +201,30 @@ def test_an_address_with_bad_responses_is_not_skipped(three: list[RawUpstream]) 
             said.append(b"502")
     assert said.count(b"502") == 2
     assert counts(three) == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("method", "announced", "idle_seconds", "reused"),
+    [
+        ("POST", "", 3, True),
+        ("POST", "", 5, False),
+        ("DELETE", "timeout=65, max=100", 60, True),
+        ("POST", "max=100, Timeout=65", 64.5, False),
+        ("POST", "timeout=2", 1.5, False),
+        ("POST", "timeout=soon", 5, False),
+        # A read is sent again when the connection closes at that moment.
+        ("GET", "timeout=2", 50, True),
+    ],
+)
+def test_a_write_uses_no_connection_that_the_upstream_may_be_about_to_close(
+    clock: Clock, raw: RawUpstream, method: str, announced: str, idle_seconds: float, reused: bool
+) -> None:
+    header = f"Keep-Alive: {announced}\r\n".encode() if announced else b""
+    raw.script = responding(RESPONSE.replace(b"\r\n", b"\r\n" + header, 1))
+    upstream = upstream_at(raw.url)
+    clock.now = time.monotonic()
+    assert read(send(upstream)) == b"ok"
+    clock.now = time.monotonic() + idle_seconds
+    assert read(send(upstream, method)) == b"ok"
+    first, second = raw.seen
+    assert (first.connection == second.connection) == reused
