@@ -94,7 +94,9 @@ def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, .
     """Those that use the session load it through the guard, which refuses cross-site requests."""
     config, sessions, provider = services.config, services.sessions, services.provider
     return (
-        login.create_blueprint(config, provider, sessions, services.sealer),
+        login.create_blueprint(
+            config, provider, sessions, services.sealer, services.stores.sign_in_attempts
+        ),
         logout.create_blueprint(config, guard, sessions, provider, services.sealer),
         cookie_removal.create_blueprint(guard),
         profile.create_blueprint(guard, sessions),

@@ -16,6 +16,7 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, TokenInvalid, TokenMissing
 from bff.core.problem import problem_response, set_headers
+from bff.machine_api.wrong_keys import WrongKeys
 from bff.resource_server.bearer import bearer_token, challenge
 from bff.resource_server.verification import AccessTokenVerifier
 
@@ -110,6 +111,7 @@ def is_secret(authorization: str | None, secret: str) -> bool:
 
 def protect(blueprint: Blueprint, auth: AdminAuth | SharedSecretAuth) -> None:
     """Authenticate every request to *blueprint*; its errors are JSON, its responses not stored."""
+    wrong_keys = WrongKeys()
 
     def authenticate() -> None:
         try:
@@ -118,6 +120,8 @@ def protect(blueprint: Blueprint, auth: AdminAuth | SharedSecretAuth) -> None:
             outcome: audit.Outcome = "failed" if error.status >= 500 else "refused"
             reason = f"{error.code}: {error.detail}" if error.detail else error.code
             audit.record("request_refused", outcome, reason=reason, status=error.status)
+            if isinstance(error, TokenInvalid):
+                wrong_keys.slow_down()
             raise
 
     blueprint.before_request(authenticate)

@@ -24,6 +24,7 @@ from bff.core import audit
 from bff.core.errors import BodyTooLarge, RequestRefused, TokenInvalid
 from bff.machine_api.audiences import AudienceVerifiers
 from bff.machine_api.messages import json_response, not_configured
+from bff.machine_api.wrong_keys import WrongKeys
 from bff.resource_server.verification import AccessTokenVerifier
 
 PATH = "/auth/introspect"
@@ -42,6 +43,7 @@ class IntrospectionClients:
 
     def __init__(self, pairs: Sequence[SecretStr]) -> None:
         self._digests = [_digest(pair.get_secret_value()) for pair in pairs]
+        self.wrong_keys = WrongKeys()
 
     def __bool__(self) -> bool:
         return bool(self._digests)
@@ -71,10 +73,10 @@ def create_blueprint(pairs: Sequence[SecretStr], audiences: AudienceVerifiers) -
         header = request.headers.get("Authorization")
         # Before the body is read: it can't make a wrong header right.
         if header is not None and not is_client(_credentials(header, {})):
-            return _unknown_client()
+            return _unknown_client(clients.wrong_keys)
         form = _form()
         if not is_client(_credentials(header, form)):
-            return _unknown_client()
+            return _unknown_client(clients.wrong_keys)
         if len(form.getlist("token")) != 1:
             return _refused(400, "invalid_request")
         try:
@@ -140,8 +142,9 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _unknown_client() -> Response:
+def _unknown_client(wrong_keys: WrongKeys) -> Response:
     audit.record("request_refused", "refused", reason="introspection_client", status=401)
+    wrong_keys.slow_down()
     return _refused(401, "invalid_client")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from bff.core.errors import ProviderError, ProviderUnavailable
+from bff.core.work_slots import Waiting
 from bff.provider.http_transport import Deadline
 
 T = TypeVar("T")
@@ -93,8 +94,7 @@ class CachedDocument(Generic[T]):
     def _after_fetch(self, deadline: Deadline, called_at: float | None) -> T:
         if self._document is None:
             return self._first(deadline)
-        if not self._lock.acquire(timeout=deadline.remaining_seconds()):
-            raise ProviderUnavailable("another thread is still waiting for the provider")
+        self._wait_for_lock(deadline)
         try:
             if called_at is not None and called_at >= self._tried_at:
                 self._refetch(deadline)
@@ -105,8 +105,7 @@ class CachedDocument(Generic[T]):
             self._lock.release()
 
     def _first(self, deadline: Deadline) -> T:
-        if not self._lock.acquire(timeout=deadline.remaining_seconds()):
-            raise ProviderUnavailable("another thread is still waiting for the provider")
+        self._wait_for_lock(deadline)
         try:
             if self._document is not None:
                 return self._document[0]
@@ -116,6 +115,15 @@ class CachedDocument(Generic[T]):
             return self._load(deadline)
         finally:
             self._lock.release()
+
+    def _wait_for_lock(self, deadline: Deadline) -> None:
+        if self._lock.acquire(blocking=False):
+            return
+        # Requests that wait for the provider keep no others from being served.
+        with Waiting():
+            acquired = self._lock.acquire(timeout=deadline.remaining_seconds())
+        if not acquired:
+            raise ProviderUnavailable("another thread is still waiting for the provider")
 
     def _refetch(self, deadline: Deadline) -> None:
         """Replace the old document; if that fails, it stays in use for a while."""

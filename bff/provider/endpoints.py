@@ -21,6 +21,7 @@ from bff.provider.client_secrets import Credential
 from bff.provider.dialect import Dialect
 from bff.provider.discovery import Discovery
 from bff.provider.http_transport import Deadline, ExchangeFailed, Transport
+from bff.provider.sign_in_requests import SignInRequests
 from bff.provider.token_response import (
     TokenResponse,
     check_client,
@@ -57,6 +58,7 @@ class EndpointClient:
         self.discovery = Discovery(self._transport, config.issuer, monotonic)
         self._own = client_auth.configured(config)
         self._route_clients = client_auth.of_routes(config)
+        self._sign_in_requests = SignInRequests()
 
     def close(self) -> None:
         """Close idle connections."""
@@ -69,9 +71,10 @@ class EndpointClient:
     def exchange(
         self, url: str, parameters: Mapping[str, str], deadline: Deadline
     ) -> TokenResponse:
-        """Exchange an authorization code; raises as `read_token_response`."""
+        """Exchange an authorization code; raises as `read_token_response`, or Overloaded."""
         arguments = {"grant_type": "authorization_code", **parameters}
-        return self._token_response("fetch_token", url, deadline, arguments)
+        with self._sign_in_requests.place():
+            return self._token_response("fetch_token", url, deadline, arguments)
 
     def refresh(
         self, url: str, refresh_token: str, parameters: Mapping[str, str], deadline: Deadline
@@ -132,6 +135,7 @@ class EndpointClient:
         Raises:
             ProviderUnavailable: There is no response.
             ProviderMisconfigured: Our secret or key is refused.
+            Overloaded: Too many sign-ins wait for the provider.
 
         Source: RFC 9126, section 2.1.
         """
@@ -148,7 +152,8 @@ class EndpointClient:
             check_client(response, self.dialect)
             return response
 
-        return self._as_client(None, ask)
+        with self._sign_in_requests.place():
+            return self._as_client(None, ask)
 
     def session(self) -> _Session:
         """A session that sends nothing; it writes an authorization request."""

@@ -23,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bff.core.errors import ProviderUnavailable
+from bff.core.work_slots import Waiting
 
 RESPONSE_MAX_BYTES = 1024 * 1024
 CONNECTION_IDLE_SECONDS = 30.0
@@ -143,7 +144,10 @@ class DeadlineAdapter(HTTPAdapter):
             options = {"timeout": seconds, "verify": verify, "proxies": proxies}
             work = (exchange, request, options)
             threading.Thread(target=self._work, args=work, daemon=True).start()
-        if seconds <= 0 or not exchange.done.wait(seconds):
+        # Requests that wait for the provider keep no others from being served.
+        with Waiting():
+            done = seconds > 0 and exchange.done.wait(seconds)
+        if not done:
             exchange.give_up()
             raise ExchangeFailed("the deadline passed", sent=exchange.sent)
         if exchange.response is None:

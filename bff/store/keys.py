@@ -66,6 +66,13 @@ class Keys:
         """
         return self._name("browser", browser_key)
 
+    def sign_in(self, name: str) -> str:
+        """`sign-in:<hash>`, hash: `taken` while or since its code was sent; how many `tries`.
+
+        Named by the SHA-256 of its `state`.
+        """
+        return self._name("sign-in", name)
+
     # ------------------------------------------------------------ tokens of the BFF itself
     def client_token(self, name: str) -> str:
         """`client-token:{hash}`, hash: an access token of the BFF itself.

@@ -19,6 +19,7 @@ from bff.store.refresh_lock import RefreshLock
 from bff.store.seen_messages import SeenMessages
 from bff.store.sent_revocations import SentRevocations
 from bff.store.session_records import SessionRecords
+from bff.store.sign_in_attempts import SignInAttempts
 from bff.store.watermarks import Watermarks
 
 
@@ -40,6 +41,7 @@ class Stores:
     revoked_tokens: RevokedTokens
     """Reads deny-list, watermarks and history start, as an API does."""
     seen_messages: SeenMessages
+    sign_in_attempts: SignInAttempts
     sent_revocations: SentRevocations | None
     """None without the log stream, in which the provider tells of them."""
     client_tokens: SharedClientTokens
@@ -69,6 +71,7 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         history_start=history_start,
         revoked_tokens=RevokedTokens(database.commands, revoked_token_keys, history_start.begin),
         seen_messages=SeenMessages(database, sealer),
+        sign_in_attempts=SignInAttempts(database),
         sent_revocations=_sent_revocations(config, database, sealer),
         client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
     )

@@ -15,6 +15,7 @@ from bff.core.errors import (
     SignInRequired,
 )
 from bff.core.model import RouteToken, Tokens
+from bff.core.work_slots import Waiting
 
 POLL_SECONDS = (0.01, 0.02, 0.04, 0.08)
 """Waits between two tries while another process has the lock; the last repeats."""
@@ -51,7 +52,8 @@ def wait_for_lock(try_lock: Callable[[], _T | None], wait_seconds: float, messag
     while (found := try_lock()) is None:
         if time.monotonic() >= give_up_at:
             raise ProviderUnavailable(message)
-        time.sleep(next(polls, POLL_SECONDS[-1]))
+        with Waiting():
+            time.sleep(next(polls, POLL_SECONDS[-1]))
     return found
 
 

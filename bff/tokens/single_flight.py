@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from bff.core.errors import ProviderUnavailable
+from bff.core.work_slots import Waiting
 
 T = TypeVar("T")
 
@@ -42,7 +43,9 @@ class SingleFlight(Generic[T]):
                 result = self._run(name, call, work)
                 assert result is not None  # noqa: S101 - Says the type of *work*.
                 return result
-            if not call.done.wait(self._wait_seconds):
+            with Waiting():
+                done = call.done.wait(self._wait_seconds)
+            if not done:
                 raise ProviderUnavailable("another request did not finish refreshing in time")
             if call.error is not None:
                 raise call.error

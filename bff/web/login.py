@@ -22,9 +22,9 @@ from bff.core.errors import (
     BFFError,
     ParameterInvalid,
     ProviderRejected,
-    ProviderUnavailable,
     ReturnToInvalid,
     SignInDenied,
+    SignInSpent,
     SignInTooOld,
     StateInvalid,
 )
@@ -32,6 +32,8 @@ from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
 from bff.provider.oidc import Provider
 from bff.sessions.lifecycle import Sessions
+from bff.store.sign_in_attempts import SignInAttempts
+from bff.web.code_exchange import CodeExchange, may_work_later
 from bff.web.denial import denied
 from bff.web.login_parameters import (
     demand_login,
@@ -55,12 +57,17 @@ log = logging.getLogger(__name__)
 
 
 def create_blueprint(
-    config: Config, provider: Provider, sessions: Sessions, sealer: Sealer
+    config: Config,
+    provider: Provider,
+    sessions: Sessions,
+    sealer: Sealer,
+    attempts: SignInAttempts,
 ) -> Blueprint:
     """Map the two addresses of a sign-in to a `LoginFlow`."""
     blueprint = Blueprint("login", __name__)
     browser = BrowserCookie(config)
-    flow = LoginFlow(config, provider, sessions, LoginTransactions(config, sealer), browser)
+    transactions, exchange = LoginTransactions(config, sealer), CodeExchange(provider, attempts)
+    flow = LoginFlow(config, provider, exchange, sessions, transactions, browser)
     blueprint.add_url_rule("/auth/login", view_func=flow.login)
     blueprint.add_url_rule("/auth/callback", view_func=flow.callback)
     blueprint.after_request(_keep_private)
@@ -73,6 +80,7 @@ class LoginFlow:
     Args:
         config: The settings.
         provider: Where users sign in.
+        exchange: Sends the code of a sign-in, once.
         sessions: Stores finished sign-ins.
         transactions: The cookies of sign-ins that are under way.
         browser: The cookie by which the browser is known.
@@ -82,12 +90,14 @@ class LoginFlow:
         self,
         config: Config,
         provider: Provider,
+        exchange: CodeExchange,
         sessions: Sessions,
         transactions: LoginTransactions,
         browser: BrowserCookie,
     ) -> None:
         self._config = config
         self._provider = provider
+        self._exchange = exchange
         self._sessions = sessions
         self._transactions = transactions
         self._browser = browser
@@ -131,7 +141,7 @@ class LoginFlow:
         except Exception as error:
             # While the provider is away the code is unused, or its tokens have reached nobody: the
             # same address works later, or leads to the page for a used code.
-            if transaction.silent or not isinstance(error, ProviderUnavailable):
+            if not may_work_later(error, transaction):
                 self._delete_with_response(name)
             if _is_used_code(error) and self._is_signed_in():
                 return redirect(transaction.return_to, 303)
@@ -213,7 +223,7 @@ class LoginFlow:
     def _finish(self, transaction: LoginTransaction) -> Response:
         try:
             code = self._authorization_code(transaction)
-            sign_in = self._provider.exchange_code(code, transaction)
+            sign_in = self._exchange.sign_in(code, transaction)
             begin_session(self._sessions, sign_in, transaction, self._browser)
         except SignInTooOld as error:
             # The provider's own session is older than an end of all sessions. Ask the provider
@@ -276,7 +286,8 @@ def _failed(transaction: LoginTransaction, error: Exception) -> Response:
 
 def _is_used_code(error: Exception) -> bool:
     """Whether the code is used up, as when a callback comes twice (RFC 6749, 5.2)."""
-    return isinstance(error, ProviderRejected) and error.error == "invalid_grant"
+    rejected = isinstance(error, ProviderRejected) and error.error == "invalid_grant"
+    return rejected or isinstance(error, SignInSpent)
 
 
 def _keep_private(response: Response) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from posixpath import normpath
 from urllib.parse import unquote, urljoin
 
@@ -319,6 +320,25 @@ def test_promise_9_no_path_means_something_else_upstream(
         assert not {".", ".."} & {part.split(";")[0] for part in decoded.split("/")}
         if "admin" in decoded:
             assert normpath(unquote(target)).startswith("/api/"), name
+
+
+# ---------------------------------------------------------------- many sign-ins
+@pytest.mark.parametrize("proxy", [BehindNginx, BehindTraefik])
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/callback?state=x&code=secret-code"])
+def test_one_address_begins_and_ends_so_many_sign_ins_only(
+    proxy: type[Installation], path: str
+) -> None:
+    """Caddy can't limit them without a plugin (docs/deploy.md)."""
+    with proxy() as here:
+        browser = here.browser()
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _: here.ask(path), range(400)))
+        refused = [one for one in answers if one.status_code == 429]
+        assert 20 <= len(refused) < 400
+        assert refused[0].headers["Retry-After"]
+        for _ in range(100):
+            assert browser.api("/items").status_code == 200
+        assert "secret-code" not in here.front.output
 
 
 # ---------------------------------------------------------------- when something is away

@@ -26,6 +26,7 @@ from tests.support.provider_client import (
     ProviderClient,
 )
 from tests.support.provider_form import sign_in_at_provider
+from tests.support.sign_in_attempts import AttemptsInMemory
 from tests.support.standalone_provider import StandaloneProvider
 
 ORIGIN = "http://localhost:9"
@@ -71,7 +72,7 @@ class World:
         # Of all sessions, a sign-in uses these methods only.
         sessions = cast(Sessions, self)
         self.app.register_blueprint(
-            create_blueprint(self.config, self.provider, sessions, self._sealer)
+            create_blueprint(self.config, self.provider, sessions, self._sealer, AttemptsInMemory())
         )
         error_responses.register(self.app)
         security_headers.register(self.app, self.config)

@@ -53,14 +53,16 @@ from bff.core.errors.sign_in import (
     ReturnToInvalid,
     SignInDenied,
     SignInRefused,
+    SignInSpent,
     SignInSuperseded,
     SignInTooOld,
     StateInvalid,
 )
-from bff.core.errors.store import SealInvalid, SealKeyUnknown, StoreUnavailable
-from bff.core.errors.token import ScopeMissing, TokenInvalid, TokenMissing, TokenRefused
+from bff.core.errors.store import AttemptUnknown, SealInvalid, SealKeyUnknown, StoreUnavailable
+from bff.core.errors.token import KeysTried, ScopeMissing, TokenInvalid, TokenMissing, TokenRefused
 
 __all__ = [
+    "AttemptUnknown",
     "AuthTimeMissing",
     "BFFError",
     "BodyTooLarge",
@@ -71,6 +73,7 @@ __all__ = [
     "CrossSite",
     "IDTokenInvalid",
     "IssuerMismatch",
+    "KeysTried",
     "LengthRequired",
     "LoopDetected",
     "MethodNotAllowed",
@@ -100,6 +103,7 @@ __all__ = [
     "SignInNotFresh",
     "SignInRefused",
     "SignInRequired",
+    "SignInSpent",
     "SignInSuperseded",
     "SignInTooOld",
     "StateInvalid",

@@ -34,6 +34,12 @@ class StateInvalid(SignInRefused):
     message = "This sign-in was not started in this browser, or it took too long."
 
 
+class SignInSpent(StateInvalid):
+    """The code of this sign-in was sent to the provider already; it may be under way."""
+
+    message = "This sign-in was finished already, or is being finished."
+
+
 class SignInSuperseded(SignInRefused):
     """While the sign-in was under way, the user signed out in this browser."""
 

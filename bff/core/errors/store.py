@@ -14,6 +14,10 @@ class StoreUnavailable(BFFError):
     retry_after_seconds = 2
 
 
+class AttemptUnknown(StoreUnavailable):
+    """Redis can't say whether a sign-in is spent, so its code wasn't sent."""
+
+
 class SealInvalid(BFFError):
     """None of our keys opens a sealed value."""
 

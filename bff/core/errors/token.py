@@ -26,6 +26,15 @@ class TokenInvalid(BFFError):
     hint = "Get a new one."
 
 
+class KeysTried(BFFError):
+    """Too many wrong keys or tokens were tried; the right one is accepted all the same (429)."""
+
+    status, code = 429, "too_many_wrong_keys"
+    message = "Too many wrong keys were tried."
+    hint = "Check the key, and try again in a moment."
+    retry_after_seconds = 2
+
+
 class ScopeMissing(BFFError):
     """The access token is valid, but doesn't allow this; the scope it needs is in `.scope`."""
 
