@@ -20,6 +20,8 @@ HEADER_MAX_BYTES = 16 * 1024
 """Some providers put a certificate chain into the header."""
 
 TEXT_MAX_CHARACTERS = 255
+NUMBER_MAX = 2**53
+"""The largest number that every JSON parser reads exactly (RFC 8259, 6)."""
 
 FindKey = Callable[[str, str | None], Key | None]
 """Finds the key by algorithm and key id; raises ProviderError if the keys can't be loaded."""
@@ -56,13 +58,10 @@ def verified(
 
 
 def number(value: object) -> int | None:
-    """*value* as a whole number; None if it is no number, as booleans are not."""
+    """*value* as a whole number; None if it is none (or a boolean), or too large for Redis."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return None
+    return int(value) if abs(value) <= NUMBER_MAX else None
 
 
 def text(value: object) -> str | None:

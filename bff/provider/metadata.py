@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bff.config import LOOPBACK_HOSTS
+from bff.config.host_name import netloc_as_sent
 from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
 from bff.provider.http_transport import Deadline, Transport
 
@@ -85,10 +86,11 @@ def acceptable(url: str, issuer: str) -> bool:
     """https; plain http only on the loopback, and only if the issuer is there, too."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        url.encode()  # JSON can express half a character, and a redirect can't.
+        netloc_as_sent(parts)
     except ValueError:
         return False
-    if not parts.hostname or parts.username or parts.password or parts.fragment:
+    if parts.username or parts.password or parts.fragment:
         return False
     if any(character <= " " or character == "\\" for character in url):
         return False
