@@ -183,8 +183,10 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
 
 def _vary_with_cookie(response: Response) -> None:
-    # `Response.vary` alone would do, but it is slow, and most responses have no `Vary` yet.
-    if "vary" in [name.lower() for name, _ in response.headers]:
-        response.vary.add("Cookie")
-    else:
-        response.headers.add("Vary", "Cookie")
+    # `Response.vary` alone would do, but it is slow.
+    for name, value in response.headers:
+        if name.lower() == "vary":
+            if "cookie" not in [word.strip() for word in value.lower().split(",")]:
+                response.vary.add("Cookie")
+            return
+    response.headers.add("Vary", "Cookie")

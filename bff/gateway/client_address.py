@@ -47,6 +47,11 @@ class ClientAddresses:
                 return peer
         return peer
 
+    def original_target(self, environ: Mapping[str, Any]) -> str | None:
+        """The request target as a trusted proxy got it (`X-Original-URI`), if it says so."""
+        told: str | None = environ.get("HTTP_X_ORIGINAL_URI")
+        return told if told is not None and self.from_trusted_proxy(environ) else None
+
     def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
 

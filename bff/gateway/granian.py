@@ -30,6 +30,18 @@ def serves(environ: Mapping[str, Any]) -> bool:
     return environ.get("SERVER_SOFTWARE") == "Granian"
 
 
+def header_value(value: str) -> str:
+    """A header value in the form in which its bytes leave unchanged, if they are UTF-8.
+
+    Granian encodes values as UTF-8, not as Latin-1 (PEP 3333). Bytes that are no UTF-8 leave as the
+    UTF-8 of the same Latin-1 letters: no other form would pass.
+    """
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+
+
 class _TooShort:
     """The body of a response that ends before its last byte."""
 

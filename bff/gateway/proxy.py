@@ -157,8 +157,8 @@ class RouteForwarder:
     """
 
     __slots__ = (
-        "_access", "_app_base_url", "_headers", "_open_responses", "_requests", "_upstream", "_via",
-        "route",
+        "_access", "_app_base_url", "_clients", "_headers", "_open_responses", "_requests",
+        "_upstream", "_via", "route",
     )  # fmt: skip
 
     def __init__(
@@ -173,6 +173,7 @@ class RouteForwarder:
         self._app_base_url = config.app_base_url
         self._access = access
         self._requests, self._open_responses = limits
+        self._clients = clients
         self._upstream = Upstream(route)
         self._via = Via(config.app_base_url)
         self._headers = RequestHeaders(config.app_base_url, clients, route)
@@ -188,7 +189,7 @@ class RouteForwarder:
         """
         route = self.route
         self._via.check(environ)
-        target = upstream_target(environ, route)
+        target = upstream_target(environ, route, self._clients.original_target(environ))
         check_protocol(environ)
         body = request_body(environ, route)
         # Before the access check: its audit lines carry the id that a trusted proxy gave.

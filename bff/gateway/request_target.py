@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from bff.config.route import NEVER_FORWARDED_METHODS, Route
-from bff.core.errors import MethodNotAllowed, PathRefused
+from bff.core.errors import MethodNotAllowed, PathRefused, TargetTooLong
 
 TARGET_MAX_CHARACTERS = 8_192
 DECODING_ROUNDS = 8
@@ -34,23 +34,26 @@ _CONTROLS_OR_BACKSLASH = re.compile(rb"[\x00-\x1f\x7f\\]")
 PCHAR = "/!$&'()*+,;=:@"
 
 
-def upstream_target(environ: Mapping[str, Any], route: Route) -> str:
+def upstream_target(environ: Mapping[str, Any], route: Route, told: str | None = None) -> str:
     """The request target for the upstream: its own path, the rest of ours, the query.
 
     Args:
         environ: Of a request whose decoded path is on the route.
         route: Has the prefix to remove and the path to put in front.
+        told: The target as a trusted proxy in front got it, for a server that hides it. It counts
+            only if it is what the server shows, encoded.
 
     Raises:
         MethodNotAllowed: TRACE, CONNECT, an invalid method, or one not in the route's list.
         PathRefused: The target is invalid, or ambiguous for another server.
+        TargetTooLong: It has more than 8,192 characters.
 
     Source: RFC 9110, 7.7 and 9.3.8; RFC 3986, 3.3 and 6.2.2.
     """
     check_method(environ["REQUEST_METHOD"], route)
-    path, query = _split(environ)
+    path, query = _split(environ, told)
     if len(path) + len(query) > TARGET_MAX_CHARACTERS:
-        raise PathRefused("target too long")
+        raise TargetTooLong(f"{len(path) + len(query)} characters")
     check_path(path)
     if query and not _QUERY_CHARACTERS.fullmatch(query):
         raise PathRefused("character in the query that a query can't have")
@@ -102,22 +105,38 @@ def _check_decoded(path: bytes) -> None:
             raise PathRefused("dot segment")
 
 
-def _split(environ: Mapping[str, Any]) -> tuple[str, str]:
+def _split(environ: Mapping[str, Any], told: str | None) -> tuple[str, str]:
     """Path and query, still encoded."""
     if environ.get("SCRIPT_NAME"):
         raise PathRefused("mounted below a path")
     raw = raw_target(environ)
+    if raw is not None:
+        if not _shows(environ, raw):
+            raise PathRefused("the server's two views of the target disagree")
+    elif told is not None and _shows(environ, told):
+        raw = told
+    if raw is not None:
+        path, _, query = raw.partition("?")
+        return path, query
     decoded: str = environ["PATH_INFO"]
-    if raw is None:
-        return quote_from_bytes(decoded.encode("latin-1"), PCHAR), environ.get("QUERY_STRING", "")
-    path, mark, query = raw.partition("?")
-    if "%" in path or not path.isascii():
-        consistent = unquote_to_bytes(path.encode("latin-1")) == decoded.encode("latin-1")
-    else:
-        consistent = path == decoded
-    if not consistent or query != environ.get("QUERY_STRING", ""):
-        raise PathRefused("the server's two views of the target disagree")
-    return path, mark and query
+    if ";" in decoded:
+        # A `;` begins a path parameter, and `%3B` doesn't (RFC 3986, 3.3).
+        raise PathRefused("the server doesn't tell `;` from `%3B`")
+    return quote_from_bytes(decoded.encode("latin-1"), PCHAR), environ.get("QUERY_STRING", "")
+
+
+def _shows(environ: Mapping[str, Any], raw: str) -> bool:
+    """Whether the server's decoded view of the target is that of *raw*."""
+    path, _, query = raw.partition("?")
+    decoded: str = environ["PATH_INFO"]
+    if query != environ.get("QUERY_STRING", ""):
+        return False
+    if "%" not in path and path.isascii():
+        return path == decoded
+    try:
+        return unquote_to_bytes(path.encode("latin-1")) == decoded.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
 
 
 def raw_target(environ: Mapping[str, Any]) -> str | None:

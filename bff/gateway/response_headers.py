@@ -16,6 +16,7 @@ from werkzeug.datastructures import Headers
 
 from bff.config.header_names import HOP_BY_HOP
 from bff.config.route import Route, origin_of
+from bff.gateway import granian
 from bff.gateway.response_cookies import browser_cookie
 from bff.gateway.upstream import Exchange, Head, Header
 
@@ -35,7 +36,15 @@ FOR_PROXIES = frozenset(
 )
 """Instructions to a proxy or CDN in front of us; those come from us, not from the upstream."""
 
-_DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | {"x-content-type-options"}
+VERSIONS = frozenset(
+    {"server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator"}
+)
+"""What an upstream tells of its own software helps attackers only."""
+
+VALIDATORS = ("etag", "last-modified")
+"""With one of them, a browser may store a response and ask whether it is still the same."""
+
+_DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | VERSIONS | {"x-content-type-options"}
 _DROPPED_PREFIXES = ("access-control-", "x-accel-")
 _CHALLENGES = ("bearer", "dpop")
 _BODYLESS = frozenset({204, 205, 304})
@@ -54,10 +63,15 @@ class PassThroughResponse(Response):
     """
 
     default_mimetype = None
+    is_ascii = True
+    """Whether all headers of the upstream are."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Begin the response and return its body."""
-        start_response(self._status, list(self.headers))
+        headers = list(self.headers)
+        if not self.is_ascii and granian.serves(environ):
+            headers = [(name, granian.header_value(value)) for name, value in headers]
+        start_response(self._status, headers)
         return cast(Iterable[bytes], self.response)
 
 
@@ -77,7 +91,15 @@ def make_response(
     # `Headers(…)` would search each value for line ends; the values of a `Head` have none.
     headers._list = response_headers(head, route, app_base_url, target)  # noqa: SLF001
     response = PassThroughResponse(status=_status_line(head.status), headers=headers)
-    response.response = exchange if exchange.complete_body is None else [exchange.complete_body]
+    response.is_ascii = head.is_ascii
+    if head.status == HTTPStatus.RESET_CONTENT:
+        # It has none (RFC 9110, 15.3.6); unlike 204, it says so.
+        exchange.close()
+        headers["content-length"], response.response = "0", [b""]
+    elif exchange.complete_body is None:
+        response.response = exchange
+    else:
+        response.response = [exchange.complete_body]
     return response
 
 
@@ -94,7 +116,6 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
     nominated = _nominated(head.headers)
     headers: list[Header] = list(_OWN_HEADERS)
     cache = vary = ""
-    expires = False
     for name, value in head.headers:
         if name in _DROPPED or name in nominated or name.startswith(_DROPPED_PREFIXES):
             if name == "set-cookie" and route.answer_cookies:
@@ -113,12 +134,13 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
             value = our_reference(value, route, app_base_url, target)
             if not value:
                 continue
-        if name == "expires":
-            expires = True
         if name == "content-length" and head.status in _BODYLESS - {304}:
             continue
         headers.append((name, value))
-    headers += _caching(head.status, cache, vary, expires=expires)
+    names = {name for name, _ in head.headers}
+    if not cache and "expires" not in names and head.status != HTTPStatus.NOT_MODIFIED:
+        cache = "private, no-store" if names.isdisjoint(VALIDATORS) else "private, no-cache"
+    headers += _caching(cache, vary, expires="expires" in names)
     return headers
 
 
@@ -131,7 +153,7 @@ def _nominated(headers: list[Header]) -> frozenset[str]:
     )
 
 
-def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Header]:
+def _caching(cache: str, vary: str, *, expires: bool) -> list[Header]:
     """`Cache-Control` and `Vary` for a response to a request with a cookie.
 
     The upstream got `Authorization`, which by itself keeps shared caches from storing a response
@@ -143,9 +165,7 @@ def _caching(status: int, cache: str, vary: str, *, expires: bool) -> list[Heade
     varies = [word.strip() for word in vary.split(",") if word.strip()]
     personal = any(word.lower() in ("authorization", "*") for word in varies)
     shared = not personal and ("public" in words or "s-maxage" in words)
-    if not cache and not expires and status != 304:
-        cache = "private, no-store"
-    elif not shared and "no-store" not in words:
+    if not shared and "no-store" not in words:
         directives = [w.strip() for w in cache.split(",") if w.strip()]
         directives = [
             w for w in directives if w.lower().partition("=")[0] not in ("public", "s-maxage")

@@ -45,6 +45,7 @@ class Head:
 
     status: int
     headers: list[Header]
+    is_ascii: bool = True
 
 
 class Upstream:
@@ -232,20 +233,16 @@ def _head(connection: CurlConnection) -> Head:
     status = lines[start][9:12]
     if not status.isdigit() or not 200 <= int(status) <= 599:
         raise UpstreamUnreachable("status that can't be passed on")
-    headers = _headers(lines[start + 1 : end])
-    _check_framing(headers)
-    return Head(int(status), headers)
-
-
-def _headers(lines: list[bytes]) -> list[Header]:
     # All at once: one search for each line took a twentieth of a request's time.
-    block = b"".join(lines).decode("latin-1")
+    block = b"".join(lines[start + 1 : end]).decode("latin-1")
     if len(block) > HEAD_MAX_BYTES:
         raise UpstreamUnreachable("headers larger than the limit")
-    found = _HEADER_LINE.findall(block)
-    if len(found) != len(lines):
+    pairs = _HEADER_LINE.findall(block)
+    if len(pairs) != end - start - 1:
         raise UpstreamUnreachable("header that breaks HTTP")
-    return [(name.lower(), value.rstrip(" \t")) for name, value in found]
+    headers = [(name.lower(), value.rstrip(" \t")) for name, value in pairs]
+    _check_framing(headers)
+    return Head(int(status), headers, block.isascii())
 
 
 def _keep_alive_seconds(head: Head) -> float | None:

@@ -44,6 +44,18 @@ def test_sign_in_and_the_api_work_through_it(here: Installation) -> None:
     assert (posted["method"], posted["length"]) == ("POST", 8)
 
 
+def test_what_the_bff_forwards_keeps_the_path_as_it_was_sent(here: Installation) -> None:
+    """Granian, which decodes it, is told the original; Traefik can't tell it."""
+    browser, told = here.browser(), not isinstance(here, BehindTraefik)
+    for path in ("/events/a%2Fb", "/events/a%3Bb;c=1"):
+        with browser.fetch("GET", f"/api{path}", stream=True) as answer:
+            if told or ";" not in path:
+                assert answer.status_code == 200
+            else:
+                assert (answer.status_code, answer.json()["code"]) == (400, "path_refused")
+            assert (here.api.seen[-1].target == path) == told
+
+
 def test_the_bff_gets_no_foreign_cookie(here: Installation) -> None:
     """One with an umlaut hides all others from it; Traefik can't pick cookies."""
     foreign = "city=Zürich; __Host-theme=größer; a=b"

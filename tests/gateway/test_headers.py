@@ -176,7 +176,7 @@ DROPPED = [
     "clear-site-data", "service-worker-allowed", "strict-transport-security", "alt-svc",
     "public-key-pins", "nel", "report-to", "x-accel-redirect", "x-sendfile", "connection",
     "keep-alive", "proxy-authenticate", "trailer", "transfer-encoding", "upgrade",
-    "surrogate-control", "cdn-cache-control",
+    "surrogate-control", "cdn-cache-control", "server", "x-powered-by", "x-aspnet-version",
 ]  # fmt: skip
 
 
@@ -206,7 +206,9 @@ def test_a_document_can_not_run_in_our_origin() -> None:
     ("given", "cache", "vary"),
     [
         ({}, "private, no-store", None),
-        ({"etag": '"a"', "last-modified": "x"}, "private, no-store", None),
+        ({"etag": '"a"'}, "private, no-cache", "Cookie"),
+        ({"last-modified": "x", "vary": "Accept"}, "private, no-cache", "Accept, Cookie"),
+        ({"etag": '"a"', "cache-control": "no-store"}, "no-store", None),
         ({"vary": "Accept"}, "private, no-store", "Accept"),
         ({"pragma": "no-cache"}, "private, no-store", None),
         ({"cache-control": "no-store"}, "no-store", None),
@@ -296,6 +298,8 @@ def test_a_challenge_that_makes_browsers_prompt_for_passwords_is_dropped() -> No
     [
         ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b""),
         ("GET", b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n", b""),
+        ("GET", b"HTTP/1.1 205 Reset Content\r\nContent-Length: 2\r\n\r\nhi", b""),
+        ("GET", b"HTTP/1.1 205 Reset\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", b""),
         ("GET", b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n", b""),
         ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
         ("GET", b"HTTP/1.1 418 Teapot\r\nContent-Length: 2\r\n\r\nhi", b"hi"),
@@ -312,6 +316,26 @@ def test_the_framing_of_the_response_is_right(
     assert "transfer-encoding" not in received.fields
     if method == "HEAD":
         assert received.fields["content-length"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        ("filename=\"für 5 €.txt\"".encode(), "filename=\"für 5 €.txt\"".encode()),
+        # No UTF-8: Granian passes the same letters as UTF-8, which browsers read, too.
+        ("filename=für.txt".encode("latin-1"), "filename=für.txt".encode()),
+    ],
+)  # fmt: skip
+def test_a_file_name_arrives_as_the_upstream_sent_it(
+    proxy: RunningProxy, sent: bytes, received: bytes
+) -> None:
+    header = b"Content-Disposition: attachment; "
+    proxy.raw.script = responding(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + header + sent + b"\r\n\r\nok"
+    )
+    fields = raw_client.request(proxy.port, "/api/x").fields
+    expected = received if "granian" in proxy.server.name else sent
+    assert fields["content-disposition"].encode("latin-1") == b"attachment; " + expected
 
 
 def test_a_response_on_the_wire(proxy: RunningProxy) -> None:

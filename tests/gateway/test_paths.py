@@ -9,6 +9,7 @@ import pytest
 
 from bff.config.route import Route
 from bff.core.errors import PathRefused
+from bff.gateway.client_address import ClientAddresses
 from bff.gateway.request_target import check_path, upstream_target
 from tests.gateway import paths
 from tests.gateway.conftest import RunningProxy
@@ -97,6 +98,49 @@ def test_a_target_becomes_the_upstreams(given: dict[str, str], expected: str) ->
 def test_an_upstream_without_a_path_gets_at_least_a_slash() -> None:
     route = Route(prefix="/api", upstream_urls=("http://a",))
     assert upstream_target(environ("/api"), route) == "/"
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "expected"),
+    [
+        (environ("/api/a/b;c"), "/api/a%2Fb%3Bc", "/v1/a%2Fb%3Bc"),
+        (environ("/api/a;v=1", query="b=%zz"), "/api/a;v=1?b=%zz", "/v1/a;v=1?b=%zz"),
+        (environ("/api/a b"), "/api/a%20b", "/v1/a%20b"),
+        # A proxy that rewrites the path tells of another one: it isn't believed.
+        (environ("/api/a b"), "/other/api/a%20b", "/v1/a%20b"),
+        (environ("/api/a", query="b=1"), "/api/a?b=2", "/v1/a?b=1"),
+        (environ("/api/a"), "/api/\u20ac", "/v1/a"),
+        # The server's own view comes first.
+        (environ("/api/a/b", "/api/a/b"), "/api/a%2Fb", "/v1/a/b"),
+    ],
+)
+def test_a_target_that_a_trusted_proxy_tells_counts_if_it_is_what_the_server_shows(
+    given: dict[str, str], told: str, expected: str
+) -> None:
+    assert upstream_target(given, ROUTE, told) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (environ("/api/a;b"), None),
+        (environ("/api/a;b"), "/api/a;c"),
+        (environ("/api/a/../b"), "/api/a%2F..%2Fb"),
+        (environ("/api/a//b"), "/api/a%2F/b"),
+    ],
+)
+def test_a_path_that_may_have_been_changed_on_the_way_is_refused(
+    given: dict[str, str], told: str | None
+) -> None:
+    with pytest.raises(PathRefused):
+        upstream_target(given, ROUTE, told)
+
+
+def test_only_a_trusted_proxy_tells_the_target() -> None:
+    told = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_ORIGINAL_URI": "/api/a%2Fb"}
+    assert ClientAddresses(("10.0.0.1",)).original_target(told) == "/api/a%2Fb"
+    assert ClientAddresses(("10.0.0.2",)).original_target(told) is None
+    assert ClientAddresses(()).original_target(told) is None
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,14 @@ class PathRefused(BFFError):
     hint = "Check the address."
 
 
+class TargetTooLong(PathRefused):
+    """Path and query together are longer than we forward (RFC 9110, 15.5.15)."""
+
+    status, code = 414, "target_too_long"
+    message = "This address is too long."
+    hint = "Use a shorter address."
+
+
 class RequestRefused(BFFError):
     """The request is malformed, or its framing or headers can't be forwarded safely."""
 
