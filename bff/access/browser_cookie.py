@@ -33,7 +33,7 @@ class BrowserCookie:
 
     def __init__(self, config: Config) -> None:
         self._secure = config.https
-        self._prefix = "__Host-browser-" if config.https else "browser-"
+        self._prefix = "__Host-browser-" if config.https else f"browser{config.cookie_suffix}-"
         self._max_age = config.session_absolute_seconds if config.session_persistent else None
 
     def ids(self, request: Request) -> list[str]:

@@ -10,6 +10,7 @@ attributes.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal, cast
 
@@ -22,8 +23,12 @@ from flask_session.redis import RedisSessionInterface
 from bff.access.cookie_header import cookie_values
 from bff.config import Config
 from bff.core import audit
+from bff.core.errors import SealInvalid
 from bff.core.model import Session
 from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
+
+SHARED_NAME = "session"
+"""Over plain http, of a copy: version 0.1.0 reads no other, and so may any application here."""
 
 
 def cookie_name(config: Config) -> str:
@@ -31,7 +36,7 @@ def cookie_name(config: Config) -> str:
 
     Source: draft-ietf-httpbis-layered-cookies, "Cookie Name Prefixes"; RFC 10017, 6.1.3.2.
     """
-    return "__Host-Http-session" if config.https else "session"
+    return "__Host-Http-session" if config.https else f"session{config.cookie_suffix}"
 
 
 class BrowserSession(ServerSideSession):  # type: ignore[misc]
@@ -42,15 +47,21 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         session_keys: The same for all cookies of our name: a browser that doesn't enforce the
             prefix (WebKitGTK 2.50) may send one that a sibling subdomain has set.
         repeated: There are several cookies of our name, which the audit log tells once a request.
+        shared_is_foreign: The cookie `SHARED_NAME` has no id in it; no sign-in overwrites it.
         loaded: The session; None until it is loaded.
         cookie: What the response does with the browser's cookie.
     """
 
-    def __init__(self, cookie_ids: list[str]) -> None:
-        keys = {key: cookie_id for cookie_id in cookie_ids if (key := session_key(cookie_id))}
+    def __init__(self, cookie_ids: list[str], shared_ids: Sequence[str] = ()) -> None:
+        both = [*cookie_ids, *shared_ids]
+        keys = {key: cookie_id for cookie_id in both if (key := session_key(cookie_id))}
         self.session_keys = tuple(keys)
         self.session_key = next(iter(keys), None)
-        self.repeated = len(cookie_ids) > 1
+        self.repeated = len(cookie_ids) > 1 or len(shared_ids) > 1
+        self._shared = [key for one in shared_ids if (key := session_key(one))]
+        self.shared_is_foreign = any(shared_ids) and not self._shared
+        self._named = {key for one in cookie_ids if (key := session_key(one))}
+        self._known: set[str] = set()
         super().__init__(sid=keys.get(self.session_key or ""))
         self.loaded: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
@@ -66,8 +77,28 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
             self.repeated = False
             audit.record("cookie_repeated", "failed", session_key=self.session_key)
 
-    def begin(self, cookie_id: str) -> None:
-        """Give the browser the cookie of a new session."""
+    def may_be_foreign(self, key: str) -> bool:
+        """Whether *key* may be that of another application, since we have a cookie beside it."""
+        return bool(self._named) and key not in self._named | self._known
+
+    def recognise(self, key: str) -> None:
+        """Take note that *key* is that of a session of this application."""
+        self._known.add(key)
+
+    @property
+    def shared_is_ours(self) -> bool:
+        """Whether the cookie `SHARED_NAME` is a copy of ours, or one of version 0.1.0."""
+        return not (self._named | self._known).isdisjoint(self._shared)
+
+    def begin(self, cookie_id: str, *, keep_shared: bool = False) -> None:
+        """Give the browser the cookie of a new session.
+
+        Args:
+            cookie_id: The session's.
+            keep_shared: The cookie `SHARED_NAME` was foreign when the sign-in began; a response to
+                the provider's redirect may not see it.
+        """
+        self.shared_is_foreign = self.shared_is_foreign or keep_shared
         self.sid, self.session_key, self.cookie = cookie_id, session_key(cookie_id), "set"
         self._unload()
 
@@ -106,20 +137,25 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
             self, app, key_prefix="", sid_length=COOKIE_ID_BYTES, serialization_format="json"
         )
         self._name = cookie_name(config)
+        self._has_copy = not config.https
         self._secure = config.https
         self._max_age = config.session_absolute_seconds if config.session_persistent else None
         self._sessions = sessions
 
     def open_session(self, app: Flask, request: Request) -> BrowserSession:
         """Read the cookie only; no round trip, and an unknown id is never adopted."""
-        return BrowserSession(cookie_values(request.environ, self._name))
+        shared = cookie_values(request.environ, SHARED_NAME) if self._has_copy else []
+        return BrowserSession(cookie_values(request.environ, self._name), shared)
 
     def save_session(self, app: Flask, session: BrowserSession, response: Response) -> None:
         """Set or delete the cookie if the endpoint decided so; write changed data."""
         if session.accessed or session.cookie != "keep":
             _vary_with_cookie(response)
         if session.cookie != "keep":
-            self._write_cookie(response, session.sid if session.cookie == "set" else None)
+            value = session.sid if session.cookie == "set" else None
+            self._write_cookie(response, self._name, value)
+            if self._has_copy and _writes_copy(session):
+                self._write_cookie(response, SHARED_NAME, value)
         elif session.modified and session.loaded is not None:
             session.modified = False
             self._upsert_session(timedelta(), session, session.loaded.key)
@@ -132,11 +168,29 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
             SealInvalid: Its record can't be opened.
         """
         if session.loaded is None and session.session_key is not None:
-            found = self._sessions.load(session.session_key, slide=slide)
+            found = self._load(session, session.session_key, slide=slide)
+            # Version 0.1.0 beside this one, after a sign-in, writes the shared cookie only.
+            for key in session.session_keys:
+                if found is None and session.may_be_foreign(key):
+                    found = self._load(session, key, slide=slide)
             if found is not None:
                 loaded, sealed_data = found
+                session.session_key = loaded.key
                 session.fill(loaded, self._opened(loaded.key, sealed_data))
         return session.loaded
+
+    def _load(
+        self, session: BrowserSession, key: str, *, slide: bool
+    ) -> tuple[Session, bytes | None] | None:
+        try:
+            found = self._sessions.load(key, slide=slide)
+        except SealInvalid:
+            if session.may_be_foreign(key):
+                return None
+            raise
+        if found is not None:
+            session.recognise(key)
+        return found
 
     def regenerate(self, session: BrowserSession) -> None:
         """Not supported: only a sign-in creates an id (`Sessions.start`)."""
@@ -168,10 +222,10 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
             self._sessions.open_data(store_id, sealed_data), type=dict[str, Any]
         )
 
-    def _write_cookie(self, response: Response, value: str | None) -> None:
-        """Set or delete the cookie; deletion needs all attributes for `__Host-` (6265bis)."""
+    def _write_cookie(self, response: Response, name: str, value: str | None) -> None:
+        """Set or delete a cookie; deletion needs all attributes for `__Host-` (6265bis)."""
         response.set_cookie(
-            self._name,
+            name,
             value or "",
             max_age=self._max_age if value else 0,
             expires=None if value else 0,
@@ -180,6 +234,10 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
             httponly=True,
             samesite="Strict",
         )
+
+
+def _writes_copy(session: BrowserSession) -> bool:
+    return not session.shared_is_foreign if session.cookie == "set" else session.shared_is_ours
 
 
 def _vary_with_cookie(response: Response) -> None:

@@ -107,6 +107,14 @@ class Config(Settings):
         return self.app_base_url.startswith("https://")
 
     @property
+    def cookie_suffix(self) -> str:
+        """What tells our cookies from those of another application on this host.
+
+        Cookies don't distinguish ports, and only the loopback has many applications on one name.
+        """
+        return "" if self.https else f"-{urlsplit(self.app_base_url).port or 80}"
+
+    @property
     def redirect_uri(self) -> str:
         """The callback URL, as registered at the provider."""
         return f"{self.app_base_url}/auth/callback"

@@ -24,8 +24,12 @@ _WORD = re.compile(r"[\x21-\x7e]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*|")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x23-\x5b\x5d-\x7e]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
-_OWN_COOKIES = re.compile(r"(?:__host-http-)?session|(?:__host-)?login-[0-9a-f]{16}", re.IGNORECASE)
-"""Our cookies for the session and for sign-ins, over https and on the loopback."""
+_OWN_COOKIES = re.compile(
+    r"(?:__host-http-)?session|session-[0-9]{1,5}|(?:__host-)?login-[0-9a-f]{16}"
+    r"|(?:__host-browser|browser-[0-9]{1,5})-[0-9a-f]{8}",
+    re.IGNORECASE,
+)
+"""Our cookies for the session, sign-ins and the browser, over https and on the loopback."""
 
 
 # ---------------------------------------------------------------- one key

@@ -200,6 +200,8 @@ class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """The browser's session before the sign-in; the callback lacks its SameSite=Strict cookie."""
     browser_id: str = ""
     """By which the browser is known that began it; empty from a version that knew none."""
+    keep_shared_cookie: bool = False
+    """`session` belonged to another application on this host (over plain http only)."""
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):

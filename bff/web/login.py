@@ -121,6 +121,7 @@ class LoginFlow:
             old_session_key=session_cookie.current().session_key,
             browser_id=browser_id_for_sign_in(self._sessions, self._browser),
             prompt_login=has_prompt_login(parameters),
+            keep_shared_cookie=session_cookie.current().shared_is_foreign,
         )
         try:
             return self._redirect_to_provider(self._fitting(transaction), parameters)

@@ -74,6 +74,7 @@ class LoginTransactions:
         old_session_key: str | None,
         browser_id: str = "",
         prompt_login: bool = False,
+        keep_shared_cookie: bool = False,
     ) -> LoginTransaction:
         """Create a transaction with a new state, nonce and code verifier.
 
@@ -96,6 +97,7 @@ class LoginTransactions:
             old_session_key=old_session_key,
             browser_id=browser_id,
             prompt_login=prompt_login,
+            keep_shared_cookie=keep_shared_cookie,
         )
 
     def repeat(self, transaction: LoginTransaction, watermark_at: int) -> LoginTransaction:
@@ -114,6 +116,7 @@ class LoginTransactions:
             old_session_key=transaction.old_session_key,
             browser_id=transaction.browser_id,
             prompt_login=True,
+            keep_shared_cookie=transaction.keep_shared_cookie,
         )
         return msgspec.structs.replace(second, repeated=True, watermark_at=watermark_at)
 

@@ -148,12 +148,14 @@ class LogoutFlow:
         """
         browser.report_repeated()
         with self._sessions.ending_together():
-            ended = [self._end(key) for key in browser.session_keys]
+            ended = [self._end(key, browser) for key in browser.session_keys]
             self._end_browser(browser.session_keys)
         return next((session for session in ended if session is not None), None)
 
-    def _end(self, session_key: str) -> Session | None:
+    def _end(self, session_key: str, browser: BrowserSession) -> Session | None:
         """End the session; returns what it was, or None if it was over or can't be read.
+
+        Not that of another application on this host, whose cookie is not deleted either.
 
         Raises:
             NotSignedOut: Redis is away. Claiming a logout then would be a lie.
@@ -164,6 +166,10 @@ class LogoutFlow:
             found = None
         except StoreUnavailable as error:
             raise NotSignedOut(error.detail) from error
+        if found is not None:
+            browser.recognise(session_key)
+        elif browser.may_be_foreign(session_key):
+            return None
         try:
             self._sessions.end(session_key, "logout")
         except StoreUnavailable as error:

@@ -45,7 +45,7 @@ def begin_session(
         known_watermark_at=transaction.watermark_at,
     )
     if sessions.is_current(cookie_id, browser_ids):
-        session_cookie.current().begin(cookie_id)
+        session_cookie.current().begin(cookie_id, keep_shared=transaction.keep_shared_cookie)
 
     @after_this_request
     def keep_one_id(response: Response) -> Response:

@@ -71,9 +71,7 @@ class BrowserClient:
         A browser doesn't send a SameSite=Strict cookie then, so it is left out here, too.
         """
         parts = urlsplit(location)
-        cookies = {
-            c.name: c.value or "" for c in self.here.cookies if not c.name.endswith("session")
-        }
+        cookies = {c.name: c.value or "" for c in self.here.cookies if "session" not in c.name}
         response = requests.get(
             f"{self._urls[replica]}{parts.path}?{parts.query}",
             headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"},
