@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress interop interop-keycloak upgrade bench check lint format types architecture lock clean
+.PHONY: help run prove install test stress interop interop-keycloak interop-more upgrade bench check lint format types architecture lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +33,12 @@ install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing m
 test: $(VENV)/dev.stamp ## run all tests but those of interop and upgrade, with reduced rounds
 	@.ci/browser
 	@.ci/servers
-	$(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more -n 3 --dist loadfile $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
 	@.ci/servers
-	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak $(ARGS)
+	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more $(ARGS)
 
 interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)
 	@.ci/node
@@ -48,6 +48,10 @@ interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20
 interop-keycloak: $(VENV)/dev.stamp ## test against Keycloak from Maven Central (needs Java 17 or later, Maven)
 	@.ci/keycloak
 	$(BIN)/python -m pytest tests/interop_keycloak $(ARGS)
+
+interop-more: $(VENV)/dev.stamp ## test against further providers, by hand (needs Node 20.19 or later, Go)
+	@.ci/interop-more
+	$(BIN)/python -m pytest tests/interop_more $(ARGS)
 
 upgrade: $(VENV)/dev.stamp ## upgrade an installation of version 0.1.0, go back, run both (or FROM=a commit)
 	UPGRADE_FROM=$(FROM) $(BIN)/python -m pytest tests/upgrade/in_place -n 2 --dist loadfile $(ARGS)

@@ -1,0 +1,92 @@
+"""The whole life against further providers, by hand: `make interop-more`.
+
+What a provider lacks (`providers.py`) is tested, too: docs/interop.md says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.interop_more.cluster import MoreBrowser, MoreCluster
+from tests.interop_more.providers import PROVIDERS, Lack, Provider
+from tests.support.ageing import age_access_token, stored_tokens
+from tests.support.storm import Shot, fire
+from tests.support.waiting import wait_for
+
+REQUESTS = 100
+
+
+@pytest.fixture(scope="module", params=PROVIDERS, ids=lambda one: one.name)
+def cluster(request: pytest.FixtureRequest) -> Iterator[MoreCluster]:
+    provider: Provider = request.param
+    with MoreCluster(provider) as started:
+        yield started
+
+
+@pytest.fixture
+def browser(cluster: MoreCluster) -> MoreBrowser:
+    browser = cluster.browser()
+    browser.log_in("/auth/login?returnTo=/items")
+    return browser
+
+
+def lacks(cluster: MoreCluster, what: Lack) -> bool:
+    return what in cluster.product.lacks
+
+
+def test_a_sign_in_gives_a_session_whose_token_reaches_the_api(
+    cluster: MoreCluster, browser: MoreBrowser
+) -> None:
+    assert browser.profile(replica=1).json()["user"]["sub"]
+    cluster.upstream.forget()
+    assert browser.api("/items", replica=1).status_code == 200
+    token = stored_tokens(cluster, browser.cookie).access_token
+    assert cluster.upstream.seen[0].get("authorization") == f"Bearer {token}"
+
+
+def test_a_silent_sign_in_succeeds_where_the_provider_remembers_its_user(
+    cluster: MoreCluster, browser: MoreBrowser
+) -> None:
+    browser.here.cookies.clear()
+    location = browser.provider_answer("/auth/login?prompt=none")
+    refused = parse_qs(urlsplit(location).query).get("error", [])
+    assert refused == (["login_required"] if lacks(cluster, "single sign-on") else [])
+    assert browser.come_back(location).status_code == 303
+
+
+def test_a_storm_with_an_expired_token_spends_one_refresh_token(
+    cluster: MoreCluster, browser: MoreBrowser
+) -> None:
+    held = cluster.refresh_token(browser)
+    for _ in range(3):
+        age_access_token(cluster, browser.cookie, 0)
+        ports = cluster.ports
+        shots = [Shot(ports[i % 2], "/api/items", browser.cookie or "") for i in range(REQUESTS)]
+        assert {answer.status for answer in fire(shots)} == {200}
+    assert (cluster.refresh_token(browser) == held) == lacks(cluster, "rotation")
+
+
+def test_a_logout_ends_the_session_and_revokes_its_refresh_token(
+    cluster: MoreCluster, browser: MoreBrowser
+) -> None:
+    held, cookie = cluster.refresh_token(browser), browser.cookie
+    answer = browser.log_out()
+    assert answer.status_code == 200
+    browser.here.cookies.set("session", cookie or "")
+    assert [browser.profile(replica=replica).status_code for replica in (0, 1)] == [401, 401]
+    wait_for(lambda: not cluster.keys("{outbox}:entry"), "the revocation is confirmed")
+    assert cluster.is_alive(held) == lacks(cluster, "revocation")
+
+
+def test_the_provider_s_own_logout_leads_back(cluster: MoreCluster, browser: MoreBrowser) -> None:
+    logout_url = browser.log_out().json()["logout_url"]
+    assert logout_url.startswith(cluster.metadata.get("end_session_endpoint", "/"))
+    if not lacks(cluster, "the way back"):
+        location = browser.finish_logout(logout_url)
+        assert location.startswith(f"{cluster.base_url}/auth/logged-out")
+        assert browser.navigate(location).headers["Location"] == "/"
+    browser.log_in()
+    assert browser.api("/items").status_code == 200
