@@ -43,7 +43,7 @@ def _submit(
     assert page.status_code == 200, f"{page.status_code}: {page.text[:800]}"
     form = _Form()
     form.feed(page.text)
-    assert form.action, f"the page has no form: {page.text[:800]}"
+    assert form.action is not None, f"the page has no form: {page.text[:800]}"
     given = {name: value for name, value in answers.items() if name in form.names}
     return session.post(
         urljoin(page.url, form.action),
@@ -58,7 +58,7 @@ class _Form(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.action = ""
+        self.action: str | None = None
         self.hidden: dict[str, str] = {}
         self.names: set[str] = set()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import requests
 
 from tests.interop.cluster import InteropBrowser
@@ -74,10 +76,20 @@ class MoreBrowser(InteropBrowser):
         """The whole sign-in; the callback's answer."""
         return super().log_in(path, replica=replica)
 
+    def provider_answer(self, path: str = "/auth/login", *, replica: int = 0) -> str:
+        """Sign in at the provider and stop there: where it sends the browser back to."""
+        return self._through(self.authorize_url(path, replica=replica), self.answers())
+
     def answers(self) -> dict[str, str]:
         """What the person puts into the provider's forms, by the fields' names."""
         return dict(self.product.answers)
 
     def finish_logout(self, logout_url: str, *, say_yes: bool = True) -> str:
         """Answer the provider's logout page; where it sends the browser back to."""
-        return go_through(self.at_provider, logout_url, self.issuer, self.answers())
+        return self._through(logout_url, self.product.logout_answers)
+
+    def _through(self, url: str, answers: Mapping[str, str]) -> str:
+        """As `go_through`; the pages of a provider may be elsewhere on this machine."""
+        while not url.startswith(f"{self._urls[0]}/"):
+            url = go_through(self.at_provider, url, self.issuer, answers)
+        return url

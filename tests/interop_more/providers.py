@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import requests
+
+from tests.interop_more.hydra_pages import hydra_pages
 from tests.support.processes import Process, free_port
 
 HERE = Path(__file__).parent
@@ -21,6 +24,7 @@ Lack = Literal[
     "revocation",
     "single sign-on",
     "the way back",
+    "back-channel logout",
 ]
 """What a provider can lack:
 
@@ -30,6 +34,7 @@ Lack = Literal[
 | `revocation` | it confirms a revocation, and accepts the token afterwards |
 | `single sign-on` | it remembers nobody, so `prompt=none` is refused after a sign-in |
 | `the way back` | its logout doesn't lead back to `/auth/logged-out` |
+| `back-channel logout` | it tells nobody of a logout |
 """
 
 
@@ -41,6 +46,7 @@ class Provider:
         name: As in docs/interop.md.
         start: Starts it for the BFF at an address; returns its issuer.
         answers: What the person puts into its forms, by the fields' names.
+        logout_answers: The same for its logout.
         settings: Of the BFF, beside issuer, client and secret.
         client_id: Ours.
         lacks: What it doesn't have.
@@ -49,6 +55,7 @@ class Provider:
     name: str
     start: Callable[[ExitStack, str], str]
     answers: Mapping[str, str] = field(default_factory=dict)
+    logout_answers: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     client_id: str = "web"
     lacks: frozenset[Lack] = frozenset()
@@ -74,16 +81,79 @@ def _zitadel(stack: ExitStack, base_url: str) -> str:
     return issuer
 
 
+def _canaille(stack: ExitStack, base_url: str) -> str:
+    port = free_port()
+    python = str(next(FOLDER.glob("canaille-*/bin/python")))
+    command = [python, str(HERE / "canaille_server.py"), str(port), base_url]
+    process = stack.enter_context(Process(command, name="Canaille", env=PATH))
+    issuer = f"http://localhost:{port}"
+    process.wait_for_http(f"{issuer}/.well-known/openid-configuration", timeout_seconds=60)
+    return issuer
+
+
+def _hydra(stack: ExitStack, base_url: str) -> str:
+    port, admin_port = free_port(), free_port()
+    issuer, admin_url = f"http://localhost:{port}/", f"http://localhost:{admin_port}"
+    pages = stack.enter_context(hydra_pages(admin_url))
+    environment = PATH | {
+        "DSN": "memory",
+        "URLS_SELF_ISSUER": issuer,
+        "URLS_LOGIN": f"{pages}/login",
+        "URLS_CONSENT": f"{pages}/consent",
+        "URLS_LOGOUT": f"{pages}/logout",
+        "SERVE_PUBLIC_HOST": "localhost",
+        "SERVE_PUBLIC_PORT": str(port),
+        "SERVE_ADMIN_HOST": "localhost",
+        "SERVE_ADMIN_PORT": str(admin_port),
+        "SECRETS_SYSTEM": "0123456789abcdef0123456789abcdef",
+        "STRATEGIES_ACCESS_TOKEN": "jwt",
+    }
+    command = [str(next(FOLDER.glob("hydra-*/hydra"))), "serve", "all", "--dev", "--sqa-opt-out"]
+    process = stack.enter_context(Process(command, name="Hydra", env=environment))
+    process.wait_for_http(f"{issuer}health/ready", timeout_seconds=60)
+    client = {
+        "client_id": "web",
+        "client_secret": CLIENT_SECRET,
+        "redirect_uris": [f"{base_url}/auth/callback"],
+        "post_logout_redirect_uris": [f"{base_url}/auth/logged-out"],
+        "backchannel_logout_uri": f"{base_url}/auth/backchannel-logout",
+        "backchannel_logout_session_required": True,
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "scope": "openid profile email offline_access",
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+    made = requests.post(f"{admin_url}/admin/clients", json=client, timeout=20)
+    assert made.ok, made.text
+    return issuer
+
+
 PROVIDERS = (
+    Provider(
+        name="Ory Hydra",
+        start=_hydra,
+        settings={
+            "AUTH0_CLIENT_AUTH": "client_secret_basic",
+            "BFF_LOGOUT_ID_TOKEN_HINT": "true",
+        },
+    ),
+    Provider(
+        name="Canaille",
+        start=_canaille,
+        answers={"login": "dana", "password": "correct horse battery staple", "answer": "accept"},
+        logout_answers={"answer": "logout"},
+        settings={"AUTH0_CLIENT_AUTH": "client_secret_basic"},
+        lacks=frozenset({"back-channel logout"}),
+    ),
     Provider(
         name="oauth2-mock-server",
         start=_oauth2_mock_server,
-        lacks=frozenset({"revocation"}),
+        lacks=frozenset({"revocation", "back-channel logout"}),
     ),
     Provider(
         name="zitadel's example",
         start=_zitadel,
         answers={"username": "test-user@localhost", "password": "verysecure"},
-        lacks=frozenset({"single sign-on", "the way back"}),
+        lacks=frozenset({"single sign-on", "the way back", "back-channel logout"}),
     ),
 )

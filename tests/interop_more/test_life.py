@@ -6,7 +6,7 @@ What a provider lacks (`providers.py`) is tested, too: docs/interop.md says so.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -90,3 +90,22 @@ def test_the_provider_s_own_logout_leads_back(cluster: MoreCluster, browser: Mor
         assert browser.navigate(location).headers["Location"] == "/"
     browser.log_in()
     assert browser.api("/items").status_code == 200
+
+
+def test_a_logout_elsewhere_ends_the_session_at_every_replica(
+    cluster: MoreCluster, browser: MoreBrowser
+) -> None:
+    if lacks(cluster, "back-channel logout"):
+        assert not cluster.metadata.get("backchannel_logout_supported")
+        return
+    held = cluster.refresh_token(browser)
+    hint = stored_tokens(cluster, browser.cookie).id_token
+    asked = {
+        "id_token_hint": hint,
+        "post_logout_redirect_uri": f"{cluster.base_url}/auth/logged-out",
+    }
+    browser.finish_logout(f"{cluster.metadata['end_session_endpoint']}?{urlencode(asked)}")
+    for replica in (0, 1):
+        wait_for(lambda: browser.profile(replica=replica).status_code == 401, "ended")  # noqa: B023
+    wait_for(lambda: not cluster.keys("{outbox}:entry"), "the revocation is confirmed")
+    assert not cluster.is_alive(held)
