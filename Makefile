@@ -49,7 +49,7 @@ interop-keycloak: $(VENV)/dev.stamp ## test against Keycloak from Maven Central 
 	@.ci/keycloak
 	$(BIN)/python -m pytest tests/interop_keycloak $(ARGS)
 
-interop-more: $(VENV)/dev.stamp ## test against further providers, by hand (needs Node 20.19 or later, Go, cc)
+interop-more: $(VENV)/dev.stamp ## test against further providers, by hand (needs Node 20.19, Go, cc, Java, Maven)
 	@.ci/interop-more
 	$(BIN)/python -m pytest tests/interop_more $(ARGS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ Lack = Literal[
     "rotation",
     "revocation",
     "single sign-on",
+    "prompt=none",
     "the way back",
     "back-channel logout",
 ]
@@ -33,6 +35,7 @@ Lack = Literal[
 | `rotation` | a refresh returns the same refresh token, which stays valid |
 | `revocation` | it confirms a revocation, and accepts the token afterwards |
 | `single sign-on` | it remembers nobody, so `prompt=none` is refused after a sign-in |
+| `prompt=none` | it shows its form all the same |
 | `the way back` | its logout doesn't lead back to `/auth/logged-out` |
 | `back-channel logout` | it tells nobody of a logout |
 """
@@ -128,6 +131,19 @@ def _hydra(stack: ExitStack, base_url: str) -> str:
     return issuer
 
 
+def _mock_oauth2_server(stack: ExitStack, base_url: str) -> str:
+    port = free_port()
+    jars = str(next(FOLDER.glob("mock-oauth2-server-*")) / "*")
+    main = "no.nav.security.mock.oauth2.StandaloneMockOAuth2ServerKt"
+    settings = json.dumps({"interactiveLogin": True, "rotateRefreshToken": True})
+    environment = PATH | {"SERVER_PORT": str(port), "JSON_CONFIG": settings}
+    command = [shutil.which("java") or "java", "-cp", jars, main]
+    process = stack.enter_context(Process(command, name="mock-oauth2-server", env=environment))
+    issuer = f"http://localhost:{port}/default"
+    process.wait_for_http(f"{issuer}/.well-known/openid-configuration", timeout_seconds=60)
+    return issuer
+
+
 PROVIDERS = (
     Provider(
         name="Ory Hydra",
@@ -149,6 +165,12 @@ PROVIDERS = (
         name="oauth2-mock-server",
         start=_oauth2_mock_server,
         lacks=frozenset({"revocation", "back-channel logout"}),
+    ),
+    Provider(
+        name="mock-oauth2-server",
+        start=_mock_oauth2_server,
+        answers={"username": "dana"},
+        lacks=frozenset({"prompt=none", "back-channel logout"}),
     ),
     Provider(
         name="zitadel's example",
