@@ -120,6 +120,18 @@ class Route:
         object.__setattr__(self, "base_path", base_path)
         object.__setattr__(self, "origins", tuple(map(origin_of, self.upstream_urls)))
 
+    @cached_property
+    def forwarded_prefix(self) -> str:
+        """What the upstream must put in front of its own paths to get ours; empty if nothing does.
+
+        With prefix `/api` and an upstream without a path it is `/api`; with `/api/v1` and the
+        upstream's own path `/v1`, too; with `/api` and `/v1` there is none.
+        """
+        prefix, base_path = self.prefix, self.base_path
+        if not self.strip_prefix or not prefix.endswith(base_path):
+            return ""
+        return prefix.removesuffix(base_path)
+
     def covers(self, path: str) -> bool:
         """Whether *path* is the prefix or lies below it."""
         prefix = self.prefix

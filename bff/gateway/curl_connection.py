@@ -196,8 +196,7 @@ class CurlConnection:
             self._easy.pause(pycurl.PAUSE_CONT)
             return
         if self._body is not None:
-            sending = not self._body.finished
-            self._poll.modify(fd, select.POLLIN | select.POLLOUT if sending else select.POLLIN)
+            self._poll.modify(fd, select.POLLIN | select.POLLOUT if self.sending else select.POLLIN)
         self._poll.poll(milliseconds)
 
     def _watch(self, fd: int) -> None:
@@ -254,6 +253,11 @@ class CurlConnection:
         """Whether libcurl must read from the upstream, or its descriptor isn't known yet."""
         self._paused = self._fd < 0 or any(event & _CAME for _, event in self._poll.poll(0))
         return self._paused
+
+    @property
+    def sending(self) -> bool:
+        """Whether a part of the client's body hasn't been read yet."""
+        return self._body is not None and not self._body.finished
 
     # ------------------------------------------------------------ between requests
     @property

@@ -61,6 +61,8 @@ class RequestHeaders:
             f"x-forwarded-host: {parts.netloc}",
             f"x-forwarded-proto: {parts.scheme}",
         ]
+        if route and route.forwarded_prefix:
+            self._fixed.append(f"x-forwarded-prefix: {route.forwarded_prefix}")
 
     def lines(
         self, environ: Mapping[str, Any], access_token: str | None, request_id: str

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
-from urllib.parse import quote, urljoin, urlsplit
 
 from flask import Response
 from werkzeug.datastructures import Headers
 
 from bff.config.header_names import HOP_BY_HOP
-from bff.config.route import Route, origin_of
+from bff.config.route import Route
 from bff.gateway import granian
+from bff.gateway.references import our_links, our_reference
 from bff.gateway.response_cookies import browser_cookie
 from bff.gateway.upstream import Exchange, Head, Header
 
@@ -130,8 +130,9 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
             continue
         if name == "www-authenticate" and not value.lower().startswith(_CHALLENGES):
             continue
-        if name in ("location", "content-location"):
-            value = our_reference(value, route, app_base_url, target)
+        if name in ("location", "content-location", "link"):
+            ours = our_links if name == "link" else our_reference
+            value = ours(value, route, app_base_url, target)
             if not value:
                 continue
         if name == "content-length" and head.status in _BODYLESS - {304}:
@@ -179,31 +180,3 @@ def _caching(cache: str, vary: str, *, expires: bool) -> list[Header]:
     if varies:
         result.append(("vary", ", ".join(varies)))
     return result
-
-
-def our_reference(value: str, route: Route, app_base_url: str, target: str) -> str:
-    """Turn a reference to the upstream into one to us; empty if no path of ours leads there.
-
-    Args:
-        value: Of `Location` or `Content-Location`; may be relative.
-        route: The route whose upstream sent it.
-        app_base_url: Our own origin, in place of the upstream's.
-        target: The upstream's request target, which the reference is relative to.
-    """
-    value = quote(value.encode("latin-1"), "%!#$&'()*+,/:;=?@[]~")
-    scheme, host, port = route.origins[0]
-    base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    try:
-        absolute = urljoin(base + target, value)
-        parts = urlsplit(absolute)
-        if origin_of(absolute) not in route.origins:
-            return value
-    except ValueError:
-        return ""
-    path, theirs = parts.path, route.base_path
-    if path != theirs and not path.startswith(f"{theirs}/"):
-        return ""
-    ours = f"{app_base_url}{route.prefix}{path[len(theirs) :]}"
-    if parts.query:
-        ours += f"?{parts.query}"
-    return f"{ours}#{parts.fragment}" if parts.fragment else ours

@@ -105,13 +105,11 @@ class Upstream:
 
     def _await_head(self, connection: CurlConnection, client_gone: ClientGone | None) -> None:
         allowed = self.route.answer_timeout_seconds
-        while (
-            not connection.finished
-            and not connection.chunks
-            and not _head_complete(connection.header_lines)
-        ):
+        while not connection.finished and not _may_begin(connection):
             left = connection.progress_at + allowed - time.monotonic()
             if left <= 0:
+                if _head_complete(connection.header_lines):
+                    return
                 raise UpstreamTimeout("no response in time")
             connection.step(min(left, TICK_SECONDS))
             if client_gone is not None and not connection.header_lines and client_gone():
@@ -204,6 +202,21 @@ class Exchange:
             self._address.give_back(connection)
             if self.on_close is not None:
                 self.on_close()
+
+
+def _may_begin(connection: CurlConnection) -> bool:
+    """Whether our response may begin, as far as the upstream's has come.
+
+    Not while the client's body is on its way: a body that stalls can be ended only before that. But
+    the upstream may refuse the body, or have more to say than we keep.
+    """
+    lines = connection.header_lines
+    if not connection.chunks and not _head_complete(lines):
+        return False
+    if not connection.sending or len(connection.chunks) >= CHUNKS_MAX:
+        return True
+    found = _final_head(lines)
+    return found is not None and lines[found[0]][9:10] in (b"4", b"5")
 
 
 def _head_complete(lines: list[bytes]) -> bool:

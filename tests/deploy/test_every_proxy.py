@@ -207,6 +207,12 @@ def test_an_answer_gets_the_same_fields_as_from_the_bff(here: Installation) -> N
     [
         ("/items/7", "/api/items/7"),
         ("http://api.internal/items/7", "/api/items/7"),
+        # It believes X-Forwarded-Proto, names its port, or puts X-Forwarded-Prefix in front.
+        ("https://api.internal/items/7?a=/b", "/api/items/7?a=/b"),
+        ("http://api.internal:8080/items/7", "/api/items/7"),
+        ("/api/items/7", "/api/items/7"),
+        ("https://api.internal/api/items/7", "/api/items/7"),
+        ("http://api.internal.example/x", "http://api.internal.example/x"),
         ("https://elsewhere.example/x", "https://elsewhere.example/x"),
     ],
 )
@@ -216,6 +222,19 @@ def test_a_location_of_the_api_becomes_ours(here: Installation, theirs: str, our
     location = here.browser().api("/made").headers["Location"]
     expected = theirs if isinstance(here, BehindTraefik) else ours
     assert urljoin(here.url, location) == urljoin(here.url, expected)
+
+
+def test_the_api_is_told_the_prefix_and_keeps_its_addresses_and_versions(
+    here: Installation,
+) -> None:
+    told = here.browser().api("/items").json()["fields"]
+    assert told["x-forwarded-prefix"] == "/api"
+    own = ["Link: <http://api.internal/x>; rel=next", "X-Powered-By: PHP/8.1", "Server: Own/1.2"]
+    here.api.answers["/told"] = whole(b"", *own)
+    answer = here.browser().api("/told")
+    assert answer.status_code == 200
+    assert not {"Link", "X-Powered-By"} & set(answer.headers)
+    assert "Own" not in answer.headers.get("Server", "")
 
 
 def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:

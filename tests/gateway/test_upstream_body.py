@@ -112,6 +112,42 @@ def test_the_response_of_an_upstream_that_closes_without_reading_is_passed_on(
     assert (exchange.head.status, read(exchange)) == (403, b"no")
 
 
+class StalledBody:
+    """A body that ends after its first piece, as `slow_clients` ends one that stalls."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+        self._reads = 0
+
+    def read(self, size_bytes: int) -> bytes:
+        """One byte, then nothing once the upstream has responded."""
+        self._reads += 1
+        if self._reads == 1:
+            return b"x"
+        assert self._event.wait(WAIT_SECONDS)
+        return b""
+
+
+def test_a_body_that_stalls_can_be_refused_though_the_upstream_has_responded(
+    raw: RawUpstream,
+) -> None:
+    """Our own response must not have begun; the upstream streams while the body comes."""
+    responded = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        while not wire.sock.recv(100_000).endswith(b"\r\n\r\nx"):
+            pass
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for _ in range(3):
+            wire.send(b": hello\n\n")
+        responded.set()
+        wire.wait_closed()
+
+    raw.script = script
+    with pytest.raises(RequestRefused):
+        upstream_at(raw.url).send("POST", "/x", [], RequestBody(StalledBody(responded), 9_000, 0))
+
+
 # ---------------------------------------------------------------- the process's environment
 
 

@@ -1,0 +1,129 @@
+"""Which references of an upstream become ours, and what is it told for that?"""
+
+from __future__ import annotations
+
+import pytest
+
+from bff.config.route import Route
+from bff.gateway.client_address import ClientAddresses
+from bff.gateway.references import our_reference
+from bff.gateway.request_headers import RequestHeaders
+from bff.gateway.response_headers import response_headers
+from bff.gateway.upstream import Head
+
+ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
+OURS = "https://app.test"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://api.test:8080/v1/items/5", "https://app.test/api/items/5"),
+        ("HTTP://API.TEST:8080/v1/items/5", "https://app.test/api/items/5"),
+        ("//api.test:8080/v1/items/5?a=b#c", "https://app.test/api/items/5?a=b#c"),
+        ("/v1/items/5", "https://app.test/api/items/5"),
+        ("/v1", "https://app.test/api"),
+        ("items/5", "https://app.test/api/a/items/5"),
+        ("?page=2", "https://app.test/api/a/b?page=2"),
+        ("../c", "https://app.test/api/c"),
+        ("/v1/x%2Fy", "https://app.test/api/x%2Fy"),
+        ("/v1/\xc3\xa9", "https://app.test/api/%C3%A9"),
+        ("https://elsewhere.test/v1/x", "https://elsewhere.test/v1/x"),
+        ("http://api.test:9999/v1/x", "http://api.test:9999/v1/x"),
+        ("https://app.test/done", "https://app.test/done"),
+        ("/admin", ""),
+        ("../../../../auth/logout", ""),
+        ("http://api.test:8080/other", ""),
+        ("/v1evil", ""),
+        ("http://[bad", ""),
+    ],
+)
+def test_a_location_at_the_upstream_becomes_ours(given: str, expected: str) -> None:
+    assert our_reference(given, ROUTE, OURS, "/v1/a/b?q=1") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://one.test/v1/api/x", f"{OURS}/api/x"),
+        ("http://two.test:8080/v1/api/x?a=b#c", f"{OURS}/api/x?a=b#c"),
+        ("http://TWO.test:8080/v1/api", f"{OURS}/api"),
+        ("/v1/api/y", f"{OURS}/api/y"),
+        ("y", f"{OURS}/api/a/y"),
+        # Without its port, or with the scheme that we tell: X-Forwarded-Proto.
+        ("http://two.test/v1/api/x", f"{OURS}/api/x"),
+        ("https://two.test/v1/api/x", f"{OURS}/api/x"),
+        ("https://two.test:8080/v1/api/x", f"{OURS}/api/x"),
+        ("https://one.test/v1/api/x", f"{OURS}/api/x"),
+        ("http://two.test:8081/v1/api/x", "http://two.test:8081/v1/api/x"),
+        ("https://one.test/login", "https://one.test/login"),
+        ("http://two.test:8080/v1/x", ""),
+        ("http://one.test/v1/apix", ""),
+        ("/", ""),
+    ],
+)
+def test_a_reference_to_any_address_becomes_ours(given: str, expected: str) -> None:
+    urls = ("http://one.test/v1", "http://two.test:8080/v1")
+    route = Route(prefix="/api", upstream_urls=urls, strip_prefix=False)
+    assert our_reference(given, route, OURS, "/v1/api/a/b?q=1") == expected
+
+
+ALL_TOLD = Route(prefix="/api", upstream_urls=("http://api.test:8080",))
+PART_TOLD = Route(prefix="/shop/v1", upstream_urls=("http://api.test:8080/v1",))
+
+
+@pytest.mark.parametrize(
+    ("route", "target", "given", "expected"),
+    [
+        (ALL_TOLD, "/a", "/items/5", "/api/items/5"),
+        (ALL_TOLD, "/a?u=/api", "/api/items/5", "/api/items/5"),
+        (ALL_TOLD, "/a", "https://api.test/api/items/5", "/api/items/5"),
+        # The upstream's own paths begin like the prefix.
+        (ALL_TOLD, "/api/a", "/api/items/5", "/api/api/items/5"),
+        (PART_TOLD, "/v1/a", "/v1/items/5", "/shop/v1/items/5"),
+        (PART_TOLD, "/v1/a", "/shop/v1/items/5", "/shop/v1/items/5"),
+        (PART_TOLD, "/v1/a", "/other", ""),
+        (ROUTE, "/v1/a", "/api/items/5", ""),
+    ],
+)
+def test_a_location_below_the_prefix_that_the_upstream_was_told_is_ours(
+    route: Route, target: str, given: str, expected: str
+) -> None:
+    assert our_reference(given, route, OURS, target) == (OURS + expected if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("route", "prefix"),
+    [
+        (ALL_TOLD, "/api"),
+        (PART_TOLD, "/shop"),
+        (ROUTE, None),
+        (Route(prefix="/api", upstream_urls=("http://a",), strip_prefix=False), None),
+        (Route(prefix="/v1", upstream_urls=("http://a/v1",)), None),
+    ],
+)
+def test_the_upstream_is_told_the_prefix_that_it_must_put_in_front(
+    route: Route, prefix: str | None
+) -> None:
+    writer = RequestHeaders(OURS, ClientAddresses(()), route)
+    lines = writer.lines({"HTTP_X_FORWARDED_PREFIX": "/evil"}, "t", "id")
+    told = [line for line in lines if str(line).startswith("x-forwarded-prefix")]
+    assert told == ([f"x-forwarded-prefix: {prefix}"] if prefix else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("<?page=2>; rel=next", f"<{OURS}/api/a/b?page=2>; rel=next"),
+        (
+            '<http://api.test:8080/v1/a?p=1,2>; rel="prev"; title="a, <b>" , </v1/c>;rel=last',
+            f'<{OURS}/api/a?p=1,2>; rel="prev"; title="a, <b>", <{OURS}/api/c>;rel=last',
+        ),
+        ("</admin>; rel=up, <https://docs.test/x>; rel=help", "<https://docs.test/x>; rel=help"),
+        ("<http://api.test:8080/other>; rel=up", None),
+        ("not a link", None),
+    ],
+)
+def test_links_of_the_upstream_become_ours(given: str, expected: str | None) -> None:
+    result = response_headers(Head(200, [("link", given)]), ROUTE, OURS, "/v1/a/b?q=1")
+    assert dict(result).get("link") == expected
