@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from posixpath import normpath
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote
 
 import pytest
 
@@ -42,18 +42,6 @@ def test_sign_in_and_the_api_work_through_it(here: Installation) -> None:
     assert "bff-" not in told["fields"].get("via", ""), "the proxy carries it"
     posted = browser.fetch("POST", "/api/items", json={"a": 1}).json()
     assert (posted["method"], posted["length"]) == ("POST", 8)
-
-
-def test_what_the_bff_forwards_keeps_the_path_as_it_was_sent(here: Installation) -> None:
-    """Granian, which decodes it, is told the original; Traefik can't tell it."""
-    browser, told = here.browser(), not isinstance(here, BehindTraefik)
-    for path in ("/events/a%2Fb", "/events/a%3Bb;c=1"):
-        with browser.fetch("GET", f"/api{path}", stream=True) as answer:
-            if told or ";" not in path:
-                assert answer.status_code == 200
-            else:
-                assert (answer.status_code, answer.json()["code"]) == (400, "path_refused")
-            assert (here.api.seen[-1].target == path) == told
 
 
 def test_the_bff_gets_no_foreign_cookie(here: Installation) -> None:
@@ -200,41 +188,6 @@ def test_an_answer_gets_the_same_fields_as_from_the_bff(here: Installation) -> N
     assert answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert answer.headers["Cache-Control"] == "private, no-store"
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
-        ("/items/7", "/api/items/7"),
-        ("http://api.internal/items/7", "/api/items/7"),
-        # It believes X-Forwarded-Proto, names its port, or puts X-Forwarded-Prefix in front.
-        ("https://api.internal/items/7?a=/b", "/api/items/7?a=/b"),
-        ("http://api.internal:8080/items/7", "/api/items/7"),
-        ("/api/items/7", "/api/items/7"),
-        ("https://api.internal/api/items/7", "/api/items/7"),
-        ("http://api.internal.example/x", "http://api.internal.example/x"),
-        ("https://elsewhere.example/x", "https://elsewhere.example/x"),
-    ],
-)
-def test_a_location_of_the_api_becomes_ours(here: Installation, theirs: str, ours: str) -> None:
-    """Traefik changes none (docs/deploy.md)."""
-    here.api.answers["/made"] = whole(b"", f"Location: {theirs}", status="201 Created")
-    location = here.browser().api("/made").headers["Location"]
-    expected = theirs if isinstance(here, BehindTraefik) else ours
-    assert urljoin(here.url, location) == urljoin(here.url, expected)
-
-
-def test_the_api_is_told_the_prefix_and_keeps_its_addresses_and_versions(
-    here: Installation,
-) -> None:
-    told = here.browser().api("/items").json()["fields"]
-    assert told["x-forwarded-prefix"] == "/api"
-    own = ["Link: <http://api.internal/x>; rel=next", "X-Powered-By: PHP/8.1", "Server: Own/1.2"]
-    here.api.answers["/told"] = whole(b"", *own)
-    answer = here.browser().api("/told")
-    assert answer.status_code == 200
-    assert not {"Link", "X-Powered-By"} & set(answer.headers)
-    assert "Own" not in answer.headers.get("Server", "")
 
 
 def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:
