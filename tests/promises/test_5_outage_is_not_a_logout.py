@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Thread
 
@@ -13,6 +14,7 @@ import requests
 from tests.support.ageing import age_access_token
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
+from tests.support.provider_form import sign_in_at_provider
 from tests.support.scale import rounds
 from tests.support.waiting import once_below, wait_for
 
@@ -119,22 +121,50 @@ def test_promise_5_without_redis_no_session_begins_or_ends(cluster: Cluster) -> 
 def test_promise_5_a_sign_in_that_redis_could_not_take_is_revoked_and_says_so(
     cluster: Cluster,
 ) -> None:
-    from tests.support.provider_form import sign_in_at_provider
-
+    """Redis stops while the provider exchanges the code."""
     browser = cluster.browser()
     location = sign_in_at_provider(
         browser.at_provider, browser.authorize_url(), "demo@example.com", "demo"
     )
     known = {token["value"] for token in cluster.issued("refresh_token")}
+
+    def new() -> list[str]:
+        issued = [str(token["value"]) for token in cluster.issued("refresh_token")]
+        return [value for value in issued if value not in known]
+
+    fault = {"grant_type": "authorization_code", "do": "hang"}
+    cluster.control("POST", "faults", endpoint="token", times=1, **fault)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(browser.come_back, location)
+        wait_for(lambda: bool(new()), "the exchange of the code")
+        cluster.redis.stop()
+        try:
+            cluster.control("DELETE", "faults")
+            response = coming.result()
+            assert response.status_code == 503
+            assert browser.cookie is None
+        finally:
+            cluster.redis.start_again()
+    [issued] = new()
+    wait_for(lambda: state_of(cluster, issued) == "revoked", "its revocation")
+
+
+def test_promise_5_a_sign_in_that_comes_back_while_redis_is_away_can_be_finished(
+    cluster: Cluster,
+) -> None:
+    """The code isn't sent before Redis is asked."""
+    browser = cluster.browser()
+    location = sign_in_at_provider(
+        browser.at_provider, browser.authorize_url("/auth/login?returnTo=/a"), "demo@example.com",
+        "demo",
+    )  # fmt: skip
     cluster.redis.stop()
     try:
-        response = browser.come_back(location)
-        assert response.status_code == 503
-        assert browser.cookie is None
+        assert browser.come_back(location).status_code == 503
     finally:
         cluster.redis.start_again()
-    [new] = [t for t in cluster.issued("refresh_token") if t["value"] not in known]
-    wait_for(lambda: state_of(cluster, new["value"]) == "revoked", "its revocation")
+    wait_for(lambda: browser.come_back(location).status_code < 400, "the reload")
+    assert browser.profile().status_code == 200
 
 
 @pytest.mark.parametrize(

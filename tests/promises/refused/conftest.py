@@ -12,8 +12,8 @@ from tests.support.cluster import Cluster
 from tests.support.raw_upstream import RawUpstream
 from tests.support.refusal import assert_quiet_logs, written_keys
 
-EXPIRING = (b":deny:", b":browser:")
-"""What an ended sign-in leaves for a while: denied tokens, and its browser as closed."""
+EXPIRING = (b":deny:", b":browser:", b":sign-in:")
+"""What a sign-in leaves for a while: that it is spent, denied tokens, its browser as closed."""
 PROVIDER_TIMEOUT_SECONDS = 3
 """Longer than a slow provider takes; a test with a hanging provider lasts as long."""
 
