@@ -17,6 +17,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Collection
+from urllib.parse import urlencode
 
 import msgspec
 from flask import Blueprint, Response, after_this_request, jsonify, make_response, redirect, request
@@ -92,9 +93,10 @@ class LogoutFlow:
         is_page = form_token is not None or wants_page(request)
         asks = is_page and not is_ours and self._guard.writes_need_header()
         self._guard.refuse_cross_site(form_is_ours=is_ours, may_lack_header=asks)
+        return_to = checked_return_to(request.args.get("returnTo"), self._config)
         if asks and request.headers.get("X-CSRF") != "1":
-            return self._confirmation.ask()
-        return self._sign_out(is_page=is_page)
+            return self._confirmation.ask(return_to)
+        return self._sign_out(return_to, is_page=is_page)
 
     def by_link(self) -> Response:
         """`GET /auth/logout`: sign out, or ask first if another site could have sent the user.
@@ -103,16 +105,16 @@ class LogoutFlow:
         sure of the site, and the post of our page is such a place.
         """
         refuse_unreadable(request.environ)
-        checked_return_to(request.args.get("returnTo"), self._config)
+        return_to = checked_return_to(request.args.get("returnTo"), self._config)
         if not _is_from_our_page() or not session_cookie.current().session_keys:
-            return self._confirmation.ask()
-        return self._sign_out(is_page=True)
+            return self._confirmation.ask(return_to)
+        return self._sign_out(return_to, is_page=True)
 
     def logged_out(self) -> Response:
         """`GET /auth/logged-out`: back from the provider, redirect to the sealed `returnTo`."""
         return _no_store(redirect(self._return_to(request.args.get("state", "")), 303))
 
-    def _sign_out(self, *, is_page: bool) -> Response:
+    def _sign_out(self, return_to: str, *, is_page: bool) -> Response:
         """End the browser's session, delete its cookie, and lead to the provider's logout.
 
         Raises:
@@ -120,7 +122,6 @@ class LogoutFlow:
             NotSignedOut: Redis is away.
         """
         refuse_unreadable(request.environ)
-        return_to = checked_return_to(request.args.get("returnTo"), self._config)
         browser = session_cookie.current()
         logout_url = self._logout_url(self._end_all(browser), return_to)
         response = redirect(logout_url, 303) if is_page else jsonify(logout_url=logout_url)
@@ -215,10 +216,11 @@ class Confirmation:
         self._secure = config.https
         self._sealer = sealer
 
-    def ask(self) -> Response:
-        """The page, with a new form token."""
+    def ask(self, return_to: str) -> Response:
+        """The page, with a new form token; its form leads to *return_to* afterwards."""
         value = secrets.token_urlsafe(16)
-        response = render_logout_confirm(self._sealer.keyed_hash("logout form", value))
+        action = f"/auth/logout?{urlencode({'returnTo': return_to})}"
+        response = render_logout_confirm(action, self._sealer.keyed_hash("logout form", value))
         response.set_cookie(
             self._name,
             value,

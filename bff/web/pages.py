@@ -84,9 +84,9 @@ def render_cookies_unreadable(code: str, title: str, reference: str, status: int
     return _page("cookies_unreadable.html", status, code=code, title=title, reference=reference)
 
 
-def render_logout_confirm(form_token: str) -> Response:
-    """Return the page that asks before signing out; its button posts *form_token*."""
-    return _page("logout_confirm.html", 200, form_token=form_token)
+def render_logout_confirm(action: str, form_token: str) -> Response:
+    """Return the page that asks before signing out; its button posts *form_token* to *action*."""
+    return _page("logout_confirm.html", 200, action=action, form_token=form_token)
 
 
 def render_no_spa() -> Response:

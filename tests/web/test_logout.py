@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from html import unescape
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
@@ -150,6 +151,26 @@ def test_logout_by_a_doubtful_link_asks_first(
     assert "no-store" in response.headers["Cache-Control"]
     assert "session=" not in response.headers["Set-Cookie"]
     assert browser.profile().status_code == 200
+
+
+@pytest.mark.parametrize("by", ["link", "post"])
+def test_logout_that_asks_first_keeps_where_it_leads(browser: BrowserClient, by: str) -> None:
+    path = "/auth/logout?" + urlencode({"returnTo": "/bye?a=1&b=%20c"})
+    if by == "link":
+        page = browser.fetch("GET", path, headers=NAVIGATION | {"Sec-Fetch-Site": "none"})
+    else:
+        # As a service worker passes on a form of the application.
+        passed_on = NAVIGATION | {"Sec-Fetch-Mode": "same-origin", "Accept": "text/html"}
+        page = browser.fetch("POST", path, headers=passed_on)
+    action = re.search(r'action="([^"]+)"', page.text)
+    assert action, page.text
+    posted = browser.fetch(
+        "POST", unescape(action[1]), headers=NAVIGATION, data={"form_token": form_token_of(page)}
+    )
+    assert posted.status_code == 303
+    state = parse_qs(urlsplit(posted.headers["Location"]).query)["state"][0]
+    back = browser.navigate("/auth/logged-out?" + urlencode({"state": state}))
+    assert back.headers["Location"] == "/bye?a=1&b=%20c"
 
 
 def test_logout_by_a_link_without_fetch_metadata_asks_first(browser: BrowserClient) -> None:

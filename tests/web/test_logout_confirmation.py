@@ -35,7 +35,7 @@ def app() -> Flask:
 def ask(app: Flask, page: Confirmation) -> tuple[str, str, str]:
     """The form's token, the `Set-Cookie` header, and its `name=value`."""
     with app.test_request_context():
-        response = page.ask()
+        response = page.ask("/")
     found = re.search(r'name="form_token" value="([^"]+)"', response.get_data(as_text=True))
     assert found
     [header] = response.headers.getlist("Set-Cookie")

@@ -61,7 +61,7 @@ def error_page(**changes: Any) -> Response:
 PAGES = {
     "error": error_page,
     "error_with_sign_in": lambda: error_page(sign_in_url="/auth/login"),
-    "logout_confirm": lambda: render_logout_confirm("token-1"),
+    "logout_confirm": lambda: render_logout_confirm("/auth/logout", "token-1"),
     "no_spa": render_no_spa,
     "cookies_unreadable": lambda: render_cookies_unreadable("code", "Title", "ref-1", 401),
 }
@@ -137,8 +137,8 @@ def test_everything_is_escaped(field: str) -> None:
 
 
 def test_the_confirmation_posts_its_token() -> None:
-    page = Outline(render_logout_confirm(HOSTILE))
-    form = {"class": "actions", "method": "post", "action": "/auth/logout"}
+    page = Outline(render_logout_confirm(HOSTILE, HOSTILE))
+    form = {"class": "actions", "method": "post", "action": HOSTILE}
     assert page.named("form") == [form]
     assert page.named("input") == [{"type": "hidden", "name": "form_token", "value": HOSTILE}]
     assert len(page.named("button")) == 1
