@@ -54,6 +54,7 @@ class RouteAccess:
         browser = session_cookie.current()
         # The response depends on the cookie in any case, so caches must be told (`Vary`).
         browser.accessed = True
+        browser.report_repeated()
         # What is meant for a user's session isn't done anonymously.
         may_be_anonymous = MEANT_FOR not in request.environ
         if browser.session_key is None and may_be_anonymous:

@@ -131,6 +131,7 @@ class LoginFlow:
     def callback(self) -> Response:
         """`GET /auth/callback`: finish the sign-in and redirect to where it was started."""
         refuse_all_but_page_loads(request)
+        session_cookie.current().report_repeated()
         if (to_app := app_instead_of_callback(request)) is not None:
             return redirect(to_app, 303)
         try:
