@@ -13,8 +13,8 @@ from typing import Any, get_args
 
 import pytest
 
-from bff.config import load, route_entry, route_validators
-from bff.config.route import TokenMode
+from bff.config import load, route_entry
+from bff.config.route import RESERVED_SEGMENTS, TokenMode
 from bff.config.route_entry import RouteEntry
 from bff.gateway.request_headers import WITH_EVERY_LIST
 from tests.test_readme import code, table, text
@@ -91,7 +91,7 @@ def test_the_examples_use_every_mode() -> None:
 
 def test_what_is_named_is_complete() -> None:
     told = text(DOCUMENT)
-    for folder in route_validators.RESERVED_SEGMENTS:
+    for folder in RESERVED_SEGMENTS:
         assert f"`/{folder}`" in told
     for name in WITH_EVERY_LIST:
         assert f"`{name}`" in told.lower()

@@ -14,8 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from bff.cli.exit_codes import OK, REQUEST_REFUSED, WRONG_USAGE
 from bff.config import Config
-from bff.config.route import Route
-from bff.config.route_validators import RESERVED_SEGMENTS
+from bff.config.route import RESERVED_SEGMENTS, Route
 from bff.core.errors import (
     BFFError,
     BodyTooLarge,

@@ -13,6 +13,8 @@ from pydantic import SecretStr
 DEFAULT_PORTS = {"http": 80, "https": 443}
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """The safe methods (RFC 9110, 9.2.1) without TRACE: sending them twice changes nothing."""
+RESERVED_SEGMENTS = frozenset({"auth", "admin", "webhooks", "healthz", "readyz"})
+"""The first segments of our own addresses."""
 NEVER_FORWARDED_METHODS = frozenset({"TRACE", "CONNECT"})
 
 Origin = tuple[str, str, int]

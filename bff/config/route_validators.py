@@ -10,13 +10,16 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from bff.config.header_names import NEVER_PASSED, NEVER_PASSED_PREFIXES
-from bff.config.route import NEVER_FORWARDED_METHODS, TokenMode, origin_of
+from bff.config.route import (
+    NEVER_FORWARDED_METHODS,
+    RESERVED_SEGMENTS,
+    TokenMode,
+    origin_of,
+)
 from bff.config.validators import upstream_url
 
 API_PREFIX = "/api"
 """The prefix of the route that `BFF_API_URL` defines."""
-RESERVED_SEGMENTS = frozenset({"auth", "admin", "webhooks", "healthz", "readyz"})
-"""The first segments of our own addresses."""
 
 _PREFIX = re.compile(r"(/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

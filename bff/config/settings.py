@@ -124,6 +124,8 @@ class Settings(BaseModel):
     """The folder with the built single-page app (`index.html` in it)."""
     csp: str | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
     """Replaces the default Content-Security-Policy of pages and files."""
+    sign_in_error_path: validators.AppPath | None = Field(None, alias="BFF_SIGN_IN_ERROR_PATH")
+    """The app's page that tells of failed sign-ins, such as `/sign-in-error`, in place of ours."""
     profile_claims: validators.CommaSeparated = Field(
         (
             "sub", "name", "given_name", "family_name", "nickname", "preferred_username", "email",

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from redis.connection import parse_url
 
 from bff.config.host_name import netloc_as_sent
-from bff.config.route import origin_of
+from bff.config.route import RESERVED_SEGMENTS, origin_of
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SECRET_CHARACTERS = 32
@@ -228,6 +228,13 @@ def _spa_folder(value: Path) -> Path:
     return value
 
 
+def _app_path(value: str) -> str:
+    first = re.split(r"[/?#]", value[1:])[0].casefold()
+    if not re.fullmatch(r"/(?!/)[!-\[\]-~]*", value) or first in RESERVED_SEGMENTS:
+        raise ValueError("is not a path of the app, such as /sign-in-error")
+    return value
+
+
 def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     for network in value:
         ipaddress.ip_network(network, strict=False)
@@ -264,4 +271,5 @@ ProxyURL = Annotated[SecretStr, AfterValidator(_proxy_url)]
 Scope = Annotated[str, AfterValidator(_scope)]
 LoginParameters = Annotated[CommaSeparated, AfterValidator(_login_parameters)]
 CAFile = Annotated[Path, AfterValidator(_ca_file)]
+AppPath = Annotated[str, AfterValidator(_app_path)]
 SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

@@ -19,14 +19,11 @@ from bff.access.cookie_header import all_cookies, refuse_unreadable
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
-    BFFError,
     ParameterInvalid,
-    ProviderRejected,
     ReturnToInvalid,
-    SignInDenied,
-    SignInSpent,
     SignInTooOld,
     StateInvalid,
+    StoreUnavailable,
 )
 from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
@@ -50,6 +47,7 @@ from bff.web.redirect import redirect
 from bff.web.return_to import checked_return_to
 from bff.web.session_start import begin_session, browser_id_for_sign_in
 from bff.web.sign_in_audit import record_failure, record_success
+from bff.web.sign_in_failure import failed, is_used_code, page_of_app
 
 CODE_MAX_CHARACTERS = 4096
 
@@ -126,7 +124,7 @@ class LoginFlow:
         try:
             return self._redirect_to_provider(self._fitting(transaction), parameters)
         except Exception as error:
-            return _failed(transaction, error)
+            return failed(transaction, error, self._config)
 
     def callback(self) -> Response:
         """`GET /auth/callback`: finish the sign-in and redirect to where it was started."""
@@ -145,15 +143,18 @@ class LoginFlow:
             # same address works later, or leads to the page for a used code.
             if not may_work_later(error, transaction):
                 self._delete_with_response(name)
-            if _is_used_code(error) and self._is_signed_in():
+            if is_used_code(error) and self._is_signed_in():
                 return redirect(transaction.return_to, 303)
-            return _failed(transaction, error)
+            return failed(transaction, error, self._config)
         self._delete_with_response(name)
         return response
 
     def _is_signed_in(self) -> bool:
         own_key = session_cookie.current().session_key
-        return self._sessions.is_signed_in(own_key, self._browser.ids(request))
+        try:
+            return self._sessions.is_signed_in(own_key, self._browser.ids(request))
+        except StoreUnavailable:
+            return False  # The failure that led here is told instead.
 
     def _delete_with_response(self, name: str) -> None:
         @after_this_request
@@ -176,6 +177,8 @@ class LoginFlow:
         if silent_return_to is not None:
             return with_error(silent_return_to, error.code)
         error.return_to = return_to
+        if (page := page_of_app(error, self._config)) is not None:
+            return page
         raise error
 
     def _return_to(self) -> str:
@@ -260,36 +263,6 @@ class LoginFlow:
         if not code or len(code) > CODE_MAX_CHARACTERS:
             raise ParameterInvalid("the response has neither a code nor an error")
         return code
-
-
-def _failed(transaction: LoginTransaction, error: Exception) -> Response:
-    """Record a failed step; a silent sign-in redirects to the SPA, with the error's code.
-
-    Raises:
-        Exception: *error* itself, if the sign-in isn't silent.
-    """
-    if isinstance(error, BFFError):
-        record_failure(error)
-    if not transaction.silent:
-        if isinstance(error, BFFError):
-            error.return_to = transaction.return_to
-        raise error
-    if isinstance(error, SignInDenied):
-        code = error.error
-        log.info("a silent sign-in was denied: %s", error.detail)
-    elif isinstance(error, BFFError):
-        code = error.code
-    else:
-        code = BFFError.code
-        log.error("a silent sign-in failed", exc_info=error)
-        audit.record("sign_in_failed", "failed", reason=code)
-    return redirect(with_error(transaction.return_to, code), 303)
-
-
-def _is_used_code(error: Exception) -> bool:
-    """Whether the code is used up, as when a callback comes twice (RFC 6749, 5.2)."""
-    rejected = isinstance(error, ProviderRejected) and error.error == "invalid_grant"
-    return rejected or isinstance(error, SignInSpent)
 
 
 def _keep_private(response: Response) -> Response:

@@ -111,6 +111,20 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
         ("BFF_ADMIN_SCOPE", "admin", "BFF_ADMIN_AUDIENCE"),
         ("BFF_INTROSPECTION_CLIENTS", "api", "id:secret"),
         ("BFF_SPA_DIR", "/nowhere", "index.html"),
+        *[
+            ("BFF_SIGN_IN_ERROR_PATH", path, "such as /sign-in-error")
+            for path in (
+                "e",
+                "//evil.example",
+                "https://evil.example",
+                "/\\evil",
+                "/a b",
+                "/\u00e9",
+                "/auth/login",
+                "/AUTH?x",
+                "/admin",
+            )
+        ],
         ("BFF_SESSION_IDLE_SECONDS", "0", "greater than or equal to 1"),
         ("BFF_SESSION_IDLE_SECONDS", "a day", "integer"),
         ("BFF_SESSION_ABSOLUTE_SECONDS", "60", "BFF_SESSION_IDLE_SECONDS"),
