@@ -111,7 +111,7 @@ def _page_login_url(error: BFFError) -> str | None:
     if isinstance(error, AuthTimeMissing):
         return None  # After an end of all sessions, another sign-in would only come back here.
     if error.return_to is not None:
-        return f"{LOGIN_URL}?{urlencode({'returnTo': error.return_to})}"
+        return f"{LOGIN_URL}?{urlencode({'returnTo': error.return_to, **error.sign_in_parameters})}"
     if not isinstance(error, StepUpRequired):
         return LOGIN_URL if isinstance(error, SIGN_IN_HELPS) else None
     return_to = _came_from()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
@@ -79,6 +80,17 @@ def test_a_sign_in_that_took_too_long_offers_another_to_the_same_page(world: Wor
     response = world.get(url)
     assert (response.status_code, code_of(response)) == (400, "state_invalid")
     assert sign_in_link(PAGE) in response.text
+
+
+def test_the_next_sign_in_asks_for_the_same(world: World) -> None:
+    """An organization, or a step-up; else the user would end up with less than was demanded."""
+    asked = {"organization": "org_1", "acr_values": "mfa gold", "max_age": "0", "prompt": "login"}
+    url = world.callback_url(returnTo=PAGE, **asked)
+    world.control.control("POST", "faults", endpoint="token", do="status", status=503, times=1)
+    response = world.get(url)
+    assert response.status_code == 503
+    link = f'href="/auth/login?{escape(urlencode({"returnTo": PAGE} | asked))}"'
+    assert link in response.text
 
 
 @pytest.mark.parametrize("do", ["drop_before", "status"])

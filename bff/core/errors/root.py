@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class BFFError(Exception):
     """Root of the tree; never raised itself.
@@ -18,6 +21,8 @@ class BFFError(Exception):
     retry_after_seconds: int | None = None
     return_to: str | None = None
     """Where the sign-in that this error stopped was to lead: its page offers to begin it again."""
+    sign_in_parameters: Mapping[str, str] = MappingProxyType({})
+    """What else that sign-in asked for, such as an organization."""
 
     def __init__(self, detail: str = "", *, retry_after_seconds: int | None = None) -> None:
         super().__init__(detail)
