@@ -217,7 +217,9 @@ async function isRefusedAsChanged(response) {
  * @returns {Request | null} null for another user, or if the body was a stream.
  */
 function again(input, init, meantFor) {
-  if (!meantFor || !shown || isSame(meantFor, shown) || !isSameUser(meantFor, shown)) return null;
+  // By its id: two sign-ins within a second begin at the same time.
+  if (!meantFor || !shown || meantFor.session.id === shown.session.id) return null;
+  if (!isSameUser(meantFor, shown)) return null;
   try {
     return new Request(input, init);
   } catch {
