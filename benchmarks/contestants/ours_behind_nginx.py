@@ -80,6 +80,8 @@ class OursBehindNginx(Ours):
                 "pid /run/nginx.pid;\n": "",
                 "error_log /var/log/nginx/error.log;\n": "error_log stderr warn;\n",
                 "worker_processes auto;": "worker_processes 1;",
+                # A thousand users sign in from one address here.
+                "zone=sign_in:10m rate=30r/s": "zone=sign_in:10m rate=10000r/s",
                 "http {\n": f"http {{\n{temporary}",
                 "server 127.0.0.1:8000 ": f"server 127.0.0.1:{self.bff_port} ",
                 "127.0.0.1:8002": upstream,
