@@ -53,14 +53,15 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
     """
 
     def __init__(self, cookie_ids: list[str], shared_ids: Sequence[str] = ()) -> None:
-        both = [*cookie_ids, *shared_ids]
-        keys = {key: cookie_id for cookie_id in both if (key := session_key(cookie_id))}
+        # Each is hashed once: this runs for every request of /api.
+        key_of = {one: session_key(one) for one in (*cookie_ids, *shared_ids)}
+        keys = {key: one for one, key in key_of.items() if key}
         self.session_keys = tuple(keys)
         self.session_key = next(iter(keys), None)
         self.repeated = len(cookie_ids) > 1 or len(shared_ids) > 1
-        self._shared = [key for one in shared_ids if (key := session_key(one))]
+        self._shared = [key for one in shared_ids if (key := key_of[one])]
         self.shared_is_foreign = any(shared_ids) and not self._shared
-        self._named = {key for one in cookie_ids if (key := session_key(one))}
+        self._named = {key for one in cookie_ids if (key := key_of[one])}
         self._known: set[str] = set()
         super().__init__(sid=keys.get(self.session_key or ""))
         self.loaded: Session | None = None
