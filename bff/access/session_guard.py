@@ -68,9 +68,8 @@ class SessionGuard:
         Raises:
             CrossSite: It is refused; the session is not loaded.
         """
-        environ = request.environ
         reason = cross_site_reason(
-            environ,
+            request.environ,
             request.method,
             self._origin,
             form_is_ours=form_is_ours,
