@@ -9,7 +9,7 @@ from flask import Blueprint, Flask
 from bff.access.session_cookie import SessionCookieInterface
 from bff.access.session_guard import SessionGuard
 from bff.app.services import Services, build_services
-from bff.config import Config, load
+from bff.config import Config, load, weak_settings
 from bff.core.process_end import at_process_end
 from bff.gateway import forward_auth
 from bff.gateway.client_address import ClientAddresses
@@ -62,11 +62,8 @@ def create_app(config: Config | None = None) -> Flask:
     """
     services = build_services(config or load())
     config = services.config
-    if not config.https:
-        log.warning(
-            "APP_BASE_URL is plain http: cookies are neither Secure nor bound to this host. "
-            "Use this to try things on one machine, never with real users."
-        )
+    for warning in weak_settings.warnings(config):
+        log.warning("%s", warning)
     # `spa` serves the static files, by its own rules.
     app = FlaskWithUnroutedRequests(__name__, static_folder=None)
     # Otherwise a client could have us read a form of any size into memory.

@@ -122,7 +122,7 @@ class Settings(BaseModel):
     """The first part of every key in Redis."""
     spa_dir: validators.SPAFolder | None = Field(None, alias="BFF_SPA_DIR")
     """The folder with the built single-page app (`index.html` in it)."""
-    csp: str | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
+    csp: validators.HeaderValue | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
     """Replaces the default Content-Security-Policy of pages and files."""
     sign_in_error_path: validators.AppPath | None = Field(None, alias="BFF_SIGN_IN_ERROR_PATH")
     """The app's page that tells of failed sign-ins, such as `/sign-in-error`, in place of ours."""

@@ -235,6 +235,12 @@ def _app_path(value: str) -> str:
     return value
 
 
+def _header_value(value: str) -> str:
+    if any(c < " " or "\x7f" <= c < "\xa0" or c > "\xff" for c in value):
+        raise ValueError("must be one line that fits into a header")
+    return value
+
+
 def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     for network in value:
         ipaddress.ip_network(network, strict=False)
@@ -271,5 +277,6 @@ ProxyURL = Annotated[SecretStr, AfterValidator(_proxy_url)]
 Scope = Annotated[str, AfterValidator(_scope)]
 LoginParameters = Annotated[CommaSeparated, AfterValidator(_login_parameters)]
 CAFile = Annotated[Path, AfterValidator(_ca_file)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
 AppPath = Annotated[str, AfterValidator(_app_path)]
 SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

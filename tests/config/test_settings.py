@@ -111,6 +111,8 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
         ("BFF_ADMIN_SCOPE", "admin", "BFF_ADMIN_AUDIENCE"),
         ("BFF_INTROSPECTION_CLIENTS", "api", "id:secret"),
         ("BFF_SPA_DIR", "/nowhere", "index.html"),
+        ("BFF_CONTENT_SECURITY_POLICY", "default-src 'self';\nbase-uri 'none'", "one line"),
+        ("BFF_CONTENT_SECURITY_POLICY", "default-src \u65e5", "fits into a header"),
         *[
             ("BFF_SIGN_IN_ERROR_PATH", path, "such as /sign-in-error")
             for path in (
