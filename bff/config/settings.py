@@ -155,7 +155,8 @@ class Settings(BaseModel):
     watermark_lifetime_seconds: Seconds = Field(
         366 * 86_400, alias="BFF_WATERMARK_LIFETIME_SECONDS"
     )
-    """How long an end of all sessions stays in force; longer than any session at the provider."""
+    """How long an end of all sessions stays in force; longer than any session at the provider. One
+    by `sid` does so for `BFF_SESSION_ABSOLUTE_SECONDS`, a day at least."""
 
     # ------------------------------------------------------------ the proxy
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = Field(

@@ -66,7 +66,7 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         browsers=Browsers(database, lifetime_seconds=config.session_absolute_seconds),
         outbox=Outbox(database, sealer),
         deny_list=DenyList(database, sealer, config.clock_skew_seconds),
-        watermarks=Watermarks(database, sealer, lifetime_seconds=config.watermark_lifetime_seconds),
+        watermarks=_watermarks(config, database, sealer),
         auth_time_seen=AuthTimeSeen(database, sealer, config.issuer),
         history_start=history_start,
         revoked_tokens=RevokedTokens(database.commands, revoked_token_keys, history_start.begin),
@@ -74,6 +74,15 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         sign_in_attempts=SignInAttempts(database),
         sent_revocations=_sent_revocations(config, database, sealer),
         client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
+    )
+
+
+def _watermarks(config: Config, database: Database, sealer: Sealer) -> Watermarks:
+    return Watermarks(
+        database,
+        sealer,
+        lifetime_seconds=config.watermark_lifetime_seconds,
+        session_seconds=config.session_absolute_seconds,
     )
 
 

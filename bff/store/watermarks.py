@@ -15,6 +15,8 @@ from bff.store import scripts
 from bff.store.connection import Database, Script
 
 POLL_SECONDS = 0.05
+SIGN_IN_MAX_SECONDS = 86_400
+"""Longer than a sign-in can be under way, with a process that stalls included."""
 
 # KEYS: watermark. ARGV: the highest that is deleted; one that has risen meanwhile stays.
 LIFT = Script(
@@ -30,13 +32,23 @@ class Watermarks:
     """The watermarks of all groups. Every method raises StoreUnavailable.
 
     Args:
+        database: Holds them.
+        sealer: Names them.
         lifetime_seconds: Longer than any session at the provider and any access token.
+        session_seconds: The longest session of ours.
     """
 
-    def __init__(self, database: Database, sealer: Sealer, *, lifetime_seconds: int) -> None:
+    def __init__(
+        self, database: Database, sealer: Sealer, *, lifetime_seconds: int, session_seconds: int = 0
+    ) -> None:
         self._database = database
         self._keys = database.keys.revoked_tokens(sealer.revoked_token_names)
         self._lifetime_seconds = lifetime_seconds
+        # Each logout at the provider leaves one over its `sid`, so they would pile up. It keeps out
+        # sign-ins that were under way, no access token, and nothing of a session that is over.
+        self._sid_lifetime_seconds = min(
+            max(session_seconds, SIGN_IN_MAX_SECONDS), lifetime_seconds
+        )
 
     def rise(self, group: Group, at: float | None = None) -> int:
         """Reject what is older than the next whole second from now on; returns the watermark.
@@ -48,9 +60,8 @@ class Watermarks:
         """
         name = self._keys_of(group)[0]
         since = "" if at is None else f"{at:.3f}"
-        reply = self._database.run_safely(
-            scripts.WATERMARK_RISE, [name], self._lifetime_seconds, since
-        )
+        lifetime = self._sid_lifetime_seconds if group.kind == "sid" else self._lifetime_seconds
+        reply = self._database.run_safely(scripts.WATERMARK_RISE, [name], lifetime, since)
         return int(reply)
 
     def wait_for(self, watermark_at: int) -> None:

@@ -169,6 +169,41 @@ def test_a_watermark_only_rises_and_outlasts_sessions(bench: Bench) -> None:
     assert "dana" not in name
 
 
+@pytest.mark.parametrize(
+    ("group", "days"),
+    [
+        (DANA, 366),
+        (Group.of_email(ISSUER, "dana@example.com"), 366),
+        (Group.everyone(), 366),
+        (Group.of_sid(ISSUER, "provider-sid"), 7),
+    ],
+    ids=["user", "email", "everyone", "sid"],
+)
+def test_only_what_there_are_few_of_is_kept_for_long(bench: Bench, group: Group, days: int) -> None:
+    """Each logout at the provider leaves a watermark of its own; users and addresses are few."""
+    bench.watermarks.rise(group)
+    [name] = [k for k in bench.stored() if ":watermark:" in k]
+    left_seconds = bench.database.command("TTL", name)
+    assert days * 86_400 - 60 < left_seconds <= days * 86_400
+
+
+@pytest.mark.parametrize(
+    ("settings", "days"),
+    [
+        ({"BFF_SESSION_IDLE_SECONDS": "60", "BFF_SESSION_ABSOLUTE_SECONDS": "60"}, 1),
+        ({"BFF_WATERMARK_LIFETIME_SECONDS": "172800"}, 2),
+    ],
+    ids=["longer than a sign-in", "no longer than the others"],
+)
+def test_the_watermark_of_a_provider_session_has_bounds(
+    make_bench: MakeBench, settings: dict[str, str], days: int
+) -> None:
+    bench = make_bench(**settings)
+    bench.watermarks.rise(Group.of_sid(ISSUER, "provider-sid"))
+    [name] = [k for k in bench.stored() if ":watermark:" in k]
+    assert days * 86_400 - 60 < bench.database.command("TTL", name) <= days * 86_400
+
+
 def test_watermarks_survive_a_rotation_of_the_keys(make_bench: MakeBench) -> None:
     before = make_bench()
     before.revocation.end_group(DANA, "admin")
