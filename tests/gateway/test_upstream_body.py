@@ -13,6 +13,7 @@ from bff.core.errors import BFFError, BodyTooLarge, RequestRefused
 from bff.gateway.request_body import RequestBody
 from tests.gateway.upstream_requests import read, send, upstream_at
 from tests.support.processes import free_port
+from tests.support.raw_client import read_until
 from tests.support.raw_upstream import RESPONSE, WAIT_SECONDS, RawUpstream, Wire
 
 
@@ -135,8 +136,7 @@ def test_a_body_that_stalls_can_be_refused_though_the_upstream_has_responded(
     responded = threading.Event()
 
     def script(upstream: RawUpstream, wire: Wire) -> None:
-        while not wire.sock.recv(100_000).endswith(b"\r\n\r\nx"):
-            pass
+        read_until(wire.sock, b"\r\n\r\nx")
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         for _ in range(3):
             wire.send(b": hello\n\n")
