@@ -102,7 +102,7 @@ def build_services(
     background.every(PENDING_WRITES_SECONDS, pending_writes.retry)
     background.every(WARM_UP_SECONDS, provider.warm_up_once)
     background.every(DRAIN_SECONDS, revocation.drain)
-    background.every(SWEEP_SECONDS, ExpirySweep(stores, revocation).run)
+    background.every(SWEEP_SECONDS, ExpirySweep(stores, revocation, background).run)
     stream_checks.every(HISTORY_START_SECONDS, stores.history_start.begin)
     stream_checks.every(OPEN_RESPONSES_SECONDS, open_responses.break_ended)
     return Services(

@@ -62,22 +62,15 @@ class Revocation:
         """A context in which several ends wait for the session caches once, when it closes."""
         return self._lease.together()
 
-    def end(
-        self,
-        session_key: str,
-        reason: str,
-        *,
-        generation: int | None = None,
-        waits_for_caches: bool = True,
-    ) -> bool:
+    def end(self, session_key: str, reason: str, *, generation: int | None = None) -> bool:
         """End a session and revoke its tokens.
+
+        No process can use a cached copy of the session any more when this returns.
 
         Args:
             session_key: The session's hash.
             reason: Why, as a short word for the audit log.
             generation: End it only if its tokens are still of this generation.
-            waits_for_caches: Return when no process can use a cached copy of the session any more;
-                false if no response depends on the end.
 
         Returns:
             Whether there was such a session (or its tombstone).
@@ -86,8 +79,7 @@ class Revocation:
             StoreUnavailable: The session may not have ended; the caller must report that.
         """
         ended = self._run(intent(session_key, reason, generation))
-        if waits_for_caches:
-            self._lease.wait()
+        self._lease.wait()
         return ended
 
     def end_into(self, session_key: str, new_session_key: str) -> bool:
@@ -138,6 +130,17 @@ class Revocation:
         ended = self._groups.end_sessions(session_keys, reason)
         self._drain_soon()
         self._lease.wait()
+        return ended
+
+    def end_expired(self, session_keys: list[str]) -> int:
+        """End sessions that have expired, for the sweep; returns how many there were.
+
+        Raises:
+            StoreUnavailable: Some sessions may not have ended; try again.
+        """
+        ended = self._groups.end_sessions(session_keys, "timed_out")
+        if session_keys:
+            self._drain_soon()
         return ended
 
     def revoke_tokens(self, tokens: Tokens, reason: str) -> None:

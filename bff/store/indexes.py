@@ -50,7 +50,18 @@ class Indexes:
 
     def set_deadline(self, key: str, deadline_at: float) -> None:
         """Update a session in the deadline index."""
-        self._database.command("ZADD", self._deadlines, deadline_at, key)
+        self.set_deadlines({key: deadline_at})
+
+    def set_deadlines(self, deadlines_at: dict[str, float]) -> None:
+        """Update sessions in the deadline index."""
+        words = [word for key, at in deadlines_at.items() for word in (at, key)]
+        if words:
+            self._database.command("ZADD", self._deadlines, *words)
+
+    def forget_deadlines(self, keys: list[str]) -> None:
+        """Remove sessions from the deadline index alone."""
+        if keys:
+            self._database.command("ZREM", self._deadlines, *keys)
 
     def _names(self, group: Group) -> list[str]:
         """Every key that the group's index may have, the newest first."""

@@ -237,10 +237,11 @@ class SessionRecords:
         keys = [self.keys.tombstone(session_key), self.keys.recently_ended(session_key)]
         self._database.run(scripts.FORGET, keys, recently_ended_milliseconds)
 
-    def deadline(self, session_key: str) -> Deadline | None:
-        """Whether the session has expired, and its next deadline; None without a record."""
-        reply = self._database.run(scripts.DEADLINE, [self.keys.session(session_key)])
-        return Deadline(reply[0].decode(), float(reply[1])) if reply else None
+    def deadlines(self, session_keys: list[str]) -> list[Deadline | None]:
+        """Whether each has expired, and its next deadline, in one round trip; None: no record."""
+        calls: list[ScriptCall] = [([self.keys.session(key)], []) for key in session_keys]
+        replies = self._database.run_many(scripts.DEADLINE, calls)
+        return [Deadline(r[0].decode(), float(r[1])) if r else None for r in replies]
 
     def seal_tokens(self, session_key: str, tokens: Tokens) -> bytes:
         """Tokens as the record has them."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bff.core.background import Background
 from bff.core.model import Group
 from bff.revocation.cache_lease import MARGIN, CacheLease
 from bff.revocation.revocation import Revocation
@@ -128,9 +129,9 @@ def test_the_sweep_and_the_drain_do_not_wait(
     name = bench.database.keys.session(key)
     bench.database.command("HSET", name, "idle_ends_at", bench.now() - 1)
     bench.indexes.set_deadline(key, bench.now() - 1)
-    assert ExpirySweep(bench.stores, revocation).run() == 1
+    assert ExpirySweep(bench.stores, revocation, Background()).run() == 1
     bench.revocation.end_these([other], "admin")
-    assert revocation.drain() == 1
+    assert revocation.drain() == 2
     assert time.slept == []
 
 

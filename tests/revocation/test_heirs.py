@@ -30,6 +30,7 @@ def refresh_tokens(bench: Bench, key: str) -> tuple[str, ...]:
 def timed_out(bench: Bench, key: str) -> None:
     expired(bench, key)
     assert bench.sweep.run() == 1
+    bench.revocation.drain()
 
 
 def by_the_administrator(bench: Bench, key: str) -> None:
@@ -129,6 +130,7 @@ def test_two_that_expire_together_are_revoked(bench: Bench) -> None:
     for key in [bench.start(refresh=OLD), bench.start(refresh=NEW)]:
         expired(bench, key)
     assert bench.sweep.run() == 2
+    bench.revocation.drain()
     assert sorted(bench.provider.revoked) == [NEW, OLD]
 
 

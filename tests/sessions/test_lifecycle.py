@@ -83,6 +83,7 @@ def test_the_sweep_ends_an_expired_session_and_revokes_its_tokens(bench: Bench) 
     key = bench.start()
     _expire(bench, key)
     assert bench.sweep.run() == 1
+    bench.revocation.drain()
     assert bench.provider.revoked == ["refresh-0"]
     assert bench.deny_list.contains("access-0")
     assert _left_of(bench, key) == []
@@ -164,6 +165,7 @@ def test_a_sign_in_that_failed_before_the_hand_over_leaves_the_old_session_intac
     [orphan] = {s.key for s in bench.sessions.of_user(bench.load(old))} - {old}
     _expire(bench, orphan)
     assert bench.sweep.run() == 1
+    bench.revocation.drain()
     assert bench.load(old).tokens.refresh_token == "refresh-0"
     assert "refresh-0" not in bench.provider.revoked
 

@@ -9,6 +9,7 @@ import pytest
 from bff.app.services import build_services
 from bff.config import Config, load
 from bff.config.route import TokenRule
+from bff.core.background import Background
 from bff.core.model import Identity, IssuedTokens, Session, SignIn, Tokens
 from bff.sessions.expiry import ExpirySweep
 from bff.sessions.lifecycle import session_key
@@ -108,7 +109,7 @@ class Bench:
         self.revocation = self.services.revocation
         self.pending_writes = self.services.pending_writes
         self.sessions = self.services.sessions
-        self.sweep = ExpirySweep(self.stores, self.revocation)
+        self.sweep = ExpirySweep(self.stores, self.revocation, Background())
 
     def access_token(self, session: Session, rule: TokenRule | None = None) -> str:
         """The token that a request of *session* gets for a route with *rule*."""
