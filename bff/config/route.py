@@ -109,6 +109,8 @@ class Route:
     and its streams end with the session."""
     websocket: bool = False
     """Whether a proxy in front may forward WebSockets; our own proxy never does."""
+    code: bool = False
+    """Whether a page may run the upstream's files as its own scripts, workers and style sheets."""
     ca_file: str = field(default_factory=certifi.where)
     """PEM certificates of the CAs trusted for an https upstream; no others are."""
     base_path: str = field(init=False)

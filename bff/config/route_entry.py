@@ -90,6 +90,8 @@ class RouteEntry(BaseModel):
     """Whether a proxy in front may forward requests by `/auth/verify`; if not, only we do."""
     websocket: bool = False
     """Whether a proxy in front may forward WebSockets; we ourselves forward none."""
+    code: bool = False
+    """Whether a page may run the upstream's files as scripts, workers and style sheets."""
 
     def route(
         self,
@@ -130,6 +132,7 @@ class RouteEntry(BaseModel):
             step_up=step_up,
             forward_auth=self.forward_auth,
             websocket=self.websocket,
+            code=self.code,
             ca_file=ca_file,
         )
 

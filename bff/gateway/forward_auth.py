@@ -35,6 +35,7 @@ from bff.core.errors import (
     UpgradeRefused,
 )
 from bff.gateway.client_address import ClientAddresses
+from bff.gateway.code_requests import refuse_code
 from bff.gateway.own_paths import is_exact
 from bff.gateway.request_headers import REQUEST_ID
 from bff.gateway.request_target import upstream_target
@@ -154,6 +155,7 @@ class ForwardAuth:
         # The session guard must see the client's method, not that of this GET.
         request.method = method
         self._check_websocket(environ, method, route)
+        refuse_code(environ, route)
         return self._access.access_token(route), upstreams_target
 
     def _authenticate(self, environ: WSGIEnvironment) -> None:

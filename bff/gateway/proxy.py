@@ -6,7 +6,8 @@ What happens to a request, in order, and the file of each step:
    goes on to the rest of the application.
 2. `RouteForwarder.forward` refuses a request that this application has forwarded before
    (`loop_detection`), a method or path that isn't allowed (`request_target`), a protocol upgrade
-   (`request_headers`), and a body that is too large or ambiguous (`request_body`).
+   (`request_headers`), what a page would run as code (`code_requests`), and a body that is too
+   large or ambiguous (`request_body`).
 3. `route_access` refuses other sites and requests without a session, and returns the access token
    for the upstream. Below it are `bff.access` (cookie, cross-site guard) and `bff.tokens`.
 4. `request_headers` writes the header lines: those of the client that may pass, and our own.
@@ -37,6 +38,7 @@ from bff.core.errors import BFFError, PathRefused
 from bff.core.work_slots import Waiting
 from bff.gateway import granian
 from bff.gateway.client_address import ClientAddresses, disconnect_check
+from bff.gateway.code_requests import refuse_code
 from bff.gateway.loop_detection import Via
 from bff.gateway.open_responses import OpenResponses
 from bff.gateway.request_body import request_body
@@ -191,6 +193,7 @@ class RouteForwarder:
         self._via.check(environ)
         target = upstream_target(environ, route, self._clients.original_target(environ))
         check_protocol(environ)
+        refuse_code(environ, route)
         body = request_body(environ, route)
         # Before the access check: its audit lines carry the id that a trusted proxy gave.
         request_id = g.request_id = self._headers.request_id(environ)

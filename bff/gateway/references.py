@@ -1,4 +1,4 @@
-"""Which references in an upstream's response (`Location`, `Link`) become references to us?
+"""Which references in an upstream's response (`Location`, `Link`, …) become references to us?
 
 A browser resolves them at our address, and doesn't reach the upstream's.
 """
@@ -10,6 +10,10 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from bff.config.route import DEFAULT_PORTS, Origin, Route, origin_of
 
+_REFRESH = re.compile(
+    r"""\s*([0-9]+)[0-9.]*(?:(?=[\s;,])\s*[;,]?\s*(?:url\s*=\s*)?(["']?)(.*))?""",
+    re.IGNORECASE,
+)
 _LINK_VALUE = re.compile(r'<([^<>]*)>((?:[^,"<]|"(?:[^"\\]|\\.)*")*)')
 
 
@@ -57,6 +61,23 @@ def our_links(value: str, route: Route, app_base_url: str, target: str) -> str:
         if ours:
             links.append(f"<{ours}>{parameters.rstrip()}")
     return ", ".join(links)
+
+
+def our_refresh(value: str, route: Route, app_base_url: str, target: str) -> str:
+    """The same for the address in a `Refresh` header; empty if no browser should go there.
+
+    Source: HTML Standard, "shared declarative refresh steps".
+    """
+    found = _REFRESH.fullmatch(value)
+    if found is None:
+        return ""
+    seconds, quotation_mark, reference = found.groups("")
+    if quotation_mark:
+        reference = reference.partition(quotation_mark)[0]
+    if not reference.strip():
+        return seconds
+    ours = our_reference(reference.strip(), route, app_base_url, target)
+    return f"{seconds};url={ours}" if ours.startswith(("http:", "https:")) else ""
 
 
 def _is_near(origin: Origin, route: Route) -> bool:

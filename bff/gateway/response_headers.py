@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 from bff.config.header_names import HOP_BY_HOP
 from bff.config.route import Route
 from bff.gateway import granian
-from bff.gateway.references import our_links, our_reference
+from bff.gateway.references import our_links, our_reference, our_refresh
 from bff.gateway.response_cookies import browser_cookie
 from bff.gateway.upstream import Exchange, Head, Header
 
@@ -27,9 +27,18 @@ ORIGIN_WIDE = frozenset(
     {"set-cookie", "set-cookie2", "clear-site-data", "service-worker-allowed",
      "strict-transport-security", "public-key-pins", "public-key-pins-report-only", "expect-ct",
      "alt-svc", "nel", "report-to", "reporting-endpoints", "origin-agent-cluster", "accept-ch",
-     "critical-ch"}
+     "accept-ch-lifetime", "critical-ch", "set-login", "idp-signin-status", "origin-trial",
+     "speculation-rules", "supports-loading-mode", "activate-storage-access", "use-as-dictionary",
+     "observe-browsing-topics", "cache-groups", "cache-group-invalidation", "timing-allow-origin",
+     "x-permitted-cross-domain-policies"}
 )  # fmt: skip
 """They act on a whole origin, and it isn't the upstream's."""
+
+ORIGIN_WIDE_PREFIXES = (
+    "access-control-", "sec-", "secure-session-", "shared-storage-", "attribution-reporting-",
+    "ad-auction-",
+)  # fmt: skip
+"""So does any header whose name begins so: CORS, sessions of the browser's, storage, reports."""
 
 FOR_PROXIES = frozenset(
     {"surrogate-control", "cdn-cache-control", "x-sendfile", "x-lighttpd-send-file"}
@@ -45,7 +54,11 @@ VALIDATORS = ("etag", "last-modified")
 """With one of them, a browser may store a response and ask whether it is still the same."""
 
 _DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | VERSIONS | {"x-content-type-options"}
-_DROPPED_PREFIXES = ("access-control-", "x-accel-")
+_DROPPED_PREFIXES = (*ORIGIN_WIDE_PREFIXES, "x-accel-")
+_REFERENCES = {
+    "location": our_reference, "content-location": our_reference, "link": our_links,
+    "refresh": our_refresh,
+}  # fmt: skip
 _CHALLENGES = ("bearer", "dpop")
 _BODYLESS = frozenset({204, 205, 304})
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -130,8 +143,8 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
             continue
         if name == "www-authenticate" and not value.lower().startswith(_CHALLENGES):
             continue
-        if name in ("location", "content-location", "link"):
-            ours = our_links if name == "link" else our_reference
+        ours = _REFERENCES.get(name)
+        if ours is not None:
             value = ours(value, route, app_base_url, target)
             if not value:
                 continue

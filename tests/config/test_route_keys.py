@@ -103,6 +103,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("max_age_seconds", "0", "greater than or equal to 1"),
     ("forward_auth", "0", "valid boolean"),
     ("websocket", '"on"', "valid boolean"),
+    ("code", '"yes"', "valid boolean"),
 ]
 
 

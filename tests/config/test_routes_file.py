@@ -54,6 +54,7 @@ acr_values = ["phr", "mfa"]
 max_age_seconds = 300
 forward_auth = true
 websocket = true
+code = true
 
 [[route]]
 prefix = "/other"
@@ -83,8 +84,8 @@ def test_every_key_is_used(file: Path) -> None:
     assert rule.client_secret.get_secret_value() == SECRET
     assert route.step_up == StepUp(acr_values=("phr", "mfa"), max_age_seconds=300)
     assert rule.subject_token_type == "urn:example:session"
-    assert (route.forward_auth, route.websocket) == (True, True)
-    assert (other.forward_auth, other.websocket) == (False, False)
+    assert (route.forward_auth, route.websocket, route.code) == (True, True, True)
+    assert (other.forward_auth, other.websocket, other.code) == (False, False, False)
 
 
 def test_the_settings_are_the_defaults_of_the_routes(file: Path) -> None:

@@ -313,6 +313,11 @@ def test_the_audit_line_of_our_own_proxy_names_it(front: Front, audit_lines: Aud
     assert audit_lines()[-1]["origin"] == "proxy"
 
 
+def test_what_a_page_would_run_is_refused(front: Front) -> None:
+    for header in ({"Sec-Fetch-Dest": "script"}, {"Service-Worker": "script"}):
+        assert refused(front.verify(fields=header), 403, "code_refused")
+
+
 # ---------------------------------------------------------------- WebSockets
 def test_a_page_of_ours_opens_a_websocket(front: Front) -> None:
     response = front.verify(route="/api/live", fields=HANDSHAKE)

@@ -177,6 +177,11 @@ DROPPED = [
     "public-key-pins", "nel", "report-to", "x-accel-redirect", "x-sendfile", "connection",
     "keep-alive", "proxy-authenticate", "trailer", "transfer-encoding", "upgrade",
     "surrogate-control", "cdn-cache-control", "server", "x-powered-by", "x-aspnet-version",
+    "set-login", "secure-session-registration", "secure-session-challenge",
+    "sec-session-registration", "speculation-rules", "origin-trial", "supports-loading-mode",
+    "activate-storage-access", "use-as-dictionary", "shared-storage-write", "timing-allow-origin",
+    "attribution-reporting-register-source", "cache-group-invalidation", "ad-auction-result",
+    "observe-browsing-topics", "accept-ch-lifetime", "x-permitted-cross-domain-policies",
 ]  # fmt: skip
 
 

@@ -68,6 +68,28 @@ def test_a_reference_to_any_address_becomes_ours(given: str, expected: str) -> N
     assert our_reference(given, route, OURS, "/v1/api/a/b?q=1") == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("5", "5"),
+        ("0;url=/v1/x", f"0;url={OURS}/api/x"),
+        ("0; URL='http://api.test:8080/v1/x?a=b'; rest", f"0;url={OURS}/api/x?a=b"),
+        ('3, url="x"', f"3;url={OURS}/api/a/x"),
+        ("1 https://api.test/v1/y", f"1;url={OURS}/api/y"),
+        (" 2.5 ; url = /v1/z", f"2;url={OURS}/api/z"),
+        ("0;url=https://elsewhere.test/x", "0;url=https://elsewhere.test/x"),
+        ("0;url=", "0"),
+        ("0;url=/admin", None),
+        ("0;url=javascript:alert(1)", None),
+        ("5x", None),
+        ("soon", None),
+    ],
+)
+def test_the_address_of_a_refresh_becomes_ours(given: str, expected: str | None) -> None:
+    headers = dict(response_headers(Head(200, [("refresh", given)]), ROUTE, OURS, "/v1/a/b"))
+    assert headers.get("refresh") == expected
+
+
 ALL_TOLD = Route(prefix="/api", upstream_urls=("http://api.test:8080",))
 PART_TOLD = Route(prefix="/shop/v1", upstream_urls=("http://api.test:8080/v1",))
 

@@ -17,6 +17,7 @@ from bff.core.errors.provider import (
 from bff.core.errors.request import (
     BodyTooLarge,
     CarriedHere,
+    CodeRefused,
     LengthRequired,
     LoopDetected,
     MethodNotAllowed,
@@ -68,6 +69,7 @@ __all__ = [
     "BFFError",
     "BodyTooLarge",
     "CarriedHere",
+    "CodeRefused",
     "ClientRefused",
     "ConfigError",
     "CookiesUnreadable",

@@ -88,6 +88,14 @@ class UpgradeRefused(BFFError):
     hint = "Use ordinary requests or server-sent events."
 
 
+class CodeRefused(BFFError):
+    """A page would run the upstream's response as its own script, worker or style sheet."""
+
+    status, code = 403, "code_refused"
+    message = "Scripts, workers and style sheets don't come from here."
+    hint = "Serve them with the app's own files, or set code = true for the route."
+
+
 class ProxyUnknown(BFFError):
     """A request to `/auth/verify` did not come from a proxy in front of us."""
 
