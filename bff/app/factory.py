@@ -47,6 +47,7 @@ from bff.web import (
 
 log = logging.getLogger(__name__)
 
+IDLE_CONNECTIONS_SECONDS = 5.0
 OWN_BODY_MAX_BYTES = 65_536
 """Our own endpoints only take forms and tokens; `/api` has `BFF_REQUEST_MAX_BYTES`."""
 
@@ -76,10 +77,12 @@ def create_app(config: Config | None = None) -> Flask:
     security_headers.register(app, config)
     for blueprint in (*_for_browsers(services, guard), *_for_programs(services)):
         app.register_blueprint(blueprint)
-    _wrap_in_gateway(app, services, RouteAccess(guard, services.tokens))
+    proxy = _wrap_in_gateway(app, services, RouteAccess(guard, services.tokens))
     # Outermost: it also bounds what the layers below read.
     app.wsgi_app, watch = SlowClients.watched(app.wsgi_app)  # type: ignore[method-assign]
 
+    watch.every(IDLE_CONNECTIONS_SECONDS, proxy.close_idle_connections)
+    watch.every(IDLE_CONNECTIONS_SECONDS, services.provider.close_idle_connections)
     app.extensions["bff"] = services
     for background in (*services.background, watch):
         background.start()
@@ -124,7 +127,7 @@ def _for_programs(services: Services) -> tuple[Blueprint, ...]:
 
 def _wrap_in_gateway(
     app: FlaskWithUnroutedRequests, services: Services, route_access: RouteAccess
-) -> None:
+) -> Proxy:
     """Let the gateway handle its routes and `/auth/verify` before Flask's router sees them."""
     config = services.config
     routes = RouteTable(config.routes)
@@ -138,3 +141,4 @@ def _wrap_in_gateway(
         app.wsgi_app = ForwardAuthEndpoint(app, auth)  # type: ignore[method-assign]
     clients = ClientAddresses(config.trusted_proxies)
     app.wsgi_app = LingeringClose(app.wsgi_app, clients)  # type: ignore[method-assign]
+    return proxy

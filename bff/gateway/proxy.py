@@ -136,6 +136,10 @@ class Proxy:
         route = self._routes.find(path)
         return self.forwarders[route.prefix] if route is not None else None
 
+    def close_idle_connections(self) -> int:
+        """Close connections to upstreams that wait in vain; returns how many."""
+        return sum(forwarder.close_idle() for forwarder in self.forwarders.values())
+
     def check(self) -> None:
         """Check a request that isn't forwarded.
 
@@ -179,6 +183,10 @@ class RouteForwarder:
         self._upstream = Upstream(route)
         self._via = Via(config.app_base_url)
         self._headers = RequestHeaders(config.app_base_url, clients, route)
+
+    def close_idle(self) -> int:
+        """Close connections to the upstream that wait in vain; returns how many."""
+        return self._upstream.close_idle()
 
     def forward(self, environ: WSGIEnvironment) -> Response:
         """Take the current request through steps 2 to 8 above.

@@ -59,6 +59,10 @@ class Upstream:
         self.route = route
         self._pool = UpstreamPool(route)
 
+    def close_idle(self) -> int:
+        """Close connections that wait in vain; returns how many."""
+        return self._pool.close_idle()
+
     def send(
         self,
         method: str,

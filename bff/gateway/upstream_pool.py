@@ -17,7 +17,7 @@ from bff.gateway.curl_connection import CurlConnection
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 60.0
-"""A connection that was unused for this long is closed when another one is returned."""
+"""A connection that was unused for this long is closed."""
 SKIPPED_SECONDS = 5.0
 LATENCY_SECONDS = 1.0
 """So long before its announced end a connection gets no write any more."""
@@ -74,14 +74,21 @@ class UpstreamAddress:
         """End the exchange on *connection*, and keep it for the next request."""
         connection.stop()
         self._idle.append(connection)
-        try:
-            oldest = self._idle.popleft()
-        except IndexError:
-            return
-        if connection.used_at - oldest.used_at > IDLE_SECONDS:
-            oldest.close()
-        else:
-            self._idle.appendleft(oldest)
+
+    def close_idle(self) -> int:
+        """Close connections that wait in vain; returns how many."""
+        oldest_at, closed = time.monotonic() - IDLE_SECONDS, 0
+        for _ in range(len(self._idle)):
+            try:
+                connection = self._idle.popleft()
+            except IndexError:
+                break
+            if connection.used_at < oldest_at or connection.stale:
+                connection.close()
+                closed += 1
+            else:
+                self._idle.append(connection)  # All of them pass by, so their order stays.
+        return closed
 
     def mark_reachable(self) -> None:
         """A connection was opened."""
@@ -114,6 +121,10 @@ class UpstreamPool:
             # A single address is tried twice.
             self._orders = [(addresses[0], addresses[0])]
         self._request_numbers = itertools.count()
+
+    def close_idle(self) -> int:
+        """Close connections that wait in vain, at all addresses; returns how many."""
+        return sum(address.close_idle() for address in set(self._orders[0]))
 
     def addresses_to_try(self) -> tuple[UpstreamAddress, ...]:
         """The order in which one request tries the addresses; those to skip come last."""

@@ -60,6 +60,10 @@ class EndpointClient:
         self._route_clients = client_auth.of_routes(config)
         self._sign_in_requests = SignInRequests()
 
+    def close_idle(self) -> int:
+        """As `Transport.close_idle`."""
+        return self._transport.close_idle()
+
     def close(self) -> None:
         """Close idle connections."""
         self._transport.close()

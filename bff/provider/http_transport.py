@@ -24,6 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bff.core.errors import ProviderUnavailable
 from bff.core.work_slots import Waiting
+from bff.provider.idle_connections import close_idle
 
 RESPONSE_MAX_BYTES = 1024 * 1024
 CONNECTION_IDLE_SECONDS = 30.0
@@ -104,6 +105,11 @@ class Transport:
             return json.loads(response.content)
         except (ValueError, RecursionError) as error:
             raise ProviderUnavailable(f"{url} answered with something that is not JSON") from error
+
+    def close_idle(self) -> int:
+        """Close connections that wait in vain; returns how many. Call it from any thread."""
+        adapter = self._adapter
+        return sum(map(close_idle, (adapter.poolmanager, *adapter.proxy_manager.values())))
 
     def close(self) -> None:
         """Close idle connections."""

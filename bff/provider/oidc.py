@@ -66,6 +66,10 @@ class Provider:
         """
         self.discovery.load(self._client.deadline())
 
+    def close_idle_connections(self) -> int:
+        """Close connections that wait in vain; returns how many."""
+        return self._client.close_idle()
+
     def warm_up_once(self) -> None:
         """Load metadata and keys unless they were loaded already; raises as `warm_up`.
 

@@ -51,7 +51,10 @@ class TransmitterKeys:
 
     def _fetch_keys(self, deadline: Deadline) -> JWKS:
         url = self._jwks_url or self._listed_url(deadline)
-        return JWKS(self._transport.get_json(url, deadline))
+        try:
+            return JWKS(self._transport.get_json(url, deadline))
+        finally:
+            self._transport.close()  # The next lookup is minutes away.
 
     def _listed_url(self, deadline: Deadline) -> str:
         """`jwks_uri` of the transmitter's metadata (Shared Signals Framework 1.0, 7.1 and 7.2)."""

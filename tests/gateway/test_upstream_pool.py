@@ -228,3 +228,28 @@ def test_a_write_uses_no_connection_that_the_upstream_may_be_about_to_close(
     assert read(send(upstream, method)) == b"ok"
     first, second = raw.seen
     assert (first.connection == second.connection) == reused
+
+
+@pytest.mark.parametrize(
+    ("idle_seconds", "dropped", "closed"),
+    [(0, False, 0), (59, False, 0), (61, False, 2), (0, True, 2)],
+)
+def test_connections_that_wait_in_vain_are_closed_without_another_request(
+    clock: Clock, raw: RawUpstream, idle_seconds: float, dropped: bool, closed: int
+) -> None:
+    upstream = upstream_at(raw.url)
+    clock.now = time.monotonic()
+    # Two at once, so that there are two connections.
+    raw.script = responding(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok")
+    exchanges = [send(upstream), send(upstream)]
+    for wire in raw.wires:
+        wire.send(b"ok")
+    assert [read(exchange) for exchange in exchanges] == [b"okok"] * 2
+    if dropped:
+        raw.drop_connections()
+    clock.now = time.monotonic() + idle_seconds
+    seen_closed = 0
+    while dropped and seen_closed < closed:
+        seen_closed += upstream.close_idle()
+    assert seen_closed + upstream.close_idle() == closed
+    assert upstream.close_idle() == 0
