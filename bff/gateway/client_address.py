@@ -5,10 +5,16 @@ from __future__ import annotations
 import ipaddress
 import select
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+ADDRESSES_MAX = 1_024
+"""How many are remembered; few proxies send nearly all requests."""
+ADDRESS_MAX_CHARACTERS = 64
+"""45 of an IPv6 address, and a zone."""
 
 _DISCONNECTED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
@@ -30,13 +36,17 @@ class ClientAddresses:
         return bool(self._trusted) and self._is_trusted(_address(environ.get("REMOTE_ADDR", "")))
 
     def address(self, environ: Mapping[str, Any]) -> str:
-        """The client's IP address; empty if it is unknown.
+        """The client's IP address, without a zone; empty if it is unknown.
 
         It is the peer's, or, behind trusted proxies, the right-most address in `X-Forwarded-For`
         that isn't one of theirs. The client may have written everything to the left of it.
         """
         peer: str = environ.get("REMOTE_ADDR", "")
-        if not self._trusted or not self._is_trusted(_address(peer)):
+        sender = _address(peer)
+        if sender is None:
+            return ""
+        peer = peer.partition("%")[0]
+        if not self._trusted or not self._is_trusted(sender):
             return peer
         for item in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
             address = _address(item.strip())
@@ -56,9 +66,16 @@ class ClientAddresses:
         return address is not None and any(address in network for network in self._trusted)
 
 
+@lru_cache(ADDRESSES_MAX)
 def _address(text: str) -> Address | None:
+    """The address, without a zone: that means something on one machine only (RFC 4007, 11.2).
+
+    Python accepts anything for a zone, `fe80::1%";proto=http` too.
+    """
+    if len(text) > ADDRESS_MAX_CHARACTERS:
+        return None
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)

@@ -27,6 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 """A request id that is accepted from a trusted proxy."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
 _NAMES_MAX = 1_024
 
 _inherited = frozenset(name for name in os.environ if name.startswith("HTTP_"))
@@ -128,9 +129,11 @@ class RequestHeaders:
     def _name_of(self, key: str) -> str:
         """The header name of a WSGI key; empty if the header is dropped."""
         name = key[5:].replace("_", "-").lower()
+        # Some servers make the same variable of `X!Forwarded.For`.
+        as_read = _NOT_ALPHANUMERIC.sub("-", name)
         if (
-            name in NEVER_PASSED
-            or name.startswith(NEVER_PASSED_PREFIXES)
+            as_read in NEVER_PASSED
+            or as_read.startswith(NEVER_PASSED_PREFIXES)
             or key in _inherited
             or not _TOKEN.fullmatch(name)
             or (self._allowed is not None and name not in self._allowed)

@@ -31,6 +31,16 @@ def test_what_the_bff_forwards_keeps_the_path_as_it_was_sent(here: Installation)
             assert (here.api.seen[-1].target == path) == told
 
 
+def test_no_spelling_of_a_name_decides_the_clients_address(here: Installation) -> None:
+    spelt = {"X_Forwarded_For": "6.6.6.6", "X-Forwarded_For": "6.6.6.6", "X-Real_IP": "6.6.6.6"}
+    for path in ("/api/events", "/api/items"):
+        with here.browser().fetch("GET", path, headers=spelt, stream=True) as answer:
+            assert answer.status_code == 200
+        fields = here.api.seen[-1].fields
+        assert fields["x-forwarded-for"] == "127.0.0.1"
+        assert "6.6.6.6" not in fields.values()
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.raw_upstream import responding
 
 ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 OURS = "https://app.test"
+FORWARDED = re.compile(r'forwarded: for=("\[[0-9a-f:]+\]"|unknown);host="app.test";proto=https')
 VIA = f"1.1 {Via(OURS).name}"
 
 # ---------------------------------------------------------------- to the upstream
@@ -37,7 +39,7 @@ SMUGGLED = [
     "TE: trailers", "Trailer: X-A", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
     "Via: 1.1 evil", "X-Request-ID: evil-evil-evil", "X-CSRF: 1", "HTTP2-Settings: AAMA",
     "X-BFF-Session: e7c7a53b0e0d4d0c86b0b0b6a7a3f0e1",
-    "Content_Length: 5",
+    "Content_Length: 5", "X.Forwarded.For: 6.6.6.6", "X!Real~IP: 6.6.6.6", "Remote.User: admin",
 ]  # fmt: skip
 PASSED = [
     "Accept: text/plain", "Accept-Encoding: gzip", "Accept-Language: de", "User-Agent: tester",
@@ -133,6 +135,26 @@ def test_an_ipv6_client_is_quoted() -> None:
 
 
 @pytest.mark.parametrize(
+    "zone", ["%eth0", '%1";proto=http', "%]", "%a\r\nx-evil: 1", "%" + "z" * 70, "%", "%a%b"]
+)
+@pytest.mark.parametrize("trusted", [(), ("fe80::/10",)])
+def test_whatever_is_no_address_is_never_written(zone: str, trusted: tuple[str, ...]) -> None:
+    for chain in (f"2001:db8::7{zone}", f"2001:db8::7, rubbish{zone}", ""):
+        lines = lines_for(trusted, REMOTE_ADDR=f"fe80::1{zone}", HTTP_X_FORWARDED_FOR=chain)
+        forwarded, *others = (str(one) for one in lines if "forwarded" in str(one))
+        assert FORWARDED.fullmatch(forwarded), forwarded
+        told = {line for line in others if line.startswith("x-forwarded-for")}
+        assert told <= {"x-forwarded-for: 2001:db8::7", "x-forwarded-for: fe80::1"}
+
+
+def test_a_peer_without_an_address_is_unknown() -> None:
+    for peer in ("", "unix:", "/run/bff.sock", 'a";proto=http'):
+        lines = lines_for(("127.0.0.1",), REMOTE_ADDR=peer)
+        assert 'forwarded: for=unknown;host="app.test";proto=https' in lines
+        assert not [line for line in lines if str(line).startswith("x-forwarded-for")]
+
+
+@pytest.mark.parametrize(
     ("trusted", "peer", "chain", "expected"),
     [
         ((), "10.0.0.1", "6.6.6.6", "10.0.0.1"),
@@ -146,6 +168,8 @@ def test_an_ipv6_client_is_quoted() -> None:
         (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, rubbish, 10.0.0.2", "10.0.0.2"),
         (("10.0.0.0/8",), "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
         (("fd00::/8",), "fd00::1", "192.0.2.1", "192.0.2.1"),
+        (("fe80::/10",), "fe80::1%eth0", "6.6.6.6, fe80::2%x", "6.6.6.6"),
+        (("10.0.0.0/8",), "10.0.0.1", 'fe80::1%";proto=http', "fe80::1"),
         (("10.0.0.0/8",), "", "192.0.2.1", ""),
     ],
 )
