@@ -47,7 +47,7 @@ class TokenGuard:
         keys: The provider's keys; from its discovery document by default.
 
     Raises:
-        ValueError: `redis_url` or `deny_key` is missing or malformed.
+        ValueError: `audience`, `redis_url` or `deny_key` is missing or malformed.
     """
 
     def __init__(
@@ -121,6 +121,9 @@ class TokenGuard:
 def _verifier(
     issuer: str, audience: str, keys: IssuerKeys | None, revoked_tokens: RevokedTokens | None
 ) -> AccessTokenVerifier:
+    if not audience:
+        # None would stand for any audience, so an ID token would be accepted, too.
+        raise ValueError("audience is needed: the identifier of this API")
     find_key = (keys or IssuerKeys(issuer)).find
     expected = ExpectedAccessToken(issuer=issuer, audience=audience)
     return AccessTokenVerifier(expected, find_key, revoked_tokens)

@@ -28,6 +28,11 @@ from bff.resource_server.revoked_tokens import RevokedTokens
 TYPES = ("jwt", "at+jwt", "none")
 CLAIMS_OF_OTHER_TOKENS = ("at_hash", "c_hash", "s_hash", "events")
 """ID tokens, logout tokens and security events have these, access tokens don't."""
+# Keycloak: `typ` is a claim, too. Cognito: `token_use`.
+KINDS_OF_OTHER_TOKENS = {"typ": ("ID", "Refresh", "Offline", "Logout"), "token_use": ("id",)}
+CLAIMS_OF_CLIENTS = ("azp", "client_id", "cid", "appid")
+"""The client that a token was issued to; an ID token is addressed to it."""
+CLAIMS_OF_SCOPES = ("scope", "scp", "permissions")
 
 AUD_SHOWN_CHARACTERS = 200
 
@@ -42,8 +47,9 @@ class ExpectedAccessToken:
     """What a valid access token has.
 
     `audience` must be in `aud`; `not_audience` (our client id, to which ID tokens are addressed)
-    must not. The clock skew applies to `iat` and `nbf` only: with `exp` or watermarks it would
-    accept expired or revoked tokens.
+    must not. Without an audience, what may be another client's ID token is refused, too. The clock
+    skew applies to `iat` and `nbf` only: with `exp` or watermarks it would accept expired or
+    revoked tokens.
     """
 
     issuer: str
@@ -123,7 +129,7 @@ class AccessTokenVerifier:
 
     def _check(self, header: Mapping[str, Any], claims: dict[str, Any]) -> None:
         typ = str(header.get("typ")).lower().removeprefix("application/")
-        if typ not in TYPES or any(name in claims for name in CLAIMS_OF_OTHER_TOKENS):
+        if typ not in TYPES or _is_of_another_kind(claims):
             raise TokenInvalid("a token of another kind")
         expected, now = self._expected, self._clock()
         jwt.JWTClaimsRegistry(
@@ -139,9 +145,9 @@ class AccessTokenVerifier:
         # Without leeway: the deny-list drops a token soon after it expires.
         if now >= claims["exp"]:
             raise TokenInvalid("expired")
-        self._check_audience(claims)
+        self._check_audience(claims, typ)
 
-    def _check_audience(self, claims: dict[str, Any]) -> None:
+    def _check_audience(self, claims: dict[str, Any], typ: str) -> None:
         """Check `aud` of a token that is valid otherwise; the first that fails is logged.
 
         A provider may issue none for our APIs, and callers learn no reason.
@@ -151,6 +157,8 @@ class AccessTokenVerifier:
             problem, wanted = "for another audience", repr(expected.audience)
         elif expected.not_audience is not None and expected.not_audience in audiences:
             problem, wanted = "an ID token", f"an API, not the client {expected.not_audience!r}"
+        elif expected.audience is None and typ != "at+jwt" and _may_be_id_token(claims):
+            problem, wanted = "perhaps an ID token", "an API. Set AUTH0_AUDIENCE to it"
         else:
             return
         if problem not in self._logged:
@@ -161,6 +169,26 @@ class AccessTokenVerifier:
                 "If all of its tokens are so, none is ever active. Logged once", shown, wanted,
             )  # fmt: skip
         raise TokenInvalid(problem)
+
+
+def _is_of_another_kind(claims: Mapping[str, Any]) -> bool:
+    return any(name in claims for name in CLAIMS_OF_OTHER_TOKENS) or any(
+        claims.get(name) in kinds for name, kinds in KINDS_OF_OTHER_TOKENS.items()
+    )
+
+
+def _may_be_id_token(claims: Mapping[str, Any]) -> bool:
+    """Whether it may be the ID token of any client, which no API must accept.
+
+    Matters where no audience is expected. An ID token is addressed to the client that it was issued
+    to, and has a `nonce` but no scope (OpenID Connect Core, section 2).
+    """
+    if claims.get("typ") == "Bearer":  # Keycloak: older ones put a `nonce` into access tokens, too.
+        return False
+    clients = [claims[name] for name in CLAIMS_OF_CLIENTS if name in claims]
+    to_its_client = any(client in audiences_of(claims) for client in clients)
+    has_scope = any(name in claims for name in CLAIMS_OF_SCOPES)
+    return to_its_client or "nonce" in claims or not has_scope
 
 
 def audiences_of(claims: Mapping[str, Any]) -> list[Any]:

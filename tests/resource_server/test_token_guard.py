@@ -204,3 +204,10 @@ def test_permission_to_read_redis_is_enough(redis_server: RedisServer, database:
 def test_an_empty_setting_is_an_error(options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"needed|hex"):
         guard_of(Issuer(), **options)
+
+
+@pytest.mark.parametrize("audience", ["", None])
+def test_a_guard_without_an_audience_is_not_made(audience: Any) -> None:
+    """An unset variable would make it accept any token of the provider."""
+    with pytest.raises(ValueError, match="audience"):
+        TokenGuard.without_deny_list(issuer=ISSUER, audience=audience, keys=Issuer().keys())

@@ -16,7 +16,7 @@ from bff.core.sealing import Sealer
 from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens
 from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 from bff.store import Database, DenyList, HistoryStart, Watermarks
-from tests.support.issuer import AUDIENCE, EC_KEY, ISSUER, REFUSED, Issuer, token
+from tests.support.issuer import AUDIENCE, EC_KEY, ISSUER, KEY, REFUSED, Issuer, token
 from tests.support.redis_server import RedisServer
 
 SECRET, NEWER_SECRET = "s" * 40, "n" * 40
@@ -98,6 +98,49 @@ def test_without_an_audience_all_but_id_tokens_pass(bench: Bench) -> None:
     assert verifier.verify(token(aud="https://whatever"))
     with pytest.raises(TokenInvalid):
         verifier.verify(token(aud=["client-id", "https://whatever"]))
+
+
+OTHER = "another-client"
+
+
+@pytest.mark.parametrize(
+    ("changes", "header"),
+    [
+        ({"aud": OTHER, "scope": None}, {}),
+        ({"aud": [OTHER], "azp": OTHER}, {}),
+        ({"aud": [OTHER, "x"], "azp": OTHER, "scope": None}, {}),
+        ({"aud": OTHER, "nonce": "n"}, {}),
+        ({"aud": "web-client", "azp": OTHER, "scope": None, "email": "a@b.example"}, {}),
+        ({"aud": OTHER, "client_id": OTHER}, {"typ": None}),
+        ({"aud": "https://api", "typ": "ID"}, {}),
+        ({"aud": "https://api", "token_use": "id"}, {"typ": "at+jwt"}),
+    ],
+)
+def test_without_an_audience_an_id_token_of_another_client_is_refused(
+    bench: Bench, changes: dict[str, Any], header: dict[str, Any]
+) -> None:
+    with pytest.raises(TokenInvalid):
+        bench.verifier(audience=None, not_audience="client-id").verify(
+            token(KEY, header, **changes)
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "header"),
+    [
+        ({"azp": "client-id"}, {}),
+        ({"azp": OTHER, "aud": ["https://api", "https://issuer.test/userinfo"]}, {}),
+        ({"aud": None, "client_id": "client-id", "token_use": "access"}, {}),
+        ({"scope": None, "permissions": ["read:items"]}, {}),
+        ({"scope": None, "client_id": OTHER}, {"typ": "at+jwt"}),
+        ({"aud": "account", "azp": OTHER, "nonce": "n", "typ": "Bearer"}, {}),
+    ],
+)
+def test_without_an_audience_an_access_token_passes(
+    bench: Bench, changes: dict[str, Any], header: dict[str, Any]
+) -> None:
+    verifier = bench.verifier(audience=None, not_audience="client-id")
+    assert verifier.verify(token(KEY, header, **changes))
 
 
 @pytest.mark.parametrize(
