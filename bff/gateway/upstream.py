@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -11,10 +12,12 @@ from typing import NoReturn
 import pycurl
 
 from bff.config.route import Route
-from bff.core.errors import UpstreamTimeout, UpstreamUnreachable
+from bff.core.errors import ResponseBrokenOff, UpstreamTimeout, UpstreamUnreachable
 from bff.gateway.curl_connection import SEND_ONCE, SEND_TWICE, CurlConnection
 from bff.gateway.request_body import RequestBody
 from bff.gateway.upstream_pool import UpstreamAddress, UpstreamPool
+
+log = logging.getLogger(__name__)
 
 HEAD_MAX_BYTES = 64 * 1024
 CHUNKS_MAX = 8
@@ -124,8 +127,8 @@ class Exchange:
     """A response: its head, and its body to iterate over.
 
     Iterating yields pieces as they come, and an empty piece every second while none comes, so that
-    the server notices when its client has disconnected. If the upstream breaks off, it raises
-    `UpstreamUnreachable`; the server must then break the client's connection.
+    the server notices when its client has disconnected. If the upstream breaks off, or the session
+    ends, it raises `ResponseBrokenOff`; the server must then break the client's connection.
     """
 
     __slots__ = (
@@ -146,7 +149,7 @@ class Exchange:
         self._broken_off = False
         self.head = head
         self.on_break: Callable[[], object] | None = None
-        """Called before the exception, for a server that wouldn't break the connection itself."""
+        """Called in place of the exception, for a server that wouldn't break the connection."""
         self.on_close: Callable[[], object] | None = None
         """Called once, when the exchange is over."""
         self.route_prefix = ""
@@ -167,7 +170,7 @@ class Exchange:
         if not connection.chunks and not connection.finished and not self._broken_off:
             connection.step(TICK_SECONDS)
         if self._broken_off:
-            self._break("its session has ended")
+            self._break()
         chunks = connection.chunks
         if chunks:
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks[:CHUNKS_MAX])
@@ -180,15 +183,17 @@ class Exchange:
             return b""
         failure = connection.failure
         if failure is not None:
-            self._break(failure[1])
+            log.warning("a response on %s broke off: %s", self.route_prefix, failure[1])
+            self._break()
         self.close()
         raise StopIteration
 
-    def _break(self, why: str) -> NoReturn:
+    def _break(self) -> NoReturn:
         self.close()
         if self.on_break is not None:
             self.on_break()
-        raise UpstreamUnreachable(f"broke off: {why}")
+            raise StopIteration
+        raise ResponseBrokenOff("broke off")
 
     @property
     def open(self) -> bool:

@@ -8,7 +8,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.support import raw_client
 from tests.support.raw_upstream import WAIT_SECONDS, RawUpstream, Wire
 from tests.support.scale import rounds
 from tests.support.servers import start_server
+from tests.support.waiting import wait_for
 
 LARGE_BYTES = rounds(1024**3, 160 * 1024**2)
 MEMORY_BYTES = min(100 * 1024**2, LARGE_BYTES // 2)
@@ -188,6 +189,31 @@ def test_a_chunked_response_that_breaks_off_breaks_the_clients_connection(
     received = broken_off(proxy, IN_CHUNKS)
     assert received.status == 200
     assert not received.complete
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [IN_CHUNKS, b"Content-Length: 1000\r\n\r\n" + b"x" * 497 + b"abc"],
+    ids=["in chunks", "of known length"],
+)
+@pytest.mark.parametrize("others", [0, 1], ids=["the only connection", "one of several"])
+def test_a_response_that_breaks_off_is_one_line_in_the_log(
+    proxy: RunningProxy, rest: bytes, others: int
+) -> None:
+    """A deployment with many streams would drown in tracebacks."""
+    with ExitStack() as stack:
+        for _ in range(others):
+            other = stack.enter_context(raw_client.connect(proxy.port))
+            other.sendall(b"GET /memory HTTP/1.1\r\nHost: x\r\n\r\n")
+            raw_client.read_until(other, b"}")
+        before = len(proxy.server.output)
+        received = broken_off(proxy, rest)
+        assert not received.complete or (others and rest is IN_CHUNKS)
+    wait_for(lambda: "a response on /api broke off" in proxy.server.output[before:], "the line")
+    logged = proxy.server.output[before:]
+    assert logged.count("broke off") == 1
+    assert "Traceback" not in logged
+    assert "ERROR" not in logged.upper()
 
 
 def test_of_several_connections_none_is_broken(proxy: RunningProxy) -> None:

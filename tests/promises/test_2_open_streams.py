@@ -77,6 +77,8 @@ def test_promise_2_an_open_response_ends_with_its_session(cluster: Cluster, path
     assert untouched.goes_on(), "another session's stream"
     other.log_out()
     wait_for(lambda: untouched.ended_at is not None, "the end of the last stream")
+    logged = [replica.output for replica in cluster.replicas]
+    assert not [line for line in logged if "Traceback" in line or "ERROR" in line], "it is no error"
 
 
 def seconds_until_the_end(cluster: Cluster, path: str, untouched: OpenResponse) -> float:

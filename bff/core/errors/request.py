@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
 from bff.core.errors.root import BFFError
@@ -116,6 +117,12 @@ class UpstreamUnreachable(BFFError):
 
     status, code = 502, "upstream_unreachable"
     message = "The service behind this address can't be reached."
+
+
+class ResponseBrokenOff(UpstreamUnreachable, ConnectionResetError):
+    """There is half a response. To a server it is a client that has left: nothing to log."""
+
+    errno = errno.ECONNRESET
 
 
 class UpstreamTimeout(BFFError):
