@@ -170,6 +170,8 @@ class Demo:
     def _settings(self, redis_url: str) -> dict[str, str]:
         """The settings of the BFF, as in production."""
         return {
+            # The user's own Redis may be made for anything; its data is the demo's.
+            "BFF_REDIS_MAY_LOSE_DATA": "true" if self.options.redis_url else "false",
             "OIDC_ISSUER": self.issuer,
             "AUTH0_CLIENT_ID": CLIENT_ID,
             "AUTH0_CLIENT_SECRET": self._client_secret,

@@ -113,7 +113,7 @@ def _for_programs(services: Services) -> tuple[Blueprint, ...]:
     audiences = AudienceVerifiers(config.audience, config.routes, services.verifier)
     seen = stores.seen_messages
     return (
-        health.create_blueprint(stores.history_start, provider),
+        health.create_blueprint(stores.history_start, services.redis_watch, provider),
         admin.create_blueprint(config, admin_auth, sessions),
         global_token_revocation.create_blueprint(config, admin_auth, sessions),
         backchannel_logout.create_blueprint(config, provider.discovery, sessions, seen),

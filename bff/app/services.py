@@ -22,7 +22,9 @@ from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
 from bff.sessions.expiry import ExpirySweep
 from bff.sessions.lifecycle import Sessions
+from bff.sessions.unvouched import UnvouchedSessions
 from bff.store import Stores, open_stores
+from bff.store.redis_watch import RedisWatch
 from bff.tokens.access_tokens import AccessTokens
 from bff.tokens.pending_writes import PendingWrites
 
@@ -30,8 +32,10 @@ PENDING_WRITES_SECONDS = 0.5
 WARM_UP_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 SWEEP_SECONDS = 5.0
+UNVOUCHED_SECONDS = 1.0
 OPEN_RESPONSES_SECONDS = 0.5
 HISTORY_START_SECONDS = 2.0
+WATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class Services:
     tokens: AccessTokens
     sessions: Sessions
     open_responses: OpenResponses
+    redis_watch: RedisWatch
     background: tuple[Background | SessionCache, ...]
     """Threads that run beside the requests, once they are started."""
 
@@ -99,10 +104,19 @@ def build_services(
     open_responses = OpenResponses(
         stores.records, open_max=config.open_answers_max, routes=len(config.routes)
     )
+    unvouched = UnvouchedSessions(stores, revocation, cache)
+    redis_watch = RedisWatch(
+        stores.database,
+        stores.history_cut,
+        may_lose_data=config.redis_may_lose_data,
+        on_cut=unvouched.refuse,
+    )
     background.every(PENDING_WRITES_SECONDS, pending_writes.retry)
     background.every(WARM_UP_SECONDS, provider.warm_up_once)
     background.every(DRAIN_SECONDS, revocation.drain)
     background.every(SWEEP_SECONDS, ExpirySweep(stores, revocation, background).run)
+    background.every(UNVOUCHED_SECONDS, unvouched.end)
+    stream_checks.every(WATCH_SECONDS, redis_watch.look)
     stream_checks.every(HISTORY_START_SECONDS, stores.history_start.begin)
     stream_checks.every(OPEN_RESPONSES_SECONDS, open_responses.break_ended)
     return Services(
@@ -115,6 +129,7 @@ def build_services(
         tokens=tokens,
         sessions=sessions,
         open_responses=open_responses,
+        redis_watch=redis_watch,
         background=(background, stream_checks, *([cache] if cache else [])),
     )
 

@@ -112,6 +112,8 @@ class Settings(BaseModel):
     """Where sessions are stored; also `redis+sentinel://`, `redis+cluster://`; `rediss` for TLS."""
     redis_wait_replicas: Annotated[int, Field(ge=0)] = Field(0, alias="BFF_REDIS_WAIT_REPLICAS")
     """How many replicas must acknowledge a session's end or a watermark before the response."""
+    redis_may_lose_data: bool = Field(False, alias="BFF_REDIS_MAY_LOSE_DATA")
+    """Serve although Redis may evict keys or has no append-only file: then it forgets logouts."""
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
         1.0, alias="BFF_REDIS_TIMEOUT_SECONDS"
     )

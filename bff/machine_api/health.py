@@ -7,9 +7,15 @@ from flask import Blueprint, Response, jsonify
 from bff.core.errors import StoreUnavailable
 from bff.provider.oidc import Provider
 from bff.store import HistoryStart
+from bff.store.redis_watch import RedisWatch
+
+LOOK_WAIT_SECONDS = 0.5
+"""For a look at Redis that is under way; if it takes longer, Redis hangs."""
 
 
-def create_blueprint(history_start: HistoryStart, provider: Provider) -> Blueprint:
+def create_blueprint(
+    history_start: HistoryStart, watch: RedisWatch, provider: Provider
+) -> Blueprint:
     """The routes; they need neither cookie nor session."""
     blueprint = Blueprint("health", __name__)
 
@@ -19,16 +25,20 @@ def create_blueprint(history_start: HistoryStart, provider: Provider) -> Bluepri
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        checks = {"redis": _is_ready(history_start), "provider": provider.ready}
+        checks = {"redis": _is_ready(history_start, watch), "provider": provider.ready}
         ready = all(checks.values())
-        return jsonify(status="ok" if ready else "not ready", checks=checks), 200 if ready else 503
+        problems = watch.problems()
+        more = {"problems": problems} if problems else {}
+        status = "ok" if ready else "not ready"
+        return jsonify(status=status, checks=checks, **more), 200 if ready else 503
 
     return blueprint
 
 
-def _is_ready(history_start: HistoryStart) -> bool:
-    """Whether Redis responds and has a history start that is older than any token from now on."""
+def _is_ready(history_start: HistoryStart, watch: RedisWatch) -> bool:
+    """Whether Redis responds, keeps what it is told, and has a history start that has passed."""
     try:
-        return history_start.has_begun()
+        watch.look(wait_seconds=LOOK_WAIT_SECONDS)
+        return history_start.has_begun() and watch.is_sound()
     except StoreUnavailable:
         return False

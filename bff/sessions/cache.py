@@ -238,6 +238,11 @@ class SessionCache:
                 del self._wanted[key]
             return keys
 
+    def forget(self) -> None:
+        """Drop all sessions: Redis has lost something, and none is to be used without asking."""
+        with self._lock:
+            self._entries.clear()
+
     # ------------------------------------------------------------ the thread
     def start(self) -> None:
         """Begin to cache, in this process and in each that is forked from it."""

@@ -58,6 +58,8 @@ class Database:
         # Shorter than the socket's time-out, or an end that was written would count as failed.
         self._wait_milliseconds = int(timeout_seconds * 500)
         self._now = Script(_NOW)
+        self.history_cut_at = 0
+        """Sessions that began before this are not valid (`history_cut`)."""
 
     def run(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
         """Run *script* in one round trip, or two if Redis doesn't know it yet.
@@ -156,6 +158,19 @@ class Database:
             replies = list(pipeline.execute(raise_on_error=False))
         acknowledged = replies.pop() if replicas else 0
         return replies, acknowledged if isinstance(acknowledged, int) else 0
+
+    def info_of_masters(self) -> list[bytes]:
+        """`INFO` of each master of a cluster; empty if it is none.
+
+        Raises:
+            StoreUnavailable: As in `run`.
+        """
+        if not isinstance(self.client, ClusterClient):
+            return []
+        try:
+            return self.client.info()
+        except FAILURES as error:
+            raise StoreUnavailable(_error_text(error)) from error
 
     def now(self) -> float:
         """Redis's clock, in UTC epoch seconds; it decides."""

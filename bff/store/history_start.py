@@ -2,14 +2,31 @@
 
 A Redis that comes back empty has lost the deny-list and every watermark. So the start of its
 history is stored beside them, to be lost with them, and an older token counts as revoked: it might
-be. At the very first start this applies to all tokens issued before; it ends when they expire.
+be. At the very first start this applies to all tokens issued before; it ends when they expire. When
+a part is lost, it rises (`history_cut`).
 """
 
 from __future__ import annotations
 
+import time
+
 from bff.core.sealing import Sealer
 from bff.store import scripts
-from bff.store.connection import Database
+from bff.store.connection import Database, Script
+
+# KEYS: every key that the history start may have, the newest first. ARGV: the instant.
+# All of them at once: readers take the oldest that they find.
+_RISE = Script(
+    """
+local risen = tonumber(ARGV[1])
+for i = 1, #KEYS do
+  risen = math.max(risen, tonumber(redis.call('GET', KEYS[i]) or '0'))
+end
+for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
+redis.call('SET', KEYS[1], string.format('%d', risen))
+return risen
+"""
+)
 
 
 class HistoryStart:
@@ -29,6 +46,14 @@ class HistoryStart:
             StoreUnavailable: Redis is away.
         """
         return int(self._database.run(scripts.BEGIN_HISTORY, self._keys))
+
+    def rise(self) -> int:
+        """Let the history start at the next second, by our own clock, as tokens' `exp` is checked.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        return int(self._database.run_safely(_RISE, self._keys, int(time.time()) + 1))
 
     def has_begun(self) -> bool:
         """Whether tokens issued from now on will be valid; raises as `begin`."""

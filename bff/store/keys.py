@@ -129,6 +129,15 @@ class Keys:
         """
         return RevokedTokenKeys(self._prefix, names)
 
+    # ------------------------------------------------------------ what Redis has lost
+    def history_cut(self) -> str:
+        """`{born_at}:cut_at`, string: instant; Redis has lost something, older sessions end."""
+        return self._name("{born_at}", "cut_at")
+
+    def evictions(self) -> str:
+        """`{born_at}:evicted`, string: JSON; how many evictions of each server were acted on."""
+        return self._name("{born_at}", "evicted")
+
     # ------------------------------------------------------------ messages of the provider
     def auth_time_seen(self, name: str) -> str:
         """`auth-time:<hash>`, string: `1`; a sign-in of this provider has carried `auth_time`."""

@@ -92,6 +92,19 @@ class ClusterClient:
                 fewest = 0
         return replies, fewest
 
+    def info(self) -> list[bytes]:
+        """`INFO` of each master that responds.
+
+        Raises:
+            RedisError, RedisClusterException: One timed out, or none responds.
+        """
+        known = self._slot_map(time.monotonic() + self._timeout_seconds)
+        masters: list[Any] = known.get_primaries()  # type: ignore[no-untyped-call]
+        # In a script, since redis-py would make a dictionary of all of it.
+        replies = [self._ask(known, n, [("EVAL", "return redis.call('INFO')", 0)]) for n in masters]
+        # A master that is down has its replacement soon; there is nothing to learn from it.
+        return [reply for (reply,) in replies if isinstance(reply, bytes)]
+
     def close(self) -> None:
         """Close the connections; the next command opens new ones."""
         if self._map is not None:

@@ -93,10 +93,14 @@ class SessionRecords:
             self._idle_seconds,
             self._slide_seconds,
         )
-        if not reply:
+        row = RecordRow._make(reply) if reply else None
+        if row is None or not self.is_vouched_for(row):
             return None
-        row = RecordRow._make(reply)
         return LoadedSession(self.open_row(session_key, row), row.data)
+
+    def is_vouched_for(self, row: RecordRow) -> bool:
+        """Whether the session began since Redis last lost something (`history_cut`)."""
+        return int(row.created_at) >= self._database.history_cut_at
 
     def undo_slide(self, session: Session) -> None:
         """Put the idle end back if loading *session* for the current request has moved it."""

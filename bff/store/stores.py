@@ -12,6 +12,7 @@ from bff.store.browsers import Browsers
 from bff.store.client_tokens import SharedClientTokens
 from bff.store.connection import Database, connect
 from bff.store.deny_list import DenyList
+from bff.store.history_cut import HistoryCut
 from bff.store.history_start import HistoryStart
 from bff.store.indexes import Indexes
 from bff.store.outbox import Outbox
@@ -38,6 +39,7 @@ class Stores:
     watermarks: Watermarks
     auth_time_seen: AuthTimeSeen
     history_start: HistoryStart
+    history_cut: HistoryCut
     revoked_tokens: RevokedTokens
     """Reads deny-list, watermarks and history start, as an API does."""
     seen_messages: SeenMessages
@@ -57,6 +59,7 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         token_lifetime_seconds=config.refresh_token_lifetime_seconds,
     )
     history_start = HistoryStart(database, sealer)
+    watermarks = _watermarks(config, database, sealer)
     revoked_token_keys = database.keys.revoked_tokens(sealer.revoked_token_names)
     return Stores(
         database=database,
@@ -66,9 +69,10 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         browsers=Browsers(database, lifetime_seconds=config.session_absolute_seconds),
         outbox=Outbox(database, sealer),
         deny_list=DenyList(database, sealer, config.clock_skew_seconds),
-        watermarks=_watermarks(config, database, sealer),
+        watermarks=watermarks,
         auth_time_seen=AuthTimeSeen(database, sealer, config.issuer),
         history_start=history_start,
+        history_cut=HistoryCut(database, history_start, watermarks),
         revoked_tokens=RevokedTokens(database.commands, revoked_token_keys, history_start.begin),
         seen_messages=SeenMessages(database, sealer),
         sign_in_attempts=SignInAttempts(database),

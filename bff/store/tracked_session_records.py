@@ -54,7 +54,7 @@ class TrackedSessionRecords:
         Raises:
             SealInvalid: As `SessionRecords.load`.
         """
-        if row is None:
+        if row is None or not self._records.is_vouched_for(row):
             return None
         session = self._records.open_row(session_key, row)
         if session.read_at >= min(session.idle_ends_at, session.absolute_ends_at):

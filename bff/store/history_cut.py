@@ -1,0 +1,59 @@
+"""What happens when Redis has lost something? Nothing from before that instant is believed.
+
+It may have been a logout, an entry of the deny-list or a watermark, and nobody can tell. So access
+tokens from before count as revoked (the history start rises), sign-ins from before are refused (a
+watermark over everyone), and sessions from before end: they are refused from here on, and ended
+properly afterwards (`bff/sessions/unvouched.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from bff.core.model import Group
+from bff.store.connection import Database, Script
+from bff.store.history_start import HistoryStart
+from bff.store.watermarks import Watermarks
+
+log = logging.getLogger(__name__)
+
+# KEYS: the cut. It only rises, since an older one would let sessions in again.
+_CUT = Script(
+    """
+local t = redis.call('TIME')
+local at = math.max(tonumber(t[1]) + 1, tonumber(redis.call('GET', KEYS[1]) or '0'))
+redis.call('SET', KEYS[1], string.format('%d', at))
+return at
+"""
+)
+
+
+class HistoryCut:
+    """The instant before which Redis can't be vouched for. Every method raises StoreUnavailable.
+
+    Args:
+        database: Refuses older sessions, by `history_cut_at`.
+        history_start: Refuses older access tokens.
+        watermarks: Refuse older sign-ins.
+    """
+
+    def __init__(
+        self, database: Database, history_start: HistoryStart, watermarks: Watermarks
+    ) -> None:
+        self._database = database
+        self._key = database.keys.history_cut()
+        self._history_start = history_start
+        self._watermarks = watermarks
+
+    def learn(self, at: int) -> bool:
+        """Learn of a cut that another process has made; returns whether it is news."""
+        is_newer = at > self._database.history_cut_at
+        self._database.history_cut_at = max(at, self._database.history_cut_at)
+        return is_newer
+
+    def make(self) -> None:
+        """Believe nothing from before now."""
+        at = int(self._database.run_safely(_CUT, [self._key]))
+        self._database.history_cut_at = at
+        self._history_start.rise()
+        self._watermarks.rise(Group.everyone())

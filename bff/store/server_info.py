@@ -1,0 +1,50 @@
+"""What does a Redis server say about itself, and may it forget what it was told?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAY_EVICT = "redis_may_evict"
+NO_APPEND_ONLY_FILE = "redis_without_append_only_file"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """The part of `INFO` that matters; what a server doesn't say counts as right."""
+
+    run_id: str
+    """Random, new at each start."""
+    policy: str
+    """`maxmemory-policy`."""
+    has_limit: bool
+    has_append_only_file: bool
+    evicted_keys: int
+    """Since its start."""
+
+    @classmethod
+    def of(cls, info: bytes) -> ServerInfo:
+        """Read the reply to `INFO`."""
+        lines = (line.partition(":") for line in info.decode().splitlines())
+        said = {name: value for name, _, value in lines}
+        return cls(
+            run_id=said.get("run_id", ""),
+            policy=said.get("maxmemory_policy", "noeviction"),
+            has_limit=said.get("maxmemory", "0") != "0",
+            has_append_only_file=said.get("aof_enabled") != "0",
+            evicted_keys=int(said.get("evicted_keys", 0)),
+        )
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong with its settings: a stable word for each, and a sentence for the log."""
+        found = {}
+        if self.has_limit and self.policy != "noeviction":
+            found[MAY_EVICT] = (
+                f"Redis evicts keys when its memory is full (maxmemory-policy {self.policy}), "
+                "logouts among them: set noeviction (docs/deploy.md, Redis)"
+            )
+        if not self.has_append_only_file:
+            found[NO_APPEND_ONLY_FILE] = (
+                "Redis has no append-only file, so a restart forgets logouts: "
+                "set appendonly yes (docs/deploy.md, Redis)"
+            )
+        return found
