@@ -2,11 +2,15 @@
 
 It shows no token. With `--older-than` the exit code is 1 if an entry has waited longer, so that a
 cron job can alert. `--retry` tries every entry at once, due or not, and shows what still waits.
+After an end of everyone hundreds of thousands may wait, so a page of them is shown and the rest is
+counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import heapq
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from bff.app.services import Services
     from bff.store import Entry
 
+SHOWN = 100
 HASH_PREFIX_CHARACTERS = 12
 """As in the audit log, so that its lines can be found by this output."""
 
@@ -30,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="exit with 1 if anything has waited longer",
     )
+    parser.add_argument(
+        "--limit", type=_count, default=SHOWN, metavar="N", help=f"show so many ({SHOWN})"
+    )
+    parser.add_argument(
+        "--offset", type=_count, default=0, metavar="N", help="leave out so many, the oldest"
+    )
 
 
 def run(options: argparse.Namespace, services: Services) -> int:
@@ -43,15 +54,27 @@ def run(options: argparse.Namespace, services: Services) -> int:
     """
     confirmed = services.revocation.retry_all() if options.retry else 0
     now = services.stores.database.now()
-    entries = sorted(services.stores.outbox.waiting(), key=lambda entry: entry.created_at)
-    rows = [_row(entry, now) for entry in entries]
+    seen = itertools.count()
+    each = (entry for entry, _ in zip(services.stores.outbox.each_waiting(), seen, strict=False))
+    page_end = options.offset + options.limit
+    # At least one, for `--older-than`. No more are kept in memory than are shown.
+    oldest = heapq.nsmallest(max(1, page_end), each, key=lambda entry: entry.created_at)
+    rows = [_row(entry, now) for entry in oldest[options.offset : page_end]]
+    others = next(seen) - len(rows)
     if options.json:
-        print(json.dumps({"confirmed": confirmed, "waiting": rows}))
+        more = {"not_shown": others} if others else {}
+        print(json.dumps({"confirmed": confirmed, "waiting": rows, **more}))
     else:
-        _print(rows, confirmed, retried=options.retry)
+        _print(rows, others, confirmed, retried=options.retry)
     limit = options.older_than
-    overdue = limit is not None and any(now - entry.created_at > limit for entry in entries)
+    overdue = limit is not None and any(now - entry.created_at > limit for entry in oldest[:1])
     return REVOCATION_OVERDUE if overdue else OK
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise ValueError
+    return number
 
 
 def _row(entry: Entry, now: float) -> dict[str, Any]:
@@ -64,13 +87,14 @@ def _row(entry: Entry, now: float) -> dict[str, Any]:
     }
 
 
-def _print(rows: list[dict[str, Any]], confirmed: int, *, retried: bool) -> None:
+def _print(rows: list[dict[str, Any]], others: int, confirmed: int, *, retried: bool) -> None:
     if retried:
         print(f"{confirmed} confirmed by the provider.")
-    if not rows:
+    if not rows and not others:
         print("Nothing waits.")
         return
-    print(f"{len(rows)} wait, the oldest first:")
+    shown = f", {len(rows)} of them here" if others else ""
+    print(f"{len(rows) + others} wait, the oldest first{shown}:")
     print(f"{'age (s)':>10}  {'attempts':>8}  {'last error':<24}  {'session':<12}  reason")
     for row in rows:
         print(

@@ -179,7 +179,7 @@ class Revocation:
             StoreUnavailable: Redis is down; no entry is lost.
         """
         done = 0
-        for entry in self._outbox.waiting():
+        for entry in self._outbox.each_waiting():
             try:
                 self._steps.run(entry)
             except ProviderUnavailable:

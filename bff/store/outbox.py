@@ -7,6 +7,7 @@ one slot.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,9 +94,14 @@ class Outbox:
         return entries
 
     def waiting(self) -> list[Entry]:
-        """All entries, the next due first; for the command line and tests."""
+        """All entries, the next due first; for tests."""
+        return list(self.each_waiting())
+
+    def each_waiting(self) -> Iterator[Entry]:
+        """All entries, the next due first, read as they are taken: there may be many."""
         ids = [raw_id.decode() for raw_id in self._database.command("ZRANGE", self._due, 0, -1)]
-        return [e for i in range(0, len(ids), BATCH) for e in self._read_all(ids[i : i + BATCH])]
+        for start in range(0, len(ids), BATCH):
+            yield from self._read_all(ids[start : start + BATCH])
 
     def _read_all(self, ids: list[str]) -> list[Entry]:
         replies = self._database.commands(*(("HGETALL", self._keys.outbox_entry(i)) for i in ids))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bff.cli import revocations
+from bff.revocation.steps import intent
 from tests.support.commands import run_command
 from tests.support.fake_provider import FakeProvider, Reply
 from tests.support.receiver import Receiver
@@ -63,6 +66,38 @@ def test_what_waits_is_listed_without_a_token(bff: Receiver, tmp_path: Path) -> 
         assert "refresh-" not in text
         assert "access-" not in text
         assert key not in text
+
+
+@pytest.mark.usefixtures("down")
+def test_a_long_list_is_shown_page_by_page_and_counted(bff: Receiver, tmp_path: Path) -> None:
+    """After an end of everyone, the whole list was 13 MB."""
+    for background in bff.services.background:
+        background.stop()
+    count = revocations.SHOWN * 3 + 50
+    entries = [intent(f"{n:064}", "admin") for n in range(count)]
+    outbox, database = bff.services.stores.outbox, bff.services.stores.database
+    outbox.add_all(entries, due_in_seconds=3600)
+    ages = random.Random(0).sample(range(1000, 9000), count)
+    for entry, seconds in zip(entries, ages, strict=True):
+        at = database.now() - seconds
+        database.command("HSET", database.keys.outbox_entry(entry.id), "created_at", at)
+    ages.sort(reverse=True)
+    for arguments, first, shown in [
+        ([], 0, revocations.SHOWN),
+        (["--limit", "7"], 0, 7),
+        (["--limit", "7", "--offset", "5"], 5, 7),
+        (["--offset", str(count - 3)], count - 3, 3),
+        (["--offset", str(count)], count, 0),
+        (["--limit", str(count)], 0, count),
+    ]:
+        code, result = as_json(bff, tmp_path, *arguments, "--older-than", str(ages[0] - 5))
+        assert code == 1, "the oldest counts, shown or not"
+        expected = [pytest.approx(seconds, abs=30) for seconds in ages[first : first + shown]]
+        assert [row["age_seconds"] for row in result["waiting"]] == expected
+        assert result.get("not_shown", 0) == count - shown
+    text = run_command(bff, "revocations", cwd=tmp_path).stdout
+    assert f"{count} wait, the oldest first, {revocations.SHOWN} of them here:" in text
+    assert len(text.splitlines()) == revocations.SHOWN + 2
 
 
 @pytest.mark.usefixtures("down")
@@ -130,7 +165,17 @@ def test_an_outage_of_redis_is_reported_with_1(bff: Receiver, tmp_path: Path) ->
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("arguments", [["--older-than", "x"], ["--older-than"], ["--what"], ["x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--older-than", "x"],
+        ["--older-than"],
+        ["--limit", "-1"],
+        ["--offset", "x"],
+        ["--what"],
+        ["x"],
+    ],
+)
 def test_wrong_arguments(bff: Receiver, tmp_path: Path, arguments: list[str]) -> None:
     assert run_command(bff, "revocations", *arguments, cwd=tmp_path).returncode == 2
 
