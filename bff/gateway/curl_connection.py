@@ -28,8 +28,6 @@ _NOTHING_OPENED = frozenset(
     {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_OPERATION_TIMEDOUT,
      pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION}
 )  # fmt: skip
-
-
 _CAME = ~select.POLLOUT
 """Data, the end, or that libcurl has closed the descriptor and uses another one."""
 
@@ -76,12 +74,14 @@ class CurlConnection:
         self.used_at = 0.0
         self.keep_alive_seconds: float | None = None
         """How long the upstream keeps the connection when it is idle, as far as it says so."""
-        self._set_up(origin, connect_timeout_seconds, ca_file)
+        scheme, host, port = origin
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+        self._set_up(url, connect_timeout_seconds, ca_file)
 
-    def _set_up(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
+    def _set_up(self, url: str, connect_timeout_seconds: float, ca_file: str) -> None:
         easy = self._easy
         for option, value in {
-            pycurl.URL: _url(origin),
+            pycurl.URL: url,
             pycurl.PATH_AS_IS: 1,
             pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
@@ -128,13 +128,11 @@ class CurlConnection:
             body: Read at the pace of the upstream.
             send_limit: How often the request may be sent.
         """
-        self.header_lines.clear()
-        self.chunks.clear()
+        # What else the last request left was cleared when it was stopped.
         self.sends = 0
         self.finished = False
-        self.failure = self.body_error = None
+        self.failure = None
         self._send_limit = send_limit
-        self._paused, self._unsent = False, b""
         self._body = body
         easy = self._easy
         if self._mode != (method, body is not None):
@@ -274,22 +272,29 @@ class CurlConnection:
         """Whether the exchange failed before anything was sent."""
         return self.failure is not None and not self.sends and self.failure[0] in _NOTHING_OPENED
 
-    def stop(self) -> None:
-        """End the exchange; if it is incomplete, its connection is closed."""
+    def stop(self) -> bool:
+        """End the exchange; if it is incomplete, its connection is closed.
+
+        Nothing of it is kept, or an idle connection would hold a token, a cookie and a part of a
+        body; an error has the frames in which it was raised. False after a broken-off upload, whose
+        large buffers aren't worth keeping.
+        """
         fd = self._easy.getinfo(pycurl.ACTIVESOCKET)
         with contextlib.suppress(pycurl.error):
             self._multi.remove_handle(self._easy)
         if fd != self._fd and fd >= 0:
             self._watch(fd)
-        self._body = None
+        upload_broken_off = self.sending
+        self._body = self.body_error = None
+        self._paused, self._unsent = False, b""
+        self.header_lines.clear()
+        self.chunks.clear()
+        self._easy.unsetopt(pycurl.HTTPHEADER)
+        self._easy.setopt(pycurl.REQUEST_TARGET, "/")
         self.used_at = time.monotonic()
+        return not upload_broken_off
 
     def close(self) -> None:
         """Close the connection for good."""
         self._easy.close()
         self._multi.close()
-
-
-def _url(origin: Origin) -> str:
-    scheme, host, port = origin
-    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

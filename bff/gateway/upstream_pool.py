@@ -72,8 +72,10 @@ class UpstreamAddress:
 
     def give_back(self, connection: CurlConnection) -> None:
         """End the exchange on *connection*, and keep it for the next request."""
-        connection.stop()
-        self._idle.append(connection)
+        if connection.stop():
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def close_idle(self) -> int:
         """Close connections that wait in vain; returns how many."""
