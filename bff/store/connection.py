@@ -101,6 +101,12 @@ class Database:
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
 
+    def commands_of_master(self, *commands: Command) -> list[Any]:
+        """`commands` that only read, and that a replica must not answer: it may be outdated."""
+        if isinstance(self.client, ClusterClient):
+            return self.commands(*commands)  # Its replicas redirect.
+        return self.commands(("DEL", self.keys.absent()), *commands)[1:]
+
     def run_many(
         self,
         script: Script,
@@ -171,6 +177,13 @@ class Database:
             return self.client.info()
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
+
+    def disconnect(self) -> None:
+        """Close the connections that are not in use; the next commands open new ones."""
+        if isinstance(self.client, ClusterClient):
+            self.client.close()
+        else:
+            self.client.connection_pool.disconnect(inuse_connections=False)
 
     def now(self) -> float:
         """Redis's clock, in UTC epoch seconds; it decides."""

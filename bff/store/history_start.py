@@ -11,10 +11,29 @@ from __future__ import annotations
 import time
 
 from bff.core.sealing import Sealer
-from bff.store import scripts
 from bff.store.connection import Database, Script
 
-# KEYS: every key that the history start may have, the newest first. ARGV: the instant.
+# KEYS: every key that the history start may have, the newest first; all in one slot.
+# It doesn't expire: it must be lost only with everything else.
+_BEGIN = Script(
+    """
+local newest = redis.call('GET', KEYS[1])
+local born = tonumber(newest or '')
+for i = 2, #KEYS do
+  local found = tonumber(redis.call('GET', KEYS[i]) or '')
+  if found then
+    born = math.min(born or found, found)
+    redis.call('DEL', KEYS[i])
+  end
+end
+born = born or tonumber(redis.call('TIME')[1]) + 1
+local written = string.format('%d', born)
+if newest ~= written then redis.call('SET', KEYS[1], written) end
+return born
+"""
+)
+
+# KEYS: the same. ARGV: the instant.
 # All of them at once: readers take the oldest that they find.
 _RISE = Script(
     """
@@ -45,7 +64,7 @@ class HistoryStart:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        return int(self._database.run(scripts.BEGIN_HISTORY, self._keys))
+        return int(self._database.run(_BEGIN, self._keys))
 
     def rise(self) -> int:
         """Let the history start at the next second, by our own clock, as tokens' `exp` is checked.

@@ -138,6 +138,10 @@ class Keys:
         """`{born_at}:evicted`, string: JSON; how many evictions of each server were acted on."""
         return self._name("{born_at}", "evicted")
 
+    def absent(self) -> str:
+        """`{born_at}:none`, string: never written; a replica refuses to delete even that."""
+        return self._name("{born_at}", "none")
+
     # ------------------------------------------------------------ messages of the provider
     def auth_time_seen(self, name: str) -> str:
         """`auth-time:<hash>`, string: `1`; a sign-in of this provider has carried `auth_time`."""

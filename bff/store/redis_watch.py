@@ -15,7 +15,7 @@ from collections.abc import Callable
 from bff.core.errors import StoreUnavailable
 from bff.store.connection import Database, Script
 from bff.store.history_cut import HistoryCut
-from bff.store.server_info import ServerInfo
+from bff.store.server_info import NO_MASTER, ServerInfo
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class RedisWatch:
         self._looking = threading.Lock()
         self._settings_problems: dict[str, str] = {}
         self._losses: dict[str, float] = {}
+        self._is_replica = False
         self._warned = False
 
     def look(self, wait_seconds: float = -1) -> None:
@@ -90,6 +91,10 @@ class RedisWatch:
             self._warn_of_silence()
             return
         servers = [ServerInfo.of(one) for one in self._database.info_of_masters() or [info]]
+        if not all(server.is_master for server in servers):
+            self._refuse_replica()
+            return
+        self._is_replica = False
         self._note_settings(servers)
         self._note_evictions(servers, json.loads(evicted))
 
@@ -97,12 +102,13 @@ class RedisWatch:
         """What is wrong with this Redis, as stable words; lost data for an hour."""
         now = self._clock()
         lost = [name for name, at in self._losses.items() if now < at + SHOWN_SECONDS]
-        return [*self._refused_settings(), *lost]
+        return [*[NO_MASTER] * self._is_replica, *self._refused_settings(), *lost]
 
     def is_sound(self) -> bool:
         """Whether this process may serve with this Redis."""
         since = self._clock() - NOT_READY_SECONDS
-        return not self._refused_settings() and all(at < since for at in self._losses.values())
+        lost = any(at >= since for at in self._losses.values())
+        return not (lost or self._is_replica or self._refused_settings())
 
     def _refused_settings(self) -> list[str]:
         return [] if self._may_lose_data else list(self._settings_problems)
@@ -135,6 +141,13 @@ class RedisWatch:
         self._losses[name] = now
         self._cut.make()
         self._on_cut(True)
+
+    def _refuse_replica(self) -> None:
+        if not self._is_replica:
+            log.error("Redis is a replica now, so what it says may be outdated and is not believed")
+        self._is_replica = True
+        # Its address, or a Sentinel, may lead to the master by now.
+        self._database.disconnect()
 
     def _warn_of_silence(self) -> None:
         if not self._warned:

@@ -25,6 +25,9 @@ local live = r[1] and now < tonumber(r[6]) and now < tonumber(r[7])
 """
 )
 
+# Changes nothing, and a replica refuses it: a demoted master has other sessions than the new one.
+_ONLY_A_MASTER = "redis.call('HDEL', KEYS[1], '')"
+
 
 class RecordRow(NamedTuple):
     """A session record, in the order of `_LIVE`; tokens, identity and data are sealed."""
@@ -46,7 +49,8 @@ RECORD_FIELDS = RecordRow._fields[:-1]
 
 # KEYS: session. ARGV: 1/0 slide, idle seconds, seconds between two slides.
 LOAD = Script(
-    _LIVE
+    _ONLY_A_MASTER
+    + _LIVE
     + """
 if not live then return false end
 if ARGV[1] == '1' and now - tonumber(r[5]) >= tonumber(ARGV[3]) then
@@ -275,26 +279,5 @@ local since = math.min(now, tonumber(ARGV[2]) or now)
 local risen = math.max(old, math.floor(since) + 1)
 redis.call('SET', KEYS[1], string.format('%d', risen), 'EX', ARGV[1])
 return risen
-"""
-)
-
-# KEYS: every key that the history start may have, the newest first; all in one slot.
-# It doesn't expire: it must be lost only with everything else.
-BEGIN_HISTORY = Script(
-    _NOW
-    + """
-local newest = redis.call('GET', KEYS[1])
-local born = tonumber(newest or '')
-for i = 2, #KEYS do
-  local found = tonumber(redis.call('GET', KEYS[i]) or '')
-  if found then
-    born = math.min(born or found, found)
-    redis.call('DEL', KEYS[i])
-  end
-end
-born = born or math.floor(now) + 1
-local written = string.format('%d', born)
-if newest ~= written then redis.call('SET', KEYS[1], written) end
-return born
 """
 )

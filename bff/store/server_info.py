@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 MAY_EVICT = "redis_may_evict"
 NO_APPEND_ONLY_FILE = "redis_without_append_only_file"
+NO_MASTER = "redis_is_no_master"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class ServerInfo:
 
     run_id: str
     """Random, new at each start."""
+    is_master: bool
     policy: str
     """`maxmemory-policy`."""
     has_limit: bool
@@ -28,6 +30,7 @@ class ServerInfo:
         said = {name: value for name, _, value in lines}
         return cls(
             run_id=said.get("run_id", ""),
+            is_master=said.get("role", "master") == "master",
             policy=said.get("maxmemory_policy", "noeviction"),
             has_limit=said.get("maxmemory", "0") != "0",
             has_append_only_file=said.get("aof_enabled") != "0",

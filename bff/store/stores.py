@@ -73,7 +73,9 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         auth_time_seen=AuthTimeSeen(database, sealer, config.issuer),
         history_start=history_start,
         history_cut=HistoryCut(database, history_start, watermarks),
-        revoked_tokens=RevokedTokens(database.commands, revoked_token_keys, history_start.begin),
+        revoked_tokens=RevokedTokens(
+            database.commands_of_master, revoked_token_keys, history_start.begin
+        ),
         seen_messages=SeenMessages(database, sealer),
         sign_in_attempts=SignInAttempts(database),
         sent_revocations=_sent_revocations(config, database, sealer),

@@ -6,10 +6,11 @@ notified of its own changes. So reading here doesn't move the idle end: `Session
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bff.core.model import Session
 from bff.store.change_tracking import ChangeTracking
+from bff.store.redis_cluster import Command
 from bff.store.scripts import RECORD_FIELDS, RecordRow
 from bff.store.session_records import SessionRecords
 
@@ -38,15 +39,19 @@ class TrackedSessionRecords:
 
     def ping(self) -> None:
         """Wait for a response: changes made before the call are in `changed` then."""
-        self._tracking.send(("PING",))
+        self._ask(("PING",))
 
     def read(self, session_keys: list[str]) -> list[RecordRow | None]:
         """Read records, and Redis's clock just before; nothing is opened yet. None without one."""
         names = (self._records.keys.session(key) for key in session_keys)
         readings = (("HMGET", name, *RECORD_FIELDS) for name in names)
-        now, *rows = self._tracking.send(("TIME",), *readings)
+        now, *rows = self._ask(("TIME",), *readings)
         read_at = int(now[0]) + int(now[1]) / 1_000_000
         return [RecordRow._make([*row, read_at]) if row[0] is not None else None for row in rows]
+
+    def _ask(self, *commands: Command) -> list[Any]:
+        """The replies of a master: a replica refuses to delete, even what isn't there."""
+        return self._tracking.send(("DEL", self._records.keys.absent()), *commands)[1:]
 
     def open_row(self, session_key: str, row: RecordRow | None) -> TrackedSession | None:
         """Open what `read` returned; None if there is no such session, or it has expired.

@@ -235,6 +235,23 @@ def test_a_broken_connection_empties_the_cache(process: CachingProcess, bench: B
     process.let_cache(key)
 
 
+def test_a_demoted_master_proves_nothing(redis_prefix: str) -> None:
+    with RedisServer() as server, server.client() as client:
+        bench = Bench(config_for(server, redis_prefix))
+        process = CachingProcess(bench)
+        key = bench.start()
+        process.let_cache(key)
+        client.replicaof("127.0.0.1", 1)
+        assert not process.cache.prove()
+        with pytest.raises(StoreUnavailable):
+            process.load(key)
+        client.replicaof("NO", "ONE")
+        assert process.cache.prove()
+        assert process.load(key)
+        process.close()
+        bench.database.client.close()
+
+
 def test_an_emptied_redis_empties_the_cache(redis_prefix: str) -> None:
     with RedisServer() as server:
         bench = Bench(config_for(server, redis_prefix))
