@@ -20,6 +20,8 @@ def cookie_values(environ: Mapping[str, Any], name: str) -> list[str]:
 
     Never split at a comma: a foreign cookie may contain one, and could then pose as ours.
     """
+    if name not in environ.get("HTTP_COOKIE", ""):
+        return []
     return [value for found, value in _pairs(environ) if found == name]
 
 

@@ -25,6 +25,8 @@ OTHER_FILES = 512
 """For connections to Redis, the provider and APIs."""
 IDLE_THREAD_SECONDS = 600
 """Granian's maximum."""
+HEADERS_MAX_BYTES = 64 * 1024
+"""Of request line and headers; beyond it Granian answers 431, or 414, by itself."""
 HEALTH_PATHS = ("/healthz", "/readyz")
 
 
@@ -90,6 +92,7 @@ def _serve(options: argparse.Namespace) -> None:
     # Imported here, so that the other commands don't load it.
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
 
     connections = _connections(options.connections)
     server = Granian(
@@ -108,6 +111,7 @@ def _serve(options: argparse.Namespace) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=options.grace_seconds,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=HEADERS_MAX_BYTES),
         websockets=False,
         log_dictconfig=logging_config(),
         # Its access log would show query strings, which hold the codes of sign-ins.

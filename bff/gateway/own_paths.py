@@ -13,8 +13,8 @@ from urllib.parse import quote_from_bytes
 
 from flask import Flask, request
 
-from bff.core.errors import NotFound, PathRefused
-from bff.gateway.request_target import PCHAR, check_path, raw_target
+from bff.core.errors import NotFound, PathRefused, TargetTooLong
+from bff.gateway.request_target import PCHAR, TARGET_MAX_CHARACTERS, check_path, raw_target
 from bff.gateway.route_table import loose_readings
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def register_own_paths(app: Flask, routes: str, reserved: Collection[str]) -> No
         if request.endpoint == routes:
             return
         path = path_as_sent(request.environ)
+        if len(path) > TARGET_MAX_CHARACTERS:
+            raise TargetTooLong(f"{len(path)} characters")  # Decoding it often takes long.
         try:
             check_path(path)
         except PathRefused as error:

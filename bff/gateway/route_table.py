@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from bff.config.route import Route
 from bff.core.errors import PathRefused
+from bff.gateway.request_target import TARGET_MAX_CHARACTERS
 
 _PLAIN = re.compile(r"[a-z0-9/_~-]*")
 """A path of these characters is unambiguous."""
@@ -60,7 +61,7 @@ class RouteTable:
         for route in self._by_first.get(_first_segment(path), ()):
             if route.covers(path):
                 nested = self._nested[route.prefix]
-                if nested:
+                if nested and len(path) <= TARGET_MAX_CHARACTERS:  # Others are refused later.
                     _refuse_lookalike(path, nested)
                 return route
         return None

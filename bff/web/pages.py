@@ -10,6 +10,8 @@ from flask import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+ACCEPT_MAX_CHARACTERS = 1_024
+"""Of `Accept` and its like: browsers send about a hundred, and a long list takes long to sort."""
 DOCUMENT_DESTINATIONS = frozenset({"document", "iframe", "frame", "embed", "object"})
 
 _environment = Environment(
@@ -37,6 +39,8 @@ def wants_page(request: Request) -> bool:
     destination = request.headers.get("Sec-Fetch-Dest")
     if destination is not None and mode != "same-origin":
         return destination in DOCUMENT_DESTINATIONS
+    if len(request.headers.get("Accept", "")) > ACCEPT_MAX_CHARACTERS:
+        return False
     return any(media == "text/html" and quality > 0 for media, quality in request.accept_mimetypes)
 
 

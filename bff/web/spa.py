@@ -16,7 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from bff.config import Config
 from bff.core.errors import NotFound, ServiceWorkerInterferes
 from bff.web.page_load import is_page_load, may_be_of_service_worker
-from bff.web.pages import render_no_spa, wants_page
+from bff.web.pages import ACCEPT_MAX_CHARACTERS, render_no_spa, wants_page
 
 ASSETS = Path(__file__).resolve().parent / "static"
 RESERVED = frozenset({"auth", "api", "healthz", "readyz"})
@@ -209,6 +209,8 @@ def _send(file: Path, path: str, root: Path | None = None) -> Response:
 def _precompressed(root: Path, file: Path) -> tuple[Path, str]:
     """Return the best variant of *file* that the client accepts, and its content coding."""
     real_root = root.resolve()
+    if len(request.headers.get("Accept-Encoding", "")) > ACCEPT_MAX_CHARACTERS:
+        return file, ""
     for encoding, suffix in ENCODINGS:
         if request.accept_encodings.quality(encoding) <= 0:
             continue

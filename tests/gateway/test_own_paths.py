@@ -105,6 +105,15 @@ def test_promise_10_an_encoded_path_of_ours_is_404_if_the_server_tells(
     assert status(client, "GET", path, "gunicorn", **NAVIGATION) == 404
 
 
+@pytest.mark.parametrize("start", ["/", "/auth/", "/api/"])
+def test_a_path_that_takes_long_to_read_is_refused_by_its_length(
+    client: FlaskClient, start: str
+) -> None:
+    path = start + "%25" * 20_000
+    assert status(client, "GET", path, "Granian", **NAVIGATION) == 414
+    assert status(client, "GET", path, "gunicorn", **PROGRAM) == 414
+
+
 @pytest.mark.parametrize("server", SERVERS.values(), ids=list(SERVERS))
 @pytest.mark.parametrize(("method", "path"), ALL)
 def test_the_exact_path_is_answered(

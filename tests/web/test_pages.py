@@ -79,6 +79,8 @@ PAGES = {
         ({"Sec-Fetch-Dest": "", "Accept": "text/html"}, False),
         ({"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}, True),
         ({"Accept": "text/html;q=0, */*"}, False),
+        # Sorting so many takes long, and no browser sends them.
+        ({"Accept": "text/html," * 6000}, False),
         ({"Accept": "application/json"}, False),
         ({"Accept": "text/*"}, False),
         ({"Accept": "*/*"}, False),

@@ -117,8 +117,10 @@ def test_promise_10_head_and_options_tell_nothing(
         [f"X-Field-{n}: 1" for n in range(300)],
         ["Cookie: " + "; ".join(f"c{i}={'x' * 990}" for i in range(1_000))],
         ["X-Long: " + "x" * 1_000_000],
+        ["Accept: " + "text/html;q=0.1," * 23_000],
+        ["Cookie: " + "a=b; " * 28_000],
     ],
-    ids=["many", "a megabyte of cookies", "a long one"],
+    ids=["many", "a megabyte of cookies", "a long one", "a long list", "140 kB of cookies"],
 )
 def test_promise_10_huge_headers_are_refused_by_the_server(
     cluster: Cluster, fields: list[str]
