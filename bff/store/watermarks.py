@@ -15,6 +15,8 @@ from bff.store import scripts
 from bff.store.connection import Database, Script
 
 POLL_SECONDS = 0.05
+WAIT_MAX_SECONDS = 1.0
+"""A watermark is the next whole second."""
 SIGN_IN_MAX_SECONDS = 86_400
 """Longer than a sign-in can be under way, with a process that stalls included."""
 
@@ -65,9 +67,16 @@ class Watermarks:
         return int(reply)
 
     def wait_for(self, watermark_at: int) -> None:
-        """Wait until Redis's clock has reached *watermark_at*: a second at most."""
+        """Wait until Redis's clock has reached *watermark_at*: a second at most.
+
+        If that clock was set back, it may be far away.
+        """
+        give_up_at = time.monotonic() + WAIT_MAX_SECONDS
         while (left := watermark_at - self._database.now()) > 0:
-            time.sleep(max(left, POLL_SECONDS))
+            time_left = give_up_at - time.monotonic()
+            if time_left <= 0:
+                break
+            time.sleep(min(max(left, POLL_SECONDS), time_left))
 
     def lift(self, group: Group) -> bool:
         """Accept again what the group's watermark refuses; returns whether there was one.
@@ -78,8 +87,7 @@ class Watermarks:
         watermark_at = self.newest_of([group])
         if watermark_at is None:
             return False
-        # No longer, also if Redis's clock was set back: then it may be far ahead.
-        time.sleep(min(max(watermark_at - self._database.now(), 0), 1))
+        self.wait_for(watermark_at)
         keys = self._keys_of(group)
         lifts = [([key], [watermark_at]) for key in keys]
         return any(self._database.run_many(LIFT, lifts, safely=True))  # type: ignore[arg-type]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from bff.core.errors import ProviderUnavailable, SignInTooOld
 from bff.core.model import Group, Identity, SignIn
 from bff.sessions.lifecycle import session_key
+from bff.store import watermarks
 from tests.revocation.test_end import due_now
 from tests.support.bench import Bench, MakeBench
 
@@ -54,6 +57,28 @@ def _start(bench: Bench, sign_in: SignIn) -> str:
     key = session_key(bench.sessions.start(sign_in))
     assert key
     return key
+
+
+@pytest.mark.parametrize("group", [DANA, Group.everyone()], ids=["user", "everyone"])
+def test_an_end_does_not_wait_for_a_clock_that_was_set_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, group: Group
+) -> None:
+    key = bench.start()
+    bench.watermarks.rise(group)
+    [name] = [one for one in bench.stored() if ":watermark:" in one]
+    bench.database.command("SET", name, int(bench.now()) + 3_600)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert seconds <= 1, "as long as the clock went back"
+        real_sleep(seconds)
+
+    real_sleep = time.sleep
+    monkeypatch.setattr(watermarks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    assert bench.revocation.end_group(group, "admin") == 1
+    assert bench.sessions.load(key) is None
+    assert sum(slept) <= 1.1
 
 
 def test_the_provider_is_not_asked_before_the_response(bench: Bench) -> None:
