@@ -147,6 +147,14 @@ class Group(msgspec.Struct, frozen=True):
         return cls("everyone")
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """What an end of many sessions has done so far."""
+
+    count: int
+    left: int = 0
+    """How many are still to end; they do so soon."""
+
+
 def groups_of(identity: Identity) -> list[Group]:
     """The groups that contain a session of *identity*."""
     groups = [Group.of_user(identity.issuer, identity.subject)]

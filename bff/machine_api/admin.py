@@ -20,7 +20,7 @@ from flask import Blueprint, Response, jsonify, request
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, RequestRefused
-from bff.core.model import Group
+from bff.core.model import Ended, Group
 from bff.machine_api import authentication
 from bff.machine_api.authentication import AdminAuth
 from bff.machine_api.messages import json_object, not_configured, text_of
@@ -28,6 +28,8 @@ from bff.sessions.lifecycle import Sessions
 from bff.sessions.summary import session_summary
 
 REASON = "admin"
+RESPONSE_SECONDS = 20.0
+"""A proxy in front waits for a minute at most."""
 SUBJECT_MAX_CHARACTERS = 255
 EMAIL_MAX_CHARACTERS = 320
 ID_CHARACTERS = 32
@@ -49,8 +51,11 @@ def create_blueprint(config: Config, auth: AdminAuth, sessions: Sessions) -> Blu
         return jsonify(sessions=admin.find(list(request.args.items(multi=True))))
 
     @blueprint.post("/admin/sessions/end")
-    def end_sessions() -> Response:
-        return jsonify(ended=admin.end())
+    def end_sessions() -> tuple[Response, int]:
+        ended = admin.end()
+        if ended.left:
+            return jsonify(ended=ended.count, left=ended.left), 202
+        return jsonify(ended=ended.count), 200
 
     return blueprint
 
@@ -80,8 +85,10 @@ class SessionAdmin:
             call.result = f"found {len(found)}"
         return found
 
-    def end(self) -> int:
-        """End the sessions that the request's body names; returns how many were ended.
+    def end(self) -> Ended:
+        """End the sessions that the request's body names.
+
+        Those of everyone may be many; then some of them are left, and end soon after the response.
 
         Raises:
             RequestRefused: The body doesn't name sessions.
@@ -93,13 +100,17 @@ class SessionAdmin:
             parameters = json_object()
             call.reason = _reason(parameters)
             call.group = _group(self._issuer, parameters)
-            if "id" in parameters:
-                public_id = text_of(parameters["id"], ID_CHARACTERS)
-                ended = self._sessions.end_named(call.group, public_id, REASON)
-            else:
-                ended = self._sessions.end_group(call.group, REASON)
-            call.result = f"ended {ended}"
+            ended = self._end(call.group, parameters)
+            call.result = f"ended {ended.count}" + (f", {ended.left} left" if ended.left else "")
         return ended
+
+    def _end(self, group: Group, parameters: dict[str, Any]) -> Ended:
+        if "id" in parameters:
+            public_id = text_of(parameters["id"], ID_CHARACTERS)
+            return Ended(self._sessions.end_named(group, public_id, REASON))
+        if group.kind == "everyone":
+            return self._sessions.end_everyone(REASON, RESPONSE_SECONDS)
+        return Ended(self._sessions.end_group(group, REASON))
 
 
 class AuditedCall:

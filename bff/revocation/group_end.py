@@ -60,16 +60,21 @@ class GroupEnd:
         Raises:
             StoreUnavailable: Some sessions may not have ended; try again.
         """
-        self._warn_of_lockout(group)
-        watermark_at = self._stores.watermarks.rise(group, before_at)
-        keys = self._stores.indexes.members(group)
-        if before_at is not None:
-            keys = self._from_before(keys, before_at)
+        watermark_at, keys = self.begin(group, before_at)
         ended = self.end_sessions(keys, reason)
         if before_at is None:
             # So that a sign-in right after the response falls into a later second.
             self._stores.watermarks.wait_for(watermark_at)
         return ended
+
+    def begin(self, group: Group, before_at: float | None = None) -> tuple[int, list[str]]:
+        """Raise the watermark; returns it, and the keys of the sessions to end."""
+        self._warn_of_lockout(group)
+        watermark_at = self._stores.watermarks.rise(group, before_at)
+        keys = self._stores.indexes.members(group)
+        if before_at is not None:
+            keys = self.from_before(keys, before_at)
+        return watermark_at, keys
 
     def _warn_of_lockout(self, group: Group) -> None:
         # A session at the provider that has ended is no way to sign in again in any case.
@@ -87,8 +92,12 @@ class GroupEnd:
         """End the sessions named by *keys*; returns how many there were."""
         return sum(self._end_batch(keys[i : i + BATCH], reason) for i in range(0, len(keys), BATCH))
 
-    def _from_before(self, keys: list[str], before_at: float) -> list[str]:
-        """Those of *keys* that an event at *before_at* ends; also those without a record."""
+    def from_before(self, keys: list[str], before_at: float) -> list[str]:
+        """Those of *keys* that an event at *before_at* ends; also those without a record.
+
+        Raises:
+            StoreUnavailable: Redis is down.
+        """
         began = self._stores.records.beginnings(keys)
         return [
             key

@@ -8,14 +8,16 @@ steps of one end, `group_end` those of many at once. Endpoints call this through
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 
 from bff.config import Config
 from bff.core.background import Background
 from bff.core.errors import ProviderUnavailable
-from bff.core.model import Group, Tokens
+from bff.core.model import Ended, Group, Tokens
 from bff.provider.token_endpoint import TokenRevoker
 from bff.revocation.cache_lease import CacheLease
+from bff.revocation.everyone_end import EveryoneEnd
 from bff.revocation.group_end import GroupEnd
 from bff.revocation.steps import EndSteps, intent
 from bff.store import Entry, Stores
@@ -57,6 +59,8 @@ class Revocation:
             # Auth0: sends `auth_time` whenever `max_age` asks for it.
             needs_auth_time=not (config.accept_iat_for_auth_time or config.auth0_domain),
         )
+
+        self._everyone = EveryoneEnd(stores, self._groups, self._claim_seconds)
 
     def together(self) -> AbstractContextManager[None]:
         """A context in which several ends wait for the session caches once, when it closes."""
@@ -116,31 +120,43 @@ class Revocation:
         Raises:
             StoreUnavailable: Some sessions may not have ended; try again.
         """
+        if group.kind == "everyone" and before_at is None:
+            return self.end_everyone(reason).count
         ended = self._groups.end(group, reason, before_at)
         self._drain_soon()
         self._lease.wait()
         return ended
 
-    def end_these(self, session_keys: list[str], reason: str) -> int:
+    def end_everyone(self, reason: str, within_seconds: float = math.inf) -> Ended:
+        """End all sessions, as `end_group`; what takes longer than that goes on by itself.
+
+        Raises:
+            StoreUnavailable: Some sessions have not ended yet; the drain ends them later.
+        """
+        ended = self._everyone.end(reason, within_seconds)
+        self._drain_soon()
+        self._lease.wait()
+        return ended
+
+    def end_these(
+        self, session_keys: list[str], reason: str, *, waits_for_caches: bool = True
+    ) -> int:
         """End these sessions and no others, without a watermark; returns how many there were.
+
+        Args:
+            session_keys: The sessions' hashes.
+            reason: Why, as a short word for the audit log.
+            waits_for_caches: Return when no process can use a cached copy of them any more; false
+                if no response depends on the end.
 
         Raises:
             StoreUnavailable: Some sessions may not have ended; try again.
         """
         ended = self._groups.end_sessions(session_keys, reason)
-        self._drain_soon()
-        self._lease.wait()
-        return ended
-
-    def end_expired(self, session_keys: list[str]) -> int:
-        """End sessions that have expired, for the sweep; returns how many there were.
-
-        Raises:
-            StoreUnavailable: Some sessions may not have ended; try again.
-        """
-        ended = self._groups.end_sessions(session_keys, "timed_out")
         if session_keys:
             self._drain_soon()
+        if waits_for_caches:
+            self._lease.wait()
         return ended
 
     def revoke_tokens(self, tokens: Tokens, reason: str) -> None:
@@ -161,7 +177,7 @@ class Revocation:
         due = self._outbox.claim_due(self._claim_seconds, CLAIM_COUNT)
         for position, entry in enumerate(due):
             try:
-                self._steps.run(entry)
+                self._take(entry)
                 confirmed += self._outbox.read(entry.id) is None
             except ProviderUnavailable as error:
                 # The outage concerns all entries: the rest of this round waits as long as this one.
@@ -181,11 +197,18 @@ class Revocation:
         done = 0
         for entry in self._outbox.each_waiting():
             try:
-                self._steps.run(entry)
+                self._take(entry)
             except ProviderUnavailable:
                 break
             done += self._outbox.read(entry.id) is None
         return done
+
+    def _take(self, entry: Entry) -> None:
+        """Take all steps of an entry of the outbox, whoever has written it."""
+        if entry.kind == "everyone":
+            self._everyone.complete(entry)
+        else:
+            self._steps.run(entry)
 
     def _run(self, entry: Entry) -> bool:
         """Write the intent, and take its steps; a provider outage doesn't make this fail."""

@@ -39,9 +39,8 @@ class ExpirySweep:
             return 0
         found = dict(zip(keys, self._records.deadlines(keys), strict=True))
         self._indexes.set_deadlines({k: d.at for k, d in found.items() if d and d.state == "live"})
-        ended = self._revocation.end_expired(
-            [k for k, d in found.items() if d and d.state == "due"]
-        )
+        due = [k for k, d in found.items() if d and d.state == "due"]
+        ended = self._revocation.end_these(due, "timed_out", waits_for_caches=False)
         # What is left of those that ended is in the outbox, and named there.
         self._indexes.forget_deadlines([k for k, d in found.items() if not d or d.state == "due"])
         if len(keys) == BATCH:

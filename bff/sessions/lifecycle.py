@@ -16,7 +16,7 @@ import msgspec
 
 from bff.config import Config
 from bff.core.errors import SealInvalid, SessionUnknown, SignInSuperseded, SignInTooOld
-from bff.core.model import Group, Session, SignIn
+from bff.core.model import Ended, Group, Session, SignIn
 from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
@@ -254,6 +254,10 @@ class Sessions:
             How many sessions there were.
         """
         return self._revocation.end_group(group, reason, before_at=before_at)
+
+    def end_everyone(self, reason: str, within_seconds: float) -> Ended:
+        """End all sessions, as `end_group`; what takes longer than that goes on by itself."""
+        return self._revocation.end_everyone(reason, within_seconds)
 
     def ending_together(self) -> AbstractContextManager[None]:
         """A context in which several ends wait for the session caches once, when it closes."""

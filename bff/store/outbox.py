@@ -18,7 +18,7 @@ from bff.core.sealing import Sealer
 from bff.store import scripts
 from bff.store.connection import Database
 
-Kind = Literal["session", "tokens"]
+Kind = Literal["session", "tokens", "everyone"]
 
 BATCH = 500
 """Entries read in one round trip."""
@@ -28,7 +28,8 @@ _tokens_decoder = msgspec.json.Decoder(Tokens)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One session to end (kind `session`), or tokens without a session to revoke (`tokens`).
+    """One session to end (kind `session`), all of them (`everyone`), or tokens without a session to
+    revoke (`tokens`).
 
     The session ends only with this `generation`, if there is one; the session `into`, if any, takes
     over its refresh tokens.
@@ -145,10 +146,10 @@ def _from_redis(entry_id: str, raw: dict[bytes, bytes]) -> Entry:
     def text(name: str) -> str:
         return raw.get(name.encode(), b"").decode()
 
-    kind: Kind = "tokens" if text("kind") == "tokens" else "session"
+    kind = text("kind")
     return Entry(
         id=entry_id,
-        kind=kind,
+        kind=kind if kind in ("tokens", "everyone") else "session",  # type: ignore[arg-type]
         reason=text("reason"),
         session_key=text("session_key"),
         generation=int(text("generation")) if text("generation") else None,

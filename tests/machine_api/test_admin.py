@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bff.core.errors import StoreUnavailable
+from bff.machine_api import admin
 from bff.sessions.lifecycle import session_key
 from tests.support.admin_calls import (
     BY_KEY,
@@ -96,6 +97,19 @@ def test_all_sessions_of_all_users_end(bff: Receiver) -> None:
     keys = [bff.start(subject=f"auth0|{n}", sid=f"sid-{n}") for n in range(3)]
     assert end(bff, everyone=True).get_json() == {"ended": 3}
     assert not any(bff.has_session(key) for key in keys)
+
+
+def test_an_end_of_very_many_is_answered_before_it_is_complete(
+    bff: Receiver, audit_lines: AuditLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200,000 sessions take longer than the proxy in front waits."""
+    monkeypatch.setattr(admin, "RESPONSE_SECONDS", 0)
+    keys = [bff.start(subject=f"auth0|{n}", sid=f"sid-{n}") for n in range(3)]
+    response = end(bff, everyone=True)
+    assert (response.status_code, response.get_json()) == (202, {"ended": 0, "left": 3})
+    [line] = [line for line in audit_lines() if line["event"] == "admin_called"]
+    assert line["reason"] == "end everyone: ended 0, 3 left"
+    wait_for(lambda: not any(bff.has_session(key) for key in keys), "the end of all")
 
 
 ODD_SUBJECTS = [
