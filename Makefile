@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress interop interop-keycloak interop-more upgrade bench check lint format types architecture lock clean
+.PHONY: help run prove install test stress interop interop-keycloak interop-more upgrade bench check lint format types architecture sbom lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,10 @@ types: $(VENV)/dev.stamp
 architecture: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_requirements.py
+
+sbom: $(VENV)/dev.stamp ## write .work/sbom.cdx.json, the software bill of materials (CycloneDX)
+	@mkdir -p .work
+	$(BIN)/python -m tests.support.sbom .work/sbom.cdx.json
 
 lock: $(VENV)/dev.stamp ## make the requirements*.txt anew from the requirements*.in
 	for name in requirements requirements-demo requirements-dev benchmarks/peers/requirements; do \

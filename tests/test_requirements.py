@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,6 +76,60 @@ def test_production_code_imports_only_what_is_asked_for() -> None:
     for path in (ROOT / "bff").rglob("*.py"):
         for module in _top_modules(path) - sys.stdlib_module_names - {"bff", "_typeshed"}:
             assert MODULE_OF.get(module, module) in packages, f"{path.name}: {module}"
+
+
+# ---------------------------------------------------------------- known holes
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def floors() -> dict[str, str]:
+    """The first version of each package without a known hole, as docs/dependencies.md has it."""
+    text = (ROOT / "docs/dependencies.md").read_text().partition("# Floors\n")[2]
+    rows = re.findall(r"^\| `([a-z0-9._-]+)` \| `([0-9.]+)` \| .*\w.* \|$", text, re.MULTILINE)
+    assert len(rows) == len(dict(rows)) > 10
+    return dict(rows)
+
+
+@pytest.mark.parametrize("file", [*NAMES, "benchmarks/peers/requirements"])
+def test_nothing_is_locked_below_its_floor(file: str) -> None:
+    held = locked(file)
+    below = {p: held[p] for p, low in floors().items() if version(held.get(p, low)) < version(low)}
+    assert below == {}
+
+
+def test_what_is_asked_for_can_t_be_resolved_below_its_floor() -> None:
+    text = (ROOT / "requirements.in").read_text()
+    asked = dict(re.findall(r"^([a-z0-9-]+)>=([0-9.]+)", text, re.MULTILINE))
+    assert set(asked) == asked_for("requirements")
+    below = {p: low for p, low in floors().items() if version(asked.get(p, low)) < version(low)}
+    assert below == {}
+
+
+def test_every_floor_is_of_something_that_is_locked() -> None:
+    files = [*NAMES, "benchmarks/peers/requirements"]
+    assert set(floors()) <= {package for file in files for package in locked(file)}
+
+
+# ---------------------------------------------------------------- bill of materials
+def test_the_bill_of_materials_is_that_of_the_locked_requirements(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        command = [sys.executable, "-m", "tests.support.sbom", str(tmp_path / name)]
+        subprocess.run(command, check=True, cwd=ROOT)
+    bom, again = (json.loads((tmp_path / name).read_text()) for name in ("one", "two"))
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
+    assert {c["name"]: c["version"] for c in bom["components"]} == locked("requirements")
+    lock = (ROOT / "requirements.txt").read_text()
+    listed = {h["content"] for c in bom["components"] for h in c["hashes"]}
+    assert listed == set(re.findall(r"sha256:(\w+)", lock))
+    needs = {d["ref"]: d.get("dependsOn", []) for d in bom["dependencies"]}
+    names = {c["bom-ref"]: c["name"] for c in bom["components"]}
+    assert {names[ref] for ref in needs["bff"]} == asked_for("requirements")
+    wanted = {ref for refs in needs.values() for ref in refs}
+    assert wanted == set(names), "nothing is there that nobody needs"
+    bom["metadata"].pop("timestamp")
+    again["metadata"].pop("timestamp")
+    assert bom == again
 
 
 def _top_modules(path: Path) -> set[str]:
