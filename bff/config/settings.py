@@ -154,6 +154,10 @@ class Settings(BaseModel):
     cache. [How to change it](docs/architecture/session-cache.md#changing-the-lease)."""
     session_memory_max: Annotated[int, Field(ge=0)] = Field(10_000, alias="BFF_SESSION_MEMORY_MAX")
     """How many sessions a process caches at most, about 5 kB each; 0: none."""
+    sessions_per_user_max: Annotated[int, Field(ge=0)] = Field(
+        1_000, alias="BFF_SESSIONS_PER_USER_MAX"
+    )
+    """How many sessions a user may have; a sign-in beyond it ends the oldest. 0: any number."""
     watermark_lifetime_seconds: Seconds = Field(
         366 * 86_400, alias="BFF_WATERMARK_LIFETIME_SECONDS"
     )

@@ -15,12 +15,13 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from bff.config import Config
-from bff.core.errors import SealInvalid, SessionUnknown, SignInSuperseded, SignInTooOld
+from bff.core.errors import SessionUnknown, SignInSuperseded, SignInTooOld
 from bff.core.model import Ended, Group, Session, SignIn
 from bff.core.sealing import Sealer
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
 from bff.sessions.sign_in_age import SignInAge
+from bff.sessions.user_limit import UserLimit
 from bff.store import Stores
 from bff.store.browsers import BrowserClosed, browser_key
 from bff.store.record_results import LoadedSession
@@ -66,6 +67,7 @@ class Sessions:
         self._revocation = revocation
         self._pending_writes = pending_writes
         self._cache = cache
+        self._user_limit = UserLimit(stores, revocation, config.sessions_per_user_max)
 
     def start(
         self,
@@ -100,8 +102,9 @@ class Sessions:
         sign_in = msgspec.structs.replace(sign_in, identity=identity)
         cookie_id = secrets.token_urlsafe(COOKIE_ID_BYTES)
         try:
-            session = self._stored(cookie_id, sign_in, authenticated_after, known_watermark_at)
-            self._end_others_of_browser(session, old_session_key, browser_ids)
+            new, count = self._stored(cookie_id, sign_in, authenticated_after, known_watermark_at)
+            self._end_others_of_browser(new, old_session_key, browser_ids)
+            self._user_limit.enforce(new, count)
         except SignInSuperseded:
             raise  # The session was stored and has ended, and its tokens with it.
         except Exception:
@@ -111,11 +114,11 @@ class Sessions:
 
     def _stored(
         self, cookie_id: str, sign_in: SignIn, authenticated_after: int | None, known_at: int
-    ) -> Session:
+    ) -> tuple[Session, int]:
         session = self._new_session(cookie_id, sign_in)
         # First the index, then the watermark, then the record: an end of all sessions either
         # finds this one in the index, or has raised the watermark before it is read here.
-        self._stores.indexes.add(session)
+        count = self._stores.indexes.add(session)
         try:
             self._age.refuse_too_old(session.identity, authenticated_after, known_at)
         except SignInTooOld:
@@ -123,7 +126,7 @@ class Sessions:
             raise
         if not self._records.create(session):
             raise SignInTooOld("all sessions of the user were ended during the sign-in")
-        return session
+        return session, count
 
     def _end_others_of_browser(
         self, session: Session, old_session_key: str | None, browser_ids: Sequence[str]
@@ -185,10 +188,7 @@ class Sessions:
 
     def _readable(self, key: str | None) -> Session | None:
         """The session, if it is valid and its seal can be opened; leaves its idle end as it is."""
-        try:
-            found = self._records.load(key, slide=False) if key else None
-        except SealInvalid:
-            return None
+        found = self._records.load_all([key]) if key else []
         return found[0] if found else None
 
     def load(self, key: str, *, slide: bool = True) -> LoadedSession | None:
@@ -280,8 +280,8 @@ class Sessions:
 
     def of_group(self, group: Group) -> list[Session]:
         """All valid sessions of *group* that can be opened, the newest first."""
-        found = [self._readable(key) for key in self._stores.indexes.members(group)]
-        return sorted((s for s in found if s), key=lambda s: s.created_at, reverse=True)
+        found = self._records.load_all(self._stores.indexes.members(group))
+        return sorted(found, key=lambda session: session.created_at, reverse=True)
 
     def public_id(self, session: Session) -> str:
         """An id that may be shown: neither the session's key nor its cookie follows from it."""

@@ -22,12 +22,21 @@ class Indexes:
         self._sealer = sealer
         self._deadlines = database.keys.deadlines()
 
-    def add(self, session: Session) -> None:
-        """Add a session to its indexes; before its record, so that an end can't miss it."""
+    def add(self, session: Session) -> int:
+        """Add a session to its indexes; before its record, so that an end can't miss it.
+
+        Returns:
+            How many its user then has; some may have ended.
+        """
         self.set_deadline(session.key, session.idle_ends_at)
+        of_user = 0
         for group in groups_of(session.identity):
             name = self._names(group)[0]
-            self._database.run(scripts.INDEX_ADD, [name], session.absolute_ends_at, session.key)
+            count: int = self._database.run(
+                scripts.INDEX_ADD, [name], session.absolute_ends_at, session.key
+            )
+            of_user = count if group.kind == "user" else of_user
+        return of_user
 
     def remove(self, key: str, identity: Identity | None) -> None:
         """Remove a session from its indexes."""
@@ -38,10 +47,10 @@ class Indexes:
         self._database.commands(*commands)
 
     def members(self, group: Group) -> list[str]:
-        """The hashes of the group's sessions; some may have ended."""
+        """The hashes of the group's sessions; some may have ended. The oldest is the first one."""
         names = [self._deadlines] if group.kind == "everyone" else self._names(group)
         replies = self._database.commands(*(("ZRANGE", name, 0, -1) for name in names))
-        return list(dict.fromkeys(m.decode() for members in replies for m in members))
+        return list(dict.fromkeys(m.decode() for members in reversed(replies) for m in members))
 
     def claim_due(self, claim_seconds: float, count: int) -> list[str]:
         """Claim sessions whose deadline may have passed; no other caller gets them meanwhile."""

@@ -6,6 +6,7 @@ identity and data are sealed, with the session's hash and the field's name as as
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from typing import Any
 
@@ -28,6 +29,8 @@ from bff.store.scripts import RecordRow
 
 SLIDE_SECONDS = 60
 """The idle end is moved at most this often, or four times within a shorter idle time."""
+LOADED_AT_ONCE = 100
+"""In one round trip; a record has some kilobytes."""
 TOMBSTONE_EXTRA_SECONDS = 86_400
 BLOCKED_SECONDS = 86_400
 """Longer than a process can take, or stall, between writing a session's index and its record."""
@@ -86,13 +89,26 @@ class SessionRecords:
         Raises:
             SealInvalid: The record was sealed with a key that is gone, or was tampered with.
         """
-        reply = self._database.run(
-            scripts.LOAD,
-            [self.keys.session(session_key)],
-            "1" if slide else "0",
-            self._idle_seconds,
-            self._slide_seconds,
-        )
+        keys, arguments = self._load_call(session_key, slide=slide)
+        return self._loaded(session_key, self._database.run(scripts.LOAD, keys, *arguments))
+
+    def load_all(self, session_keys: list[str]) -> list[Session]:
+        """Those of these sessions that are valid and can be opened; none is extended."""
+        found = []
+        for start in range(0, len(session_keys), LOADED_AT_ONCE):
+            batch = session_keys[start : start + LOADED_AT_ONCE]
+            calls = [self._load_call(key, slide=False) for key in batch]
+            replies = self._database.run_many(scripts.LOAD, calls)
+            for key, reply in zip(batch, replies, strict=True):
+                with contextlib.suppress(SealInvalid):
+                    found.append(self._loaded(key, reply))
+        return [loaded.session for loaded in found if loaded is not None]
+
+    def _load_call(self, session_key: str, *, slide: bool) -> ScriptCall:
+        slides = "1" if slide else "0"
+        return [self.keys.session(session_key)], [slides, self._idle_seconds, self._slide_seconds]
+
+    def _loaded(self, session_key: str, reply: list[bytes] | None) -> LoadedSession | None:
         row = RecordRow._make(reply) if reply else None
         if row is None or not self.is_vouched_for(row):
             return None

@@ -128,6 +128,7 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
             )
         ],
         ("BFF_SESSION_IDLE_SECONDS", "0", "greater than or equal to 1"),
+        ("BFF_SESSIONS_PER_USER_MAX", "-1", "greater than or equal to 0"),
         ("BFF_SESSION_IDLE_SECONDS", "a day", "integer"),
         ("BFF_SESSION_ABSOLUTE_SECONDS", "60", "BFF_SESSION_IDLE_SECONDS"),
         ("BFF_PROVIDER_TIMEOUT_SECONDS", "0", "greater than 0"),

@@ -243,7 +243,7 @@ def test_an_old_session_that_can_t_be_opened_ends_at_a_sign_in_too(make_bench: M
 def test_a_session_is_in_the_index_before_it_exists(bench: Bench) -> None:
     """Otherwise "end all sessions of this user" could miss it (docs/architecture/ending.md)."""
 
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> int:
         raise StoreUnavailable("just now")
 
     bench.indexes.add = refuse  # type: ignore[method-assign]
