@@ -2,7 +2,8 @@
 
 `/auth/login` changes nothing on our side, so another site may link to it: a user who follows such
 a link signs in as themselves, and `state` prevents a sign-in from being finished in another
-browser (RFC 9700, 4.7). But it must be a page load of its own, not an image, a frame or a prefetch.
+browser (RFC 9700, 4.7). But it must be a page load of its own, not an image, a frame or a prefetch,
+and only our own pages ask for a silent one.
 Source: OpenID Connect Core 1.0, 3.1; RFC 9700; docs/architecture/sign-in.md.
 """
 
@@ -40,7 +41,7 @@ from bff.web.login_parameters import (
     single,
 )
 from bff.web.login_transaction import LoginTransactions
-from bff.web.own_host import address_on_our_host, is_from_our_page
+from bff.web.own_host import address_on_our_host, is_from_our_page, refuse_silent_link
 from bff.web.page_load import refuse_all_but_page_loads
 from bff.web.provider_link import app_instead_of_callback, with_error
 from bff.web.redirect import redirect
@@ -122,6 +123,8 @@ class LoginFlow:
             keep_shared_cookie=session_cookie.current().shared_is_foreign,
         )
         try:
+            if transaction.silent:
+                refuse_silent_link(request, self._config)
             return self._redirect_to_provider(self._fitting(transaction), parameters)
         except Exception as error:
             return failed(transaction, error, self._config)

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from flask import Request
 
 from bff.config import Config
+from bff.core.errors import CrossSite
 
 REDIRECTED = "at_base_url"
 """The parameter of an address that was redirected: once, since a proxy may replace `Host`."""
@@ -46,6 +47,25 @@ def is_from_our_page(request: Request, config: Config) -> bool:
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return False
     return (request.referrer or "").startswith(f"{config.app_base_url}/")
+
+
+def refuse_silent_link(request: Request, config: Config) -> None:
+    """Refuse a silent sign-in that a link of another site asks for.
+
+    It would make a session without anything that the user did here, or saw (ASVS 7.6.2). A typed
+    address passes, unless `BFF_REFUSE_TYPED_ADDRESSES` is set.
+
+    Raises:
+        CrossSite: It does.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is None:
+        referrer = request.referrer
+        is_ours = referrer is None or referrer.startswith(f"{config.app_base_url}/")
+    else:
+        is_ours = site == "same-origin" or (site == "none" and not config.refuse_typed_addresses)
+    if not is_ours:
+        raise CrossSite("a silent sign-in by a link of another site")
 
 
 def _host(url: str) -> str | None:

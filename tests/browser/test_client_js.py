@@ -137,6 +137,7 @@ def test_login_returns_to_the_very_address(
         ("/?error=login_required", "/"),
         ("/?a%20b&error=interaction_required#part", "/?a%20b#part"),
         ("/?error=mine&error=sign_in_too_old", "/?error=mine"),
+        ("/?a=b&error=cross_site", "/?a=b"),
     ],
 )
 def test_login_leaves_out_the_error_of_a_failed_silent_sign_in(

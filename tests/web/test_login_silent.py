@@ -78,6 +78,44 @@ def test_a_silent_sign_in_returns_even_if_the_provider_is_down(world: World) -> 
 
 
 @pytest.mark.parametrize(
+    ("headers", "settings", "begins"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, {}, True),
+        ({"Sec-Fetch-Site": "none"}, {}, True),
+        ({"Sec-Fetch-Site": "none"}, {"BFF_REFUSE_TYPED_ADDRESSES": "true"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, {}, False),
+        ({"Sec-Fetch-Site": "same-site"}, {}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": "{ours}/page"}, {}, False),
+        ({"Sec-Fetch-Site": "rubbish"}, {}, False),
+        ({"Referer": "{ours}/page"}, {}, True),
+        ({"Referer": "{ours}.evil.example/"}, {}, False),
+        ({"Referer": "https://evil.example/"}, {}, False),
+        ({}, {}, True),
+    ],
+)
+def test_a_link_of_another_site_leads_to_the_app_and_not_to_a_silent_sign_in(
+    world_for: Callable[..., World],
+    audit_lines: Callable[[], list[dict[str, Any]]],
+    headers: dict[str, str],
+    settings: dict[str, str],
+    begins: bool,
+) -> None:
+    world = world_for({}, **settings)
+    ours = world.config.app_base_url
+    said = {name: value.format(ours=ours) for name, value in headers.items()}
+    response = world.get(f"/auth/login?{urlencode(SILENT)}", **said)
+    if begins:
+        assert response.status_code == 302
+        return
+    assert error_in(response) == "cross_site"
+    assert world.login_cookies() == set()
+    assert audit_lines()[-1]["reason"] == "cross_site"
+    # The page that the user then sees is ours, and may ask.
+    again = world.get(f"/auth/login?{urlencode(SILENT)}", **{"Sec-Fetch-Site": "same-origin"})
+    assert again.status_code == 302
+
+
+@pytest.mark.parametrize(
     ("return_to", "expected"),
     [
         ("/", "/?error=a%26b"), ("/x", "/x?error=a%26b"), ("/x?", "/x?error=a%26b"),
