@@ -99,7 +99,9 @@ class SessionCache:
     def _connect(self) -> TrackedSessionRecords:
         """A new connection, not opened yet."""
         url, timeout_seconds = self._config.redis_url, self._config.redis_timeout_seconds
-        tracking = ChangeTracking(url.get_secret_value(), timeout_seconds, self._config.trusted_cas)
+        tracking = ChangeTracking(
+            url.get_secret_value(), timeout_seconds, self._config.trusted_cas, self._records.servers
+        )
         return TrackedSessionRecords(self._records, tracking)
 
     def _begin_empty(self) -> None:

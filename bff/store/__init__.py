@@ -13,7 +13,8 @@ deny_list                access tokens that are revoked before they expire
 watermarks               since when a sign-in or a token is too old
 history_start            since when this Redis has a complete history
 history_cut              what happens when it has lost something
-redis_watch              whether it has; `server_info`: what it says about itself
+redis_watch              whether it has; `server_info`: what it says about itself;
+                         `history_marks`: has it gone back in time; `known_servers`
 client_tokens            access tokens of the BFF itself
 seen_messages            messages of the provider that have been processed
 sent_revocations         our own revocations, to recognise their echo in the provider's log

@@ -14,7 +14,7 @@ three conditions (tracking.c and server.c of Redis 6.2, 7.0, 7.4, 8 and Valkey):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -31,10 +31,17 @@ class ChangeTracking:
         url: As in `REDIS_URL`; not a cluster, where each node would need a connection.
         timeout_seconds: Upper bound for one command.
         ca_file: As in `make_client`.
+        on_connect: The same.
     """
 
-    def __init__(self, url: str, timeout_seconds: float, ca_file: str | None = None) -> None:
-        self._client = make_client(url, timeout_seconds, ca_file)
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float,
+        ca_file: str | None = None,
+        on_connect: Callable[[Any], None] | None = None,
+    ) -> None:
+        self._client = make_client(url, timeout_seconds, ca_file, on_connect)
         self._connection: Any = self._client.connection_pool.make_connection()  # type: ignore[union-attr]
         self._pushed: list[list[bytes] | None] = []
 

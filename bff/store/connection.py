@@ -15,7 +15,9 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.config import Config
 from bff.core.errors import StoreUnavailable
+from bff.store.history_marks import HistoryMarks
 from bff.store.keys import Keys
+from bff.store.known_servers import KnownServers
 from bff.store.redis_clients import Client, make_client
 from bff.store.redis_cluster import ClusterClient, Command
 
@@ -45,10 +47,19 @@ class Database:
         prefix: `BFF_REDIS_PREFIX`; all keys begin with it.
         wait_replicas: How many replicas must confirm an end or a watermark.
         timeout_seconds: Upper bound for one command.
+        servers: Those that new connections may lead to; any if None.
+        marks: Written behind what must not be lost; None for no marks.
     """
 
     def __init__(
-        self, client: Client, prefix: str, *, wait_replicas: int = 0, timeout_seconds: float = 1.0
+        self,
+        client: Client,
+        prefix: str,
+        *,
+        wait_replicas: int = 0,
+        timeout_seconds: float = 1.0,
+        servers: KnownServers | None = None,
+        marks: HistoryMarks | None = None,
     ) -> None:
         # Untyped: redis-py's types cover the blocking and the async client at once.
         self.client: Any = client
@@ -58,6 +69,8 @@ class Database:
         # Shorter than the socket's time-out, or an end that was written would count as failed.
         self._wait_milliseconds = int(timeout_seconds * 500)
         self._now = Script(_NOW)
+        self.servers = servers
+        self.marks = marks
         self.history_cut_at = 0
         """Sessions that began before this are not valid (`history_cut`)."""
 
@@ -83,6 +96,12 @@ class Database:
         """
         return self.run_many(script, [(keys, list(args))], safely=True)[0]
 
+    def run_kept(self, script: Script, keys: list[str], *args: str | bytes | float) -> Any:
+        """`run`; returns the result, and whether as many replicas as must have what it wrote."""
+        call: ScriptCall = (keys, list(args))
+        replies, acknowledged = self._run_all(script, [call], self._wait_replicas)
+        return replies[0], acknowledged >= self._wait_replicas
+
     def command(self, *words: str | bytes | float) -> Any:
         """Send one command; the result is as redis-py parses it.
 
@@ -100,6 +119,15 @@ class Database:
             return _raise_first(self._pipelined(commands)[0])
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
+
+    def commands_safely(self, *commands: Command) -> None:
+        """`commands` for what must survive a failover, as `run_safely`."""
+        try:
+            replies, acknowledged = self._marked(commands, self._wait_replicas)
+            _raise_first(replies)
+        except FAILURES as error:
+            raise StoreUnavailable(_error_text(error)) from error
+        self._tell_of_few(acknowledged)
 
     def commands_of_master(self, *commands: Command) -> list[Any]:
         """`commands` that only read, and that a replica must not answer: it may be outdated."""
@@ -124,26 +152,48 @@ class Database:
         Raises:
             StoreUnavailable: As in `run`; some of the runs may have succeeded.
         """
+        if not safely:
+            return self._run_all(script, calls, None)[0]
+        replies, acknowledged = self._run_all(script, calls, self._wait_replicas)
+        self._tell_of_few(acknowledged)
+        return replies
+
+    def _run_all(
+        self, script: Script, calls: list[ScriptCall], replicas: int | None
+    ) -> tuple[list[Any], int]:
+        """The replies, and how many of the *replicas* confirmed; None for what may be lost."""
         batch: list[Command] = [
             ("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls
         ]
-        replicas = self._wait_replicas if safely else 0
+        send = self._pipelined if replicas is None else self._marked
         try:
-            replies, acknowledged = self._pipelined(batch, replicas)
+            replies, acknowledged = send(batch, replicas or 0)
             # A replica that was promoted doesn't know the script; other nodes have run theirs.
             unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
                 sources = [("EVAL", script.source, *batch[i][2:]) for i in unknown]
-                late, late_acknowledged = self._pipelined(sources, replicas)
+                late, late_acknowledged = send(sources, replicas or 0)
                 acknowledged = min(acknowledged, late_acknowledged)
                 for i, reply in zip(unknown, late, strict=True):
                     replies[i] = reply
-            _raise_first(replies)
+            return _raise_first(replies), acknowledged
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
-        if acknowledged < replicas:
-            log.error("only %d of %d replicas have it", acknowledged, replicas)
-        return replies
+
+    def _marked(self, commands: Sequence[Command], replicas: int) -> tuple[list[Any], int]:
+        """`_pipelined`, and a mark behind it: whatever loses these writes loses the mark, too."""
+        marks = self.marks
+        if marks is None or not marks.confirmed or isinstance(self.client, ClusterClient):
+            return self._pipelined(commands, replicas)
+        mark = marks.next()
+        replies, acknowledged = self._pipelined([*commands, marks.command(mark)], replicas)
+        if not isinstance(replies.pop(), Exception) and acknowledged >= replicas:
+            marks.confirm(mark)
+        return replies, acknowledged
+
+    def _tell_of_few(self, acknowledged: int) -> None:
+        if acknowledged < self._wait_replicas:
+            log.error("only %d of %d replicas have it", acknowledged, self._wait_replicas)
 
     def _send(self, words: Command) -> Any:
         if isinstance(self.client, ClusterClient):
@@ -180,9 +230,7 @@ class Database:
 
     def disconnect(self) -> None:
         """Close the connections that are not in use; the next commands open new ones."""
-        if isinstance(self.client, ClusterClient):
-            self.client.close()
-        else:
+        if not isinstance(self.client, ClusterClient):  # Its nodes redirect.
             self.client.connection_pool.disconnect(inuse_connections=False)
 
     def now(self) -> float:
@@ -192,16 +240,23 @@ class Database:
         return int(seconds) + int(microseconds) / 1_000_000
 
 
-def connect(config: Config) -> Database:
+def connect(
+    config: Config, servers: KnownServers | None = None, marks: HistoryMarks | None = None
+) -> Database:
     """Make a client of the configured Redis; nothing is sent before the first command."""
     client = make_client(
-        config.redis_url.get_secret_value(), config.redis_timeout_seconds, config.trusted_cas
+        config.redis_url.get_secret_value(),
+        config.redis_timeout_seconds,
+        config.trusted_cas,
+        servers,
     )
     return Database(
         client,
         config.redis_prefix,
         wait_replicas=config.redis_wait_replicas,
         timeout_seconds=config.redis_timeout_seconds,
+        servers=servers,
+        marks=marks,
     )
 
 

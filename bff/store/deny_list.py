@@ -57,7 +57,7 @@ class DenyList:
             for deny_id in (r.deny_id, *r.more_deny_ids)
         ]
         if commands:
-            self._database.commands(*commands)
+            self._database.commands_safely(*commands)
 
     def contains(self, access_token: str) -> bool:
         """Whether *access_token* is on the list."""

@@ -32,28 +32,39 @@ class HistoryCut:
     """The instant before which Redis can't be vouched for. Every method raises StoreUnavailable.
 
     Args:
-        database: Refuses older sessions, by `history_cut_at`.
+        database: Stores it.
         history_start: Refuses older access tokens.
         watermarks: Refuse older sign-ins.
+        refusing: Refuses older sessions, by its `history_cut_at`.
     """
 
     def __init__(
-        self, database: Database, history_start: HistoryStart, watermarks: Watermarks
+        self,
+        database: Database,
+        history_start: HistoryStart,
+        watermarks: Watermarks,
+        *,
+        refusing: Database,
     ) -> None:
-        self._database = database
+        self.database = database
+        self._refusing = refusing
         self._key = database.keys.history_cut()
         self._history_start = history_start
+        self.start_keys = history_start.keys
         self._watermarks = watermarks
 
     def learn(self, at: int) -> bool:
         """Learn of a cut that another process has made; returns whether it is news."""
-        is_newer = at > self._database.history_cut_at
-        self._database.history_cut_at = max(at, self._database.history_cut_at)
+        is_newer = at > self._refusing.history_cut_at
+        self._refusing.history_cut_at = max(at, self._refusing.history_cut_at)
         return is_newer
+
+    def refuse_sessions(self) -> None:
+        """Believe no session from before now."""
+        self._refusing.history_cut_at = int(self.database.run_safely(_CUT, [self._key]))
 
     def make(self) -> None:
         """Believe nothing from before now."""
-        at = int(self._database.run_safely(_CUT, [self._key]))
-        self._database.history_cut_at = at
+        self.refuse_sessions()
         self._history_start.rise()
         self._watermarks.rise(Group.everyone())

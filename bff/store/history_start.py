@@ -54,6 +54,8 @@ class HistoryStart:
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._keys = database.keys.revoked_tokens(sealer.revoked_token_names).history_start_keys()
+        self.keys = self._keys
+        """The newest first."""
 
     def begin(self) -> int:
         """Return the history start; if there is none, write one: now.

@@ -138,6 +138,10 @@ class Keys:
         """`{born_at}:evicted`, string: JSON; how many evictions of each server were acted on."""
         return self._name("{born_at}", "evicted")
 
+    def marks(self) -> str:
+        """`{born_at}:marks`, sorted set: the newest mark of each process."""
+        return self._name("{born_at}", "marks")
+
     def absent(self) -> str:
         """`{born_at}:none`, string: never written; a replica refuses to delete even that."""
         return self._name("{born_at}", "none")

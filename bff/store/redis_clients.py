@@ -14,6 +14,7 @@ is ever read from a replica.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -33,13 +34,20 @@ MAX_CONNECTIONS = 10_000
 Client = redis.Redis | ClusterClient
 
 
-def make_client(url: str, timeout_seconds: float, ca_file: str | None = None) -> Client:
+def make_client(
+    url: str,
+    timeout_seconds: float,
+    ca_file: str | None = None,
+    on_connect: Callable[[Any], None] | None = None,
+) -> Client:
     """Make a client for *url*; nothing is sent before the first command.
 
     Args:
         url: As in `REDIS_URL`.
         timeout_seconds: Upper bound for one command, and for connecting.
         ca_file: PEM certificates of CAs to trust besides the system's; ignored without TLS.
+        on_connect: Makes a new connection ready in place of redis-py; not on a cluster, whose nodes
+            have their own.
 
     redis-py's defaults are ten retries and five seconds each: 3.8 to 7.5 s before an error. Here a
     broken pooled connection is replaced once, at once, and a time-out is final. A retried script
@@ -58,12 +66,14 @@ def make_client(url: str, timeout_seconds: float, ca_file: str | None = None) ->
         options["ssl_ca_certs"] = ca_file
     if kind == "cluster":
         return ClusterClient(lambda: make_cluster(url, options), timeout_seconds)
+    if on_connect is not None:
+        options["redis_connect_func"] = on_connect
     options["retry"] = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     if kind == "sentinel":
         options |= _tls(parts)
         service, _, database = parts.path.strip("/").partition("/")
         hosts = _hosts(parts.netloc, SENTINEL_PORT)
-        sentinel_options = options | _sentinel_login(parts)
+        sentinel_options = options | _sentinel_login(parts) | {"redis_connect_func": None}
         sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
         more = _login(parts.netloc) | options | {"db": int(database or 0)}
         master: redis.Redis = sentinel.master_for(service, **more)  # type: ignore[no-untyped-call]

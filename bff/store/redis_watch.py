@@ -10,36 +10,70 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from bff.core.errors import StoreUnavailable
 from bff.store.connection import Database, Script
 from bff.store.history_cut import HistoryCut
+from bff.store.history_marks import HistoryMarks
+from bff.store.known_servers import KnownServers
 from bff.store.server_info import NO_MASTER, ServerInfo
 
 log = logging.getLogger(__name__)
 
-EVICTED = "redis_evicted"
+LOST_DATA = "redis_lost_data"
 NOT_READY_SECONDS = 10.0
 """After a loss; long enough for a load balancer, which asks every few seconds, to see it."""
 SHOWN_SECONDS = 3600.0
 """How long `/readyz` names a loss."""
+VET_WAIT_SECONDS = 1.0
+MARKS_MAX = 10_000
+"""More processes than there are at once, with those that are gone."""
 
-# KEYS: the cut, the evictions. A user in Redis may lack the right to `INFO`.
+# KEYS: the cut, the evictions, the marks, every key that the history start may have.
+# ARGV: this process, its new mark, how many marks stay.
+# A user in Redis may lack the right to `INFO`; a replica or a full Redis refuses the mark.
 _LOOK = Script(
     """
 local info = redis.pcall('INFO')
 if type(info) == 'table' then info = '' end
-return {info, redis.call('GET', KEYS[1]) or '0', redis.call('GET', KEYS[2]) or '{}'}
+local marked = redis.call('ZSCORE', KEYS[3], ARGV[1])
+local written = redis.pcall('ZADD', KEYS[3], 'GT', ARGV[2], ARGV[1])
+redis.pcall('ZREMRANGEBYRANK', KEYS[3], 0, -ARGV[3] - 1)
+local born = nil
+for i = 4, #KEYS do
+  local found = tonumber(redis.call('GET', KEYS[i]) or '')
+  if found then born = math.min(born or found, found) end
+end
+return {
+  info, redis.call('GET', KEYS[1]) or '0', redis.call('GET', KEYS[2]) or '{}', marked or '0',
+  type(written) == 'table' and 0 or 1, born or 0
+}
 """
 )
 
 
+class Look(NamedTuple):
+    """What Redis says at one look."""
+
+    info: bytes
+    cut_at: bytes
+    evicted: bytes
+    marked: bytes
+    """The newest mark of this process that it had."""
+    is_written: int
+    """Whether it took the next one."""
+    born_at: int
+    """The history start; 0 if there is none."""
+
+
 class RedisWatch:
-    """Looks at Redis, from a background thread and for `/readyz`.
+    """Looks at Redis: every second, for `/readyz`, and before requests use another server.
 
     Args:
-        database: The Redis.
+        database: The Redis, as requests use it.
         cut: Closes the hole that a loss leaves.
         may_lose_data: Whether settings with which Redis forgets are accepted.
         on_cut: Called after a cut; told whether it was made here.
@@ -56,15 +90,25 @@ class RedisWatch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
+        self._own = cut.database
+        self._keys = database.keys
+        self._marks = database.marks or HistoryMarks(self._keys.marks())
+        self._servers = database.servers or KnownServers(self._keys.absent())
         self._cut = cut
+        self._look_keys = [
+            self._keys.history_cut(), self._keys.evictions(), self._keys.marks(), *cut.start_keys,
+        ]  # fmt: skip
         self._may_lose_data = may_lose_data
         self._on_cut = on_cut
         self._clock = clock
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
+        self._born_at = -1
+        """The history start at the last look; -1 before the first."""
         self._settings_problems: dict[str, str] = {}
-        self._losses: dict[str, float] = {}
+        self._lost_at: float | None = None
         self._is_replica = False
         self._warned = False
+        self._servers.ask(self._vet)
 
     def look(self, wait_seconds: float = -1) -> None:
         """Look once.
@@ -75,43 +119,87 @@ class RedisWatch:
         Raises:
             StoreUnavailable: Redis is away, or that look takes longer.
         """
-        if not self._looking.acquire(timeout=wait_seconds):
+        with self._looking(wait_seconds):
+            self._look()
+
+    def problems(self) -> list[str]:
+        """What is wrong with this Redis, as stable words; lost data for an hour."""
+        lost = [LOST_DATA] * self._has_lost_within(SHOWN_SECONDS)
+        return [*[NO_MASTER] * self._is_replica, *self._refused_settings(), *lost]
+
+    def is_sound(self) -> bool:
+        """Whether this process may serve with this Redis."""
+        lost = self._has_lost_within(NOT_READY_SECONDS)
+        return not (lost or self._is_replica or self._refused_settings())
+
+    def _has_lost_within(self, seconds: float) -> bool:
+        return self._lost_at is not None and self._clock() < self._lost_at + seconds
+
+    def _refused_settings(self) -> list[str]:
+        return [] if self._may_lose_data else list(self._settings_problems)
+
+    @contextmanager
+    def _looking(self, wait_seconds: float) -> Iterator[None]:
+        if not self._lock.acquire(timeout=wait_seconds):
             raise StoreUnavailable("Redis is being looked at for long")
         try:
-            self._look()
+            yield
         finally:
-            self._looking.release()
+            self._lock.release()
+
+    def _vet(self, run_id: str) -> None:
+        """Look at the server that a new connection leads to, unless another thread just has."""
+        with self._looking(VET_WAIT_SECONDS):
+            if run_id not in self._servers:
+                self._own.disconnect()
+                self._look()
 
     def _look(self) -> None:
-        keys = self._database.keys
-        info, cut_at, evicted = self._database.run(_LOOK, [keys.history_cut(), keys.evictions()])
-        if self._cut.learn(int(cut_at)):
-            self._on_cut(False)
-        if not info:
-            self._warn_of_silence()
-            return
-        servers = [ServerInfo.of(one) for one in self._database.info_of_masters() or [info]]
+        mark = self._marks.next()
+        must_have = self._marks.confirmed
+        reply, is_kept = self._own.run_kept(
+            _LOOK, self._look_keys, self._marks.member, mark, MARKS_MAX
+        )
+        found = Look._make(reply)
+        servers = self._servers_of(found)
         if not all(server.is_master for server in servers):
             self._refuse_replica()
             return
         self._is_replica = False
         self._note_settings(servers)
-        self._note_evictions(servers, json.loads(evicted))
+        if not self._learn(int(found.cut_at)) and int(float(found.marked)) < must_have:
+            self._note_time_travel(found.born_at)
+        self._note_evictions(servers, json.loads(found.evicted))
+        self._born_at = found.born_at
+        if is_kept and found.is_written:
+            self._marks.confirm(mark)
+        if servers:
+            self._accept(servers)
 
-    def problems(self) -> list[str]:
-        """What is wrong with this Redis, as stable words; lost data for an hour."""
-        now = self._clock()
-        lost = [name for name, at in self._losses.items() if now < at + SHOWN_SECONDS]
-        return [*[NO_MASTER] * self._is_replica, *self._refused_settings(), *lost]
+    def _servers_of(self, found: Look) -> list[ServerInfo]:
+        if not found.info and not self._warned:
+            self._warned = True
+            log.warning(
+                "Redis doesn't answer INFO, so nobody is told if it evicts keys or has no "
+                "append-only file"
+            )
+        infos = self._own.info_of_masters() or [found.info]
+        return [ServerInfo.of(info) for info in infos if info]
 
-    def is_sound(self) -> bool:
-        """Whether this process may serve with this Redis."""
-        since = self._clock() - NOT_READY_SECONDS
-        lost = any(at >= since for at in self._losses.values())
-        return not (lost or self._is_replica or self._refused_settings())
+    def _accept(self, servers: list[ServerInfo]) -> None:
+        run_ids = {server.run_id for server in servers}
+        if not all(run_id in self._servers for run_id in run_ids):
+            self._database.disconnect()  # What still leads to another server.
+        self._servers.accept(run_ids)
 
-    def _refused_settings(self) -> list[str]:
-        return [] if self._may_lose_data else list(self._settings_problems)
+    def _refuse_replica(self) -> None:
+        if not self._is_replica:
+            log.error("Redis is a replica now, so what it says may be outdated and is not believed")
+        self._is_replica = True
+        self._servers.accept([])
+        # Its address, or a Sentinel, may lead to the master by now.
+        self._own.disconnect()
+        self._database.disconnect()
 
     def _note_settings(self, servers: list[ServerInfo]) -> None:
         found: dict[str, str] = {}
@@ -122,37 +210,44 @@ class RedisWatch:
                 log.log(logging.WARNING if self._may_lose_data else logging.ERROR, text)
         self._settings_problems = found
 
+    def _learn(self, cut_at: int) -> bool:
+        """Learn of another process's cut; returns whether there was one since the last look."""
+        if not self._cut.learn(cut_at):
+            return False
+        if self._born_at >= 0:
+            self._tell("Redis has lost data, as another process has seen")
+        self._on_cut(False)
+        return True
+
+    def _note_time_travel(self, born_at: int) -> None:
+        is_older = 0 < born_at <= self._born_at
+        if is_older or self._own.command("EXISTS", self._keys.deadlines()):
+            self._lose("Redis has gone back in time (restored, or failed over to one far behind)")
+            return
+        # A new one: there is nothing in it that could be believed. Ends of all sessions are lost,
+        # too, but a first start doesn't demand new authentications either.
+        log.error("Redis was emptied: all sessions are gone, older access tokens count as revoked")
+        self._lost_at = self._clock()
+        self._cut.refuse_sessions()  # For the other processes, too.
+
     def _note_evictions(self, servers: list[ServerInfo], known: dict[str, int]) -> None:
         evicted = {server.run_id: server.evicted_keys for server in servers}
         lost = sum(max(0, count - known.get(run_id, 0)) for run_id, count in evicted.items())
         if lost:
-            self._lose(EVICTED, f"Redis has evicted {lost} keys")
+            self._lose(f"Redis has evicted {lost} keys")
         if evicted != known:
             # After the cut: a process that is killed in between leaves it to the next look.
-            self._database.command("SET", self._database.keys.evictions(), json.dumps(evicted))
+            self._own.command("SET", self._keys.evictions(), json.dumps(evicted))
 
-    def _lose(self, name: str, text: str) -> None:
-        now = self._clock()
-        if now >= self._losses.get(name, -NOT_READY_SECONDS) + NOT_READY_SECONDS:
-            log.error(
-                "%s: access tokens and sign-ins from before count as revoked, and all sessions end "
-                "(docs/operate.md, When Redis has lost data)", text,
-            )  # fmt: skip
-        self._losses[name] = now
+    def _lose(self, what: str) -> None:
+        self._tell(what)
         self._cut.make()
         self._on_cut(True)
 
-    def _refuse_replica(self) -> None:
-        if not self._is_replica:
-            log.error("Redis is a replica now, so what it says may be outdated and is not believed")
-        self._is_replica = True
-        # Its address, or a Sentinel, may lead to the master by now.
-        self._database.disconnect()
-
-    def _warn_of_silence(self) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning(
-                "Redis doesn't answer INFO, so nobody is told if it evicts keys or has no "
-                "append-only file"
-            )
+    def _tell(self, what: str) -> None:
+        if not self._has_lost_within(NOT_READY_SECONDS):
+            log.error(
+                "%s: access tokens and sign-ins from before count as revoked, and all sessions end "
+                "(docs/operate.md, When Redis has lost data)", what,
+            )  # fmt: skip
+        self._lost_at = self._clock()

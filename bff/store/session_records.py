@@ -56,6 +56,7 @@ class SessionRecords:
     ) -> None:
         self._database = database
         self.keys = database.keys
+        self.servers = database.servers
         self._sealer = sealer
         self._idle_seconds = idle_seconds
         self._slide_seconds = min(SLIDE_SECONDS, idle_seconds / 4)

@@ -13,8 +13,11 @@ from bff.store.client_tokens import SharedClientTokens
 from bff.store.connection import Database, connect
 from bff.store.deny_list import DenyList
 from bff.store.history_cut import HistoryCut
+from bff.store.history_marks import HistoryMarks
 from bff.store.history_start import HistoryStart
 from bff.store.indexes import Indexes
+from bff.store.keys import Keys
+from bff.store.known_servers import KnownServers
 from bff.store.outbox import Outbox
 from bff.store.refresh_lock import RefreshLock
 from bff.store.seen_messages import SeenMessages
@@ -51,7 +54,7 @@ class Stores:
 
 def open_stores(config: Config, sealer: Sealer) -> Stores:
     """Make all stores; nothing is sent before the first command."""
-    database = connect(config)
+    database = _watched(config)
     records = SessionRecords(
         database,
         sealer,
@@ -72,7 +75,7 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         watermarks=watermarks,
         auth_time_seen=AuthTimeSeen(database, sealer, config.issuer),
         history_start=history_start,
-        history_cut=HistoryCut(database, history_start, watermarks),
+        history_cut=_history_cut(config, sealer, database),
         revoked_tokens=RevokedTokens(
             database.commands_of_master, revoked_token_keys, history_start.begin
         ),
@@ -80,6 +83,19 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         sign_in_attempts=SignInAttempts(database),
         sent_revocations=_sent_revocations(config, database, sealer),
         client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
+    )
+
+
+def _watched(config: Config) -> Database:
+    keys = Keys(config.redis_prefix)
+    return connect(config, KnownServers(keys.absent()), HistoryMarks(keys.marks()))
+
+
+def _history_cut(config: Config, sealer: Sealer, database: Database) -> HistoryCut:
+    # Over connections of its own, which lead to every server, known or not.
+    own = connect(config)
+    return HistoryCut(
+        own, HistoryStart(own, sealer), _watermarks(config, own, sealer), refusing=database
     )
 
 

@@ -111,7 +111,7 @@ def test_what_an_eviction_may_have_taken_is_not_believed_any_more(
     assert bench.sessions.load(key) is None
     assert (bench.watermarks.newest_of([Group.everyone()]) or 0) > before
     assert bench.stores.history_start.begin() > before
-    assert watch.problems() == ["redis_evicted"] and not watch.is_sound()
+    assert watch.problems() == ["redis_lost_data"] and not watch.is_sound()
     [error] = errors(caplog)
     assert "has evicted" in error
     # It is acted on once, and what begins now stays.
@@ -157,8 +157,8 @@ def test_a_loss_is_shown_for_an_hour_and_keeps_requests_away_for_seconds(
         evict_all_that_expires(client)
     watch.look()
     for passed, sound, problems in (
-        (NOT_READY_SECONDS - 1, False, ["redis_evicted"]),
-        (2, True, ["redis_evicted"]),
+        (NOT_READY_SECONDS - 1, False, ["redis_lost_data"]),
+        (2, True, ["redis_lost_data"]),
         (SHOWN_SECONDS, True, []),
     ):
         clock.now += passed

@@ -76,6 +76,12 @@ class RedisFront:
                 _send(client, data)
             self._withheld.clear()
 
+    def lead_to(self, port: int) -> None:
+        """Forward to another Redis from now on, as when an address moves; break what is open."""
+        self._to = port
+        for one in list(self._sockets):
+            _hang_up(one)
+
     # ------------------------------------------------------------ forwarding
     def _accept(self) -> None:
         while True:
