@@ -23,6 +23,7 @@ class BehindCaddy(Installation):
                 "app.example.com {\n": f"{self.url} {{\n\ttls {self._pem_files()}\n",
             },
         )
+        self.write("caddy/log.caddy", {})
         file = self.folder / "Caddyfile"
         file.write_text(self._global_options() + file.read_text())
 
@@ -31,7 +32,8 @@ class BehindCaddy(Installation):
 
     def _global_options(self) -> str:
         ports = f"http_port {self.plain_port}\n\thttps_port {self.port}"
-        return f"{{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\t{ports}\n}}\n"
+        log = f"import {self.folder / 'log.caddy'}"
+        return f"{{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\t{ports}\n\t{log}\n}}\n"
 
     def _front(self) -> Process:
         env = {
