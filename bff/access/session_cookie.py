@@ -244,7 +244,7 @@ def _writes_copy(session: BrowserSession) -> bool:
 def _vary_with_cookie(response: Response) -> None:
     # `Response.vary` alone would do, but it is slow.
     for name, value in response.headers:
-        if name.lower() == "vary":
+        if len(name) == 4 and name.lower() == "vary":
             if "cookie" not in [word.strip() for word in value.lower().split(",")]:
                 response.vary.add("Cookie")
             return

@@ -7,6 +7,7 @@ whole origin are dropped, documents can't run in it, and shared caches store not
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -53,6 +54,12 @@ VERSIONS = frozenset(
 VALIDATORS = ("etag", "last-modified")
 """With one of them, a browser may store a response and ask whether it is still the same."""
 
+CACHING_MAX = 256
+"""How many are remembered; an API has few."""
+
+_PASSED = frozenset({"content-type", "date", "etag", "last-modified", "content-encoding"})
+"""The usual ones that pass unchanged, whatever the route: most of what responses have."""
+_NONE: frozenset[str] = frozenset()
 _DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | VERSIONS | {"x-content-type-options"}
 _DROPPED_PREFIXES = (*ORIGIN_WIDE_PREFIXES, "x-accel-")
 _REFERENCES = {
@@ -126,10 +133,14 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
 
     Source: RFC 9110, 7.6.1; RFC 9111, 3.5.
     """
-    nominated = _nominated(head.headers)
+    present = head.by_name
+    nominated = _nominated(head.headers) if "connection" in present else _NONE
     headers: list[Header] = list(_OWN_HEADERS)
     cache = vary = ""
     for name, value in head.headers:
+        if name in _PASSED and name not in nominated:
+            headers.append((name, value))
+            continue
         if name in _DROPPED or name in nominated or name.startswith(_DROPPED_PREFIXES):
             if name == "set-cookie" and route.answer_cookies:
                 cookie = browser_cookie(value, route, secure=app_base_url.startswith("https:"))
@@ -151,10 +162,11 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
         if name == "content-length" and head.status in _BODYLESS - {304}:
             continue
         headers.append((name, value))
-    names = {name for name, _ in head.headers}
-    if not cache and "expires" not in names and head.status != HTTPStatus.NOT_MODIFIED:
-        cache = "private, no-store" if names.isdisjoint(VALIDATORS) else "private, no-cache"
-    headers += _caching(cache, vary, expires="expires" in names)
+    expires = "expires" in present
+    if not cache and not expires and head.status != HTTPStatus.NOT_MODIFIED:
+        is_validated = any(name in present for name in VALIDATORS)
+        cache = "private, no-cache" if is_validated else "private, no-store"
+    headers += _caching(cache, vary, expires=expires)
     return headers
 
 
@@ -167,7 +179,8 @@ def _nominated(headers: list[Header]) -> frozenset[str]:
     )
 
 
-def _caching(cache: str, vary: str, *, expires: bool) -> list[Header]:
+@lru_cache(CACHING_MAX)
+def _caching(cache: str, vary: str, *, expires: bool) -> tuple[Header, ...]:
     """`Cache-Control` and `Vary` for a response to a request with a cookie.
 
     The upstream got `Authorization`, which by itself keeps shared caches from storing a response
@@ -192,4 +205,4 @@ def _caching(cache: str, vary: str, *, expires: bool) -> list[Header]:
     result: list[Header] = [("cache-control", cache)] if cache else []
     if varies:
         result.append(("vary", ", ".join(varies)))
-    return result
+    return tuple(result)

@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import pycurl
@@ -49,6 +49,11 @@ class Head:
     status: int
     headers: list[Header]
     is_ascii: bool = True
+    by_name: dict[str, str] = field(init=False)
+    """The last value of each header."""
+
+    def __post_init__(self) -> None:
+        self.by_name = dict(self.headers)
 
 
 class Upstream:
@@ -263,24 +268,23 @@ def _head(connection: CurlConnection) -> Head:
     if len(pairs) != end - start - 1:
         raise UpstreamUnreachable("header that breaks HTTP")
     headers = [(name.lower(), value.rstrip(" \t")) for name, value in pairs]
-    _check_framing(headers)
-    return Head(int(status), headers, block.isascii())
+    head = Head(int(status), headers, block.isascii())
+    _check_framing(head)
+    return head
 
 
 def _keep_alive_seconds(head: Head) -> float | None:
     """The `timeout` of `Keep-Alive` (RFC 2068, 19.7.1.1), as Node and Apache send it."""
-    for name, value in head.headers:
-        if name == "keep-alive" and (found := _TIMEOUT.search(value)):
-            return float(found[1])
-    return None
+    found = _TIMEOUT.search(head.by_name.get("keep-alive", ""))
+    return float(found[1]) if found else None
 
 
-def _check_framing(headers: list[Header]) -> None:
+def _check_framing(head: Head) -> None:
     """Refuse a response whose end is ambiguous (RFC 9112, 6.3)."""
-    lengths = {value for name, value in headers if name == "content-length"}
-    codings = [value.lower() for name, value in headers if name == "transfer-encoding"]
-    if not lengths and not codings:
+    if "transfer-encoding" not in head.by_name and "content-length" not in head.by_name:
         return
+    lengths = {value for name, value in head.headers if name == "content-length"}
+    codings = [value.lower() for name, value in head.headers if name == "transfer-encoding"]
     if len(lengths) > 1 or any(not _LENGTH.fullmatch(length) for length in lengths):
         raise UpstreamUnreachable("Content-Length that is not one number")
     if codings and (lengths or codings != ["chunked"]):
