@@ -19,7 +19,8 @@ from bff.config.route import Route
 from bff.gateway import granian
 from bff.gateway.references import our_links, our_reference, our_refresh
 from bff.gateway.response_cookies import browser_cookie
-from bff.gateway.upstream import Exchange, Head, Header
+from bff.gateway.response_head import Head, Header
+from bff.gateway.upstream import Exchange
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -60,7 +61,8 @@ CACHING_MAX = 256
 _PASSED = frozenset({"content-type", "date", "etag", "last-modified", "content-encoding"})
 """The usual ones that pass unchanged, whatever the route: most of what responses have."""
 _NONE: frozenset[str] = frozenset()
-_DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | VERSIONS | {"x-content-type-options"}
+_WRITTEN_BY_US = frozenset({"x-content-type-options", "cache-control", "vary"})
+_DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | VERSIONS | _WRITTEN_BY_US
 _DROPPED_PREFIXES = (*ORIGIN_WIDE_PREFIXES, "x-accel-")
 _REFERENCES = {
     "location": our_reference, "content-location": our_reference, "link": our_links,
@@ -133,10 +135,8 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
 
     Source: RFC 9110, 7.6.1; RFC 9111, 3.5.
     """
-    present = head.by_name
-    nominated = _nominated(head.headers) if "connection" in present else _NONE
+    nominated = _nominated(head)
     headers: list[Header] = list(_OWN_HEADERS)
-    cache = vary = ""
     for name, value in head.headers:
         if name in _PASSED and name not in nominated:
             headers.append((name, value))
@@ -145,12 +145,6 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
             if name == "set-cookie" and route.answer_cookies:
                 cookie = browser_cookie(value, route, secure=app_base_url.startswith("https:"))
                 headers += [("set-cookie", cookie)] if cookie else []
-            continue
-        if name == "cache-control":
-            cache = f"{cache}, {value}" if cache else value
-            continue
-        if name == "vary":
-            vary = f"{vary}, {value}" if vary else value
             continue
         if name == "www-authenticate" and not value.lower().startswith(_CHALLENGES):
             continue
@@ -162,21 +156,24 @@ def response_headers(head: Head, route: Route, app_base_url: str, target: str) -
         if name == "content-length" and head.status in _BODYLESS - {304}:
             continue
         headers.append((name, value))
-    expires = "expires" in present
-    if not cache and not expires and head.status != HTTPStatus.NOT_MODIFIED:
-        is_validated = any(name in present for name in VALIDATORS)
-        cache = "private, no-cache" if is_validated else "private, no-store"
-    headers += _caching(cache, vary, expires=expires)
+    headers += _caching_of(head, nominated)
     return headers
 
 
-def _nominated(headers: list[Header]) -> frozenset[str]:
-    return frozenset(
-        word.strip().lower()
-        for name, value in headers
-        if name == "connection"
-        for word in value.split(",")
-    )
+def _caching_of(head: Head, nominated: frozenset[str]) -> tuple[Header, ...]:
+    names = head.by_name.keys() - nominated
+    cache = head.joined("cache-control") if "cache-control" in names else ""
+    vary = head.joined("vary") if "vary" in names else ""
+    expires = "expires" in names
+    if not cache and not expires and head.status != HTTPStatus.NOT_MODIFIED:
+        cache = "private, no-store" if names.isdisjoint(VALIDATORS) else "private, no-cache"
+    return _caching(cache, vary, expires=expires)
+
+
+def _nominated(head: Head) -> frozenset[str]:
+    if "connection" not in head.by_name:
+        return _NONE
+    return frozenset(word.strip().lower() for word in head.joined("connection").split(","))
 
 
 @lru_cache(CACHING_MAX)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from bff.config.route import Route
 from bff.core.errors import StepUpRequired
-from bff.gateway.upstream import Head, Header
+from bff.gateway.response_head import Head, Header
 
 HEADER_MAX_CHARACTERS = 4096
 CHALLENGES_MAX = 8

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 import pycurl
@@ -15,45 +13,23 @@ from bff.config.route import Route
 from bff.core.errors import ResponseBrokenOff, UpstreamTimeout, UpstreamUnreachable
 from bff.gateway.curl_connection import SEND_ONCE, SEND_TWICE, CurlConnection
 from bff.gateway.request_body import RequestBody
+from bff.gateway.response_head import Head, final_head, keep_alive_seconds, read_head
 from bff.gateway.upstream_pool import UpstreamAddress, UpstreamPool
 
 log = logging.getLogger(__name__)
 
-HEAD_MAX_BYTES = 64 * 1024
 CHUNKS_MAX = 8
 """So many of libcurl's chunks, of up to 16 KB each, make one piece of a response. The server keeps
 a few pieces for a client that doesn't read."""
 TICK_SECONDS = 1.0
 """How often a silent exchange checks that its client is still connected."""
 
-Header = tuple[str, str]
-"""Name in lower case, and value."""
 ClientGone = Callable[[], bool]
 """Whether the client has disconnected."""
-
-_HEADER_LINE = re.compile(
-    r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r?\n", re.MULTILINE
-)
-_TIMEOUT = re.compile(r"\btimeout=([0-9]{1,9})\b", re.IGNORECASE)
-_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class ClientDisconnected(Exception):
     """The client no longer waits for the response."""
-
-
-@dataclass(slots=True)
-class Head:
-    """Status and headers of a response."""
-
-    status: int
-    headers: list[Header]
-    is_ascii: bool = True
-    by_name: dict[str, str] = field(init=False)
-    """The last value of each header."""
-
-    def __post_init__(self) -> None:
-        self.by_name = dict(self.headers)
 
 
 class Upstream:
@@ -104,7 +80,7 @@ class Upstream:
                 if not connection.never_sent:
                     address.mark_reachable()
                     head = _head(connection)
-                    connection.keep_alive_seconds = _keep_alive_seconds(head)
+                    connection.keep_alive_seconds = keep_alive_seconds(head)
                     return Exchange(address, connection, head, client_gone)
                 address.mark_unreachable()
                 if not attempts_left or time.monotonic() >= give_up_at:
@@ -229,66 +205,23 @@ def _may_begin(connection: CurlConnection) -> bool:
         return False
     if not connection.sending or len(connection.chunks) >= CHUNKS_MAX:
         return True
-    found = _final_head(lines)
+    found = final_head(lines)
     return found is not None and lines[found[0]][9:10] in (b"4", b"5")
 
 
 def _head_complete(lines: list[bytes]) -> bool:
     # A 1xx ends with an empty line too, but the final response comes after it.
-    return bool(lines) and lines[-1] in (b"\r\n", b"\n") and _final_head(lines) is not None
-
-
-def _final_head(lines: list[bytes]) -> tuple[int, int] | None:
-    """Where the first response that is not a 1xx begins and its head ends; trailers may follow."""
-    start = 0
-    for index, line in enumerate(lines):
-        if line in (b"\r\n", b"\n"):
-            if lines[start][9:10] != b"1":
-                return start, index
-            start = index + 1
-    return None
+    return bool(lines) and lines[-1] in (b"\r\n", b"\n") and final_head(lines) is not None
 
 
 def _head(connection: CurlConnection) -> Head:
     """Read status and headers, or raise the error for the failure."""
     lines = connection.header_lines
-    found = _final_head(lines)
+    found = final_head(lines)
     if found is None or connection.failure is not None:
         # Nothing has been passed on yet, so the client gets an error, not half a response.
         raise _error(connection)
-    start, end = found
-    status = lines[start][9:12]
-    if not status.isdigit() or not 200 <= int(status) <= 599:
-        raise UpstreamUnreachable("status that can't be passed on")
-    # All at once: one search for each line took a twentieth of a request's time.
-    block = b"".join(lines[start + 1 : end]).decode("latin-1")
-    if len(block) > HEAD_MAX_BYTES:
-        raise UpstreamUnreachable("headers larger than the limit")
-    pairs = _HEADER_LINE.findall(block)
-    if len(pairs) != end - start - 1:
-        raise UpstreamUnreachable("header that breaks HTTP")
-    headers = [(name.lower(), value.rstrip(" \t")) for name, value in pairs]
-    head = Head(int(status), headers, block.isascii())
-    _check_framing(head)
-    return head
-
-
-def _keep_alive_seconds(head: Head) -> float | None:
-    """The `timeout` of `Keep-Alive` (RFC 2068, 19.7.1.1), as Node and Apache send it."""
-    found = _TIMEOUT.search(head.by_name.get("keep-alive", ""))
-    return float(found[1]) if found else None
-
-
-def _check_framing(head: Head) -> None:
-    """Refuse a response whose end is ambiguous (RFC 9112, 6.3)."""
-    if "transfer-encoding" not in head.by_name and "content-length" not in head.by_name:
-        return
-    lengths = {value for name, value in head.headers if name == "content-length"}
-    codings = [value.lower() for name, value in head.headers if name == "transfer-encoding"]
-    if len(lengths) > 1 or any(not _LENGTH.fullmatch(length) for length in lengths):
-        raise UpstreamUnreachable("Content-Length that is not one number")
-    if codings and (lengths or codings != ["chunked"]):
-        raise UpstreamUnreachable("framing that can be read in two ways")
+    return read_head(lines, *found)
 
 
 def _error(connection: CurlConnection) -> Exception:

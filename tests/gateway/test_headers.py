@@ -12,8 +12,8 @@ from bff.core.errors import RequestRefused, UpgradeRefused
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.loop_detection import Via
 from bff.gateway.request_headers import RequestHeaders, check_protocol
+from bff.gateway.response_head import Head
 from bff.gateway.response_headers import response_headers
-from bff.gateway.upstream import Head
 from tests.gateway.app import TOKEN
 from tests.gateway.conftest import RunningProxy
 from tests.support import raw_client

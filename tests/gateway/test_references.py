@@ -8,8 +8,8 @@ from bff.config.route import Route
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.references import our_reference
 from bff.gateway.request_headers import RequestHeaders
+from bff.gateway.response_head import Head
 from bff.gateway.response_headers import response_headers
-from bff.gateway.upstream import Head
 
 ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 OURS = "https://app.test"

@@ -8,6 +8,7 @@ import pytest
 
 from bff.config.route import Route, TokenMode, TokenRule
 from bff.core.errors import StepUpRequired
+from bff.gateway.response_head import Head
 from bff.gateway.step_up_challenge import (
     CHALLENGES_MAX,
     HEADER_MAX_CHARACTERS,
@@ -17,7 +18,6 @@ from bff.gateway.step_up_challenge import (
     demanded_step_up,
     refuse_weak_sign_in,
 )
-from bff.gateway.upstream import Head
 
 ERROR = 'error="insufficient_user_authentication"'
 

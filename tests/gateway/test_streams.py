@@ -150,6 +150,7 @@ def test_a_chunked_upload_is_refused_where_its_end_can_t_be_trusted(proxy: Runni
     assert proxy.raw.seen == []
 
 
+LOGGED = "a response on /api broke off"
 IN_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 
 
@@ -157,7 +158,9 @@ def broken_off(proxy: RunningProxy, rest: bytes) -> raw_client.Received:
     """What a client gets of a response that breaks off after *rest*, once the client has that.
 
     Not before: while nothing has been passed on, it would get a 502.
+    It returns once the log has it.
     """
+    before = proxy.server.output.count(LOGGED)
     go_on = threading.Event()
 
     def script(upstream: RawUpstream, connection: Wire) -> None:
@@ -171,6 +174,7 @@ def broken_off(proxy: RunningProxy, rest: bytes) -> raw_client.Received:
         begun = raw_client.read_until(sock, b"abc")
         go_on.set()
         ended = raw_client.read_all(sock)
+    wait_for(lambda: proxy.server.output.count(LOGGED) > before, "the line")
     return raw_client.Received(begun + ended.raw, ended.reset)
 
 
@@ -209,9 +213,8 @@ def test_a_response_that_breaks_off_is_one_line_in_the_log(
         before = len(proxy.server.output)
         received = broken_off(proxy, rest)
         assert not received.complete or (others and rest is IN_CHUNKS)
-    wait_for(lambda: "a response on /api broke off" in proxy.server.output[before:], "the line")
     logged = proxy.server.output[before:]
-    assert logged.count("broke off") == 1
+    assert logged.count(LOGGED) == 1
     assert "Traceback" not in logged
     assert "ERROR" not in logged.upper()
 
