@@ -109,6 +109,7 @@ def build_services(
         stores.database,
         stores.history_cut,
         may_lose_data=config.redis_may_lose_data,
+        clock_skew_seconds=config.clock_skew_seconds,
         on_cut=unvouched.refuse,
     )
     background.every(PENDING_WRITES_SECONDS, pending_writes.retry)

@@ -18,10 +18,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import msgspec
@@ -29,6 +27,7 @@ import msgspec
 from bff.config import Config
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.core.model import Session
+from bff.core.own_clock import own_clock
 from bff.store import SessionRecords
 from bff.store.change_tracking import ChangeTracking
 from bff.store.record_results import LoadedSession
@@ -44,13 +43,6 @@ CLEAN_SECONDS = 5.0
 BATCH = 100
 """How many sessions are read in one round trip."""
 NEVER = float("-inf")
-
-# CLOCK_BOOTTIME runs on while the machine is suspended; other clocks don't on every system.
-own_clock: Callable[[], float] = (
-    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-    if hasattr(time, "CLOCK_BOOTTIME")
-    else time.monotonic
-)
 
 
 @dataclass(frozen=True, slots=True)

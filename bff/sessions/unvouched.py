@@ -10,6 +10,7 @@ from bff.core.model import Group
 from bff.revocation.revocation import Revocation
 from bff.sessions.cache import SessionCache
 from bff.store import Stores
+from bff.store.clock_steps import SESSION_FROM_FUTURE_SECONDS
 
 REASON = "redis_lost_data"
 BATCH = 100
@@ -48,13 +49,14 @@ class UnvouchedSessions:
             return 0
         self._is_due = False
         cut_at, ended = self._database.history_cut_at, 0
+        latest_at = self._database.now() + SESSION_FROM_FUTURE_SECONDS
         keys = self._indexes.members(Group.everyone())
         try:
             with self._revocation.together():
                 for i in range(0, len(keys), BATCH):
                     batch = keys[i : i + BATCH]
                     began = zip(batch, self._records.beginnings(batch), strict=True)
-                    old = [key for key, begin in began if begin and begin.created_at < cut_at]
+                    old = [k for k, b in began if b and not cut_at <= b.created_at <= latest_at]
                     ended += self._revocation.end_these(old, REASON) if old else 0
         except StoreUnavailable:
             self._is_due = True

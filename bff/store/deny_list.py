@@ -7,6 +7,7 @@ isn't on the list may still be invalid for another reason.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 
 from bff.core.model import RevokedAccessToken, RouteToken, Tokens
@@ -52,7 +53,7 @@ class DenyList:
     def add(self, revoked: Iterable[RevokedAccessToken]) -> None:
         """Revoke these tokens until they expire."""
         commands: list[Command] = [
-            ("SET", self._keys.deny_key(deny_id), "1", "EXAT", self._until(r))
+            ("SET", self._keys.deny_key(deny_id), "1", "EX", self._seconds(r))
             for r in revoked
             for deny_id in (r.deny_id, *r.more_deny_ids)
         ]
@@ -64,8 +65,9 @@ class DenyList:
         names = self._keys.deny_keys(access_token)
         return any(self._database.commands(*(("EXISTS", name) for name in names)))
 
-    def _until(self, revoked: RevokedAccessToken) -> int:
-        return math.ceil(revoked.expires_at) + self._skew_seconds
+    def _seconds(self, revoked: RevokedAccessToken) -> int:
+        # By our own clock, as the token's end is: if Redis's is ahead, it would be dropped early.
+        return max(1, math.ceil(revoked.expires_at - time.time()) + self._skew_seconds)
 
 
 def _jwt_expires_at(tokens: Tokens | RouteToken) -> int:

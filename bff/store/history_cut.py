@@ -9,6 +9,7 @@ properly afterwards (`bff/sessions/unvouched.py`).
 from __future__ import annotations
 
 import logging
+import time
 
 from bff.core.model import Group
 from bff.store.connection import Database, Script
@@ -17,11 +18,10 @@ from bff.store.watermarks import Watermarks
 
 log = logging.getLogger(__name__)
 
-# KEYS: the cut. It only rises, since an older one would let sessions in again.
+# KEYS: the cut. It falls with a clock that was set back, or no session would be new enough.
 _CUT = Script(
     """
-local t = redis.call('TIME')
-local at = math.max(tonumber(t[1]) + 1, tonumber(redis.call('GET', KEYS[1]) or '0'))
+local at = tonumber(redis.call('TIME')[1]) + 1
 redis.call('SET', KEYS[1], string.format('%d', at))
 return at
 """
@@ -67,4 +67,5 @@ class HistoryCut:
         """Believe nothing from before now."""
         self.refuse_sessions()
         self._history_start.rise()
-        self._watermarks.rise(Group.everyone())
+        # By our own clock, since Redis's may have been set an hour forward.
+        self._watermarks.rise(Group.everyone(), time.time())

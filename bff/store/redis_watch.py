@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from bff.core.errors import StoreUnavailable
+from bff.core.own_clock import own_clock
+from bff.store.clock_steps import ClockSteps
 from bff.store.connection import Database, Script
 from bff.store.history_cut import HistoryCut
 from bff.store.history_marks import HistoryMarks
@@ -49,7 +50,7 @@ for i = 4, #KEYS do
 end
 return {
   info, redis.call('GET', KEYS[1]) or '0', redis.call('GET', KEYS[2]) or '{}', marked or '0',
-  type(written) == 'table' and 0 or 1, born or 0
+  type(written) == 'table' and 0 or 1, born or 0, redis.call('TIME')
 }
 """
 )
@@ -67,6 +68,8 @@ class Look(NamedTuple):
     """Whether it took the next one."""
     born_at: int
     """The history start; 0 if there is none."""
+    time: list[bytes]
+    """Seconds and microseconds, by Redis's clock."""
 
 
 class RedisWatch:
@@ -76,8 +79,9 @@ class RedisWatch:
         database: The Redis, as requests use it.
         cut: Closes the hole that a loss leaves.
         may_lose_data: Whether settings with which Redis forgets are accepted.
+        clock_skew_seconds: How far its clock may be set at once.
         on_cut: Called after a cut; told whether it was made here.
-        clock: Monotonic seconds.
+        clock: Seconds, never set.
     """
 
     def __init__(
@@ -86,8 +90,9 @@ class RedisWatch:
         cut: HistoryCut,
         *,
         may_lose_data: bool,
+        clock_skew_seconds: float = 10,
         on_cut: Callable[[bool], None] = lambda made_here: None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = own_clock,
     ) -> None:
         self._database = database
         self._own = cut.database
@@ -101,6 +106,7 @@ class RedisWatch:
         self._may_lose_data = may_lose_data
         self._on_cut = on_cut
         self._clock = clock
+        self._clock_steps = ClockSteps(clock_skew_seconds)
         self._lock = threading.Lock()
         self._born_at = -1
         """The history start at the last look; -1 before the first."""
@@ -157,10 +163,11 @@ class RedisWatch:
     def _look(self) -> None:
         mark = self._marks.next()
         must_have = self._marks.confirmed
+        asked_at = self._clock()
         reply, is_kept = self._own.run_kept(
             _LOOK, self._look_keys, self._marks.member, mark, MARKS_MAX
         )
-        found = Look._make(reply)
+        found, answered_at = Look._make(reply), self._clock()
         servers = self._servers_of(found)
         if not all(server.is_master for server in servers):
             self._refuse_replica()
@@ -169,6 +176,8 @@ class RedisWatch:
         self._note_settings(servers)
         if not self._learn(int(found.cut_at)) and int(float(found.marked)) < must_have:
             self._note_time_travel(found.born_at)
+        redis_at = int(found.time[0]) + int(found.time[1]) / 1_000_000
+        self._note_clock_step(self._clock_steps.seconds(asked_at, redis_at, answered_at))
         self._note_evictions(servers, json.loads(found.evicted))
         self._born_at = found.born_at
         if is_kept and found.is_written:
@@ -229,6 +238,11 @@ class RedisWatch:
         log.error("Redis was emptied: all sessions are gone, older access tokens count as revoked")
         self._lost_at = self._clock()
         self._cut.refuse_sessions()  # For the other processes, too.
+
+    def _note_clock_step(self, seconds: float) -> None:
+        if seconds:
+            where = "forward" if seconds > 0 else "back"
+            self._lose(f"Redis's clock was set {where} by {abs(seconds):.0f} s")
 
     def _note_evictions(self, servers: list[ServerInfo], known: dict[str, int]) -> None:
         evicted = {server.run_id: server.evicted_keys for server in servers}

@@ -16,6 +16,7 @@ from bff.core.errors import SealInvalid
 from bff.core.model import Identity, Session, Tokens
 from bff.core.sealing import Sealer
 from bff.store import scripts
+from bff.store.clock_steps import SESSION_FROM_FUTURE_SECONDS
 from bff.store.connection import Database, ScriptCall
 from bff.store.record_results import (
     DONE,
@@ -117,7 +118,10 @@ class SessionRecords:
 
     def is_vouched_for(self, row: RecordRow) -> bool:
         """Whether the session began since Redis last lost something (`history_cut`)."""
-        return int(row.created_at) >= self._database.history_cut_at
+        cut_at = self._database.history_cut_at
+        if not cut_at:
+            return True
+        return cut_at <= int(row.created_at) <= float(row.read_at) + SESSION_FROM_FUTURE_SECONDS
 
     def undo_slide(self, session: Session) -> None:
         """Put the idle end back if loading *session* for the current request has moved it."""

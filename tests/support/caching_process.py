@@ -7,9 +7,10 @@ import threading
 from bff.config import Config
 from bff.core.background import Background
 from bff.core.model import Session
+from bff.core.own_clock import own_clock
 from bff.revocation.cache_lease import CacheLease
 from bff.revocation.revocation import Revocation
-from bff.sessions.cache import SessionCache, own_clock
+from bff.sessions.cache import SessionCache
 from bff.store.change_tracking import ChangeTracking
 from bff.store.record_results import LoadedSession
 from bff.store.scripts import RecordRow
