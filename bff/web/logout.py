@@ -127,9 +127,12 @@ class LogoutFlow:
         response = redirect(logout_url, 303) if is_page else jsonify(logout_url=logout_url)
         if browser.session_keys:
             browser.clear_cookie()
-            # ASVS 14.3.1. Not "cookies": that would delete other applications' cookies on this
-            # domain too.
-            response.headers["Clear-Site-Data"] = '"storage"'
+            # A page load that a service worker passes on: in WebKit, the header would end the
+            # worker before it has the response, and the browser would wait for ever.
+            if not (is_page and request.headers.get("Sec-Fetch-Dest") == "empty"):
+                # ASVS 14.3.1. Not "cookies": that would delete other applications' cookies on
+                # this domain too.
+                response.headers["Clear-Site-Data"] = '"storage"'
         return _no_store(response)
 
     def _logout_url(self, session: Session | None, return_to: str) -> str:

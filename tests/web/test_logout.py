@@ -98,6 +98,19 @@ def test_logout_without_the_cookie_clears_nothing(cluster: Cluster, browser: Bro
     assert browser.profile().status_code == 200
 
 
+@pytest.mark.parametrize(("destination", "clears"), [("document", True), ("empty", False)])
+def test_a_page_that_a_service_worker_passes_on_does_not_end_the_worker(
+    browser: BrowserClient, destination: str, clears: bool
+) -> None:
+    """In WebKit its response would never reach the page."""
+    token = form_token_of(link(browser, Sec_Fetch_Site="cross-site"))
+    headers = NAVIGATION | {"Sec-Fetch-Dest": destination}
+    form = {"form_token": token}
+    response = browser.fetch("POST", "/auth/logout", data=form, headers=headers)
+    assert response.status_code == 303
+    assert ("Clear-Site-Data" in response.headers) == clears
+
+
 def test_logout_twice_works_too(browser: BrowserClient) -> None:
     copied = browser.cookie
     assert browser.log_out().status_code == 200
