@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress interop interop-keycloak interop-more upgrade bench check lint format types architecture sbom lock clean
+.PHONY: help run prove install test stress browsers interop interop-keycloak interop-more upgrade bench check lint format types architecture sbom lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,15 +30,19 @@ prove: $(VENV)/run.stamp ## prove that a logout holds, against 3 replicas on thi
 install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
 
 # Three at a time on two cores: for half of their time the tests wait for something to pass.
-test: $(VENV)/dev.stamp ## run all tests but those of interop and upgrade, with reduced rounds
+test: $(VENV)/dev.stamp ## run all tests but those of browsers, interop and upgrade, with reduced rounds
 	@.ci/browser
 	@.ci/servers
-	$(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/browsers --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more -n 3 --dist loadfile $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
 	@.ci/servers
-	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more $(ARGS)
+	BFF_TEST_SCALE=full $(BIN)/python -m pytest --ignore=tests/browsers --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more $(ARGS)
+
+browsers: $(VENV)/dev.stamp ## the main walk and the attacks in Chromium, Firefox and WebKitGTK (on Debian, with cargo)
+	@.ci/browsers
+	$(BIN)/python -m pytest tests/browsers $(ARGS)
 
 interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)
 	@.ci/node

@@ -38,12 +38,13 @@ def installation(
     env: Mapping[str, str] | None = None,
     api_url: str | None = None,
     provider: Mapping[str, Any] | None = None,
+    replicas: int = 1,
 ) -> Iterator[Installation]:
     """Start all programs; with a *certificate*, over https."""
     spa = {"BFF_SPA_DIR": str(DEMO_SPA)}
-    cluster = Cluster(env=spa | dict(env or {}), api_url=api_url, provider=provider)
+    cluster = Cluster(replicas, env=spa | dict(env or {}), api_url=api_url, provider=provider)
     tls = certificate.server_context() if certificate else None
-    with Front(cluster.ports[0], tls) as front:
+    with Front(cluster.ports[0], tls, also=cluster.ports[1:]) as front:
         cluster.base_url = f"{'https' if tls else 'http'}://{host}:{front.port}"
         with cluster:
             yield Installation(cluster, front, cluster.base_url)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from tests.support.wire_record import Exchange, Transcript, exchanges_of
@@ -31,10 +32,13 @@ class Front:
     Args:
         target_port: The port of the server, which may start later.
         tls: The context that ends TLS; None forwards plain connections.
+        also: The ports of further replicas; each connection goes to the next one.
     """
 
-    def __init__(self, target_port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._target_port = target_port
+    def __init__(
+        self, target_port: int, tls: ssl.SSLContext | None = None, *, also: Sequence[int] = ()
+    ) -> None:
+        self._target_ports = itertools.cycle([target_port, *also])
         self._tls = tls
         self._transcripts: list[Transcript] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -88,7 +92,7 @@ class Front:
         transcript = Transcript(time.monotonic)
         self._transcripts.append(transcript)
         try:
-            there = await asyncio.open_connection("127.0.0.1", self._target_port)
+            there = await asyncio.open_connection("127.0.0.1", next(self._target_ports))
         except OSError:
             await _closed(writer)
             return
