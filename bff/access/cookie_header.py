@@ -22,7 +22,13 @@ def cookie_values(environ: Mapping[str, Any], name: str) -> list[str]:
     """
     if name not in environ.get("HTTP_COOKIE", ""):
         return []
-    return [value for found, value in _pairs(environ) if found == name]
+    return cookie_values_of(environ, name)[0]
+
+
+def cookie_values_of(environ: Mapping[str, Any], *names: str) -> list[list[str]]:
+    """As `cookie_values`, for each of these names."""
+    pairs = _pairs(environ)
+    return [[value for found, value in pairs if found == name] for name in names]
 
 
 def all_cookies(environ: Mapping[str, Any]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from flask import Flask, Request, Response
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
 
-from bff.access.cookie_header import cookie_values
+from bff.access.cookie_header import cookie_values, cookie_values_of
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import SealInvalid
@@ -54,18 +54,30 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
 
     def __init__(self, cookie_ids: list[str], shared_ids: Sequence[str] = ()) -> None:
         # Each is hashed once: this runs for every request of /api.
-        key_of = {one: session_key(one) for one in (*cookie_ids, *shared_ids)}
-        keys = {key: one for one, key in key_of.items() if key}
-        self.session_keys = tuple(keys)
-        self.session_key = next(iter(keys), None)
+        self._ids_by_key: dict[str, str] = {}
+        for one in dict.fromkeys((*cookie_ids, *shared_ids)):
+            key = session_key(one)
+            if key is not None:
+                self._ids_by_key[key] = one
+        self.session_keys = tuple(self._ids_by_key)
+        self.session_key = self.session_keys[0] if self.session_keys else None
+        super().__init__(sid=self._ids_by_key.get(self.session_key or ""))
         self.repeated = len(cookie_ids) > 1 or len(shared_ids) > 1
-        self._shared = [key for one in shared_ids if (key := key_of[one])]
-        self.shared_is_foreign = any(shared_ids) and not self._shared
-        self._named = {key for one in cookie_ids if (key := key_of[one])}
+        self._cookie_ids, self._shared_ids = cookie_ids, shared_ids
+        self.shared_is_foreign = bool(shared_ids) and any(shared_ids) and not self._shared
         self._known: set[str] = set()
-        super().__init__(sid=keys.get(self.session_key or ""))
         self.loaded: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
+
+    @property
+    def _named(self) -> set[str]:
+        """The keys of the cookies of our own name."""
+        return {key for key, one in self._ids_by_key.items() if one in self._cookie_ids}
+
+    @property
+    def _shared(self) -> set[str]:
+        """The keys of the cookies `SHARED_NAME`."""
+        return {key for key, one in self._ids_by_key.items() if one in self._shared_ids}
 
     @property
     def used_session_key(self) -> str | None:
@@ -145,8 +157,9 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
     def open_session(self, app: Flask, request: Request) -> BrowserSession:
         """Read the cookie only; no round trip, and an unknown id is never adopted."""
-        shared = cookie_values(request.environ, SHARED_NAME) if self._has_copy else []
-        return BrowserSession(cookie_values(request.environ, self._name), shared)
+        if not self._has_copy:
+            return BrowserSession(cookie_values(request.environ, self._name))
+        return BrowserSession(*cookie_values_of(request.environ, self._name, SHARED_NAME))
 
     def save_session(self, app: Flask, session: BrowserSession, response: Response) -> None:
         """Set or delete the cookie if the endpoint decided so; write changed data."""
