@@ -186,7 +186,8 @@ class Settings(BaseModel):
     require_csrf_on_writes: bool = Field(False, alias="BFF_REQUIRE_CSRF_ON_WRITES")
     """Require `X-CSRF: 1` (or our form's token, at the logout) on all but GET, HEAD and OPTIONS."""
     refuse_typed_addresses: bool = Field(False, alias="BFF_REFUSE_TYPED_ADDRESSES")
-    """Refuse `Sec-Fetch-Site: none` wherever the session is used: typed addresses, bookmarks."""
+    """Refuse `Sec-Fetch-Site: none` (typed addresses, bookmarks) wherever the session is used, and
+    at silent sign-ins."""
     trusted_proxies: validators.Networks = Field((), alias="BFF_TRUSTED_PROXIES")
     """Addresses or networks whose `X-Forwarded-For` is trusted, comma-separated."""
     forward_auth_key: validators.Key | None = Field(None, alias="BFF_FORWARD_AUTH_KEY")
