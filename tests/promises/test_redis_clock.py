@@ -37,7 +37,7 @@ def wait_until_ready(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("first", [HOUR, -HOUR], ids=["forward, then right", "back, then right"])
-def test_a_clock_that_is_set_brings_nothing_back(
+def test_promise_2_a_clock_that_is_set_brings_nothing_back(
     cluster: Cluster, server: RedisWithClock, first: int
 ) -> None:
     """Set forward, Redis drops what denies tokens; set back, it revives expired sessions."""

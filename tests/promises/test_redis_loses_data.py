@@ -33,7 +33,7 @@ def cluster(session_cache: str) -> Iterator[Cluster]:
         yield started
 
 
-def test_a_redis_that_evicts_brings_nothing_back(cluster: Cluster) -> None:
+def test_promise_2_a_redis_that_evicts_brings_nothing_back(cluster: Cluster) -> None:
     leaving, staying = cluster.browser(), cluster.browser()
     staying.log_in()
     leaving.log_in()
@@ -58,7 +58,7 @@ def test_a_redis_that_evicts_brings_nothing_back(cluster: Cluster) -> None:
     assert statuses(cluster, copied(cluster)) == {200}
 
 
-def test_a_demoted_master_is_not_believed(cluster: Cluster) -> None:
+def test_promise_2_a_demoted_master_is_not_believed(cluster: Cluster) -> None:
     """It has what the new master will have had; ends at that one don't reach it."""
     browser = cluster.browser()
     browser.log_in()
@@ -92,7 +92,7 @@ def restored(cluster: Cluster, backup: Backup) -> None:
     cluster.redis.start_again()
 
 
-def test_a_redis_restored_from_a_backup_brings_nothing_back(
+def test_promise_2_a_redis_restored_from_a_backup_brings_nothing_back(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     """While the processes run: they notice it before they believe anything."""
@@ -129,7 +129,9 @@ class Address:
         return redis.Redis.from_url(self.url, protocol=3)
 
 
-def test_a_failover_to_a_replica_far_behind_brings_nothing_back(session_cache: str) -> None:
+def test_promise_2_a_failover_to_a_replica_far_behind_brings_nothing_back(
+    session_cache: str,
+) -> None:
     with (
         RedisServer() as master,
         RedisServer() as replica,
