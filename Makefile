@@ -42,7 +42,7 @@ stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 
 browsers: $(VENV)/dev.stamp ## the main walk and the attacks in Chromium, Firefox and WebKitGTK (on Debian, with cargo)
 	@.ci/browsers
-	$(BIN)/python -m pytest tests/browsers $(ARGS)
+	BFF_TEST_SCALE=full $(BIN)/python -m pytest tests/browsers -n 2 --dist loadfile $(ARGS)
 
 interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)
 	@.ci/node

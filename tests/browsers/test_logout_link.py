@@ -79,3 +79,21 @@ def test_redirects_without_a_referrer_ask_too(
     assert site == ("none" if browser.kind == "firefox" and redirects == 2 else told)
     browser.go(app.origin)
     assert browser.run(PROFILE) == 200
+
+
+def test_a_typed_address_elsewhere_that_leads_to_the_logout_asks_too(
+    browser: Session, app: Installation, other_site: str
+) -> None:
+    """Without the Strict cookie, whose session 0.1.0 left open when it deleted the cookie."""
+    copied = sign_in(browser, app)
+    since = time.monotonic()
+    browser.go(f"{other_site}/redirect?to={app.origin}{PATH}")
+    browser.wait_for_text("Sign out?")
+    exchange = response_to(app, PATH, since)
+    assert exchange.response
+    assert SESSION not in exchange.response.get("set-cookie")
+    assert fetch_metadata(exchange) == ("none", "navigate", "document")
+    assert (SESSION in exchange.request.get("cookie")) == (browser.kind == "chromium")
+    browser.click("button")
+    browser.wait(part("sign-in"))
+    assert app.cluster.store().exists(record_name(app.cluster, copied)) == 0
