@@ -29,11 +29,11 @@ prove: $(VENV)/run.stamp ## prove that a logout holds, against 3 replicas on thi
 
 install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing more
 
-# Three at a time on two cores: for half of their time the tests wait for something to pass.
+# Four at a time on two cores: for half of their time the tests wait for something to pass.
 test: $(VENV)/dev.stamp ## run all tests but those of browsers, interop and upgrade, with reduced rounds
 	@.ci/browser
 	@.ci/servers
-	$(BIN)/python -m pytest --ignore=tests/browsers --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/browsers --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more -n 4 --dist loadfile $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
