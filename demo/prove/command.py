@@ -34,7 +34,7 @@ def main(
     Returns:
         0 if no row is broken; 1 if one is; 2 if it couldn't start.
     """
-    options = _parser().parse_args(arguments)
+    options = parsed(sys.argv[1:] if arguments is None else arguments)
     _check_options(options)
     # So that the programs are stopped in order.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -84,6 +84,17 @@ def _subject(options: argparse.Namespace) -> str:
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options. One cookie in 64 begins with a dash, and argparse takes that for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--cookie", "--access-token"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return _parser().parse_args(joined)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,6 +64,8 @@ def test_promise_4_each_refresh_token_once_though_several_routes_spend_it() -> N
 
 def test_promise_4_one_refresh_for_500_requests_at_8_processes_that_cache_the_session() -> None:
     on = cache_environment(CACHE["cache on"])
+    # 62 requests of one session at each process: more than it may have on one route by default.
+    on |= {"BFF_UPSTREAM_REQUESTS_MAX": "1000"}
     storm_rounds(0, replicas=8, requests=500, env=on, count=rounds(full=20, reduced=2))
 
 

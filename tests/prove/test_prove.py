@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from demo.prove.command import parsed
 from tests.demo.test_launch import family, nothing_left
 from tests.support.cluster import AUDIENCE, Cluster
 from tests.support.processes import Process
@@ -96,6 +97,12 @@ def test_the_proof_is_green_with_three_replicas() -> None:
     assert result["held"] is True
     assert len(result["rows"]) > (100 if ALL else 30)
     assert len({row["id"] for row in result["rows"]}) == len(result["rows"])
+
+
+@pytest.mark.parametrize("name", ["cookie", "access_token"])
+def test_a_value_may_begin_with_a_dash(name: str) -> None:
+    option = f"--{name.replace('_', '-')}"
+    assert getattr(parsed([option, "--6eN7J-VOTh8", "--tries", "3"]), name) == "--6eN7J-VOTh8"
 
 
 @pytest.mark.parametrize("build", RED)
