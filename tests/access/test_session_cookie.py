@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from http.cookies import Morsel, SimpleCookie
 
 import pytest
+from flask import Response
 from werkzeug.test import TestResponse
 
 from bff.access.session_cookie import current
@@ -93,6 +94,28 @@ def test_after_the_sign_in_the_cookie_is_never_set_again(application: Applicatio
         response = application.get(path)
         assert response.status_code == 200
         assert "Set-Cookie" not in response.headers, path
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, ["Cookie"]),
+        ("Accept", ["Accept, Cookie"]),
+        ("accept, cookie", ["accept, cookie"]),
+        ("*", ["*, Cookie"]),
+    ],
+)
+def test_one_vary_names_the_cookie_once(
+    application: Application, given: str | None, expected: list[str]
+) -> None:
+    @application.app.after_request
+    def vary(response: Response) -> Response:
+        if given:
+            response.headers["vary"] = given
+        return response
+
+    application.sign_in()
+    assert application.get("/read").headers.getlist("Vary") == expected
 
 
 def test_responses_that_depend_on_the_cookie_vary_with_it(application: Application) -> None:

@@ -215,8 +215,11 @@ def test_a_header_for_the_origin_or_the_hop_is_dropped(name: str) -> None:
 
 
 def test_headers_named_in_the_upstreams_connection_are_dropped() -> None:
-    headers = headers_for(("connection", "close, X-Hop"), ("x-hop", "1"), ("x-end", "2"))
-    assert "x-hop" not in headers
+    headers = headers_for(
+        ("connection", "close, X-Hop"), ("connection", "ETag"), ("x-hop", "1"), ("etag", '"a"'),
+        ("x-end", "2"),
+    )  # fmt: skip
+    assert {"x-hop", "etag"}.isdisjoint(headers)
     assert headers["x-end"] == "2"
 
 
@@ -262,6 +265,15 @@ def test_shared_caches_store_nothing_personal(
     headers = headers_for(*given.items())
     assert headers.get("cache-control") == cache
     assert headers.get("vary") == vary
+
+
+def test_of_a_repeated_header_each_value_counts() -> None:
+    headers = headers_for(
+        ("cache-control", "no-store"), ("vary", "Authorization"),
+        ("cache-control", "public"), ("vary", "Accept"),
+    )  # fmt: skip
+    assert headers["cache-control"] == "no-store, public"
+    assert headers["vary"] == "Authorization, Accept"
 
 
 def test_a_304_changes_nothing_about_caching() -> None:
