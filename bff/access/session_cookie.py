@@ -47,7 +47,6 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         session_keys: The same for all cookies of our name: a browser that doesn't enforce the
             prefix (WebKitGTK 2.50) may send one that a sibling subdomain has set.
         repeated: There are several cookies of our name, which the audit log tells once a request.
-        shared_is_foreign: The cookie `SHARED_NAME` has no id in it; no sign-in overwrites it.
         loaded: The session; None until it is loaded.
         cookie: What the response does with the browser's cookie.
     """
@@ -64,7 +63,7 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         super().__init__(sid=self._ids_by_key.get(self.session_key or ""))
         self.repeated = len(cookie_ids) > 1 or len(shared_ids) > 1
         self._cookie_ids, self._shared_ids = cookie_ids, shared_ids
-        self.shared_is_foreign = bool(shared_ids) and any(shared_ids) and not self._shared
+        self._keep_shared = False
         self._known: set[str] = set()
         self.loaded: Session | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
@@ -99,6 +98,11 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         self._known.add(key)
 
     @property
+    def shared_is_foreign(self) -> bool:
+        """Whether the cookie `SHARED_NAME` has no id in it; no sign-in overwrites it."""
+        return self._keep_shared or (any(self._shared_ids) and not self._shared)
+
+    @property
     def shared_is_ours(self) -> bool:
         """Whether the cookie `SHARED_NAME` is a copy of ours, or one of version 0.1.0."""
         return not (self._named | self._known).isdisjoint(self._shared)
@@ -111,7 +115,7 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
             keep_shared: The cookie `SHARED_NAME` was foreign when the sign-in began; a response to
                 the provider's redirect may not see it.
         """
-        self.shared_is_foreign = self.shared_is_foreign or keep_shared
+        self._keep_shared = keep_shared
         self.sid, self.session_key, self.cookie = cookie_id, session_key(cookie_id), "set"
         self._unload()
 

@@ -50,6 +50,8 @@ PATH = "/auth/verify"
 CODE_HEADER = "X-BFF-Code"
 TARGET_HEADER = "X-BFF-Target"
 PEERS_MAX = 1_024
+METHOD_KEYS = ("HTTP_X_ORIGINAL_METHOD", "HTTP_X_FORWARDED_METHOD")
+TARGET_KEYS = ("HTTP_X_ORIGINAL_URI", "HTTP_X_FORWARDED_URI")
 
 Decision = tuple[str | None, str]
 """The access token for the upstream, if it gets one, and the upstream's request target."""
@@ -145,8 +147,8 @@ class ForwardAuth:
         request_id = environ.get("HTTP_X_REQUEST_ID", "")
         if REQUEST_ID.fullmatch(request_id):
             g.request_id = request_id
-        method = _original(environ, "METHOD")
-        target = _original(environ, "URI")
+        method = _original(environ, *METHOD_KEYS)
+        target = _original(environ, *TARGET_KEYS)
         path, _, query = target.partition("?")
         decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         route = self._route(decoded, environ["QUERY_STRING"])
@@ -206,17 +208,16 @@ class ForwardAuth:
         environ["HTTP_SEC_FETCH_SITE"] = "same-origin"
 
 
-def _original(environ: dict[str, Any], name: str) -> str:
+def _original(environ: dict[str, Any], nginx_key: str, others_key: str) -> str:
     """The client's method or target, from nginx (`X-Original-…`) or Traefik and Caddy.
 
     A proxy that writes one of the two headers passes the other on as the client wrote it. So two
     values that differ are refused.
     """
-    found: set[str] = {
-        value
-        for key in (f"HTTP_X_ORIGINAL_{name}", f"HTTP_X_FORWARDED_{name}")
-        if (value := environ.get(key))
-    }
-    if len(found) != 1:
-        raise RequestRefused(f"{len(found)} original {name.lower()}s")
-    return found.pop()
+    one: str = environ.get(nginx_key, "")
+    other: str = environ.get(others_key, "")
+    if one and other and one != other:
+        raise RequestRefused(f"{nginx_key} and {others_key} differ")
+    if not one and not other:
+        raise RequestRefused(f"neither {nginx_key} nor {others_key}")
+    return one or other

@@ -9,7 +9,8 @@ of Flask: the request context with `g`, `request` and `flask.session`, the error
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response
 from flask.ctx import RequestContext
@@ -41,6 +42,10 @@ class FlaskWithUnroutedRequests(Flask):
         if request is not None and _UNROUTED in request.environ:
             return None
         return super().create_url_adapter(request)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """*func* as it is: no function of this application is a coroutine."""
+        return func
 
     def error_response(self, error: Exception) -> Response:
         """The response of the error handler for *error*; `process_response` must follow.
