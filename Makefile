@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress browsers interop interop-keycloak interop-more upgrade bench check lint format types architecture sbom lock clean
+.PHONY: help run prove install test stress browsers interop interop-keycloak interop-more client-types upgrade bench check lint format types architecture sbom lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,10 +44,17 @@ browsers: $(VENV)/dev.stamp ## the main walk and the attacks in Chromium, Firefo
 	@.ci/browsers
 	BFF_TEST_SCALE=full $(BIN)/python -m pytest tests/browsers -n 2 --dist loadfile $(ARGS)
 
-interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20 or later)
+interop: $(VENV)/dev.stamp ## test against oidc-provider, Vite and TypeScript from npm (needs Node 20.19 or later)
 	@.ci/node
+	@.ci/browser
 	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
+	npm ci --prefix tests/interop/react --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+client-types: ## make the types of /auth/client.js anew (needs Node 20.19 or later)
+	@.ci/node
+	npm ci --prefix tests/interop/react --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
+	npm run --prefix tests/interop/react client-types -- ../../../bff/web/static
 
 interop-keycloak: $(VENV)/dev.stamp ## test against Keycloak from Maven Central (needs Java 17 or later, Maven)
 	@.ci/keycloak

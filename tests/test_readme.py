@@ -325,6 +325,15 @@ def test_everything_that_the_browser_module_exports_is_described() -> None:
     assert sorted(told) == sorted(names)
 
 
+def test_the_types_of_the_browser_module_are_up_to_date() -> None:
+    """`make client-types` makes them from these comments, and copies them; interop compares all."""
+    types, module = text("bff/web/static/client.d.ts"), text("bff/web/static/client.js")
+    exported = re.findall(r"(/\*\*(?:(?!\*/).)*\*/)\nexport [acf]", module, re.DOTALL)
+    assert len(exported) > 5
+    for comment in [module[: module.index("*/")], *exported]:
+        assert comment in types, "run make client-types"
+
+
 if __name__ == "__main__":
     for cells in settings():
         print("| " + " | ".join(cells) + " |")

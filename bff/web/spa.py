@@ -60,7 +60,7 @@ def create_blueprint(config: Config) -> Blueprint:
     """Return the routes for the SPA's files, and our own below `/auth`."""
     blueprint = Blueprint("spa", __name__)
 
-    @blueprint.get("/auth/<any('client.js', 'cookies.js', 'pages.css'):name>")
+    @blueprint.get("/auth/<any('client.js', 'client.d.ts', 'cookies.js', 'pages.css'):name>")
     def own_asset(name: str) -> Response:
         if name == "client.js" and config.passed_login_parameters:
             return _client_module(config.passed_login_parameters)
@@ -173,6 +173,9 @@ def media_type(name: str) -> str:
     With `nosniff` a wrong type breaks the app. So the usual types don't come from the operating
     system's table, where a script may be `text/plain`.
     """
+    if name.endswith(".d.ts"):
+        # Not in `MEDIA_TYPES`: a bare `.ts` is MPEG video.
+        return "application/typescript"
     suffix = Path(name).suffix.lower()
     guessed, encoding = mimetypes.guess_type(name)
     return MEDIA_TYPES.get(suffix) or (not encoding and guessed) or "application/octet-stream"

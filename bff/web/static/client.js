@@ -11,7 +11,9 @@
  *     session.addEventListener("session-changed", ({ detail }) => detail.same_user || location.reload());
  *     session.addEventListener("step-up-required", ({ detail }) => offer(detail.login_url));
  *
- * @typedef {{sub: string, name?: string, email?: string, picture?: string}} User
+ * @typedef {{sub: string, name?: string, given_name?: string, family_name?: string, nickname?: string,
+ *   preferred_username?: string, email?: string, email_verified?: boolean, picture?: string,
+ *   locale?: string, org_id?: string, org_name?: string, [claim: string]: unknown}} User
  * @typedef {object} SessionTimes
  * @property {string} id The public id of this session; it gives no access.
  * @property {number} created_at UTC epoch seconds.
@@ -20,7 +22,18 @@
  * @property {number | null} access_token_seconds_left
  * @typedef {{user: User, session: SessionTimes, logout_url: string}} Profile
  * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
- *   acr_values?: string, max_age?: number}} Problem
+ *   acr_values?: string, max_age?: number, [member: string]: unknown}} Problem
+ * @typedef {{login_url: string, acr_values?: string, max_age?: number}} StepUp
+ * @typedef {{reason: string}} Ended
+ * @typedef {{profile: Profile}} Began
+ * @typedef {{profile: Profile, same_user: boolean}} Changed
+ * @typedef {{"session-ended": Ended, "session-began": Began, "session-changed": Changed, "step-up-required": StepUp}} Details
+ * @typedef {{
+ *   addEventListener<Name extends keyof Details>(name: Name,
+ *     listener: (event: CustomEvent<Details[Name]>) => unknown, options?: boolean | AddEventListenerOptions): void,
+ *   removeEventListener<Name extends keyof Details>(name: Name,
+ *     listener: (event: CustomEvent<Details[Name]>) => unknown, options?: boolean | EventListenerOptions): void
+ * } & EventTarget} SessionTarget
  */
 
 const LOGIN_PARAMETERS = new Set([
@@ -55,7 +68,7 @@ const SERVICE_WORKER_WARNING =
  * needs a stronger, a more recent or another sign-in. The page stays: the app goes to `login_url` when the
  * user wants to. Otherwise a provider without a stronger sign-in would cause an endless loop.
  */
-export const session = new EventTarget();
+export const session = /** @type {SessionTarget} */ (new EventTarget());
 
 // A BroadcastChannel reaches the other tabs without writing to storage.
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("bff-session") : null;
@@ -71,7 +84,7 @@ let shown;
 let asked = 0;
 let known = 0;
 
-/** The step-up that a response demands. @type {WeakMap<Response, {login_url: string}>} */
+/** The step-up that a response demands. @type {WeakMap<Response, StepUp>} */
 const stepUps = new WeakMap();
 
 /** An error response of the BFF. */
@@ -182,9 +195,9 @@ export function stepUpURL(response) {
   return stepUps.get(response)?.login_url ?? null;
 }
 
-/** @param {Problem} problem */
+/** @param {Problem} problem @returns {StepUp | null} */
 function stepUpIn({ code, login_url: loginURL, acr_values, max_age }) {
-  if (!STEP_UP_CODES.has(code) || typeof loginURL !== "string") return null;
+  if (!code || !STEP_UP_CODES.has(code) || typeof loginURL !== "string") return null;
   const url = new URL(loginURL, location.origin);
   // An API can send the same code; it must not lead the user to any other page.
   if (url.origin !== location.origin || url.pathname !== "/auth/login") return null;
@@ -198,7 +211,11 @@ function send(request) {
   return globalThis.fetch(request);
 }
 
-/** A write, with the session for which it is meant. @param {Request} request */
+/**
+ * A write, with the session for which it is meant.
+ * @param {Request} request
+ * @param {Profile | null | undefined} meantFor
+ */
 function naming(request, meantFor) {
   if (meantFor && !SAFE_METHODS.has(request.method)) {
     request.headers.set(SESSION_HEADER, meantFor.session.id);
@@ -214,6 +231,9 @@ async function isRefusedAsChanged(response) {
 
 /**
  * The refused request once more, if the user has only signed in anew; it had no effect.
+ * @param {RequestInfo | URL} input
+ * @param {RequestInit | undefined} init
+ * @param {Profile | null | undefined} meantFor
  * @returns {Request | null} null for another user, or if the body was a stream.
  */
 function again(input, init, meantFor) {
@@ -274,17 +294,26 @@ function ended(reason, { tellOthers = true } = {}) {
   tell("session-ended", { reason });
 }
 
+/**
+ * @template {keyof Details} Name
+ * @param {Name} type
+ * @param {Details[Name]} detail
+ */
 function tell(type, detail) {
   session.dispatchEvent(new CustomEvent(type, { detail }));
 }
 
-/** A session keeps its time when a new key of the BFF changes its id. */
+/** A session keeps its time when a new key of the BFF changes its id. @param {Profile} a @param {Profile} b */
 function isSame(a, b) {
   const sameTime = a.session.created_at === b.session.created_at;
   return a.session.id === b.session.id || (sameTime && isSameUser(a, b));
 }
 
-/** Without a `sub` (`BFF_PROFILE_CLAIMS`) every session is another user's. */
+/**
+ * Without a `sub` (`BFF_PROFILE_CLAIMS`) every session is another user's.
+ * @param {Profile} a
+ * @param {Profile} b
+ */
 function isSameUser({ user: a }, { user: b }) {
   return typeof a.sub === "string" && a.sub === b.sub && a.org_id === b.org_id;
 }
