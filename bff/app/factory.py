@@ -38,6 +38,7 @@ from bff.web import (
     cookie_removal,
     devices,
     error_responses,
+    initiated_login,
     login,
     logout,
     profile,
@@ -97,6 +98,7 @@ def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, .
         login.create_blueprint(
             config, provider, sessions, services.sealer, services.stores.sign_in_attempts
         ),
+        initiated_login.create_blueprint(config),
         logout.create_blueprint(config, guard, sessions, provider, services.sealer),
         cookie_removal.create_blueprint(guard),
         profile.create_blueprint(guard, sessions),

@@ -9,6 +9,8 @@ Source: Fetch Metadata Request Headers, sections 2.1 and 2.2; Service Workers, 4
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Request
 
 from bff.core.errors import MethodNotAllowed, RequestRefused, ServiceWorkerInterferes
@@ -16,16 +18,20 @@ from bff.core.errors import MethodNotAllowed, RequestRefused, ServiceWorkerInter
 PREFETCHES = frozenset({"Sec-Purpose", "Purpose", "X-Moz"})
 
 
-def refuse_all_but_page_loads(request: Request) -> None:
+def refuse_all_but_page_loads(request: Request, methods: Sequence[str] = ("GET",)) -> None:
     """Refuse frames, images, fetches, prefetches and HEAD; an old browser sends none of this.
 
+    Args:
+        request: The current one.
+        methods: Those that it may have.
+
     Raises:
-        MethodNotAllowed: It isn't a GET.
+        MethodNotAllowed: It has another method.
         ServiceWorkerInterferes: It was a page load, perhaps, before a service worker passed it on.
         RequestRefused: It isn't a page load.
     """
-    if request.method != "GET":
-        raise MethodNotAllowed("only GET", allow=["GET"])
+    if request.method not in methods:
+        raise MethodNotAllowed(f"only {' and '.join(methods)}", allow=methods)
     if may_be_of_service_worker(request):
         raise ServiceWorkerInterferes
     if not is_page_load(request) or PREFETCHES & set(request.headers.keys()):

@@ -18,7 +18,8 @@ OURS = {
     "GET": (
         "/admin/sessions", "/auth/check-token", "/auth/verify", "/healthz", "/readyz",
         "/auth/login", "/auth/callback", "/auth/profile", "/auth/logout", "/auth/logged-out",
-        "/auth/sessions", "/auth/client.js", "/auth/pages.css", "/auth/cookies.js",
+        "/auth/initiate-login", "/auth/sessions", "/auth/client.js", "/auth/pages.css",
+        "/auth/cookies.js",
     ),
     "POST": (
         "/admin/sessions/end", "/auth/global-token-revocation", "/auth/introspect",
