@@ -24,6 +24,7 @@
  * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
  *   acr_values?: string, max_age?: number, [member: string]: unknown}} Problem
  * @typedef {{login_url: string, acr_values?: string, max_age?: number}} StepUp
+ * @typedef {{status: number, url?: string, headers?: any, data?: any, request?: any}} Reported
  * @typedef {{reason: string}} Ended
  * @typedef {{profile: Profile}} Began
  * @typedef {{profile: Profile, same_user: boolean}} Changed
@@ -82,6 +83,13 @@ export type StepUp = {
     acr_values?: string;
     max_age?: number;
 };
+export type Reported = {
+    status: number;
+    url?: string;
+    headers?: any;
+    data?: any;
+    request?: any;
+};
 export type Ended = {
     reason: string;
 };
@@ -114,13 +122,24 @@ export type SessionTarget = {
  * user wants to. Otherwise a provider without a stronger sign-in would cause an endless loop.
  */
 export declare const session: SessionTarget;
-/** An error response of the BFF. */
+/**
+ * An error response, of the BFF or of an API. `code` is `unknown` where the response has none;
+ * `login_url` is the sign-in that helps, and it returns to this page.
+ */
 export declare class ProblemError extends Error {
     status: number;
     code: string;
+    title: string | undefined;
+    detail: string | undefined;
+    login_url: string | null;
+    retry_after_seconds: number | null;
     problem: Problem;
-    /** @param {number} status @param {Problem} problem */
-    constructor(status: number, problem: Problem);
+    /**
+     * @param {number} status
+     * @param {Problem} problem
+     * @param {number | null} [retryAfterSeconds]
+     */
+    constructor(status: number, problem: Problem, retryAfterSeconds?: number | null);
 }
 /**
  * Get the signed-in user and the remaining times of the session.
@@ -156,8 +175,24 @@ export declare function logout(): Promise<void>;
 export declare function apiFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 export { apiFetch as fetch };
 /**
+ * `apiFetch` for query libraries: the value of the response's JSON, null if it has no content.
+ * @template T
+ * @param {RequestInfo | URL} input
+ * @param {RequestInit} [init]
+ * @returns {Promise<T>}
+ * @throws {ProblemError} The status is none of success, or (`not_json`) the response isn't JSON.
+ */
+export declare function apiJSON<T>(input: RequestInfo | URL, init?: RequestInit): Promise<T>;
+/**
+ * Fire the events for a response that `apiFetch` didn't fetch, as it does for its own.
+ * @param {Response | Reported | null | undefined} response That of `fetch`, still unread, or of axios;
+ *   nothing happens without one.
+ * @returns {Promise<ProblemError | null>} What is wrong; null for a success.
+ */
+export declare function report(response: Response | Reported | null | undefined): Promise<ProblemError | null>;
+/**
  * The address of the sign-in that a refused request needs; it returns to this page.
- * @param {Response} response A response of `apiFetch`.
+ * @param {Response | Reported} response A response of `apiFetch`, or one that was reported.
  * @returns {string | null} null if the request was not refused for that reason.
  */
-export declare function stepUpURL(response: Response): string | null;
+export declare function stepUpURL(response: Response | Reported): string | null;

@@ -24,6 +24,7 @@
  * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
  *   acr_values?: string, max_age?: number, [member: string]: unknown}} Problem
  * @typedef {{login_url: string, acr_values?: string, max_age?: number}} StepUp
+ * @typedef {{status: number, url?: string, headers?: any, data?: any, request?: any}} Reported
  * @typedef {{reason: string}} Ended
  * @typedef {{profile: Profile}} Began
  * @typedef {{profile: Profile, same_user: boolean}} Changed
@@ -84,17 +85,29 @@ let shown;
 let asked = 0;
 let known = 0;
 
-/** The step-up that a response demands. @type {WeakMap<Response, StepUp>} */
+/** The step-up that a response demands. @type {WeakMap<object, StepUp>} */
 const stepUps = new WeakMap();
 
-/** An error response of the BFF. */
+/**
+ * An error response, of the BFF or of an API. `code` is `unknown` where the response has none;
+ * `login_url` is the sign-in that helps, and it returns to this page.
+ */
 export class ProblemError extends Error {
-  /** @param {number} status @param {Problem} problem */
-  constructor(status, problem) {
-    super(problem.detail || problem.title || `The answer was HTTP ${status}.`);
+  /**
+   * @param {number} status
+   * @param {Problem} problem
+   * @param {number | null} [retryAfterSeconds]
+   */
+  constructor(status, problem, retryAfterSeconds = null) {
+    const { code, title, detail } = problem;
+    super(text(detail) ?? text(title) ?? `The answer was HTTP ${status}.`);
     this.name = "ProblemError";
     this.status = status;
-    this.code = problem.code ?? "unknown";
+    this.code = text(code) ?? "unknown";
+    this.title = text(title);
+    this.detail = text(detail);
+    this.login_url = loginURLIn(problem);
+    this.retry_after_seconds = retryAfterSeconds;
     this.problem = problem;
   }
 }
@@ -172,37 +185,100 @@ export async function apiFetch(input, init) {
     const repeated = again(input, init, meantFor);
     if (repeated) response = await send(naming(repeated, shown));
   }
-  if (response.ok) mayEnd = true;
-  if (response.status === 401) {
-    const { code, problem } = await problemOf(response.clone());
-    if (ENDED_CODES.has(code)) ended(code);
-    const detail = stepUpIn(problem);
-    if (detail) {
-      stepUps.set(response, detail);
-      tell("step-up-required", detail);
-    }
-  }
+  await noted(response);
   return response;
 }
 export { apiFetch as fetch };
 
 /**
+ * `apiFetch` for query libraries: the value of the response's JSON, null if it has no content.
+ * @template T
+ * @param {RequestInfo | URL} input
+ * @param {RequestInit} [init]
+ * @returns {Promise<T>}
+ * @throws {ProblemError} The status is none of success, or (`not_json`) the response isn't JSON.
+ */
+export async function apiJSON(input, init) {
+  const response = await apiFetch(input, init);
+  if (!response.ok) throw await problemOf(response);
+  const body = await response.text();
+  if (!body) return /** @type {any} */ (null);
+  const value = parsed(body);
+  if (value === undefined) throw new ProblemError(response.status, { code: "not_json", detail: "The answer is not JSON." });
+  return value;
+}
+
+/**
+ * Fire the events for a response that `apiFetch` didn't fetch, as it does for its own.
+ * @param {Response | Reported | null | undefined} response That of `fetch`, still unread, or of axios;
+ *   nothing happens without one.
+ * @returns {Promise<ProblemError | null>} What is wrong; null for a success.
+ */
+export async function report(response) {
+  const error = await noted(response);
+  if (error?.code === CHANGED_CODE) await look();
+  return error;
+}
+
+/** @param {Response | Reported | null | undefined} response */
+async function noted(response) {
+  if (!response?.status || !isOurs(response)) return null;
+  if (response.status < 400) {
+    mayEnd = true;
+    return null;
+  }
+  const isRead = response instanceof Response && response.bodyUsed;
+  // The caller reads the response, too.
+  const mayClone = response instanceof Response && !isRead && isProblem(response);
+  const error = await problemOf(mayClone ? response.clone() : response);
+  if (response.status !== 401) return error;
+  if (isRead) await look();
+  if (ENDED_CODES.has(error.code)) ended(error.code);
+  const detail = stepUpIn(error);
+  if (detail) {
+    stepUps.set(response, detail);
+    tell("step-up-required", detail);
+  }
+  return error;
+}
+
+/**
  * The address of the sign-in that a refused request needs; it returns to this page.
- * @param {Response} response A response of `apiFetch`.
+ * @param {Response | Reported} response A response of `apiFetch`, or one that was reported.
  * @returns {string | null} null if the request was not refused for that reason.
  */
 export function stepUpURL(response) {
   return stepUps.get(response)?.login_url ?? null;
 }
 
-/** @param {Problem} problem @returns {StepUp | null} */
-function stepUpIn({ code, login_url: loginURL, acr_values, max_age }) {
-  if (!code || !STEP_UP_CODES.has(code) || typeof loginURL !== "string") return null;
-  const url = new URL(loginURL, location.origin);
+/** @param {ProblemError} error @returns {StepUp | null} */
+function stepUpIn({ code, login_url: loginURL, problem: { acr_values, max_age } }) {
+  return loginURL && STEP_UP_CODES.has(code) ? { login_url: loginURL, acr_values, max_age } : null;
+}
+
+/** @param {Problem} problem @returns {string | null} */
+function loginURLIn({ login_url: loginURL }) {
+  if (typeof loginURL !== "string") return null;
+  const url = absolute(loginURL);
   // An API can send the same code; it must not lead the user to any other page.
-  if (url.origin !== location.origin || url.pathname !== "/auth/login") return null;
+  if (url?.origin !== location.origin || url.pathname !== "/auth/login") return null;
   url.searchParams.set("returnTo", here());
-  return { login_url: url.pathname + url.search, acr_values, max_age };
+  return url.pathname + url.search;
+}
+
+/** Another server's 401 says nothing of our session. @param {Response | Reported} response */
+function isOurs(response) {
+  const { url, request } = /** @type {Reported} */ (response);
+  return absolute(url || request?.responseURL || request?.url || "")?.origin === location.origin;
+}
+
+/** @param {string} address */
+function absolute(address) {
+  try {
+    return new URL(address, location.origin);
+  } catch {
+    return null;
+  }
 }
 
 /** @param {Request} request */
@@ -247,15 +323,44 @@ function again(input, init, meantFor) {
   }
 }
 
-/** @param {Response} response */
-function isProblem(response) {
-  return response.headers.get("Content-Type")?.startsWith("application/problem+json") ?? false;
+/** @param {Response | Reported} response @param {string} name @returns {string | null} */
+function header({ headers }, name) {
+  return (headers?.get ? headers.get(name) : headers?.[name.toLowerCase()]) ?? null;
 }
 
-/** @param {Response} response */
+/** @param {Response | Reported} response */
+function isProblem(response) {
+  return header(response, "Content-Type")?.startsWith("application/problem+json") ?? false;
+}
+
+/** @param {Response | Reported} response */
 async function problemOf(response) {
-  const problem = isProblem(response) ? await response.json().catch(() => ({})) : {};
-  return new ProblemError(response.status, problem);
+  const value = isProblem(response) ? await bodyOf(response).catch(() => null) : null;
+  const problem = typeof value === "object" && value !== null ? value : {};
+  const seconds = header(response, "Retry-After");
+  return new ProblemError(response.status, problem, /^\d+$/.test(seconds ?? "") ? Number(seconds) : null);
+}
+
+/** The body: axios has read it already, as what its `responseType` says. @param {Response | Reported} response */
+async function bodyOf(response) {
+  if (response instanceof Response) return response.json();
+  const { data } = response;
+  if (data instanceof Blob || data instanceof ArrayBuffer) return new Response(data).json();
+  return typeof data === "string" ? parsed(data) : data;
+}
+
+/** @param {string} body @returns {any} undefined if it isn't JSON. */
+function parsed(body) {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+/** An API's problem may have any type in its members. @param {unknown} value */
+function text(value) {
+  return typeof value === "string" && value ? value : undefined;
 }
 
 /**

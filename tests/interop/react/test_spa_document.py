@@ -10,14 +10,22 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.installation import Installation, installation
-from tests.interop.react.template import HERE, ROOT, add_compiler_options, build, from_document, run
+from tests.interop.react.template import (
+    HERE,
+    ROOT,
+    add_compiler_options,
+    build,
+    document_block,
+    from_document,
+    run,
+)
 from tests.support.cluster import EMAIL, PASSWORD
 
 WAIT_MS = 20_000
 STRICT = {"compilerOptions": {"strict": True, "exactOptionalPropertyTypes": True,
                               "noUncheckedIndexedAccess": True, "skipLibCheck": False}}  # fmt: skip
 USES = """
-import { apiFetch, login, logout, profile, session, stepUpURL, fetch, ProblemError,
+import { apiFetch, apiJSON, login, logout, profile, report, session, stepUpURL, fetch, ProblemError,
   type Profile, type StepUp } from "/auth/client.js";
 session.addEventListener("session-ended", ({ detail }) => console.log(detail.reason.length));
 session.addEventListener("session-changed", ({ detail }) => detail.same_user || location.reload());
@@ -30,6 +38,10 @@ export const roles: unknown = me?.user["https://app.example/roles"];
 export const left: number | null | undefined = me?.session.access_token_seconds_left;
 export const response: Response = await apiFetch("/api/orders", { method: "POST" });
 export const url: string | null = stepUpURL(await fetch("/api/orders"));
+export const orders = await apiJSON<{ id: number }[]>("/api/orders", { method: "POST" });
+export const ids: number[] = orders.map(({ id }) => id);
+export const told: ProblemError | null = await report(undefined);
+export const help: string | null = told?.login_url ?? stepUpURL(response);
 export const stepUp: StepUp = { login_url: "/auth/login" };
 login({ returnTo: "/", max_age: 0, kc_idp_hint: "x" });
 logout().catch((error) => error instanceof ProblemError && error.code === "overloaded");
@@ -66,6 +78,8 @@ def test_strict_code_that_uses_every_export_compiles(tmp_path: Path) -> None:
     app = from_document(tmp_path / "app")
     add_compiler_options(app, STRICT)
     (app / "src/uses.ts").write_text(USES)
+    (app / "src/queries.tsx").write_text(document_block("tsx", "useQuery"))
+    (app / "src/axios.ts").write_text(document_block("ts", "axios.create"))
     told = run(app, "tsc", "-p", "tsconfig.app.json")
     assert told.returncode == 0, told.stdout
 
