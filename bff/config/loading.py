@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from bff.config import routes_file
+from bff.config import routes_file, secret_files, unknown_variables
 from bff.config.derived import Config
 from bff.config.validators import same_host_and_port
 from bff.core.errors import ConfigError
@@ -30,8 +29,11 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
     if environ is None:
         from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
         environ = from_file | dict(os.environ)
+    secrets, problems = secret_files.read(environ)
+    environ = environ | secrets
     file = routes_file.read(environ.get(routes_file.SETTING), environ)
-    problems = _unknown_names(environ, file.variables)
+    known = {*setting_names().values(), *secret_files.FILES, *file.variables}
+    problems += unknown_variables.problems(environ, known)
     config = None
     try:
         config = Config.model_validate(_known(environ))
@@ -75,17 +77,6 @@ def routes_to(config: Config, host: str, port: int) -> list[str]:
         for route in config.routes
         if any(same_host_and_port(url, own) for url in route.upstream_urls)
     ]
-
-
-def _unknown_names(environ: dict[str, str], secret_variables: set[str]) -> list[str]:
-    """An unknown `BFF_…` is an error: a misspelt one would silently leave a default in force."""
-    known = set(setting_names().values())
-    problems = []
-    for name in sorted(environ):
-        if name.startswith("BFF_") and name not in known | secret_variables:
-            near = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"{name}: no such setting" + (f"; {near[0]}?" if near else ""))
-    return problems
 
 
 def _validation_problems(error: ValidationError) -> list[str]:

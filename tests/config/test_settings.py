@@ -183,6 +183,41 @@ def test_a_misspelt_setting_is_an_error_with_a_suggestion() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("AUTH0_CLIENTID", "AUTH0_CLIENT_ID"), ("AUTH0_DOMAINS", "AUTH0_DOMAIN"),
+        ("AUTH0_AUDIANCE", "AUTH0_AUDIENCE"), ("OIDC_ISUER", "OIDC_ISSUER"),
+        ("AUTH0_SCOPES", "AUTH0_SCOPE"), ("AUTH0_SECRETS", "AUTH0_SECRET"),
+        ("AUTH0_SECRETS_FILE", "AUTH0_SECRET_FILE"),
+    ],
+)  # fmt: skip
+def test_a_near_miss_of_the_providers_settings_is_an_error(name: str, meant: str) -> None:
+    assert problems(**{name: "x"}) == [f"{name}: no such setting; {meant}?"]
+
+
+def test_variables_of_other_programs_are_passed_over() -> None:
+    """Kubernetes makes the first ones for services called `bff`, `bff-canary` and `auth0`."""
+    assert load(
+        GOOD
+        | {
+            "BFF_SERVICE_HOST": "10.0.0.1", "BFF_SERVICE_PORT": "8000",
+            "BFF_SERVICE_PORT_HTTP": "8000", "BFF_PORT": "tcp://10.0.0.1:8000",
+            "BFF_PORT_8000_TCP": "tcp://10.0.0.1:8000", "BFF_PORT_8000_TCP_PROTO": "tcp",
+            "BFF_PORT_8000_TCP_PORT": "8000", "BFF_PORT_8000_TCP_ADDR": "10.0.0.1",
+            "BFF_PORT_53_UDP": "udp://10.0.0.1:53", "BFF_CANARY_SERVICE_HOST": "10.0.0.2",
+            "BFF_CANARY_PORT": "tcp://10.0.0.2:80", "AUTH0_SERVICE_HOST": "10.0.0.3",
+            "AUTH0_MGMT_TOKEN_URL": "x", "AUTH0_BASE_URL": "x", "AUTH0_ISSUER_BASE_URL": "x",
+            "OIDC_PROVIDER_METADATA_URL": "x", "HOME": "/",
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["BFF_PORT", "BFF_SERVICE", "BFF_PORT_8000", "BFF_SERVICE_HOSTS"])
+def test_what_kubernetes_does_not_make_stays_an_error(name: str) -> None:
+    assert problems(**{name: "8000"})[0].startswith(f"{name}: no such setting")
+
+
 def test_all_problems_are_reported_at_once() -> None:
     found = problems(
         AUTH0_DOMAIN=None,
