@@ -43,23 +43,30 @@ def problems(policy: str) -> Iterator[str]:
     effective: dict[str, list[str]] = {}
     # A comma begins another policy; both apply.
     for one in policy.split(","):
-        seen: set[str] = set()
-        for name, words in _directives(one):
-            yield from _directive_problems(name, words)
-            if name in seen:
-                yield f"has {name} twice; browsers ignore the second one"
-            seen.add(name)
+        yield from mistakes(one)
+        for name, words in directives(one):
             effective.setdefault(name, words)
     for name, so in PROTECTING.items():
         if name not in effective:
             yield f"has no {name}: {so}"
-    if _ANYBODY & {word.lower() for word in effective.get("frame-ancestors", [])}:
-        yield f"has a frame-ancestors that excludes nobody: {PROTECTING['frame-ancestors']}"
     if effective.keys().isdisjoint({"default-src", "script-src"}):
         yield "has neither default-src nor script-src: scripts may come from anywhere"
 
 
-def _directives(policy: str) -> Iterator[tuple[str, list[str]]]:
+def mistakes(policy: str) -> Iterator[str]:
+    """Each directive that browsers ignore or that protects nothing; no comma in *policy*."""
+    seen: set[str] = set()
+    for name, words in directives(policy):
+        yield from _directive_problems(name, words)
+        if name in seen:
+            yield f"has {name} twice; browsers ignore the second one"
+        elif name == "frame-ancestors" and _ANYBODY & {word.lower() for word in words}:
+            yield f"has a frame-ancestors that excludes nobody: {PROTECTING[name]}"
+        seen.add(name)
+
+
+def directives(policy: str) -> Iterator[tuple[str, list[str]]]:
+    """The name of each directive, in lower case, and its words."""
     for part in policy.split(";"):
         name, *words = part.split() or [""]
         if name:

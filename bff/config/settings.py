@@ -126,6 +126,8 @@ class Settings(BaseModel):
     """The folder with the built single-page app (`index.html` in it)."""
     csp: validators.HeaderValue | None = Field(None, alias="BFF_CONTENT_SECURITY_POLICY")
     """Replaces the default Content-Security-Policy of pages and files."""
+    csp_add: validators.CSPDirectives | None = Field(None, alias="BFF_CSP_ADD")
+    """Directives that allow more, such as `img-src https://a.example; font-src data:`."""
     sign_in_error_path: validators.AppPath | None = Field(None, alias="BFF_SIGN_IN_ERROR_PATH")
     """The app's page that tells of failed sign-ins, such as `/sign-in-error`, in place of ours."""
     profile_claims: validators.CommaSeparated = Field(

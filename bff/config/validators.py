@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from redis.connection import parse_url
 
+from bff.config import csp_directives
 from bff.config.host_name import netloc_as_sent
 from bff.config.route import RESERVED_SEGMENTS, origin_of
 
@@ -278,5 +279,6 @@ Scope = Annotated[str, AfterValidator(_scope)]
 LoginParameters = Annotated[CommaSeparated, AfterValidator(_login_parameters)]
 CAFile = Annotated[Path, AfterValidator(_ca_file)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]
+CSPDirectives = Annotated[HeaderValue, AfterValidator(csp_directives.checked)]
 AppPath = Annotated[str, AfterValidator(_app_path)]
 SPAFolder = Annotated[Path, AfterValidator(_spa_folder)]

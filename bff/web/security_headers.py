@@ -2,7 +2,8 @@
 
 - **Content-Security-Policy**: only our own scripts, styles and connections, nothing inline; no
   plug-ins, no `<base>`, no framing by other pages. `form-action` also names the provider: browsers
-  apply it to the redirect that follows a form, and our logout form is followed by one.
+  apply it to the redirect that follows a form, and our logout form is followed by one. The one
+  inline style is the empty one, into which CSS-in-JS libraries write by script, as any script may.
 - **Strict-Transport-Security** on https only: a year, subdomains included (ASVS 3.4.1).
 - **Referrer-Policy** `same-origin`: our addresses, which may contain an authorization code, are
   never sent to another site. `no-referrer` would be stricter, but then browsers send `Origin: null`
@@ -18,8 +19,11 @@ A header that a response already has stays as it is: the proxy sets stricter one
 from flask import Flask, Response
 
 from bff.config import Config
+from bff.config.csp_directives import extended
 
 HSTS = "max-age=31536000; includeSubDomains"
+EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+"""The hash of `<style></style>`. An injected style with a text in it stays blocked."""
 PERMISSIONS = "hid=(), midi=(), payment=(), serial=(), usb=()"
 
 
@@ -29,15 +33,16 @@ def default_csp(issuer_origin: str) -> str:
     Source: ASVS 3.4.3 and 3.4.6; Content Security Policy Level 3, section 6.4.
     """
     return (
-        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action 'self' {issuer_origin}"
+        f"default-src 'self'; style-src 'self' {EMPTY_STYLE}; object-src 'none'; "
+        f"base-uri 'none'; frame-ancestors 'none'; form-action 'self' {issuer_origin}"
     )
 
 
 def register(app: Flask, config: Config) -> None:
     """Add the headers to every response of *app*, error responses included."""
+    policy = config.csp or default_csp(config.issuer_origin)
     always = {
-        "content-security-policy": config.csp or default_csp(config.issuer_origin),
+        "content-security-policy": extended(policy, config.csp_add) if config.csp_add else policy,
         "x-content-type-options": "nosniff",
         "referrer-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",

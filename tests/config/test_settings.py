@@ -113,6 +113,14 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
         ("BFF_SPA_DIR", "/nowhere", "index.html"),
         ("BFF_CONTENT_SECURITY_POLICY", "default-src 'self';\nbase-uri 'none'", "one line"),
         ("BFF_CONTENT_SECURITY_POLICY", "default-src \u65e5", "fits into a header"),
+        ("BFF_CSP_ADD", "img-src a.example, default-src *", "comma"),
+        ("BFF_CSP_ADD", "img-src b\u00fccher.example", "ASCII"),
+        ("BFF_CSP_ADD", "image-src a.example", "unknown directive"),
+        ("BFF_CSP_ADD", "script-src unsafe-eval", "between single quotes"),
+        ("BFF_CSP_ADD", "img-src a.example; img-src b.example", "twice"),
+        ("BFF_CSP_ADD", "frame-ancestors https:", "excludes nobody"),
+        ("BFF_CSP_ADD", "Form-Action 'NONE'", "our logout is one"),
+        ("BFF_CSP_ADD", "img-src a.example\r\nX: y", "one line"),
         *[
             ("BFF_SIGN_IN_ERROR_PATH", path, "such as /sign-in-error")
             for path in (

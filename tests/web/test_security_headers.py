@@ -5,7 +5,7 @@ from flask import Flask, Response
 from werkzeug.test import TestResponse
 
 from bff.config import load
-from bff.web.security_headers import default_csp, register
+from bff.web.security_headers import EMPTY_STYLE, default_csp, register
 
 SETTINGS = {
     "OIDC_ISSUER": "https://tenant.eu.auth0.com/", "AUTH0_CLIENT_ID": "client",
@@ -39,7 +39,9 @@ def responses(**settings: str) -> dict[str, TestResponse]:
 def test_every_response_has_the_headers(path: str) -> None:
     headers = responses()[path].headers
     assert headers["Content-Security-Policy"] == (
-        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        "default-src 'self'; "
+        "style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; "
+        "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
         "form-action 'self' https://tenant.eu.auth0.com"
     )
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -76,6 +78,43 @@ def test_no_hsts_without_https() -> None:
 def test_the_settings_can_replace_the_policy() -> None:
     headers = responses(BFF_CONTENT_SECURITY_POLICY="default-src 'none'")["page"].headers
     assert headers.getlist("Content-Security-Policy") == ["default-src 'none'"]
+
+
+OURS = "form-action 'self' https://tenant.eu.auth0.com"
+
+
+@pytest.mark.parametrize(
+    ("added", "directives"),
+    [
+        ("img-src https://p.test", ["img-src 'self' https://p.test", "default-src 'self'", OURS]),
+        ("form-action https://pay.test", [f"{OURS} https://pay.test"]),
+        ("FORM-ACTION 'self'", [OURS]),
+        ("frame-ancestors https://a.test", ["frame-ancestors https://a.test"]),
+        ("object-src data:; frame-src 'none'", ["object-src data:", "frame-src 'none'"]),
+        ("style-src https://s.test", [f"style-src 'self' {EMPTY_STYLE} https://s.test"]),
+        ("style-src-elem https://s.test",
+         [f"style-src-elem 'self' {EMPTY_STYLE} https://s.test"]),
+        ("style-src 'unsafe-inline'", ["style-src 'self' 'unsafe-inline'"]),
+        ("img-src data:; default-src https://cdn.test",
+         ["default-src 'self' https://cdn.test", "img-src 'self' https://cdn.test data:"]),
+        ("worker-src blob:", ["worker-src 'self' blob:"]),
+        ("report-uri /csp; upgrade-insecure-requests",
+         ["report-uri /csp", "upgrade-insecure-requests", OURS]),
+    ],
+)  # fmt: skip
+def test_added_directives_take_nothing_away(added: str, directives: list[str]) -> None:
+    policy = responses(BFF_CSP_ADD=added)["page"].headers["Content-Security-Policy"]
+    told = policy.split("; ")
+    assert set(directives) <= set(told), policy
+    names = [one.split()[0] for one in told]
+    assert len(names) == len(set(names)), "a browser ignores the second one"
+    assert "base-uri 'none'" in told
+
+
+def test_directives_are_added_to_a_policy_of_the_settings_too() -> None:
+    own = {"BFF_CONTENT_SECURITY_POLICY": "img-src a.test, img-src b.test; IMG-SRC x.test"}
+    policy = responses(**own, BFF_CSP_ADD="img-src c.test")["page"].headers
+    assert policy["Content-Security-Policy"] == "img-src a.test c.test, img-src b.test c.test"
 
 
 def test_the_default_policy_allows_nothing_inline() -> None:
