@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress browsers interop interop-keycloak interop-more client-types upgrade bench check lint format types architecture sbom lock clean
+.PHONY: help run prove install test stress browsers interop interop-keycloak interop-more client-types upgrade bench check lint format types architecture dist sbom lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ types: $(VENV)/dev.stamp
 architecture: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_requirements.py
+
+dist: $(VENV)/dev.stamp ## build the wheel into .work/dist
+	$(BIN)/uv build --quiet --wheel --out-dir .work/dist
 
 sbom: $(VENV)/dev.stamp ## write .work/sbom.cdx.json, the software bill of materials (CycloneDX)
 	@mkdir -p .work

@@ -14,6 +14,7 @@ from bff.cli.logging_config import logging_config
 from bff.core import audit
 from bff.core.errors import BFFError, ConfigError
 from bff.core.sealing import Sealer
+from bff.core.version import __version__
 
 MOVED = {"demo": "demo", "prove": "demo.prove"}
 """Commands of earlier versions, and the module that is started instead."""
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bff", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"bff {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     add = commands.add_parser
 

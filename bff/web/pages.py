@@ -9,7 +9,9 @@ from pathlib import Path
 from flask import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+_PACKAGE = Path(__file__).resolve().parent.parent
+# A wheel has them in the package, a checkout beside it.
+TEMPLATES = next(filter(Path.is_dir, (_PACKAGE / "templates", _PACKAGE.parent / "templates")))
 ACCEPT_MAX_CHARACTERS = 1_024
 """Of `Accept` and its like: browsers send about a hundred, and a long list takes long to sort."""
 DOCUMENT_DESTINATIONS = frozenset({"document", "iframe", "frame", "embed", "object"})

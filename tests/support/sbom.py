@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 import uuid
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +19,8 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.model.license import DisjunctiveLicense, License, LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
+
+from bff.core.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.txt"
@@ -51,10 +52,9 @@ def bill(lock: str) -> Bom:
 
 
 def _ours() -> Component:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return Component(
         name=OURS,
-        version=project["version"],
+        version=__version__,
         type=ComponentType.APPLICATION,
         bom_ref=OURS,
         licenses=[DisjunctiveLicense(id="MIT")],
