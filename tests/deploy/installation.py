@@ -54,6 +54,7 @@ class Installation(ProgramGroup):
         self.key = secrets.token_hex(32)
         self.port, self.plain_port = free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
+        self._user: BrowserClient | None = None
         self.api = EchoingAPI()
         self.cluster = Cluster(
             replicas,
@@ -119,6 +120,15 @@ class Installation(ProgramGroup):
         if signed_in:
             browser.log_in()
         return browser
+
+    def user(self) -> BrowserClient:
+        """One signed-in browser for all tests that leave its session as it is.
+
+        A proxy lets one address begin only so many sign-ins a second.
+        """
+        if self._user is None:
+            self._user = self.browser()
+        return self._user
 
     def ask(self, path: str, **options: Any) -> requests.Response:
         """A request of nobody; the path goes as it stands."""

@@ -21,7 +21,7 @@ def here(request: pytest.FixtureRequest) -> Iterator[Installation]:
 
 def test_what_the_bff_forwards_keeps_the_path_as_it_was_sent(here: Installation) -> None:
     """Granian, which decodes it, is told the original; Traefik can't tell it."""
-    browser, told = here.browser(), not isinstance(here, BehindTraefik)
+    browser, told = here.user(), not isinstance(here, BehindTraefik)
     for path in ("/events/a%2Fb", "/events/a%3Bb;c=1"):
         with browser.fetch("GET", f"/api{path}", stream=True) as answer:
             if told or ";" not in path:
@@ -34,7 +34,7 @@ def test_what_the_bff_forwards_keeps_the_path_as_it_was_sent(here: Installation)
 def test_no_spelling_of_a_name_decides_the_clients_address(here: Installation) -> None:
     spelt = {"X_Forwarded_For": "6.6.6.6", "X-Forwarded_For": "6.6.6.6", "X-Real_IP": "6.6.6.6"}
     for path in ("/api/events", "/api/items"):
-        with here.browser().fetch("GET", path, headers=spelt, stream=True) as answer:
+        with here.user().fetch("GET", path, headers=spelt, stream=True) as answer:
             assert answer.status_code == 200
         fields = here.api.seen[-1].fields
         assert fields["x-forwarded-for"] == "127.0.0.1"
@@ -58,7 +58,7 @@ def test_no_spelling_of_a_name_decides_the_clients_address(here: Installation) -
 def test_a_location_of_the_api_becomes_ours(here: Installation, theirs: str, ours: str) -> None:
     """Traefik changes none (docs/deploy.md)."""
     here.api.answers["/made"] = whole(b"", f"Location: {theirs}", status="201 Created")
-    location = here.browser().api("/made").headers["Location"]
+    location = here.user().api("/made").headers["Location"]
     expected = theirs if isinstance(here, BehindTraefik) else ours
     assert urljoin(here.url, location) == urljoin(here.url, expected)
 

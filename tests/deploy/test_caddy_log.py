@@ -21,7 +21,7 @@ def here() -> Iterator[BehindCaddy]:
 
 def test_a_response_that_breaks_off_is_logged_without_its_query(here: BehindCaddy) -> None:
     here.api.answers["/broken"] = BROKEN_OFF
-    browser = here.browser()
+    browser = here.user()
     page = {"Referer": f"{here.url}/auth/callback?code={CODE}"}
     with browser.fetch(
         "GET", f"/api/broken?code={CODE}", headers=page, stream=True, timeout=5

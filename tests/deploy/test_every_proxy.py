@@ -86,7 +86,7 @@ def test_without_a_session_the_answer_is_the_bffs_own(here: Installation) -> Non
 
 
 def test_promise_8_another_site_is_refused(here: Installation) -> None:
-    browser, seen = here.browser(), len(here.api.seen)
+    browser, seen = here.user(), len(here.api.seen)
     for method, site in (("GET", "cross-site"), ("POST", "same-site"), ("POST", "none")):
         answer = browser.fetch(method, "/api/items", headers={"Sec-Fetch-Site": site})
         assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
@@ -154,7 +154,7 @@ def test_promise_2_the_bff_ends_its_streams_and_the_proxy_cant(here: Installatio
 
 
 def test_a_large_upload_arrives_whole(here: Installation) -> None:
-    status, told = here.upload(here.browser(), UPLOAD_BYTES)
+    status, told = here.upload(here.user(), UPLOAD_BYTES)
     assert status == 200
     assert (told["length"], told["sha256"]) == (UPLOAD_BYTES, sha256(UPLOAD_BYTES))
 
@@ -179,7 +179,7 @@ def test_an_answer_gets_the_same_fields_as_from_the_bff(here: Installation) -> N
     ]  # fmt: skip
     odd = [*dropped, "Strict-Transport-Security: max-age=0", "X-Content-Type-Options: none"]
     here.api.answers["/odd"] = whole(b"<script>", "Content-Type: text/html", *odd)
-    answer = here.browser().api("/odd")
+    answer = here.user().api("/odd")
     assert (answer.status_code, answer.text) == (200, "<script>")
     names = {name.lower() for name in answer.headers}
     # Of the proxy's own HTTP/3, if it speaks that.
@@ -213,7 +213,7 @@ def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:
 
 
 def test_a_request_for_another_session_is_refused(here: Installation) -> None:
-    response = here.browser().api("/items", headers={"X-BFF-Session": "another"})
+    response = here.user().api("/items", headers={"X-BFF-Session": "another"})
     assert response.status_code in (403, 409)
     assert response.json()["code"] == "session_changed"
 
@@ -221,7 +221,7 @@ def test_a_request_for_another_session_is_refused(here: Installation) -> None:
 # ---------------------------------------------------------------- /auth/verify, and past it
 @pytest.mark.parametrize("target", SPELLINGS)
 def test_promise_1_verify_cant_be_reached_from_outside(here: Installation, target: str) -> None:
-    browser = here.browser()
+    browser = here.user()
     token = here.issued_token().encode()
     fields = (*page(browser), *ALL_THAT_NGINX_SAYS, f"X-Forward-Auth-Key: {here.key}")
     status, received = here.raw(target, *fields)
@@ -275,7 +275,7 @@ def test_promise_9_what_is_judged_is_what_was_asked(
     here: Installation, pair: str, dash: str
 ) -> None:
     """Whatever else a client says that it asked, also in the spelling that is one in WSGI."""
-    browser, names = here.browser(), [dash.join(("X", pair, what)) for what in ("Uri", "Method")]
+    browser, names = here.user(), [dash.join(("X", pair, what)) for what in ("Uri", "Method")]
     told = [f"{names[0]}: /api/items", f"{names[1]}: GET"]
     seen = len(here.api.seen)
     # Not a target that anybody may ask for, nor a method that a page of another site may use.
@@ -293,7 +293,7 @@ def test_promise_9_no_path_means_something_else_upstream(
     here: Installation, name: str, target: str
 ) -> None:
     """What reaches the API has one reading only; a cleaned path was judged as it was cleaned."""
-    browser, seen = here.browser(), len(here.api.seen)
+    browser, seen = here.user(), len(here.api.seen)
     status, _ = here.raw(target, *page(browser))
     arrived = [one.target for one in here.api.seen[seen:]]
     assert len(arrived) <= 1

@@ -20,12 +20,12 @@ def bearer(here: BehindNginx) -> str:
 
 # ---------------------------------------------------------------- sign-in and API
 def test_the_api_is_carried_by_nginx_and_not_by_the_bff(here: BehindNginx) -> None:
-    via = here.browser().api("/items").json()["fields"]["via"]
+    via = here.user().api("/items").json()["fields"]["via"]
     assert via == "1.1 nginx"
 
 
 def test_http2_is_spoken(here: BehindNginx) -> None:
-    browser = here.browser()
+    browser = here.user()
     received = bytearray()
     curl = pycurl.Curl()
     for option, value in {
@@ -63,7 +63,7 @@ def test_the_apis_own_errors_pass_as_they_are(here: BehindNginx, status: int) ->
     answer = whole(b"its own words", challenge, status=f"{status} Whatever")
     here.api.answers["/own"] = answer
     seen = len(here.api.seen)
-    got = here.browser().api("/own")
+    got = here.user().api("/own")
     assert (got.status_code, got.text) == (status, "its own words")
     assert got.headers["WWW-Authenticate"].startswith("Bearer")
     assert len(here.api.seen) == seen + 1, "asked once, and not by the BFF again"
@@ -73,7 +73,7 @@ def test_orders_to_a_proxy_are_for_nobody(here: BehindNginx) -> None:
     """X-Accel-Redirect could reach what is internal; Basic would make the browser ask."""
     odd = ["X-Accel-Redirect: /_verify/api", "X-Accel-Limit-Rate: 1", "WWW-Authenticate: Basic"]
     here.api.answers["/orders"] = whole(b"as it is", *odd)
-    answer = here.browser().api("/orders")
+    answer = here.user().api("/orders")
     assert (answer.status_code, answer.text) == (200, "as it is")
     assert not {line.partition(":")[0] for line in odd} & set(answer.headers)
     assert "Cookie" in answer.headers["Vary"]
@@ -92,12 +92,12 @@ def test_orders_to_a_proxy_are_for_nobody(here: BehindNginx) -> None:
 )
 def test_shared_caches_stay_out(here: BehindNginx, fields: list[str], kept: str) -> None:
     here.api.answers["/cached"] = whole(b"x", *fields)
-    assert here.browser().api("/cached").headers["Cache-Control"] == kept
+    assert here.user().api("/cached").headers["Cache-Control"] == kept
 
 
 # ---------------------------------------------------------------- what the API gets
 def test_the_api_gets_what_the_bff_would_tell_it(here: BehindNginx) -> None:
-    fields: dict[str, Any] = here.browser().api("/items").json()["fields"]
+    fields: dict[str, Any] = here.user().api("/items").json()["fields"]
     assert fields["x-forwarded-host"] == f"localhost:{here.port}"
     assert fields["forwarded"] == f'for=127.0.0.1;host="localhost:{here.port}";proto=https'
     assert fields["host"] == "api.internal"
@@ -106,7 +106,7 @@ def test_the_api_gets_what_the_bff_would_tell_it(here: BehindNginx) -> None:
 
 def test_promise_9_what_was_sent_once_is_sent_once(here: BehindNginx) -> None:
     """By itself nginx repeats a PUT or a DELETE when a connection breaks that it had kept."""
-    browser = here.browser()
+    browser = here.user()
     for method in ("PUT", "DELETE", "POST"):
         assert browser.fetch(method, "/api/items", data=b"x").status_code == 200
         seen = len(here.api.seen)
@@ -116,7 +116,7 @@ def test_promise_9_what_was_sent_once_is_sent_once(here: BehindNginx) -> None:
 
 
 def test_no_code_and_no_query_is_in_the_log(here: BehindNginx) -> None:
-    here.browser().api("/items?secret=1")
+    here.user().api("/items?secret=1")
     log = (here.folder / "access.log").read_text()
     assert '"GET /auth/callback HTTP' in log
     assert "code=" not in log

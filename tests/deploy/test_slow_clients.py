@@ -45,7 +45,7 @@ def here(request: pytest.FixtureRequest) -> Iterator[Installation]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_promise_11_slow_clients_keep_nobody_waiting(here: Installation, kind: str) -> None:
-    user = here.browser()
+    user = here.user()
     each = {
         "bodies": [unfinished(target) for target in OWN_ROUTES],
         # Only the BFF forwards this route.
@@ -66,7 +66,7 @@ def test_promise_11_slow_clients_keep_nobody_waiting(here: Installation, kind: s
 
 def test_promise_11_uploads_that_stall_give_their_places_back(here: Installation) -> None:
     """The proxy may keep its own connection to the client: Caddy and Traefik do."""
-    user = here.browser()
+    user = here.user()
     stalled = head(user, "POST", "/api/events", LENGTH) + b"x"
 
     def upload() -> int:

@@ -26,7 +26,7 @@ LIVE = "/api/live/room"
 def test_promise_8_a_page_of_another_origin_opens_no_websocket(
     here: BehindNginx, origin: str | None
 ) -> None:
-    browser, seen = here.browser(), len(here.api.seen)
+    browser, seen = here.user(), len(here.api.seen)
 
     async def echoed() -> int:
         fields = [*page(browser), "X-CSRF: 1", *handshake(origin)]
@@ -64,7 +64,7 @@ def test_no_websocket_without_a_session_nor_on_another_route(here: BehindNginx) 
 # ---------------------------------------------------------------- event streams
 @pytest.mark.parametrize("path", ["/api/stream", "/api/events"], ids=["by nginx", "by the BFF"])
 def test_events_arrive_as_they_are_sent(here: BehindNginx, path: str) -> None:
-    browser = here.browser()
+    browser = here.user()
 
     async def listen() -> list[str]:
         stream = await opened(here.port, here.tls(), path, page(browser))
@@ -85,7 +85,7 @@ def test_a_reload_ends_what_nginx_carries() -> None:
     """The only bound that nginx 1.22 has for a stream that isn't silent."""
     short = {"worker_shutdown_timeout 60s;": "worker_shutdown_timeout 1s;"}
     with BehindNginx(changed=short) as here:
-        browser = here.browser()
+        browser = here.user()
 
         async def listen() -> str:
             stream = await opened(here.port, here.tls(), "/api/stream", page(browser))
@@ -100,7 +100,7 @@ def test_a_reload_ends_what_nginx_carries() -> None:
 
 
 def test_many_event_streams_are_open_at_once(here: BehindNginx) -> None:
-    browsers = [here.browser() for _ in range(SESSIONS)]
+    browsers = [here.user() for _ in range(SESSIONS)]
 
     async def listen() -> list[str]:
         streams = await many(
@@ -118,7 +118,7 @@ def test_many_event_streams_are_open_at_once(here: BehindNginx) -> None:
 
 # ---------------------------------------------------------------- uploads
 def test_a_large_upload_arrives_whole_and_is_written_nowhere(here: BehindNginx) -> None:
-    status, told = here.upload(here.browser(), UPLOAD_BYTES)
+    status, told = here.upload(here.user(), UPLOAD_BYTES)
     assert status == 200
     assert (told["length"], told["sha256"]) == (UPLOAD_BYTES, sha256(UPLOAD_BYTES))
     assert not [file for file in here.folder.glob("*/**/*") if file.is_file()]
@@ -134,7 +134,7 @@ def test_a_refused_upload_never_reaches_the_api(here: BehindNginx) -> None:
 
 
 def test_what_is_too_large_is_413(here: BehindNginx) -> None:
-    browser, seen = here.browser(), len(here.api.seen)
+    browser, seen = here.user(), len(here.api.seen)
     answer = here.ask(
         "/api/items",
         method="PUT",
@@ -156,7 +156,7 @@ ASKED = rounds(400, 100)
 
 
 def test_beyond_its_limit_the_bff_says_so_and_serves_everything_else(here: BehindNginx) -> None:
-    browser, port = here.browser(), here.cluster.ports[0]
+    browser, port = here.user(), here.cluster.ports[0]
 
     async def listen() -> float:
         before = here.median_seconds(browser, ASKED)
