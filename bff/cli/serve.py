@@ -25,6 +25,9 @@ OTHER_FILES = 512
 """For connections to Redis, the provider and APIs."""
 IDLE_THREAD_SECONDS = 600
 """Granian's maximum."""
+IDLE_CONNECTION_SECONDS = 30
+"""For the next request, and for its headers. Proxies in front must close idle connections earlier,
+or they send a request on one that is being closed."""
 HEADERS_MAX_BYTES = 64 * 1024
 """Of request line and headers; beyond it Granian answers 431, or 414, by itself."""
 HEALTH_PATHS = ("/healthz", "/readyz")
@@ -111,7 +114,9 @@ def _serve(options: argparse.Namespace) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=options.grace_seconds,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(max_buffer_size=HEADERS_MAX_BYTES),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=IDLE_CONNECTION_SECONDS * 1000, max_buffer_size=HEADERS_MAX_BYTES
+        ),
         websockets=False,
         log_dictconfig=logging_config(),
         # Its access log would show query strings, which hold the codes of sign-ins.

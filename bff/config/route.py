@@ -89,6 +89,8 @@ class Route:
     """Which of them may be sent again when a reused connection breaks."""
     idle_seconds: float = 4.0
     """How long a connection may have been idle for a write to use it, unless the upstream says."""
+    idle_connections_max: int = 32
+    """How many idle connections a process keeps to each address."""
     connect_timeout_seconds: float = 5.0
     """For one attempt to connect; there are two attempts, or one for each address."""
     answer_timeout_seconds: float = 30.0

@@ -48,6 +48,8 @@ class RouteEntry(BaseModel):
     """The methods that may be sent again when a reused connection breaks before the response."""
     idle_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 4
     """How long a connection may have been idle for a write, unless the API sends `Keep-Alive`."""
+    idle_connections_max: Annotated[int, Field(ge=0)] = 32
+    """How many idle connections a process keeps to each address, once a burst is over."""
     connect_timeout_seconds: Seconds | None = Field(
         None, description="`5`, but at most half of `answer_timeout_seconds`"
     )
@@ -122,6 +124,7 @@ class RouteEntry(BaseModel):
             methods=frozenset(self.methods) if self.methods is not None else None,
             repeatable_methods=frozenset(self.repeatable_methods),
             idle_seconds=self.idle_seconds,
+            idle_connections_max=self.idle_connections_max,
             connect_timeout_seconds=self.connect_timeout_seconds or connect_timeout(answer_timeout),
             answer_timeout_seconds=answer_timeout,
             request_max_bytes=request_max_bytes if own_limit is None else own_limit,

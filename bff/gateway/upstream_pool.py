@@ -28,23 +28,20 @@ class UpstreamAddress:
 
     Args:
         origin: Scheme, host and port.
-        connect_timeout_seconds: For one attempt to open a connection.
-        idle_seconds: For `take`, unless the upstream announces it.
-        ca_file: PEM certificates of the CAs trusted for it.
+        route: Its timeouts, trusted CAs, and how many idle connections are kept.
     """
 
     __slots__ = (
-        "_ca_file", "_connect_timeout_seconds", "_idle", "_idle_seconds", "origin",
-        "skipped_until",
+        "_ca_file", "_connect_timeout_seconds", "_idle", "_idle_connections_max", "_idle_seconds",
+        "origin", "skipped_until",
     )  # fmt: skip
 
-    def __init__(
-        self, origin: Origin, connect_timeout_seconds: float, idle_seconds: float, ca_file: str
-    ) -> None:
+    def __init__(self, origin: Origin, route: Route) -> None:
         self.origin = origin
-        self._idle_seconds = idle_seconds
-        self._connect_timeout_seconds = connect_timeout_seconds
-        self._ca_file = ca_file
+        self._idle_connections_max = route.idle_connections_max
+        self._idle_seconds = route.idle_seconds
+        self._connect_timeout_seconds = route.connect_timeout_seconds
+        self._ca_file = route.ca_file
         self._idle: deque[CurlConnection] = deque()
         self.skipped_until = 0.0
         """On the monotonic clock; 0 unless the last attempt to connect failed."""
@@ -78,14 +75,18 @@ class UpstreamAddress:
             connection.close()
 
     def close_idle(self) -> int:
-        """Close connections that wait in vain; returns how many."""
+        """Close connections that wait in vain, and those left by a burst; returns how many.
+
+        The number is limited here and not in `give_back`, so that no request pays for it.
+        """
         oldest_at, closed = time.monotonic() - IDLE_SECONDS, 0
+        left_over = len(self._idle) - self._idle_connections_max
         for _ in range(len(self._idle)):
             try:
                 connection = self._idle.popleft()
             except IndexError:
                 break
-            if connection.used_at < oldest_at or connection.stale:
+            if closed < left_over or connection.used_at < oldest_at or connection.stale:
                 connection.close()
                 closed += 1
             else:
@@ -113,11 +114,7 @@ class UpstreamPool:
     """
 
     def __init__(self, route: Route) -> None:
-        timeout = route.connect_timeout_seconds
-        addresses = [
-            UpstreamAddress(origin, timeout, route.idle_seconds, route.ca_file)
-            for origin in route.origins
-        ]
+        addresses = [UpstreamAddress(origin, route) for origin in route.origins]
         self._orders = [(*addresses[start:], *addresses[:start]) for start in range(len(addresses))]
         if len(addresses) == 1:
             # A single address is tried twice.

@@ -231,13 +231,21 @@ def test_a_write_uses_no_connection_that_the_upstream_may_be_about_to_close(
 
 
 @pytest.mark.parametrize(
-    ("idle_seconds", "dropped", "closed"),
-    [(0, False, 0), (59, False, 0), (61, False, 2), (0, True, 2)],
+    ("idle_seconds", "dropped", "closed", "kept_max"),
+    [
+        (0, False, 0, 32),
+        (59, False, 0, 2),
+        (61, False, 2, 2),
+        (0, True, 2, 2),
+        (0, False, 1, 1),
+        (0, False, 2, 0),
+    ],
 )
 def test_connections_that_wait_in_vain_are_closed_without_another_request(
-    clock: Clock, raw: RawUpstream, idle_seconds: float, dropped: bool, closed: int
+    clock: Clock, raw: RawUpstream, idle_seconds: float, dropped: bool, closed: int, kept_max: int
 ) -> None:
-    upstream = upstream_at(raw.url)
+    route = Route(prefix="/api", upstream_urls=(raw.url,), idle_connections_max=kept_max)
+    upstream = Upstream(route)
     clock.now = time.monotonic()
     # Two at once, so that there are two connections.
     raw.script = responding(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok")
