@@ -210,6 +210,8 @@ class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """By which the browser is known that began it; empty from a version that knew none."""
     keep_shared_cookie: bool = False
     """`session` belonged to another application on this host (over plain http only)."""
+    asked: dict[str, str] = {}
+    """What else `/auth/login` passed on, so that another try asks for the same."""
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):

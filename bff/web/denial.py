@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from bff.config import Config
 from bff.core.errors import SignInDenied
 from bff.core.model import LoginTransaction
+from bff.web.login_parameters import asked_for, with_prompt
 
 DESCRIPTION_MAX_CHARACTERS = 300
 
@@ -54,10 +55,6 @@ def _other_account(transaction: LoginTransaction, config: Config) -> str:
     """The query of a sign-in with another account, which returns to the same page."""
     # Auth0: has no account chooser.
     prompt = "login" if config.auth0_domain else "select_account"
-    asked = {
-        "prompt": prompt,
-        "returnTo": transaction.return_to,
-        "organization": transaction.organization,
-        "acr_values": transaction.acr_values,
-    }
-    return urlencode({name: value for name, value in asked.items() if value})
+    asked = with_prompt(asked_for(transaction), prompt)
+    asked.pop("login_hint", None)  # It names the account that was refused.
+    return urlencode(asked | {"returnTo": transaction.return_to})

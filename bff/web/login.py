@@ -34,11 +34,13 @@ from bff.store.sign_in_attempts import SignInAttempts
 from bff.web.code_exchange import CodeExchange, may_work_later
 from bff.web.denial import denied
 from bff.web.login_parameters import (
+    asked_for,
     demand_login,
     for_provider,
     has_prompt_login,
     max_age_seconds,
     single,
+    with_prompt,
 )
 from bff.web.login_transaction import LoginTransactions
 from bff.web.own_host import address_on_our_host, is_from_our_page, refuse_silent_link
@@ -121,6 +123,7 @@ class LoginFlow:
             browser_id=browser_id_for_sign_in(self._sessions, self._browser),
             prompt_login=has_prompt_login(parameters),
             keep_shared_cookie=session_cookie.current().shared_is_foreign,
+            asked=parameters,
         )
         try:
             if transaction.silent:
@@ -173,13 +176,13 @@ class LoginFlow:
         """
         state = request.args.get("state", "")
         silent_return_to = self._transactions.silent_return_to(state)
-        return_to = self._transactions.return_to(state)
+        return_to, asked = self._transactions.begun_with(state)
         if silent_return_to is None and self._is_signed_in():
             return return_to or "/"
         record_failure(error)
         if silent_return_to is not None:
             return with_error(silent_return_to, error.code)
-        error.return_to = return_to
+        error.return_to, error.sign_in_parameters = return_to, asked
         if (page := page_of_app(error, self._config)) is not None:
             return page
         raise error
@@ -238,15 +241,10 @@ class LoginFlow:
             # once more, for a real authentication; some heed only one of prompt and max_age.
             if transaction.repeated or transaction.silent:
                 raise
-            asked = {
-                "prompt": "login",
-                "organization": transaction.organization,
-                "acr_values": transaction.acr_values,
-            }
-            return self._redirect_to_provider(
-                self._transactions.repeat(transaction, error.watermark_at),
-                {n: v for n, v in asked.items() if v},
-            )
+            second = self._transactions.repeat(transaction, error.watermark_at)
+            asked = with_prompt(asked_for(second), "login")
+            del asked["max_age"]  # The provider gets the transaction's.
+            return self._redirect_to_provider(second, asked)
         record_success(sign_in, transaction)
         return redirect(transaction.return_to, 303)
 

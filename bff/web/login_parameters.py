@@ -7,12 +7,15 @@ import re
 from werkzeug.datastructures import MultiDict
 
 from bff.core.errors import ParameterInvalid
+from bff.core.model import LoginTransaction
 
 # Auth0: `screen_hint`, `organization`, `invitation` and `connection` are its own parameters.
 PASSED_ON = ("prompt", "login_hint", "screen_hint", "organization", "invitation", "connection",
              "max_age", "acr_values", "ui_locales")  # fmt: skip
 """Query parameters of `/auth/login` that go to the provider, beside those of the settings."""
 PARAMETER_MAX_CHARACTERS = 512
+COUNTS_ONCE = "invitation"
+"""The parameter that is used up once the browser has been at the provider with it."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
@@ -42,6 +45,28 @@ def for_provider(arguments: MultiDict[str, str], more: tuple[str, ...] = ()) -> 
     if "none" in prompts and parameters["prompt"] != "none":
         raise ParameterInvalid("prompt=none with another prompt")
     return parameters
+
+
+def asked_for(transaction: LoginTransaction) -> dict[str, str]:
+    """The parameters of `/auth/login` by which the sign-in can be begun again."""
+    own = {
+        "organization": transaction.organization,
+        "acr_values": transaction.acr_values,
+        "max_age": None if transaction.max_age is None else str(transaction.max_age),
+    }
+    asked = {name: value for name, value in own.items() if value is not None} | transaction.asked
+    if transaction.prompt_login and not has_prompt_login(asked):
+        asked = with_prompt(asked, "login")  # A second try had it added.
+    return asked
+
+
+def with_prompt(parameters: dict[str, str], prompt: str) -> dict[str, str]:
+    """*parameters* with *prompt* before the prompts that they have (OpenID Connect Core, 3.1.2.1).
+
+    A user who is to choose another account must still be asked for their consent, say.
+    """
+    prompts = dict.fromkeys([prompt, *parameters.get("prompt", "").split()])
+    return parameters | {"prompt": " ".join(prompts)}
 
 
 def demand_login(parameters: dict[str, str]) -> None:

@@ -4,8 +4,8 @@ In a sealed cookie of its own, found again by the `state`. So several tabs can s
 sign-ins that are never finished fill no store. `SameSite=Lax`, since the browser returns from
 another site. The cookie is valid for an hour, and is deleted once the code has been used.
 
-`state` carries the page to return to a second time, sealed: a callback that comes again, or too
-late, has no cookie any more, and its user still gets to that page.
+`state` carries the page to return to, and what was asked for, a second time, sealed: a callback
+that comes again, or too late, has no cookie any more, and its user still gets to that page.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import msgspec
 from flask import Response
@@ -24,6 +25,8 @@ from bff.config import Config
 from bff.core.errors import ReturnToInvalid, SealInvalid, StateInvalid
 from bff.core.model import LoginTransaction
 from bff.core.sealing import Sealer
+from bff.web.login_parameters import COUNTS_ONCE, asked_for
+from bff.web.return_to import MAX_CHARACTERS
 
 LIFETIME_SECONDS = 3600
 """A user may have to look for a phone, or wait for a mail."""
@@ -37,12 +40,16 @@ COOKIES_MAX_BYTES = 6000
 STATE_BYTES = 32
 SILENT_CONTEXT = "silent sign-in"
 PAGE_CONTEXT = "page of a sign-in"
-STATE_MAX_CHARACTERS = {SILENT_CONTEXT: 512, PAGE_CONTEXT: 200}
-"""A longer page isn't carried in `state` too, which providers and logs have to take whole.
+REQUEST_CONTEXT = "parameters of a sign-in"
+"""Of a `state` that carries more than the page: an older version reads no page in it."""
+STATE_MAX_BYTES = {SILENT_CONTEXT: 512, REQUEST_CONTEXT: 200, PAGE_CONTEXT: 200}
+"""More isn't carried in `state` too, which providers and logs have to take whole.
 
-With the second number, as many cookies as `COOKIES_MAX` always have room.
+With the lower number, as many cookies as `COOKIES_MAX` always have room.
 """
 _NAME_CHARACTERS = 16
+_RETURN_TO = "returnTo"
+_OWN_FIELDS = ("organization", "acr_values")
 
 
 class LoginTransactions:
@@ -75,17 +82,14 @@ class LoginTransactions:
         browser_id: str = "",
         prompt_login: bool = False,
         keep_shared_cookie: bool = False,
+        asked: Mapping[str, str] = MappingProxyType({}),
     ) -> LoginTransaction:
         """Create a transaction with a new state, nonce and code verifier.
 
         Source: RFC 6749, 10.12; RFC 7636, 4.1; OpenID Connect Core, 15.5.2.
         """
-        state = secrets.token_urlsafe(STATE_BYTES)
-        context = SILENT_CONTEXT if silent else PAGE_CONTEXT
-        if (silent or return_to != "/") and len(return_to) <= STATE_MAX_CHARACTERS[context]:
-            state = f"{state}.{self._sealer.seal_text(return_to.encode(), context)}"
-        return LoginTransaction(
-            state=state,
+        transaction = LoginTransaction(
+            state=secrets.token_urlsafe(STATE_BYTES),
             nonce=secrets.token_urlsafe(STATE_BYTES),
             code_verifier=secrets.token_urlsafe(48),
             return_to=return_to,
@@ -98,7 +102,26 @@ class LoginTransactions:
             browser_id=browser_id,
             prompt_login=prompt_login,
             keep_shared_cookie=keep_shared_cookie,
+            asked={} if silent else _kept(asked, return_to),
         )
+        transaction = msgspec.structs.replace(transaction, state=self._state(transaction))
+        return transaction if self.fits(transaction) else _without(transaction)
+
+    def _state(self, transaction: LoginTransaction) -> str:
+        """The state of *transaction*, with what it carries sealed, if that is short enough."""
+        page, asked = transaction.return_to, asked_for(transaction)
+        asked.pop(COUNTS_ONCE, None)
+        carried: dict[str, bytes] = {}
+        if transaction.silent:
+            carried[SILENT_CONTEXT] = page.encode()
+        elif asked:
+            carried[REQUEST_CONTEXT] = msgspec.json.encode({_RETURN_TO: page, **asked})
+        if page != "/" and not transaction.silent:
+            carried[PAGE_CONTEXT] = page.encode()
+        for context, content in carried.items():
+            if len(content) <= STATE_MAX_BYTES[context]:
+                return f"{transaction.state}.{self._sealer.seal_text(content, context)}"
+        return transaction.state
 
     def repeat(self, transaction: LoginTransaction, watermark_at: int) -> LoginTransaction:
         """Create a second try of *transaction* that demands a new authentication.
@@ -117,6 +140,7 @@ class LoginTransactions:
             browser_id=transaction.browser_id,
             prompt_login=True,
             keep_shared_cookie=transaction.keep_shared_cookie,
+            asked=transaction.asked,
         )
         return msgspec.structs.replace(second, repeated=True, watermark_at=watermark_at)
 
@@ -129,7 +153,8 @@ class LoginTransactions:
     ) -> None:
         """Store *transaction* in a cookie, and make room for it among those of other sign-ins.
 
-        The oldest first lose a long page to return to, then their cookies are deleted.
+        The oldest first lose a long page to return to and what they asked for, then their cookies
+        are deleted.
 
         Raises:
             ReturnToInvalid: It doesn't fit into a cookie; only `returnTo` can be that long.
@@ -163,9 +188,12 @@ class LoginTransactions:
             transaction.state.encode(), state.encode()
         ):
             raise StateInvalid("no such sign-in in this browser")
-        if transaction.return_to == "/" and (page := self.return_to(state)) is not None:
+        page, asked = self.begun_with(state)
+        if transaction.return_to == "/" and page is not None:
             transaction = msgspec.structs.replace(transaction, return_to=page)
-        return name, transaction
+        asked = {**(transaction.asked or asked)}
+        asked.pop(COUNTS_ONCE, None)
+        return name, msgspec.structs.replace(transaction, asked=asked)
 
     def silent_return_to(self, state: str) -> str | None:
         """Where a silent sign-in was begun, if *state* is one's whose cookie was dropped.
@@ -175,9 +203,17 @@ class LoginTransactions:
         """
         return self._page_in(state, SILENT_CONTEXT)
 
-    def return_to(self, state: str) -> str | None:
-        """Where a sign-in that isn't silent was begun, if *state* is ours and says so."""
-        return self._page_in(state, PAGE_CONTEXT)
+    def begun_with(self, state: str) -> tuple[str | None, dict[str, str]]:
+        """With which page and parameters a sign-in that isn't silent was begun.
+
+        As far as *state* is ours and says so.
+        """
+        page = self._page_in(state, PAGE_CONTEXT)
+        content = None if page is not None else self._page_in(state, REQUEST_CONTEXT)
+        if content is None:
+            return page, {}
+        asked = msgspec.json.decode(content, type=dict[str, str])
+        return asked.pop(_RETURN_TO), asked
 
     def _page_in(self, state: str, context: str) -> str | None:
         try:
@@ -227,8 +263,9 @@ class LoginTransactions:
         left = oldest_first[too_many:]
         room_bytes = COOKIES_MAX_BYTES - new_bytes - sum(len(n) + len(v) for _, n, v in left)
         for transaction, name, value in left:
-            if room_bytes < 0 and transaction.return_to != "/":
-                shorter = self._cookie(msgspec.structs.replace(transaction, return_to="/"))[1]
+            if room_bytes < 0 and (transaction.return_to != "/" or transaction.asked):
+                least = msgspec.structs.replace(_without(transaction), return_to="/")
+                shorter = self._cookie(least)[1]
                 room_bytes += len(value) - len(shorter)
                 changed[name] = shorter
         for _, name, value in left:
@@ -236,6 +273,17 @@ class LoginTransactions:
                 room_bytes += len(name) + len(changed.get(name) or value)
                 changed[name] = None
         return changed
+
+
+def _kept(asked: Mapping[str, str], return_to: str) -> dict[str, str]:
+    """*asked*, without what has a field of its own; nothing if it takes the room of other tabs."""
+    kept = {name: value for name, value in asked.items() if name not in _OWN_FIELDS}
+    too_long = len(msgspec.json.encode(kept)) + len(return_to) > MAX_CHARACTERS
+    return {} if too_long else kept
+
+
+def _without(transaction: LoginTransaction) -> LoginTransaction:
+    return msgspec.structs.replace(transaction, asked={})
 
 
 def _context(name: str) -> str:

@@ -14,6 +14,7 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, ProviderRejected, SignInDenied, SignInSpent
 from bff.core.model import LoginTransaction
+from bff.web.login_parameters import asked_for
 from bff.web.provider_link import with_error
 from bff.web.redirect import redirect
 from bff.web.sign_in_audit import record_failure
@@ -33,7 +34,7 @@ def failed(transaction: LoginTransaction, error: Exception, config: Config) -> R
         return redirect(with_error(transaction.return_to, _silent_code(error)), 303)
     if isinstance(error, BFFError):
         error.return_to = transaction.return_to
-        error.sign_in_parameters = _asked_for(transaction)
+        error.sign_in_parameters = asked_for(transaction)
         if (page := page_of_app(error, config)) is not None:
             return redirect(page, 303)
     raise error
@@ -63,17 +64,6 @@ def is_used_code(error: Exception) -> bool:
     """Whether the code is used up, as when a callback comes twice (RFC 6749, 5.2)."""
     rejected = isinstance(error, ProviderRejected) and error.error == "invalid_grant"
     return rejected or isinstance(error, SignInSpent)
-
-
-def _asked_for(transaction: LoginTransaction) -> dict[str, str]:
-    """The parameters of `/auth/login` by which the sign-in can be begun again."""
-    asked = {
-        "organization": transaction.organization,
-        "acr_values": transaction.acr_values,
-        "max_age": None if transaction.max_age is None else str(transaction.max_age),
-        "prompt": "login" if transaction.prompt_login else None,
-    }
-    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _silent_code(error: Exception) -> str:
