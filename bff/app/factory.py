@@ -116,7 +116,7 @@ def _for_programs(services: Services) -> tuple[Blueprint, ...]:
     seen = stores.seen_messages
     return (
         health.create_blueprint(stores.history_start, services.redis_watch, provider),
-        admin.create_blueprint(config, admin_auth, sessions),
+        admin.create_blueprint(config, admin_auth, sessions, stores.watermarks),
         global_token_revocation.create_blueprint(config, admin_auth, sessions),
         backchannel_logout.create_blueprint(config, provider.discovery, sessions, seen),
         auth0_log_stream.create_blueprint(config, sessions, seen, stores.sent_revocations),

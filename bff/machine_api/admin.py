@@ -1,4 +1,4 @@
-"""Which sessions can an administrator list and end? `/admin/sessions`.
+"""Which sessions can an administrator list and end, and which end lift? `/admin/sessions`.
 
     GET  /admin/sessions?sub=auth0|123             the sessions of a user
     GET  /admin/sessions?email=dana@example.com    the same, by the ID token's e-mail address
@@ -6,8 +6,10 @@
                               {"email": …}
                               {"sub": …, "id": …}  one of them
                               {"everyone": true}   all sessions of all users
+    POST /admin/sessions/allow                     accepts sign-ins from before such an end again;
+                                                   it is named in the same way, without an `id`
 
-An end can have a `"reason"`, for the audit log. A subject may contain any character, so it is in a
+A POST can have a `"reason"`, for the audit log. A subject may contain any character, so it is in a
 query or a body, never in a path. Off unless `BFF_ADMIN_KEY` or `BFF_ADMIN_AUDIENCE` is set.
 """
 
@@ -26,6 +28,7 @@ from bff.machine_api.authentication import AdminAuth
 from bff.machine_api.messages import json_object, not_configured, text_of
 from bff.sessions.lifecycle import Sessions
 from bff.sessions.summary import session_summary
+from bff.store.watermarks import Watermarks
 
 REASON = "admin"
 RESPONSE_SECONDS = 20.0
@@ -36,15 +39,19 @@ ID_CHARACTERS = 32
 NAMES = frozenset({"sub", "email", "everyone", "id", "reason"})
 
 
-def create_blueprint(config: Config, auth: AdminAuth, sessions: Sessions) -> Blueprint:
+def create_blueprint(
+    config: Config, auth: AdminAuth, sessions: Sessions, watermarks: Watermarks
+) -> Blueprint:
     """The routes, or 404 in their place if no caller is configured."""
     blueprint = Blueprint("admin", __name__)
     if not auth.configured:
-        # Only the POST: a GET may be for a page of the SPA.
-        blueprint.add_url_rule("/admin/sessions/end", "off", not_configured, methods=["POST"])
+        # Only the POSTs: a GET may be for a page of the SPA.
+        for action in ("end", "allow"):
+            path = f"/admin/sessions/{action}"
+            blueprint.add_url_rule(path, action, not_configured, methods=["POST"])
         return blueprint
     authentication.protect(blueprint, auth)
-    admin = SessionAdmin(config, sessions)
+    admin = SessionAdmin(config, sessions, watermarks)
 
     @blueprint.get("/admin/sessions")
     def list_sessions() -> Response:
@@ -57,15 +64,20 @@ def create_blueprint(config: Config, auth: AdminAuth, sessions: Sessions) -> Blu
             return jsonify(ended=ended.count, left=ended.left), 202
         return jsonify(ended=ended.count), 200
 
+    @blueprint.post("/admin/sessions/allow")
+    def allow_sign_ins() -> Response:
+        return jsonify(admin.allow())
+
     return blueprint
 
 
 class SessionAdmin:
-    """Lists and ends sessions, with a line in the audit log for each call."""
+    """Lists and ends sessions, and lifts ends; each call has a line in the audit log."""
 
-    def __init__(self, config: Config, sessions: Sessions) -> None:
+    def __init__(self, config: Config, sessions: Sessions, watermarks: Watermarks) -> None:
         self._issuer = config.issuer
         self._sessions = sessions
+        self._watermarks = watermarks
 
     def find(self, parameters: list[tuple[str, str]]) -> list[dict[str, Any]]:
         """The sessions of the user that the one parameter names.
@@ -103,6 +115,27 @@ class SessionAdmin:
             ended = self._end(call.group, parameters)
             call.result = f"ended {ended.count}" + (f", {ended.left} left" if ended.left else "")
         return ended
+
+    def allow(self) -> dict[str, int | None]:
+        """Lift the end that the request's body names; returns whether there was one, as 1 or 0.
+
+        And before which instant sign-ins are still refused, by an end of everyone or a newer one.
+
+        Raises:
+            RequestRefused: The body doesn't name a user or everyone.
+            BodyTooLarge: It is too large.
+            StoreUnavailable: Redis is away.
+        """
+        with AuditedCall("allow") as call:
+            parameters = json_object()
+            call.reason = _reason(parameters)
+            call.group = _group(self._issuer, parameters)
+            if "id" in parameters:
+                raise RequestRefused("an end of one session keeps no sign-in out")
+            lifted = int(self._watermarks.lift(call.group))
+            call.result = f"lifted {lifted}"
+            still_at = self._watermarks.newest_of([call.group, Group.everyone()])
+        return {"lifted": lifted, "still_refused_before": still_at}
 
     def _end(self, group: Group, parameters: dict[str, Any]) -> Ended:
         if "id" in parameters:

@@ -22,7 +22,8 @@ OURS = {
         "/auth/cookies.js",
     ),
     "POST": (
-        "/admin/sessions/end", "/auth/global-token-revocation", "/auth/introspect",
+        "/admin/sessions/allow", "/admin/sessions/end", "/auth/global-token-revocation",
+        "/auth/introspect",
         "/auth/backchannel-logout", "/webhooks/auth0-logs", "/webhooks/ssf", "/auth/logout",
         "/auth/cookies",
     ),

@@ -23,6 +23,7 @@ from tests.support.receiver import Receiver
 
 LIST = "/admin/sessions?sub=auth0%7Cdemo"
 END = "/admin/sessions/end"
+ALLOW = "/admin/sessions/allow"
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ HEADERS = [
 def test_a_request_without_the_key_is_refused(bff: Receiver, header: str | None) -> None:
     key = bff.start()
     headers = {} if header is None else {"Authorization": header}
-    for method, path in (("GET", LIST), ("POST", END)):
+    for method, path in (("GET", LIST), ("POST", END), ("POST", ALLOW)):
         response = bff.client.open(path, method=method, headers=headers, json={"everyone": True})
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"].startswith('Bearer realm="machines"')
