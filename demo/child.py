@@ -10,6 +10,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 from demo.guardian import Guardian, signal_group
 
 OUTPUT_MAX_LINES = 400
+STOP_POLL_SECONDS = 0.002
+STOPPED_STATES = "TtZX"
 
 
 class ChildFailed(Exception):
@@ -139,8 +142,14 @@ class Child:
         signal_group(self.pid, number)
 
     def pause(self) -> None:
-        """Suspend it and its children (SIGSTOP)."""
+        """Suspend it and its children (SIGSTOP); returns when no thread of theirs runs any more.
+
+        The thread that gets the signal stops the others, when it has its turn: on a busy machine
+        they go on serving until then.
+        """
         self.signal(signal.SIGSTOP)
+        while _runs(self.pid):
+            time.sleep(STOP_POLL_SECONDS)
 
     def resume(self) -> None:
         """Let it continue (SIGCONT)."""
@@ -203,3 +212,15 @@ def _ready_line(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return parsed if isinstance(parsed, dict) and parsed.get("ready") is True else None
+
+
+def _runs(group_id: int) -> bool:
+    """Whether a thread of the process group isn't stopped; false where there is no `/proc`."""
+    for file in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+        try:
+            state, _, its_group_id = file.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # It has ended.
+        if int(its_group_id) == group_id and state not in STOPPED_STATES:
+            return True
+    return False
