@@ -49,6 +49,7 @@ interop: $(VENV)/dev.stamp ## test against oidc-provider, Vite and TypeScript fr
 	@.ci/browser
 	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	npm ci --prefix tests/interop/react --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
+	npm ci --prefix examples/react --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	$(BIN)/python -m pytest tests/interop $(ARGS)
 
 client-types: ## make the types of /auth/client.js anew (needs Node 20.19 or later)

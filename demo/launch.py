@@ -179,7 +179,7 @@ class Demo:
             "AUTH0_SECRET": secrets.token_hex(32),
             "APP_BASE_URL": self.base_url,
             "BFF_API_URL": f"http://{LOOPBACK}:{self.options.api_port}",
-            "BFF_SPA_DIR": str(DEMO_FOLDER / "spa"),
+            "BFF_SPA_DIR": str(self.options.spa_dir),
             "BFF_SESSION_IDLE_SECONDS": str(self.options.idle_seconds),
             "BFF_REDIS_PREFIX": self._prefix,
             "REDIS_URL": redis_url,

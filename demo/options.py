@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+DEMO_SPA = Path(__file__).resolve().parent / "spa"
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Options:
     idle_seconds: int
     overlap_seconds: float
     redis_url: str | None
+    spa_dir: Path
     workers: int
     verbose: bool
 
@@ -60,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="use this Redis; the demo removes its keys at the end (default: start one)",
     )
+    add(
+        "--spa-dir",
+        type=_app,
+        default=DEMO_SPA,
+        help="a built app to serve instead, such as examples/react/dist",
+    )
     add("--workers", type=_positive, default=1, help="processes of the BFF")
     add("--verbose", action="store_true", help="show what the programs print")
     return parser
@@ -70,6 +80,13 @@ def _port(text: str) -> int:
     if not 1 <= number <= 65_535:
         raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
     return number
+
+
+def _app(text: str) -> Path:
+    folder = Path(text).resolve()
+    if not (folder / "index.html").is_file():
+        raise argparse.ArgumentTypeError(f"{folder} has no index.html; was the app built?")
+    return folder
 
 
 def _positive(text: str) -> int:

@@ -150,7 +150,7 @@ def test_help_shows_the_options() -> None:
     assert result.returncode == 0
     for knob in (
         "--port", "--provider-port", "--api-port", "--access-token-seconds", "--idle-seconds",
-        "--overlap-seconds", "--redis-url", "--workers",
+        "--overlap-seconds", "--redis-url", "--spa-dir", "--workers",
     ):  # fmt: skip
         assert knob in result.stdout
 
@@ -226,6 +226,17 @@ def test_a_redis_of_the_users_is_used_and_left_as_it_was(tmp_path: Path) -> None
 
 def _prefixes(running: Process) -> set[str]:
     return {one.environ().get("BFF_REDIS_PREFIX", "") for one in family(running)}
+
+
+def test_another_app_is_served(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/index.html").write_text("<title>Another</title>")
+    ports = Ports()
+    with demo(tmp_path, *ports.arguments, "--spa-dir", str(tmp_path / "app")):
+        connection = http.client.HTTPConnection("127.0.0.1", ports.bff, timeout=20)
+        connection.request("GET", "/")
+        assert b"Another" in connection.getresponse().read()
+        connection.close()
 
 
 def test_settings_of_the_user_do_not_reach_the_demo(tmp_path: Path) -> None:
