@@ -18,4 +18,33 @@
     core/              what every part uses: model, errors, audit log, sealing, background work
 
 A package imports from those below it and never from its neighbours (`pyproject.toml`).
+
+For an application that adds routes of its own (docs/embedding.md), this package exports the names
+below. They are imported when they are first used: an API that uses `bff.resource_server` must not
+load all the rest.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bff.access.own_routes import machine_route, public_route, signed_in
+    from bff.app.factory import create_app
+
+__all__ = ["create_app", "machine_route", "public_route", "signed_in"]
+
+_MODULES = {
+    "create_app": "bff.app.factory",
+    "machine_route": "bff.access.own_routes",
+    "public_route": "bff.access.own_routes",
+    "signed_in": "bff.access.own_routes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported name (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'bff' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import bff
+
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = sorted((ROOT / "bff").rglob("*.py"))
 PARAMETERS_MAX = 7
@@ -64,7 +66,29 @@ def test_a_newcomer_sees_few_names_at_the_top() -> None:
     assert len(entries) <= TOP_MAX_ENTRIES, sorted(p.name for p in entries)
 
 
-@pytest.mark.parametrize("path", [p for p in PRODUCT if p.name == "__init__.py"], ids=name)
+LAZY_EXPORTS = "bff/__init__.py"
+"""Every module below it loads it, so it must not load them in turn."""
+
+
+def test_the_lazy_exports_are_those_that_type_checkers_see() -> None:
+    """And `__all__`, and none has another name where it is defined."""
+    checked = next(node for node in parsed(ROOT / LAZY_EXPORTS).body if isinstance(node, ast.If))
+    seen = {
+        alias.name: one.module
+        for one in checked.body
+        if isinstance(one, ast.ImportFrom)
+        for alias in one.names
+    }
+    assert seen == bff._MODULES
+    assert sorted(seen) == bff.__all__
+    for exported in bff.__all__:
+        assert getattr(bff, exported) is not None
+
+
+INIT_FILES = [p for p in PRODUCT if p.name == "__init__.py" and name(p) != LAZY_EXPORTS]
+
+
+@pytest.mark.parametrize("path", INIT_FILES, ids=name)
 def test_an_init_file_holds_a_docstring_and_exports_only(path: Path) -> None:
     docstring, *rest = parsed(path).body
     assert isinstance(docstring, ast.Expr)

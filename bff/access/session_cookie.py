@@ -10,17 +10,17 @@ attributes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Literal, cast
 
 import flask
-import msgspec
 from flask import Flask, Request, Response
-from flask_session.base import ServerSideSession, ServerSideSessionInterface
+from flask_session.base import ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
 
 from bff.access.cookie_header import cookie_values, cookie_values_of
+from bff.access.session_data import SessionData, SessionDataStore
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import SealInvalid
@@ -29,6 +29,8 @@ from bff.sessions.lifecycle import COOKIE_ID_BYTES, Sessions, session_key
 
 SHARED_NAME = "session"
 """Over plain http, of a copy: version 0.1.0 reads no other, and so may any application here."""
+
+TOO_LATE = "flask.session was written after the response began, which nothing stores"
 
 
 def cookie_name(config: Config) -> str:
@@ -39,7 +41,7 @@ def cookie_name(config: Config) -> str:
     return "__Host-Http-session" if config.https else f"session{config.cookie_suffix}"
 
 
-class BrowserSession(ServerSideSession):  # type: ignore[misc]
+class BrowserSession(SessionData):
     """`flask.session`: the session that the cookie names, loaded when the guard needs it.
 
     Attributes:
@@ -66,6 +68,7 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         self._keep_shared = False
         self._known: set[str] = set()
         self.loaded: Session | None = None
+        self._sealed: bytes | None = None
         self.cookie: Literal["keep", "set", "clear"] = "keep"
 
     @property
@@ -117,23 +120,25 @@ class BrowserSession(ServerSideSession):  # type: ignore[misc]
         """
         self._keep_shared = keep_shared
         self.sid, self.session_key, self.cookie = cookie_id, session_key(cookie_id), "set"
-        self._unload()
+        self._unload("begins")
 
     def clear_cookie(self) -> None:
         """Delete the browser's cookie."""
         self.cookie = "clear"
-        self._unload()
+        self._unload("ends")
 
-    def _unload(self) -> None:
-        # So that nothing of it is written again.
-        self.loaded = None
-        dict.clear(self)
-        self.modified = False
+    def _unload(self, session_does: str) -> None:
+        self.loaded, self._sealed = None, None
+        self.drop(f"the request that {session_does} the session can't write to flask.session")
 
-    def fill(self, session: Session, data: dict[str, Any]) -> None:
-        """Take over a session that was loaded, and its data."""
-        self.loaded, self.accessed = session, True
-        dict.update(self, data)
+    def fill(self, session: Session, sealed_data: bytes | None) -> None:
+        """Take over a session that was loaded, and its data, still sealed."""
+        self.loaded, self._sealed, self.accessed = session, sealed_data, True
+
+    @property
+    def sealed(self) -> bytes | None:
+        """The session's data as it was loaded, perhaps from the cache."""
+        return self._sealed
 
 
 def current() -> BrowserSession:
@@ -158,12 +163,18 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
         self._secure = config.https
         self._max_age = config.session_absolute_seconds if config.session_persistent else None
         self._sessions = sessions
+        self._data = SessionDataStore(sessions)
+        self.read_with: Callable[[SessionData, bool], None] | None = None
+        """What the guard does at the first use of `flask.session`; it sets this itself."""
 
     def open_session(self, app: Flask, request: Request) -> BrowserSession:
         """Read the cookie only; no round trip, and an unknown id is never adopted."""
-        if not self._has_copy:
-            return BrowserSession(cookie_values(request.environ, self._name))
-        return BrowserSession(*cookie_values_of(request.environ, self._name, SHARED_NAME))
+        if self._has_copy:
+            opened = BrowserSession(*cookie_values_of(request.environ, self._name, SHARED_NAME))
+        else:
+            opened = BrowserSession(cookie_values(request.environ, self._name))
+        opened.read_with = self.read_with
+        return opened
 
     def save_session(self, app: Flask, session: BrowserSession, response: Response) -> None:
         """Set or delete the cookie if the endpoint decided so; write changed data."""
@@ -174,9 +185,14 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
             self._write_cookie(response, self._name, value)
             if self._has_copy and _writes_copy(session):
                 self._write_cookie(response, SHARED_NAME, value)
-        elif session.modified and session.loaded is not None:
-            session.modified = False
-            self._upsert_session(timedelta(), session, session.loaded.key)
+        elif session.opened and session.loaded is not None:
+            self._data.write(session, session.loaded.key)
+        session.closed = session.closed or TOO_LATE
+
+    def read_data(self, session: BrowserSession) -> None:
+        """Read the data of the session, if that is loaded; raises as `SessionDataStore.read`."""
+        if session.loaded is not None and not session.opened:
+            self._data.read(session, session.loaded.key, session.sealed)
 
     def load(self, session: BrowserSession, *, slide: bool) -> Session | None:
         """The session of this browser, loaded once per request; None if it has ended.
@@ -192,9 +208,8 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
                 if found is None and session.may_be_foreign(key):
                     found = self._load(session, key, slide=slide)
             if found is not None:
-                loaded, sealed_data = found
-                session.session_key = loaded.key
-                session.fill(loaded, self._opened(loaded.key, sealed_data))
+                session.session_key = found[0].key
+                session.fill(*found)
         return session.loaded
 
     def _load(
@@ -222,23 +237,15 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
 
     def _retrieve_session_data(self, store_id: str) -> dict[str, Any] | None:
         found = self._sessions.load(store_id, slide=False)
-        return self._opened(store_id, found[1]) if found else None
+        return self._data.opened(store_id, found.sealed_data) if found else None
 
     def _upsert_session(
         self, session_lifetime: timedelta, session: BrowserSession, store_id: str
     ) -> None:
-        # Updates existing records only, so a session that has ended meanwhile is not revived.
-        self._sessions.write_data(store_id, msgspec.json.encode(dict(session)))
+        self._data.write(session, store_id)
 
     def _delete_session(self, store_id: str) -> None:
         self._sessions.end(store_id, "deleted_by_application")
-
-    def _opened(self, store_id: str, sealed_data: bytes | None) -> dict[str, Any]:
-        if sealed_data is None:
-            return {}
-        return msgspec.json.decode(
-            self._sessions.open_data(store_id, sealed_data), type=dict[str, Any]
-        )
 
     def _write_cookie(self, response: Response, name: str, value: str | None) -> None:
         """Set or delete a cookie; deletion needs all attributes for `__Host-` (6265bis)."""

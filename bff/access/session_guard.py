@@ -8,17 +8,19 @@ admit sibling subdomains. Source: RFC 10017, 6.1.3.3; docs/architecture/request.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Request, request
+from flask import Request, has_request_context, request
 
 from bff.access import session_cookie, step_up
 from bff.access.cookie_header import refuse_unreadable
+from bff.access.session_data import SessionData
 from bff.config import Config
 from bff.config.route import StepUp
 from bff.core import audit
 from bff.core.errors import (
+    BFFError,
     CrossSite,
     SealInvalid,
     SealKeyUnknown,
@@ -55,6 +57,7 @@ class SessionGuard:
         self._interface = interface
         self._sessions = sessions
         self._skew_seconds = config.clock_skew_seconds
+        interface.read_with = self._read_data
 
     def refuse_cross_site(
         self, *, form_is_ours: bool = False, may_lack_header: bool = False
@@ -118,13 +121,7 @@ class SessionGuard:
         try:
             session = self._interface.load(browser, slide=slide)
         except SealInvalid as error:
-            audit.record(
-                "seal_invalid", "failed", reason=error.detail, session_key=browser.session_key
-            )
-            if isinstance(error, SealKeyUnknown):
-                log.error("a session is sealed with a key that AUTH0_SECRET lacks here")
-                raise
-            raise SessionEnded("the record can't be opened") from error
+            raise _unreadable(error, browser) from error
         if session is None:
             raise SessionEnded("the cookie's session has ended")
         meant_for = environ.get(MEANT_FOR)
@@ -153,6 +150,50 @@ class SessionGuard:
         if demand is not None:
             step_up.check(demand, session.identity, session.read_at, self._skew_seconds)
         return session
+
+    def session_if_any(self, load: Callable[[], Session]) -> Session | None:
+        """As *load*, which is `session` or `api_session`; None if nobody is signed in.
+
+        An ended session counts as none. A request with a cookie has to pass the same checks as
+        elsewhere: another site is refused, and an outage of Redis doesn't turn a signed-in user
+        into an anonymous one.
+        """
+        environ, browser = _current_request().environ, session_cookie.current()
+        # The response depends on the cookie in any case, so caches must be told (`Vary`).
+        browser.accessed = True
+        browser.report_repeated()
+        # What is meant for a user's session isn't done anonymously.
+        may_be_anonymous = MEANT_FOR not in environ
+        if browser.session_key is None and may_be_anonymous:
+            refuse_unreadable(environ)
+            return None
+        try:
+            return load()
+        except SessionEnded:
+            if may_be_anonymous:
+                return None
+            raise
+
+    def _read_data(self, browser: SessionData, writes: bool) -> None:
+        """At the first use of `flask.session`: find the session as any endpoint, and its data."""
+        assert isinstance(browser, session_cookie.BrowserSession)  # noqa: S101 - For the types.
+        if browser.loaded is None and not has_request_context():
+            raise RuntimeError("flask.session is used outside of its request")
+        found = browser.loaded or (self.session() if writes else self.session_if_any(self.session))
+        if found is not None:
+            try:
+                self._interface.read_data(browser)
+            except SealInvalid as error:
+                raise _unreadable(error, browser) from error
+
+
+def _unreadable(error: SealInvalid, browser: session_cookie.BrowserSession) -> BFFError:
+    """Report a record that can't be opened; returns the error for the caller."""
+    audit.record("seal_invalid", "failed", reason=error.detail, session_key=browser.session_key)
+    if isinstance(error, SealKeyUnknown):
+        log.error("a session is sealed with a key that AUTH0_SECRET lacks here")
+        return error
+    return SessionEnded("the record can't be opened")
 
 
 def _current_request() -> Request:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from flask import Blueprint, Flask
 
+from bff.access.own_routes import guard_own_routes
 from bff.access.session_cookie import SessionCookieInterface
 from bff.access.session_guard import SessionGuard
 from bff.app.services import Services, build_services
@@ -53,14 +55,16 @@ OWN_BODY_MAX_BYTES = 65_536
 """Our own endpoints only take forms and tokens; `/api` has `BFF_REQUEST_MAX_BYTES`."""
 
 
-def create_app(config: Config | None = None) -> Flask:
+def create_app(config: Config | None = None, *, blueprints: Iterable[Blueprint] = ()) -> Flask:
     """Make the application, and start its background threads.
 
     Args:
         config: The settings; read from the environment and `.env` if None.
+        blueprints: Routes of your own (docs/embedding.md).
 
     Raises:
         ConfigError: The settings can't be used; it lists everything that is wrong.
+        ValueError: A blueprint has a route or a name that is taken.
     """
     services = build_services(config or load())
     config = services.config
@@ -79,6 +83,9 @@ def create_app(config: Config | None = None) -> Flask:
     for blueprint in (*_for_browsers(services, guard), *_for_programs(services)):
         app.register_blueprint(blueprint)
     proxy = _wrap_in_gateway(app, services, RouteAccess(guard, services.tokens))
+    guard_own_routes(app, guard)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
     # Outermost: it also bounds what the layers below read.
     app.wsgi_app, watch = SlowClients.watched(app.wsgi_app)  # type: ignore[method-assign]
 

@@ -7,15 +7,17 @@ Only the exact one. The router strips slashes, and servers decode: `//admin/sess
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote_from_bytes
 
-from flask import Flask, request
+from flask import request
+from werkzeug.routing import Rule
 
 from bff.core.errors import NotFound, PathRefused, TargetTooLong
 from bff.gateway.request_target import PCHAR, TARGET_MAX_CHARACTERS, check_path, raw_target
 from bff.gateway.route_table import loose_readings
+from bff.gateway.unrouted import FlaskWithUnroutedRequests
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -24,22 +26,27 @@ SPA = "spa.spa"
 """The endpoint that takes every path."""
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _SLASHES = re.compile(r"[/\\]+")
+_ARGUMENT = re.compile(r"<(?:([^:<>]+):)?[^<>]+>")
 _END = re.compile(r"[?#].*", re.DOTALL)
 
 
-def register_own_paths(app: Flask, routes: str, reserved: Collection[str]) -> None:
-    """Make every other spelling of a path of *app* a 404; call it when all rules are there.
+def register_own_paths(
+    app: FlaskWithUnroutedRequests, routes: str, reserved: Collection[str]
+) -> None:
+    """Make every other spelling of a path of *app* a 404; call it when all our rules are there.
+
+    A rule that is added later raises where it would never be reached.
 
     Args:
         app: The application.
         routes: The endpoint of the routes, which refuse other spellings themselves.
         reserved: The first segments of paths that are never the single-page app's.
     """
-    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in (SPA, routes)]
-    own = frozenset(rule.rule for rule in rules if not rule.arguments)
+    own = OwnRules(app.url_map.iter_rules(), routes)
+    app.on_rule = own.add_later
 
     def is_ours(reading: str) -> bool:
-        return reading in own or reading[1:].partition("/")[0] in reserved
+        return reading in own.paths or reading[1:].partition("/")[0] in reserved
 
     def refuse(detail: str) -> NoReturn:
         request.url_rule = None  # Else the endpoint's own format of errors would apply.
@@ -61,6 +68,48 @@ def register_own_paths(app: Flask, routes: str, reserved: Collection[str]) -> No
             refuse("another spelling of a path of ours")
 
     app.before_request(refuse_other_spellings)
+
+
+class OwnRules:
+    """The rules of the application's router.
+
+    Args:
+        rules: Ours.
+        routes: The endpoint of the proxy's routes.
+
+    Attributes:
+        paths: All that one rule alone has, word for word.
+    """
+
+    def __init__(self, rules: Iterable[Rule], routes: str) -> None:
+        self._routes = routes
+        self._rules: list[Rule] = []
+        self.paths: set[str] = set()
+        for rule in rules:
+            self._add(rule)
+
+    def _add(self, rule: Rule) -> None:
+        self._rules.append(rule)
+        # `/` and `/x/` have no exact spelling, since readings are compared without slashes.
+        if rule.endpoint not in (SPA, self._routes) and _PLAIN.fullmatch(rule.rule):
+            self.paths.add(rule.rule)
+
+    def add_later(self, rule: Rule) -> None:
+        """Add a rule that isn't ours.
+
+        Raises:
+            ValueError: Requests for it would go elsewhere, or may in a later version.
+        """
+        path = _ARGUMENT.sub(r"<\1>", rule.rule)
+        if path == "/auth" or path.startswith("/auth/"):
+            raise ValueError(f"{rule.rule}: addresses below /auth are the BFF's own")
+        for other in self._rules:
+            if other.endpoint == self._routes and f"{path}/".startswith(f"{other.rule}/"):
+                raise ValueError(f"{rule.rule}: the proxy's route {other.rule} gets these requests")
+            methods = (rule.methods or set()) & (other.methods or set()) - {"OPTIONS"}
+            if path == _ARGUMENT.sub(r"<\1>", other.rule) and methods:
+                raise ValueError(f"{rule.rule}: {other.endpoint} has {', '.join(sorted(methods))}")
+        self._add(rule)
 
 
 def is_exact(environ: WSGIEnvironment) -> bool:

@@ -5,13 +5,9 @@ Our own proxy and `/auth/verify` (for a proxy in front) ask here, and get the sa
 
 from __future__ import annotations
 
-from flask import request
-
 from bff.access import session_cookie
-from bff.access.cookie_header import refuse_unreadable
-from bff.access.session_guard import MEANT_FOR, SessionGuard
+from bff.access.session_guard import SessionGuard
 from bff.config.route import Route
-from bff.core.errors import SessionEnded
 from bff.tokens.access_tokens import AccessTokens
 
 
@@ -41,31 +37,10 @@ class RouteAccess:
         if mode == "none":
             return None
         if mode == "optional":
-            return self._if_signed_in(route)
+            session = self._guard.session_if_any(self._guard.api_session)
+            return None if session is None else self._tokens.for_route(route.token, session)
         # The mode `client` requires a session, too, though nothing of it goes to the upstream.
         return self._tokens.for_route(route.token, self._guard.api_session(route.step_up))
-
-    def _if_signed_in(self, route: Route) -> str | None:
-        """The user's token if there is a session; an ended session counts as none.
-
-        A request with a cookie has to pass the same checks as on other routes: another site is
-        refused, and an outage of Redis doesn't turn a signed-in user into an anonymous one.
-        """
-        browser = session_cookie.current()
-        # The response depends on the cookie in any case, so caches must be told (`Vary`).
-        browser.accessed = True
-        browser.report_repeated()
-        # What is meant for a user's session isn't done anonymously.
-        may_be_anonymous = MEANT_FOR not in request.environ
-        if browser.session_key is None and may_be_anonymous:
-            refuse_unreadable(request.environ)
-            return None
-        try:
-            return self._tokens.for_route(route.token, self._guard.api_session())
-        except SessionEnded:
-            if may_be_anonymous:
-                return None
-            raise
 
     def session_key(self) -> str | None:
         """The session that the current request has used; None if it has used none."""

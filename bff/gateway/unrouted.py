@@ -23,7 +23,21 @@ _UNROUTED = "bff.unrouted"
 
 
 class FlaskWithUnroutedRequests(Flask):
-    """Flask, with requests that bypass its router."""
+    """Flask, with requests that bypass its router.
+
+    Attributes:
+        on_rule: Called with each rule that is added from then on; may raise.
+    """
+
+    on_rule: Callable[[Rule], None] | None = None
+
+    def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
+        """As Flask's, and `on_rule`."""
+        before = set(map(id, self.url_map.iter_rules()))
+        super().add_url_rule(rule, *args, **options)
+        if self.on_rule is not None:
+            for one in [one for one in self.url_map.iter_rules() if id(one) not in before]:
+                self.on_rule(one)
 
     def unrouted_context(self, environ: WSGIEnvironment, rule: Rule) -> RequestContext:
         """The request context of a request that bypasses the router.

@@ -66,7 +66,7 @@ class Sessions:
         self._sealer = sealer
         self._revocation = revocation
         self._pending_writes = pending_writes
-        self._cache = cache
+        self._cache, self.caches = cache, cache is not None
         self._user_limit = UserLimit(stores, revocation, config.sessions_per_user_max)
 
     def start(
@@ -116,8 +116,8 @@ class Sessions:
         self, cookie_id: str, sign_in: SignIn, authenticated_after: int | None, known_at: int
     ) -> tuple[Session, int]:
         session = self._new_session(cookie_id, sign_in)
-        # First the index, then the watermark, then the record: an end of all sessions either
-        # finds this one in the index, or has raised the watermark before it is read here.
+        # First index, then watermark, then record: an end of all sessions either finds this one in
+        # the index, or has raised the watermark before it is read here.
         count = self._stores.indexes.add(session)
         try:
             self._age.refuse_too_old(session.identity, authenticated_after, known_at)
@@ -291,9 +291,9 @@ class Sessions:
         """The public ids under each of our keys, since a page may still show an older one."""
         return [h[:32] for h in self._sealer.keyed_hashes("device", session.key)]
 
-    def write_data(self, key: str, data: bytes) -> bool:
-        """Write the data of `flask.session`; false if the session is gone."""
-        return self._records.write_data(key, data)
+    def write_data(self, key: str, data: bytes, *, replaces: bytes | None = None) -> bool:
+        """Write the data of `flask.session`, as `SessionRecords.write_data`."""
+        return self._records.write_data(key, data, replaces=replaces)
 
     def open_data(self, key: str, sealed: bytes) -> bytes:
         """Open the data of `flask.session`; raises SealInvalid."""

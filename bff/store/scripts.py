@@ -170,9 +170,10 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return {b[1] or '', successor}
 """)
 
-# KEYS: session. ARGV: sealed data of flask.session.
+# KEYS: session. ARGV: sealed data of flask.session, the one that it replaces if that matters.
 WRITE_DATA = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if ARGV[2] and (redis.call('HGET', KEYS[1], 'data') or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'data', ARGV[1])
 return 1
 """)

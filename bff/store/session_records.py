@@ -198,11 +198,13 @@ class SessionRecords:
                 return True
         return False
 
-    def write_data(self, session_key: str, data: bytes) -> bool:
-        """Write the data of `flask.session` if the session exists; false if it doesn't."""
+    def write_data(self, session_key: str, data: bytes, *, replaces: bytes | None = None) -> bool:
+        """Write `flask.session`, over the sealed *replaces* if given; false if that has changed."""
+        # False, too, if the session is gone. Without data before, *replaces* is empty.
         sealed = self._sealer.seal(data, _context(session_key, "data"))
+        arguments = [sealed] if replaces is None else [sealed, replaces]
         keys = [self.keys.session(session_key)]
-        return bool(self._database.run(scripts.WRITE_DATA, keys, sealed))
+        return bool(self._database.run(scripts.WRITE_DATA, keys, *arguments))
 
     def open_data(self, session_key: str, sealed: bytes) -> bytes:
         """Open what `write_data` wrote."""

@@ -10,7 +10,7 @@ import logging
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from flask import Flask, Response, current_app, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from bff.config import Config
 from bff.core import audit
@@ -133,6 +133,8 @@ def _came_from() -> str | None:
 
 def _from_werkzeug(error: HTTPException) -> Response:
     """An error of Werkzeug's routing or parsing, as ours."""
+    if isinstance(error, InternalServerError) and error.original_exception is not None:
+        return _after_the_response(error.original_exception)
     if error.code == 405:
         return error_response(MethodNotAllowed(allow=getattr(error, "valid_methods", None) or ()))
     if error.code is not None and 300 <= error.code < 400:
@@ -142,7 +144,14 @@ def _from_werkzeug(error: HTTPException) -> Response:
     return error_response(NotFound() if error.code == 404 else RequestRefused(error.name))
 
 
-def _unexpected(error: Exception) -> Response:
+def _after_the_response(error: BaseException) -> Response:
+    """What a function after the request has raised, or the writing of `flask.session`."""
+    if isinstance(error, BFFError):
+        return error_response(error)
+    return _unexpected(error)
+
+
+def _unexpected(error: BaseException) -> Response:
     """Any other exception (ASVS 16.5.4): the caller learns nothing of it."""
     audit.record("unexpected_error", "failed", reason=type(error).__name__)
     log.error("unexpected error [%s]", audit.request_id(), exc_info=error)

@@ -227,9 +227,9 @@ def test_a_write_in_the_request_that_ends_the_session_is_dropped(application: Ap
     assert application.stored(key) == {}
 
 
-def test_without_a_session_nothing_is_written(application: Application) -> None:
+def test_without_a_session_a_write_is_refused(application: Application) -> None:
     response = application.get("/unguarded")
-    assert response.status_code == 200
+    assert outcome(response) == (401, "session_missing")
     assert "Set-Cookie" not in response.headers
     assert application.bench.stored() == []
 
