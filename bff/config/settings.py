@@ -60,6 +60,8 @@ class Settings(BaseModel):
     """The scopes of a sign-in: `openid`, and `offline_access` (`online_access`) to refresh."""
     login_parameters: validators.LoginParameters = Field((), alias="BFF_LOGIN_PARAMETERS")
     """More parameters that `/auth/login` passes on, with commas; `name=value` is always sent."""
+    userinfo: bool = Field(False, alias="BFF_USERINFO")
+    """Ask UserInfo for `BFF_PROFILE_CLAIMS` too, at the sign-in and after each refresh."""
     resource_parameter: Literal["audience", "resource"] | None = Field(
         None, alias="BFF_RESOURCE_PARAMETER"
     )
@@ -137,7 +139,7 @@ class Settings(BaseModel):
         ),
         alias="BFF_PROFILE_CLAIMS",
     )  # fmt: skip
-    """The ID token's claims that `/auth/profile` shows, comma-separated."""
+    """The claims that `/auth/profile` shows, comma-separated; a refresh updates them."""
 
     # ------------------------------------------------------------ the session
     session_idle_seconds: Seconds = Field(86_400, alias="BFF_SESSION_IDLE_SECONDS")

@@ -87,7 +87,10 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """The user, and how they signed in. Sealed as a whole in Redis; a session never changes it."""
+    """The user, and how they signed in. Sealed as a whole in Redis.
+
+    During a session only `claims` change, with its indexes (`bff/store/identity_changes.py`).
+    """
 
     issuer: str
     subject: str
@@ -96,7 +99,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     acr: str | None = None
     amr: tuple[str, ...] = ()
     claims: dict[str, Any] = {}
-    """The allowed claims of the ID token (`BFF_PROFILE_CLAIMS`)."""
+    """The allowed claims of the ID token or of UserInfo (`BFF_PROFILE_CLAIMS`)."""
     browser: str = ""
     """A label such as `Firefox on Linux`, for the list of devices."""
     began_at: float = 0
@@ -133,7 +136,7 @@ class Group(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_email(cls, issuer: str, email: str) -> Group:
-        """All sessions whose ID token had this e-mail address."""
+        """All sessions whose user has this e-mail address, as far as the provider said."""
         return cls("email", (issuer, email.strip().lower()))
 
     @classmethod
@@ -236,3 +239,5 @@ class IssuedTokens(msgspec.Struct, frozen=True, kw_only=True):
     token_type: str = "Bearer"  # noqa: S105 - A kind of token, not one.
     issued_token_type: str | None = None
     """The type of token that a token exchange issued (RFC 8693, 2.2.1)."""
+    claims: dict[str, Any] = {}
+    """What the ID token of a refresh tells of the user now."""

@@ -159,6 +159,10 @@ class EndpointClient:
         with self._sign_in_requests.place():
             return self._as_client(None, ask)
 
+    def userinfo(self, url: str, access_token: str, deadline: Deadline) -> Any:
+        """What UserInfo answers, of any JSON type; raises ProviderUnavailable (Core, 5.3.1)."""
+        return self._transport.get_json(url, deadline, Authorization=f"Bearer {access_token}")
+
     def session(self) -> _Session:
         """A session that sends nothing; it writes an authorization request."""
         return self._session(self._own, self._own.credentials.to_try()[0])

@@ -84,8 +84,8 @@ class Transport:
         session.mount("https://", self._adapter)
         session.mount("http://", self._adapter)
 
-    def get_json(self, url: str, deadline: Deadline) -> Any:
-        """Fetch a document.
+    def get_json(self, url: str, deadline: Deadline, **headers: str) -> Any:
+        """Fetch a document; with more *headers* than `Accept`.
 
         Raises:
             ProviderUnavailable: No response, or one that is no 200 with JSON.
@@ -95,7 +95,7 @@ class Transport:
         try:
             response = session.get(
                 url, timeout=deadline.remaining_seconds(), allow_redirects=False,
-                headers={"Accept": "application/json"},
+                headers={"Accept": "application/json", **headers},
             )  # fmt: skip
         except ExchangeFailed as error:
             raise error.as_unavailable() from error

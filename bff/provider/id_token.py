@@ -84,29 +84,31 @@ class IDTokens:
 
     def refreshed(
         self, response: TokenResponse, subject: str | None, deadline: Deadline
-    ) -> TokenResponse:
-        """*response*, once the ID token that a refresh may bring is checked (Core, 12.2).
+    ) -> tuple[TokenResponse, dict[str, Any]]:
+        """*response*, once the ID token that a refresh may bring is checked; and its claims.
 
         One that can't be verified is dropped, and the rest is used: it may be due to a new key, an
-        outage or a clock, and is no logout. Nothing but the logout at the provider needs it.
+        outage or a clock, and is no logout. Only the profile and the logout there need it.
 
         Raises:
             IDTokenInvalid: It is genuine, and of another user, another issuer or another client.
+
+        Source: OpenID Connect Core 1.0, section 12.2.
         """
         if response.id_token is None:
-            return response
+            return response, {}
         expected = self._expected(response, {"subject": subject})
         find_key = self._key_finder(deadline)
         try:
             alg, claims = _verified(response.id_token, expected.algorithms, find_key)
         except (IDTokenInvalid, ProviderError) as error:
-            return _without_id_token(response, error)
+            return _without_id_token(response, error), {}
         _refuse_another(claims, expected)
         try:
             _check(claims, alg, expected)
         except IDTokenInvalid as error:
-            return _without_id_token(response, error)
-        return response
+            return _without_id_token(response, error), {}
+        return response, claims
 
     def _expected(self, response: TokenResponse, more: dict[str, Any]) -> ExpectedIDToken:
         return ExpectedIDToken(

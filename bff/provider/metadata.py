@@ -29,6 +29,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     jwks_uri: str
     revocation_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    userinfo_endpoint: Any = None
+    """Checked only where it is used (`userinfo`)."""
     pushed_authorization_request_endpoint: str | None = None
     authorization_response_iss_parameter_supported: bool = False
     token_endpoint_auth_methods_supported: Any = None

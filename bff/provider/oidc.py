@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
+
 from bff.config.route import TokenRule
 from bff.core.errors import (
     IssuerMismatch,
@@ -27,6 +29,7 @@ from bff.provider.route_grants import RouteGrants
 from bff.provider.token_endpoint import RefreshTokenSink
 from bff.provider.token_response import TokenResponse, refreshed_tokens_of, tokens_of
 from bff.provider.url_parameters import with_parameters
+from bff.provider.userinfo import followed, userinfo
 
 log = logging.getLogger("bff.provider")
 
@@ -127,8 +130,9 @@ class Provider:
         """Exchange the authorization code for tokens, and check the ID token.
 
         Raises:
-            ProviderError: As `read_token_response`.
-            IDTokenInvalid: It is missing or failed a check; the tokens are discarded.
+            ProviderError: As `read_token_response`, or UserInfo says nothing (`BFF_USERINFO`).
+            IDTokenInvalid: It is missing or failed a check, or UserInfo is of another user; the
+                tokens are discarded.
             AuthTimeMissing: It doesn't prove the new authentication that was asked for.
 
         Source: OpenID Connect Core, 3.1.3; RFC 7636, 4.5.
@@ -154,8 +158,12 @@ class Provider:
                 iat_suffices=iat_suffices,
                 organization=transaction.organization,
             )
+            identity = identity_of(claims, self._config, iat_suffices=iat_suffices)
+            if self._config.userinfo:
+                more = userinfo(self._client, response.access_token, identity.subject, deadline)
+                identity = msgspec.structs.replace(identity, claims=identity.claims | more)
             return SignIn(
-                identity=identity_of(claims, self._config, iat_suffices=iat_suffices),
+                identity=identity,
                 tokens=tokens_of(response, issued_at, self._config),
                 session_ends_at=self._client.dialect.session_ends_at(claims),
             )
@@ -191,8 +199,13 @@ class Provider:
             self._client.refresh, url, refresh_token, wanted, deadline, sent=refresh_token
         )
         with self._discarding(response):
-            response = self._id_tokens.refreshed(response, subject, deadline)
-            return refreshed_tokens_of(response, issued_at, self._config)
+            response, claims = self._id_tokens.refreshed(response, subject, deadline)
+            issued = refreshed_tokens_of(response, issued_at, self._config)
+            return msgspec.structs.replace(issued, claims=followed(claims, self._config))
+
+    def userinfo(self, access_token: str, subject: str) -> dict[str, Any]:
+        """What the profile shows of the user *subject* now; raises as `userinfo.userinfo`."""
+        return userinfo(self._client, access_token, subject, self._client.deadline())
 
     def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         """Exchange a user's access token for one that fits *rule*; see `RouteGrants`."""

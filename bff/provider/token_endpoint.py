@@ -6,7 +6,7 @@ sink that a provider needs revokes tokens itself, so that its revoker has to exi
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from bff.config.route import TokenRule
 from bff.core.model import Identity, IssuedTokens
@@ -19,6 +19,9 @@ class TokenEndpoint(Protocol):
         self, refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
     ) -> IssuedTokens:
         """Spend *refresh_token*, for the session's own access token or for that of *rule*."""
+
+    def userinfo(self, access_token: str, subject: str) -> dict[str, Any]:
+        """What the profile shows of the user *subject* now (OpenID Connect Core, 5.3)."""
 
     def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         """Exchange a user's access token for one that fits *rule* (RFC 8693)."""

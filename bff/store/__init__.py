@@ -8,6 +8,7 @@ tracked_session_records  the same, read so that Redis reports changes; for the s
 refresh_lock             which request may spend a session's refresh token
 browsers                 the one session of each browser
 indexes                  sessions by user, e-mail address, provider session and deadline
+identity_changes         name and address of a living session, and its indexes
 outbox                   what must still be revoked at the provider
 deny_list                access tokens that are revoked before they expire
 watermarks               since when a sign-in or a token is too old

@@ -29,14 +29,26 @@ class Indexes:
             How many its user then has; some may have ended.
         """
         self.set_deadline(session.key, session.idle_ends_at)
-        of_user = 0
-        for group in groups_of(session.identity):
-            name = self._names(group)[0]
-            count: int = self._database.run(
-                scripts.INDEX_ADD, [name], session.absolute_ends_at, session.key
+        groups = groups_of(session.identity)
+        counts = self.add_to(groups, session)
+        return next(n for group, n in zip(groups, counts, strict=True) if group.kind == "user")
+
+    def add_to(self, groups: list[Group], session: Session) -> list[int]:
+        """Add a session to the indexes of *groups*; returns how many each then has."""
+        return [
+            self._database.run(
+                scripts.INDEX_ADD, [self._names(group)[0]], session.absolute_ends_at, session.key
             )
-            of_user = count if group.kind == "user" else of_user
-        return of_user
+            for group in groups
+        ]
+
+    def drop(self, key: str, groups: list[Group]) -> None:
+        """Remove a session from the indexes of *groups* alone."""
+        commands: list[Command] = [
+            ("ZREM", name, key) for group in groups for name in self._names(group)
+        ]
+        if commands:
+            self._database.commands(*commands)
 
     def remove(self, key: str, identity: Identity | None) -> None:
         """Remove a session from its indexes."""

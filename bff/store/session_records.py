@@ -68,9 +68,7 @@ class SessionRecords:
         fields: dict[str, str | bytes | int] = {
             "generation": session.generation,
             "tokens": self.seal_tokens(session.key, session.tokens),
-            "identity": self._sealer.seal(
-                _encode(session.identity), _context(session.key, "identity")
-            ),
+            "identity": self.seal_identity(session.key, session.identity),
             "created_at": session.created_at,
             "last_seen_at": session.last_seen_at,
             "idle_ends_at": session.idle_ends_at,
@@ -174,10 +172,8 @@ class SessionRecords:
     ) -> Replaced:
         """Write *sealed_tokens* if the record exists and still has *generation*."""
         keys = [self.keys.session(session_key)]
-        reply = self._database.run(
-            scripts.REPLACE_TOKENS, keys, str(generation), attempt, sealed_tokens
-        )
-        replaced: Replaced = reply.decode()
+        arguments = str(generation), attempt, sealed_tokens
+        replaced: Replaced = self._database.run(scripts.REPLACE_TOKENS, keys, *arguments).decode()
         return replaced
 
     def keep_refresh_tokens(self, session_key: str, refresh_tokens: tuple[str, ...]) -> bool:
@@ -277,6 +273,10 @@ class SessionRecords:
     def open_tokens(self, session_key: str, sealed: bytes) -> Tokens:
         """Open what `seal_tokens` made; raises SealInvalid."""
         return _tokens_decoder.decode(self._sealer.open(sealed, _context(session_key, "tokens")))
+
+    def seal_identity(self, session_key: str, identity: Identity) -> bytes:
+        """The identity as the record has it."""
+        return self._sealer.seal(_encode(identity), _context(session_key, "identity"))
 
     def open_identity(self, session_key: str, sealed: bytes) -> Identity:
         """Open the identity in a record or tombstone; raises SealInvalid."""

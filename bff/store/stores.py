@@ -15,6 +15,7 @@ from bff.store.deny_list import DenyList
 from bff.store.history_cut import HistoryCut
 from bff.store.history_marks import HistoryMarks
 from bff.store.history_start import HistoryStart
+from bff.store.identity_changes import IdentityChanges
 from bff.store.indexes import Indexes
 from bff.store.keys import Keys
 from bff.store.known_servers import KnownServers
@@ -36,6 +37,7 @@ class Stores:
     records: SessionRecords
     refresh_lock: RefreshLock
     indexes: Indexes
+    identity_changes: IdentityChanges
     browsers: Browsers
     outbox: Outbox
     deny_list: DenyList
@@ -55,20 +57,17 @@ class Stores:
 def open_stores(config: Config, sealer: Sealer) -> Stores:
     """Make all stores; nothing is sent before the first command."""
     database = _watched(config)
-    records = SessionRecords(
-        database,
-        sealer,
-        idle_seconds=config.session_idle_seconds,
-        token_lifetime_seconds=config.refresh_token_lifetime_seconds,
-    )
+    records = _records(config, database, sealer)
     history_start = HistoryStart(database, sealer)
     watermarks = _watermarks(config, database, sealer)
+    indexes = Indexes(database, sealer)
     revoked_token_keys = database.keys.revoked_tokens(sealer.revoked_token_names)
     return Stores(
         database=database,
         records=records,
         refresh_lock=RefreshLock(database, records),
-        indexes=Indexes(database, sealer),
+        indexes=indexes,
+        identity_changes=IdentityChanges(database, records, indexes, watermarks),
         browsers=Browsers(database, lifetime_seconds=config.session_absolute_seconds),
         outbox=Outbox(database, sealer),
         deny_list=DenyList(database, sealer, config.clock_skew_seconds),
@@ -83,6 +82,15 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         sign_in_attempts=SignInAttempts(database),
         sent_revocations=_sent_revocations(config, database, sealer),
         client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),
+    )
+
+
+def _records(config: Config, database: Database, sealer: Sealer) -> SessionRecords:
+    return SessionRecords(
+        database,
+        sealer,
+        idle_seconds=config.session_idle_seconds,
+        token_lifetime_seconds=config.refresh_token_lifetime_seconds,
     )
 
 

@@ -19,6 +19,7 @@ from bff.tokens.audience_token import AudienceTokenSource
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.exchanged_token import ExchangedTokenSource
 from bff.tokens.pending_writes import PendingWrites
+from bff.tokens.profile_following import ProfileFollowing
 from bff.tokens.renewal import TokenRenewal
 from bff.tokens.session_token import SessionTokenSource
 from bff.tokens.token_source import TokenSource
@@ -47,7 +48,8 @@ class AccessTokens:
         self._records = stores.records
         self._endpoint = endpoint
         self._pending_writes = pending_writes
-        self._renewal = TokenRenewal(stores, pending_writes, config)
+        profiles = ProfileFollowing(stores, endpoint, revocation, asks_userinfo=config.userinfo)
+        self._renewal = TokenRenewal(stores, pending_writes, profiles, config)
         self._client_tokens = ClientTokens(stores, endpoint, config)
         self._session_token = SessionTokenSource(endpoint, stores, revocation)
         self._sources: dict[str, TokenSource] = {}

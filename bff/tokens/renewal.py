@@ -28,6 +28,7 @@ from bff.core.errors import (
 from bff.core.model import IssuedTokens, RouteToken, Session, Tokens
 from bff.store import Stores
 from bff.tokens.pending_writes import PendingWrites
+from bff.tokens.profile_following import ProfileFollowing
 from bff.tokens.renewal_timing import (
     expired_margin_seconds,
     failure_seconds,
@@ -45,10 +46,18 @@ class TokenRenewal:
     Args:
         stores: The refresh lock of each session.
         pending_writes: Writes what the provider issued.
+        profiles: Keep the profile as the provider has it.
         config: The provider timeout, and how long before its end a token is renewed.
     """
 
-    def __init__(self, stores: Stores, pending_writes: PendingWrites, config: Config) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        pending_writes: PendingWrites,
+        profiles: ProfileFollowing,
+        config: Config,
+    ) -> None:
+        self._profiles = profiles
         self._lock = stores.refresh_lock
         self._pending_writes = pending_writes
         self._before_seconds = config.refresh_before_seconds
@@ -196,6 +205,8 @@ class TokenRenewal:
             refusal = RouteTokenRefused(reason)
             self._release_failed(session, source, attempt, refusal)
             raise refusal
+        if self._lock.renew_lock(session.key, attempt, self._lock_seconds):
+            self._profiles.follow(session, issued, is_own=not source.name)
         self._lock.end_refresh(session.key, attempt, name=source.name)
         if source.current(tokens) is None:
             return None

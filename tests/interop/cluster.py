@@ -139,10 +139,10 @@ class InteropCluster(Cluster):
     # ------------------------------------------------------------ what the provider says
     def control(self, method: str, path: str, **body: Any) -> Any:
         """Ask oidc-provider for its counts, refresh tokens or logout tokens; see provider.mjs."""
-        assert method == "GET"
-        assert not body
-        answer = requests.get(
+        answer = requests.request(
+            method,
             f"{self.issuer}/_control/{path}",
+            json=body or None,
             headers={"X-Control-Key": self._control_key},
             timeout=TIMEOUT_SECONDS,
         )

@@ -1,7 +1,7 @@
 // A certified OpenID provider, as the tests of the BFF need it: `node provider.mjs config.json`.
 //
 // It prints one line of JSON when it is ready. Below /_control/ (with the key of that line) it says
-// what it was asked and what was pushed, which refresh tokens it has issued and whether they live, and which
+// what it was asked and what was pushed, changes a person's claims, says which refresh tokens it has issued and whether they live, and which
 // logout tokens it has sent and how they were answered. Everything else is oidc-provider's own behaviour.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -19,6 +19,7 @@ const counts = {};
 const refreshTokens = new Map();
 const logoutTokens = [];
 const pushed = [];
+const people = new Map();
 
 function signingKey() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -62,7 +63,7 @@ const configuration = {
   },
   findAccount: (ctx, id) => ({
     accountId: id,
-    claims: () => ({ sub: id, name: 'Demo Person', email: id, email_verified: true }),
+    claims: () => ({ sub: id, name: 'Demo Person', email: id, email_verified: true, ...people.get(id) }),
   }),
   // Logout tokens go to the loopback here, which oidc-provider refuses by its dispatcher.
   fetch: async (url, { dispatcher, ...options }) => {
@@ -89,9 +90,18 @@ async function control(path) {
   return null;
 }
 
+async function changePerson(request) {
+  let body = '';
+  for await (const part of request) body += part;
+  const { id, ...claims } = JSON.parse(body);
+  people.set(id, claims);
+  return claims;
+}
+
 async function answerControl(request, response) {
-  const found = request.headers['x-control-key'] === controlKey
-    ? await control(request.url.slice('/_control/'.length)) : null;
+  const path = request.url.slice('/_control/'.length);
+  const ask = () => (request.method === 'POST' && path === 'people' ? changePerson(request) : control(path));
+  const found = request.headers['x-control-key'] === controlKey ? await ask() : null;
   response.writeHead(found ? 200 : 404, { 'Content-Type': 'application/json' });
   response.end(JSON.stringify(found));
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,10 @@ def _unexpected(*_: object) -> IssuedTokens:
     raise AssertionError("the test expects no such call")
 
 
+def _unexpected_userinfo(*_: object) -> dict[str, Any]:
+    raise AssertionError("the test expects no such call")
+
+
 class StubProvider:
     """The provider's endpoints: a test sets the responses here, and finds the requests."""
 
@@ -58,6 +63,7 @@ class StubProvider:
         self.on_exchange: Callable[[str, TokenRule], IssuedTokens] = _unexpected
         self.on_client_token: Callable[[TokenRule], IssuedTokens] = _unexpected
         self.on_revoke: Callable[[str], None] = lambda token: None
+        self.on_userinfo: Callable[[str, str], dict[str, Any]] = _unexpected_userinfo
 
     def refresh(
         self, refresh_token: str, *, subject: str | None = None, rule: TokenRule | None = None
@@ -66,6 +72,9 @@ class StubProvider:
         if rule is not None:
             return self.on_audience(refresh_token, rule)
         return self.on_refresh(refresh_token)
+
+    def userinfo(self, access_token: str, subject: str) -> dict[str, Any]:
+        return self.on_userinfo(access_token, subject)
 
     def exchange(self, access_token: str, rule: TokenRule) -> IssuedTokens:
         self.exchanged.append(access_token)
