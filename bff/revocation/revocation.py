@@ -17,13 +17,11 @@ from bff.core.errors import ProviderUnavailable
 from bff.core.model import Ended, Group, Tokens
 from bff.provider.token_endpoint import TokenRevoker
 from bff.revocation.cache_lease import CacheLease
+from bff.revocation.drain import Drain
 from bff.revocation.everyone_end import EveryoneEnd
 from bff.revocation.group_end import GroupEnd
 from bff.revocation.steps import EndSteps, intent
 from bff.store import Entry, Stores
-
-CLAIM_COUNT = 20
-"""How many due entries a drain claims at once."""
 
 
 class Revocation:
@@ -59,8 +57,8 @@ class Revocation:
             # Auth0: sends `auth_time` whenever `max_age` asks for it.
             needs_auth_time=not (config.accept_iat_for_auth_time or config.auth0_domain),
         )
-
         self._everyone = EveryoneEnd(stores, self._groups, self._claim_seconds)
+        self._drain = Drain(stores.outbox, self._take, self._steps.backoff)
 
     def together(self) -> AbstractContextManager[None]:
         """A context in which several ends wait for the session caches once, when it closes."""
@@ -173,19 +171,9 @@ class Revocation:
         Raises:
             StoreUnavailable: Redis is down; no entry is lost.
         """
-        confirmed = 0
-        due = self._outbox.claim_due(self._claim_seconds, CLAIM_COUNT)
-        for position, entry in enumerate(due):
-            try:
-                self._take(entry)
-                confirmed += self._outbox.read(entry.id) is None
-            except ProviderUnavailable as error:
-                # The outage concerns all entries: the rest of this round waits as long as this one.
-                for other in due[position + 1 :]:
-                    self._outbox.put_off(other, self._steps.backoff(entry, error))
-                return confirmed
-        if len(due) == CLAIM_COUNT:
-            self._drain_soon()  # There may be more; other work runs between two rounds.
+        confirmed, may_be_more = self._drain.run(self._claim_seconds)
+        if may_be_more:
+            self._drain_soon()  # Other work runs between two rounds.
         return confirmed
 
     def retry_all(self) -> int:
@@ -194,14 +182,7 @@ class Revocation:
         Raises:
             StoreUnavailable: Redis is down; no entry is lost.
         """
-        done = 0
-        for entry in self._outbox.each_waiting():
-            try:
-                self._take(entry)
-            except ProviderUnavailable:
-                break
-            done += self._outbox.read(entry.id) is None
-        return done
+        return self._drain.run_all()
 
     def _take(self, entry: Entry) -> None:
         """Take all steps of an entry of the outbox, whoever has written it."""

@@ -85,13 +85,10 @@ class Outbox:
     def claim_due(self, claim_seconds: float, count: int) -> list[Entry]:
         """Claim entries that are due; no other caller gets them for *claim_seconds*."""
         due = self._database.run(scripts.CLAIM_DUE, [self._due], claim_seconds, count)
-        entries = []
-        for raw_id in due:
-            entry = self.read(raw_id.decode())
-            if entry is None:
-                self._database.command("ZREM", self._due, raw_id)
-            else:
-                entries.append(entry)
+        ids = [raw_id.decode() for raw_id in due]
+        entries = self._read_all(ids)
+        if gone := {*ids} - {entry.id for entry in entries}:
+            self._database.command("ZREM", self._due, *gone)
         return entries
 
     def waiting(self) -> list[Entry]:
@@ -105,6 +102,8 @@ class Outbox:
             yield from self._read_all(ids[start : start + BATCH])
 
     def _read_all(self, ids: list[str]) -> list[Entry]:
+        if not ids:
+            return []
         replies = self._database.commands(*(("HGETALL", self._keys.outbox_entry(i)) for i in ids))
         return [_from_redis(i, raw) for i, raw in zip(ids, replies, strict=True) if raw]
 
