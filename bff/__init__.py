@@ -30,12 +30,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bff.access.current_user import User, current_user
     from bff.access.own_routes import machine_route, public_route, signed_in
     from bff.app.factory import create_app
+    from bff.gateway.own_access_token import access_token
 
-__all__ = ["create_app", "machine_route", "public_route", "signed_in"]
+__all__ = [
+    "User",
+    "access_token",
+    "create_app",
+    "current_user",
+    "machine_route",
+    "public_route",
+    "signed_in",
+]
 
 _MODULES = {
+    "User": "bff.access.current_user",
+    "access_token": "bff.gateway.own_access_token",
+    "current_user": "bff.access.current_user",
     "create_app": "bff.app.factory",
     "machine_route": "bff.access.own_routes",
     "public_route": "bff.access.own_routes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, Self
 
 import msgspec
@@ -41,13 +42,15 @@ class SessionData(ServerSideSession):  # type: ignore[misc]
         closed: Why nothing can be written any more; empty if it can.
     """
 
+    # Of the class, since hardly any of the requests of /api uses them.
+    opened = False
+    read_with: Callable[[Self, bool], None] | None = None
+    refused = closed = ""
+    _before: Mapping[str, Any] = MappingProxyType({})
+    _sealed_before = b""
+
     def __init__(self, sid: str | None) -> None:
         super().__init__(sid=sid)
-        self.opened = False
-        self.read_with: Callable[[Self, bool], None] | None = None
-        self.refused = self.closed = ""
-        self._before: dict[str, Any] = {}
-        self._sealed_before = b""
 
     def refuse_if_unusable(self) -> None:
         """Raise RuntimeError where the session must not be used at all."""

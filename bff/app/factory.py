@@ -13,10 +13,11 @@ from bff.access.session_guard import SessionGuard
 from bff.app.services import Services, build_services
 from bff.config import Config, load, weak_settings
 from bff.core.process_end import at_process_end
-from bff.gateway import forward_auth
+from bff.gateway import forward_auth, own_access_token
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.forward_auth import ForwardAuth, ForwardAuthEndpoint
 from bff.gateway.lingering_close import LingeringClose
+from bff.gateway.own_access_token import OwnAccessTokens
 from bff.gateway.own_paths import register_own_paths
 from bff.gateway.proxy import ENDPOINT as PROXY_ENDPOINT
 from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
@@ -80,12 +81,12 @@ def create_app(config: Config | None = None, *, blueprints: Iterable[Blueprint] 
 
     error_responses.register(app, config)
     security_headers.register(app, config)
-    for blueprint in (*_for_browsers(services, guard), *_for_programs(services)):
-        app.register_blueprint(blueprint)
-    proxy = _wrap_in_gateway(app, services, RouteAccess(guard, services.tokens))
+    _register(app, (*_for_browsers(services, guard), *_for_programs(services)))
+    access = RouteAccess(guard, services.tokens)
+    proxy = _wrap_in_gateway(app, services, access)
     guard_own_routes(app, guard)
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
+    app.extensions[own_access_token.EXTENSION] = OwnAccessTokens(access, config.routes)
+    _register(app, blueprints)
     # Outermost: it also bounds what the layers below read.
     app.wsgi_app, watch = SlowClients.watched(app.wsgi_app)  # type: ignore[method-assign]
 
@@ -96,6 +97,11 @@ def create_app(config: Config | None = None, *, blueprints: Iterable[Blueprint] 
         background.start()
     at_process_end(services.pending_writes.finish)
     return app
+
+
+def _register(app: Flask, blueprints: Iterable[Blueprint]) -> None:
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
 
 
 def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, ...]:
