@@ -123,7 +123,7 @@ class EchoingAPI:
         if "sec-websocket-key" in seen.fields and "upgrade" in seen.fields:
             await self._echo(seen, reader, writer)
             return False
-        if path.startswith(("/stream", "/events")):
+        if path.startswith(("/stream", "/events")) and method != "POST":
             await self._stream(reader, writer)
             return False
         digest, length = await _body(reader, seen)

@@ -65,7 +65,7 @@ def test_promise_11_slow_clients_keep_nobody_waiting(here: Installation, kind: s
 
 
 def test_promise_11_uploads_that_stall_give_their_places_back(here: Installation) -> None:
-    """The proxy may keep its own connection to the client: Caddy and Traefik do."""
+    """Caddy and Traefik keep their connection to the client; nginx ends the upload itself."""
     user = here.user()
     stalled = head(user, "POST", "/api/events", LENGTH) + b"x"
 
