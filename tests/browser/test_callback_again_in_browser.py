@@ -25,14 +25,6 @@ def running() -> Iterator[Installation]:
         yield running
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    context.set_default_timeout(WAIT_MS)
-    yield context
-    context.close()
-
-
 def submit(page: Page) -> None:
     """Fill in the provider's form, which the page shows."""
     page.get_by_label("Email").fill(EMAIL)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route
+from playwright.sync_api import BrowserContext, Page, Route
 
 from tests.browser.stub import Stub, serve
 
@@ -30,14 +30,6 @@ CONTROLLED = """async () => {
 def stub() -> Iterator[Stub]:
     with serve(Stub(spa_dir=None)) as stub:
         yield stub
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
 
 
 def open_tab(context: BrowserContext, stub: Stub, path: str = "/") -> Page:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.stub import Stub, serve
 
@@ -36,14 +36,6 @@ def stub() -> Iterator[Stub]:
     with serve(Stub(spa_dir=None)) as stub:
         be(stub, ALICE, "of-alice")
         yield stub
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
 
 
 def be(stub: Stub, user: dict[str, Any] | None, session_id: str = "") -> None:

@@ -30,12 +30,9 @@ def stub() -> Iterator[Stub]:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    context.set_default_timeout(20_000)
+def context(context: BrowserContext) -> BrowserContext:
     context.add_init_script(WATCH)
-    yield context
-    context.close()
+    return context
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.installation import Installation, installation
-from tests.browser.whole_flow import WAIT_MS, part
+from tests.browser.whole_flow import part
 from tests.support.cluster import EMAIL, PASSWORD
 
 PLACE = "/orders/7?view=all#part"
@@ -29,14 +29,6 @@ def with_own_page() -> Iterator[Installation]:
     """The app has a page of its own for failed sign-ins."""
     with installation(env={"BFF_SIGN_IN_ERROR_PATH": ERROR_PATH}) as running:
         yield running
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    context.set_default_timeout(WAIT_MS)
-    yield context
-    context.close()
 
 
 def refused(context: BrowserContext, running: Installation) -> Page:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from demo.provider.second_step import ONE_TIME_CODE
 from tests.browser.installation import Installation, installation
-from tests.browser.whole_flow import WAIT_MS, part, session_cookie, sign_in, take_picture
+from tests.browser.whole_flow import part, session_cookie, sign_in, take_picture
 
 PLACE = "/orders/42?tab=pay&x=%26#transfer"
 
@@ -19,14 +19,6 @@ PLACE = "/orders/42?tab=pay&x=%26#transfer"
 def running() -> Iterator[Installation]:
     with installation() as running:
         yield running
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    context.set_default_timeout(WAIT_MS)
-    yield context
-    context.close()
 
 
 @pytest.fixture

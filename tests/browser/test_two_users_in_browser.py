@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from demo.provider.settings import DEMO_USER, UserSettings
 from tests.browser.installation import Installation, installation
-from tests.browser.whole_flow import WAIT_MS, part, sign_in
+from tests.browser.whole_flow import part, sign_in
 
 BOB = UserSettings(email="bob@example.com", password="bob", sub="auth0|bob", name="Bob")  # noqa: S106
 
@@ -19,14 +19,6 @@ BOB = UserSettings(email="bob@example.com", password="bob", sub="auth0|bob", nam
 def running() -> Iterator[Installation]:
     with installation(provider={"users": [asdict(DEMO_USER), asdict(BOB)]}) as running:
         yield running
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    context.set_default_timeout(WAIT_MS)
-    yield context
-    context.close()
 
 
 def sign_in_over_it(context: BrowserContext, running: Installation, user: UserSettings) -> Page:
