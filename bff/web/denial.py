@@ -3,7 +3,7 @@
 The provider's `error_description` is shown and logged as such, once `state` and `iss`
 have shown that it comes from there: without control characters, and shortened. The same
 sign-in again would be refused again, since the session at the provider continues; so the page
-offers another account.
+offers another account, unless the provider itself has failed.
 Source: RFC 6749, 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.1 and 3.1.2.6.
 """
 
@@ -19,6 +19,8 @@ from bff.core.model import LoginTransaction
 from bff.web.login_parameters import asked_for, with_prompt
 
 DESCRIPTION_MAX_CHARACTERS = 300
+PROVIDER_FAILED = frozenset({"server_error", "temporarily_unavailable"})
+"""What a provider says instead of 500 and 503, which a redirect can't have (RFC 6749, 4.1.2.1)."""
 
 _ERROR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}")
 
@@ -27,10 +29,14 @@ def denied(
     error: str, description: str | None, transaction: LoginTransaction, config: Config
 ) -> SignInDenied:
     """The error to raise for an authorization response that is one."""
+    asked, provider_failed = asked_for(transaction), error in PROVIDER_FAILED
+    if not provider_failed:
+        asked = _for_other_account(asked, config)
     return SignInDenied(
         error_code(error),
         description=readable(description or ""),
-        login_parameters=_other_account(transaction, config),
+        login_parameters=urlencode(asked | {"returnTo": transaction.return_to}),
+        other_account=not provider_failed,
     )
 
 
@@ -51,10 +57,10 @@ def readable(description: str) -> str:
     return f"{line[: DESCRIPTION_MAX_CHARACTERS - 1]}\u2026"
 
 
-def _other_account(transaction: LoginTransaction, config: Config) -> str:
-    """The query of a sign-in with another account, which returns to the same page."""
+def _for_other_account(asked: dict[str, str], config: Config) -> dict[str, str]:
+    """The parameters *asked* of a sign-in, for one with another account."""
     # Auth0: has no account chooser.
     prompt = "login" if config.auth0_domain else "select_account"
-    asked = with_prompt(asked_for(transaction), prompt)
-    asked.pop("login_hint", None)  # It names the account that was refused.
-    return urlencode(asked | {"returnTo": transaction.return_to})
+    # The hint names the account that was refused.
+    others = {name: value for name, value in asked.items() if name != "login_hint"}
+    return with_prompt(others, prompt)

@@ -100,7 +100,7 @@ def _page(error: BFFError, reference: str) -> Response:
         error.status,
         sign_in_url=_page_login_url(error),
         said=error.description if isinstance(error, SignInDenied) else "",
-        other_account=isinstance(error, SignInDenied),
+        other_account=isinstance(error, SignInDenied) and error.other_account,
     )
 
 

@@ -256,7 +256,8 @@ class LoginFlow:
             SignInDenied: The provider returned an error instead.
             ParameterInvalid: It returned neither, or a parameter is repeated.
         """
-        error, code = single(request.args, "error"), single(request.args, "code")
+        # Some providers write `error=` beside the code; no value is no parameter (RFC 6749, 3.1).
+        error, code = single(request.args, "error") or None, single(request.args, "code")
         self._provider.check_issuer_parameter(single(request.args, "iss"))
         if error is not None:
             description = single(request.args, "error_description")

@@ -68,6 +68,18 @@ def test_another_account_is_offered_with_all_that_is_not_the_first_ones(world: W
     assert offered(world, denied(world, ASKED)) == expected
 
 
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
+def test_after_a_failure_of_the_provider_the_same_account_is_offered(
+    world: World, error: str
+) -> None:
+    url = world.callback_url(returnTo=PAGE, **ASKED)
+    response = world.get(changed(url, code=None, error=error, error_description="Try later."))
+    assert (response.status_code, code_of(response)) == (403, "sign_in_denied")
+    assert "another account" not in response.text.lower()
+    assert "Try later." in response.text
+    assert offered(world, response) == {"returnTo": PAGE, **ASKED}
+
+
 def test_the_link_of_an_expired_callback_asks_for_it(world: World) -> None:
     assert offered(world, expired(world, SHORT)) == {"returnTo": PAGE, **SHORT}
     assert offered(world, expired(world, SHORT | {"connection": "x" * 200})) == {"returnTo": PAGE}
@@ -81,7 +93,7 @@ def test_the_sign_in_that_is_repeated_asks_for_it(world: World) -> None:
     sent = dict(parse_qsl(urlsplit(second).query))
     expected = ASKED | {"max_age": "0", "prompt": "login consent"}
     assert {name: sent.get(name) for name in expected} == expected
-    response = world.get(changed(world.at_provider(second), code=None, error="server_error"))
+    response = world.get(changed(world.at_provider(second), code=None, error="access_denied"))
     assert offered(world, response)["prompt"] == "select_account login consent"
 
 

@@ -30,6 +30,13 @@ def test_a_sign_in(world: World, audit_lines: Callable[[], list[dict[str, Any]]]
         assert secret not in written
 
 
+def test_an_error_without_a_value_is_none(world: World) -> None:
+    """RFC 6749, 3.1; it stands beside the code, as `"error": null` does beside tokens."""
+    url = world.callback_url(returnTo="/items")
+    response = world.get(f"{url}&error=&error_description=")
+    assert (response.status_code, response.headers["Location"]) == (303, "/items")
+
+
 def test_without_return_to_it_leads_to_the_start_page(world: World) -> None:
     assert world.get(world.callback_url()).headers["Location"] == "/"
 

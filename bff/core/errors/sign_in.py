@@ -94,16 +94,27 @@ class SignInDenied(SignInRefused):
     Args:
         error: The provider's code.
         description: Its reason, as one line that may be shown.
-        login_parameters: The query of a sign-in with another account.
+        login_parameters: The query of the sign-in that is offered.
+        other_account: It is one with another account; else the provider itself has failed.
     """
 
     status, code = 403, "sign_in_denied"
     message = "The sign-in service did not let you in."
     hint = "Try another account, or ask the people who run this application for access."
 
-    def __init__(self, error: str, *, description: str = "", login_parameters: str = "") -> None:
+    def __init__(
+        self,
+        error: str,
+        *,
+        description: str = "",
+        login_parameters: str = "",
+        other_account: bool = True,
+    ) -> None:
         # The log is plain text, in which other letters could imitate its own lines.
         super().__init__(f"{error}: {ascii(description)}" if description else error)
         self.error = error
         self.description = description
         self.login_parameters = login_parameters
+        self.other_account = other_account
+        if not other_account:
+            self.hint = "It has failed itself. Wait a moment and sign in again."
