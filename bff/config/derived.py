@@ -12,6 +12,7 @@ from bff.config.route import Route
 from bff.config.route_entry import connect_timeout
 from bff.config.route_validators import API_PREFIX
 from bff.config.settings import Settings
+from bff.config.validators import TRANSFER_TOKEN
 
 
 class Config(Settings):
@@ -81,8 +82,12 @@ class Config(Settings):
 
     @property
     def passed_login_parameters(self) -> tuple[str, ...]:
-        """Parameters of `BFF_LOGIN_PARAMETERS` that `/auth/login` takes."""
-        return tuple(entry for entry in self.login_parameters if "=" not in entry)
+        """Parameters of `BFF_LOGIN_PARAMETERS` that `/auth/login` takes.
+
+        It takes a session transfer token in any case, by `bff/web/session_transfer.py` alone.
+        """
+        names = (entry for entry in self.login_parameters if "=" not in entry)
+        return tuple(name for name in names if name != TRANSFER_TOKEN)
 
     @property
     def fixed_login_parameters(self) -> dict[str, str]:

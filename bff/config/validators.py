@@ -46,8 +46,9 @@ OUR_PARAMETERS = frozenset(
     }
 )  # fmt: skip
 """Of an authorization request; they decide who gets what, and are ours alone. In lower case."""
-CHECKED_PARAMETERS = frozenset({"prompt", "max_age", "acr_values", "organization"})
-"""`/auth/login` passes them on and checks the result; a fixed value would escape that."""
+TRANSFER_TOKEN = "session_transfer_token"  # noqa: S105 - A name, not a token.
+CHECKED_PARAMETERS = frozenset({"prompt", "max_age", "acr_values", "organization", TRANSFER_TOKEN})
+"""`/auth/login` passes them on with a check of its own; a fixed value would escape that."""
 
 _PARAMETER_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -209,7 +210,7 @@ def _login_parameters(value: tuple[str, ...]) -> tuple[str, ...]:
         if name.lower() in OUR_PARAMETERS:
             raise ValueError(f"can't contain {name}, which belongs to the protocol")
         if name in CHECKED_PARAMETERS and "=" in entry:
-            raise ValueError(f"can't fix {name}: /auth/login takes it, and checks the result")
+            raise ValueError(f"can't fix {name}: /auth/login takes it, with a check")
     if len(set(names)) < len(names):
         raise ValueError("names a parameter twice")
     return value

@@ -131,7 +131,7 @@ def _without_id_token(response: TokenResponse, error: BFFError) -> TokenResponse
 
 
 def identity_of(claims: dict[str, Any], config: Config, *, iat_suffices: bool = False) -> Identity:
-    """Who signed in and how, from validated claims; of the others only `BFF_PROFILE_CLAIMS`."""
+    """Who signed in and how, from validated claims; of the others what `_shown` picks."""
     amr, auth_time = claims.get("amr"), number(claims.get("auth_time"))
     return Identity(
         issuer=claims["iss"],
@@ -141,8 +141,15 @@ def identity_of(claims: dict[str, Any], config: Config, *, iat_suffices: bool = 
         prompted_at=number(claims["iat"]) if iat_suffices and auth_time is None else None,
         acr=storable(text(claims.get("acr"))),
         amr=tuple(storable(a) for a in amr if isinstance(a, str)) if isinstance(amr, list) else (),
-        claims={name: storable(claims[name]) for name in config.profile_claims if name in claims},
+        claims=_shown(claims, config),
     )
+
+
+def _shown(claims: dict[str, Any], config: Config) -> dict[str, Any]:
+    """The claims that the profile shows; always who acts as the user (RFC 8693, 4.1)."""
+    acting = ["act"] if isinstance(claims.get("act"), dict) else []
+    names = dict.fromkeys([*config.profile_claims, *acting])
+    return {name: storable(claims[name]) for name in names if name in claims}
 
 
 def validated_claims(

@@ -49,6 +49,7 @@ from bff.web.provider_link import app_instead_of_callback, with_error
 from bff.web.redirect import redirect
 from bff.web.return_to import checked_return_to
 from bff.web.session_start import begin_session, browser_id_for_sign_in
+from bff.web.session_transfer import transfer_token
 from bff.web.sign_in_audit import record_failure, record_success
 from bff.web.sign_in_failure import failed, is_used_code, page_of_app
 
@@ -128,7 +129,8 @@ class LoginFlow:
         try:
             if transaction.silent:
                 refuse_silent_link(request, self._config)
-            return self._redirect_to_provider(self._fitting(transaction), parameters)
+            sent = parameters | transfer_token(request, self._config)
+            return self._redirect_to_provider(self._fitting(transaction), sent)
         except Exception as error:
             return failed(transaction, error, self._config)
 

@@ -58,14 +58,18 @@ def refuse_silent_link(request: Request, config: Config) -> None:
     Raises:
         CrossSite: It does.
     """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is None:
-        referrer = request.referrer
-        is_ours = referrer is None or referrer.startswith(f"{config.app_base_url}/")
-    else:
-        is_ours = site == "same-origin" or (site == "none" and not config.refuse_typed_addresses)
-    if not is_ours:
+    typed = request.headers.get("Sec-Fetch-Site") == "none" and config.refuse_typed_addresses
+    if typed or is_link_of_another_site(request, config):
         raise CrossSite("a silent sign-in by a link of another site")
+
+
+def is_link_of_another_site(request: Request, config: Config) -> bool:
+    """Whether another site led here; neither a page of ours, nor a typed address or a program."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    referrer = request.referrer
+    return referrer is not None and not referrer.startswith(f"{config.app_base_url}/")
 
 
 def _host(url: str) -> str | None:

@@ -6,19 +6,31 @@ from bff.access import session_cookie
 from bff.access.step_up import is_strong
 from bff.core import audit
 from bff.core.errors import BFFError, SignInDenied
-from bff.core.model import LoginTransaction, SignIn
+from bff.core.model import Identity, LoginTransaction, SignIn
+from bff.provider.jws import text
 
 
 def record_success(sign_in: SignIn, transaction: LoginTransaction) -> None:
     """A weaker sign-in than requested still succeeds; a route that needs more refuses it."""
-    wanted = tuple((transaction.acr_values or "").split())
+    identity, wanted = sign_in.identity, tuple((transaction.acr_values or "").split())
+    actor = _actor(identity)
+    reasons = ["" if is_strong(wanted, identity) else "acr_not_reached", "acting" if actor else ""]
     audit.record(
         "sign_in_succeeded",
         "ok",
-        reason="" if is_strong(wanted, sign_in.identity) else "acr_not_reached",
+        reason=" ".join(filter(None, reasons)),
         session_key=session_cookie.current().session_key,
-        user=sign_in.identity.user,
+        user=identity.user,
+        caller=actor,
     )
+
+
+def _actor(identity: Identity) -> tuple[str, str] | None:
+    """Who acts as the user, as in a support sign-in (RFC 8693, 4.1); "" as subject if unknown."""
+    act = identity.claims.get("act")
+    if not isinstance(act, dict):
+        return None
+    return text(act.get("iss")) or identity.issuer, text(act.get("sub")) or ""
 
 
 def record_failure(error: BFFError) -> None:

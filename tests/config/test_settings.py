@@ -55,6 +55,7 @@ def test_valid_settings_load_and_have_their_derived_values() -> None:
         ("BFF_LOGIN_PARAMETERS", "Request_URI=https://evil.example", "can't contain Request_URI"),
         ("BFF_LOGIN_PARAMETERS", "scope=admin", "can't contain scope"),
         ("BFF_LOGIN_PARAMETERS", "prompt=none", "can't fix prompt"),
+        ("BFF_LOGIN_PARAMETERS", "session_transfer_token=x", "can't fix session_transfer_token"),
         ("BFF_LOGIN_PARAMETERS", "hd=a,hd", "twice"),
         ("BFF_LOGIN_PARAMETERS", "hd=", "no value"),
         ("BFF_LOGIN_PARAMETERS", "a b", "name=value"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from bff.core import audit
 from bff.core.errors import SignInTooOld
 from tests.support.signing_in import ORIGIN, World, code_of, refused
 
@@ -63,7 +64,9 @@ def test_several_tabs_sign_in_at_once(world: World) -> None:
 def test_parameters_of_the_setting_reach_the_provider_and_no_others(
     world_for: Callable[..., World],
 ) -> None:
-    world = world_for(BFF_LOGIN_PARAMETERS="kc_idp_hint,hd=example.com,ui_locales=de")
+    world = world_for(
+        BFF_LOGIN_PARAMETERS="kc_idp_hint,hd=example.com,ui_locales=de,access_type=offline"
+    )
     asked = {"kc_idp_hint": "google", "hd": "evil.example", "ui_locales": "fr", "claims": "{}",
              "state": "theirs", "scope": "admin"}  # fmt: skip
     sent = parse_qs(urlsplit(world.login(**asked)).query)
@@ -74,6 +77,7 @@ def test_parameters_of_the_setting_reach_the_provider_and_no_others(
     assert "admin" not in sent["scope"][0]
     assert "kc_idp_hint" not in world.login()
     assert "hd=example.com" in world.login()
+    assert "access_type=offline" in world.login(access_type="online")
 
 
 def test_the_parameters_reach_the_provider(world: World) -> None:
@@ -156,6 +160,23 @@ def test_a_weaker_sign_in_than_requested_succeeds_and_is_logged(
         assert world.get(world.callback_url(acr_values=acr_values)).status_code == 303
     done = [line for line in audit_lines() if line["event"] == "sign_in_succeeded"]
     assert [line.get("reason", "") for line in done] == ["acr_not_reached", "", ""]
+
+
+def test_a_support_sign_in_is_in_the_profile_and_the_audit_log_says_who_acts(
+    world_for: Callable[..., World], audit_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    world = world_for(BFF_PROFILE_CLAIMS="name", BFF_AUDIT_USER="id")
+    audit.name_users(lambda issuer, subject: subject)
+    for act in ({"sub": "support|eve"}, {}, "support|eve"):
+        callback = world.callback_url()
+        world.control.control("POST", "id_token", override={"act": act})
+        assert world.get(callback).status_code == 303
+    shown = [sign_in.identity.claims.get("act") for sign_in, _ in world.begun]
+    assert shown == [{"sub": "support|eve"}, {}, None]
+    done = [line for line in audit_lines() if line["event"] == "sign_in_succeeded"]
+    assert [(line["reason"], line["caller"]) for line in done] == [
+        ("acting", "support|eve"), ("acting", None), ("", None),
+    ]  # fmt: skip
 
 
 def test_the_second_try_of_a_sign_in_demands_as_much_as_the_first(world: World) -> None:
