@@ -44,8 +44,8 @@ def page_of_app(error: BFFError, config: Config) -> str | None:
     """The application's own page for *error*; None if it has none (`BFF_SIGN_IN_ERROR_PATH`).
 
     It gets our code as `error`; the provider's own code and reason, which were checked to be the
-    provider's, as `provider_error` and `error_description`; `returnTo`; and `reference`, which
-    finds the line in the log.
+    provider's, as `provider_error` and `error_description`; `returnTo`, and as a query in
+    `parameters` what else the sign-in asked for; and `reference`, which finds the line in the log.
     """
     if config.sign_in_error_path is None:
         return None
@@ -54,7 +54,10 @@ def page_of_app(error: BFFError, config: Config) -> str | None:
     told = {"error": error.code}
     if isinstance(error, SignInDenied):
         told |= {"provider_error": error.error, "error_description": error.description}
-    told |= {"returnTo": error.return_to or "", "reference": reference}
+    # Scripts of others on that page may send its address elsewhere: it names no person.
+    asked = {n: v for n, v in error.sign_in_parameters.items() if n != "login_hint"}
+    told |= {"returnTo": error.return_to or "", "parameters": urlencode(asked)}
+    told["reference"] = reference
     parts = urlsplit(config.sign_in_error_path)
     query = "&".join(filter(None, [parts.query, urlencode({n: v for n, v in told.items() if v})]))
     return urlunsplit(parts._replace(query=query))

@@ -55,6 +55,16 @@ def test_a_provider_that_is_away_is_told(world: World) -> None:
     assert world.get(url).headers["Location"] == PAGE
 
 
+def test_what_the_sign_in_asked_for_is_told_without_the_person(world: World) -> None:
+    asked = {"connection": "google&x=y", "prompt": "consent", "max_age": "60"}
+    url = world.callback_url(returnTo=PAGE, login_hint="dana@example.com", **asked)
+    denied = changed(url, code=None, error="access_denied")
+    assert dict(parse_qsl(told(world.get(denied))["parameters"])) == asked
+    url = world.callback_url(returnTo=PAGE, login_hint="dana@example.com", **asked)
+    world.browser = world.new_browser()
+    assert dict(parse_qsl(told(world.get(url))["parameters"])) == asked
+
+
 def test_without_a_sign_in_of_this_browser_nothing_of_the_request_is_told(world: World) -> None:
     url = world.callback_url(returnTo=PAGE)
     world.browser = world.new_browser()
