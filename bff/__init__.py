@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bff.access.current_user import User, current_user
     from bff.access.own_routes import machine_route, public_route, signed_in
     from bff.app.factory import create_app
+    from bff.core.signals import session_ended, session_started, token_refreshed
     from bff.gateway.own_access_token import access_token
 
 __all__ = [
@@ -42,7 +43,10 @@ __all__ = [
     "current_user",
     "machine_route",
     "public_route",
+    "session_ended",
+    "session_started",
     "signed_in",
+    "token_refreshed",
 ]
 
 _MODULES = {
@@ -52,6 +56,9 @@ _MODULES = {
     "create_app": "bff.app.factory",
     "machine_route": "bff.access.own_routes",
     "public_route": "bff.access.own_routes",
+    "session_ended": "bff.core.signals",
+    "session_started": "bff.core.signals",
+    "token_refreshed": "bff.core.signals",
     "signed_in": "bff.access.own_routes",
 }
 

@@ -17,6 +17,7 @@ REQUIREMENT = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[a-z,]+\])?==(\S+)", re.I
 MODULE_OF = {
     "flask_session": "flask-session",
     "dotenv": "python-dotenv",
+    "blinker": "flask",
     "jinja2": "flask",
     "markupsafe": "flask",
 }

@@ -12,10 +12,10 @@ from functools import wraps
 from types import MappingProxyType
 from typing import Any, Self
 
-import msgspec
 from flask_session.base import ServerSideSession
 
 from bff.core.errors import SessionEnded, StoreUnavailable
+from bff.core.exact_json import decoded, encoded
 from bff.sessions.lifecycle import Sessions
 
 WRITE_ATTEMPTS = 10
@@ -72,7 +72,7 @@ class SessionData(ServerSideSession):  # type: ignore[misc]
 
     def take(self, data: Mapping[str, Any], sealed: bytes | None) -> None:
         """Take over what Redis has: *data*, and how it is sealed there."""
-        self._before, self._sealed_before = decoded(encoded(data)), sealed or b""
+        self._before, self._sealed_before = decoded(encoded(data, "flask.session")), sealed or b""
         dict.clear(self)
         dict.update(self, data)
         self.opened = True
@@ -97,7 +97,7 @@ class SessionData(ServerSideSession):  # type: ignore[misc]
         Raises:
             TypeError: A part would be read as something else than was written.
         """
-        return encoded(self._plain()), self._sealed_before
+        return encoded(self._plain(), "flask.session"), self._sealed_before
 
     def rebase(self, data: dict[str, Any], sealed: bytes | None) -> None:
         """Another request has written *data* meanwhile: apply this one's changes to it."""
@@ -158,31 +158,6 @@ class SessionDataStore:
     def opened(self, key: str, sealed: bytes | None) -> dict[str, Any]:
         """The data that is sealed in *sealed*; raises SealInvalid."""
         return {} if sealed is None else decoded(self._sessions.open_data(key, sealed))
-
-
-def encoded(data: Mapping[str, Any]) -> bytes:
-    """*data* as JSON; raises TypeError unless it can be read again as it is."""
-    found = msgspec.json.encode(data)
-    if decoded(found) != _with_lists(data):
-        raise TypeError(
-            "flask.session holds JSON only: names are text, and values are text, finite numbers, "
-            "true, false, None, and lists and dictionaries of those"
-        )
-    return found
-
-
-def decoded(data: bytes) -> dict[str, Any]:
-    """What `encoded` has written."""
-    return msgspec.json.decode(data, type=dict[str, Any])
-
-
-def _with_lists(value: Any) -> Any:
-    # Tuples come back as lists; `flask.flash` writes such.
-    if isinstance(value, Mapping):
-        return {name: _with_lists(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_lists(one) for one in value]
-    return value
 
 
 def _used_first(name: str, *, writes: bool) -> Callable[..., Any]:

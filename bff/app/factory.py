@@ -37,6 +37,7 @@ from bff.machine_api import (
 )
 from bff.machine_api.audiences import AudienceVerifiers
 from bff.machine_api.authentication import AdminAuth
+from bff.provider.kept_claims import KeepClaims
 from bff.web import (
     cookie_removal,
     devices,
@@ -56,18 +57,24 @@ OWN_BODY_MAX_BYTES = 65_536
 """Our own endpoints only take forms and tokens; `/api` has `BFF_REQUEST_MAX_BYTES`."""
 
 
-def create_app(config: Config | None = None, *, blueprints: Iterable[Blueprint] = ()) -> Flask:
+def create_app(
+    config: Config | None = None,
+    *,
+    blueprints: Iterable[Blueprint] = (),
+    keep_claims: KeepClaims | None = None,
+) -> Flask:
     """Make the application, and start its background threads.
 
     Args:
         config: The settings; read from the environment and `.env` if None.
         blueprints: Routes of your own (docs/embedding.md).
+        keep_claims: Returns claims to keep in each session, from all those of a sign-in.
 
     Raises:
         ConfigError: The settings can't be used; it lists everything that is wrong.
         ValueError: A blueprint has a route or a name that is taken.
     """
-    services = build_services(config or load())
+    services = build_services(config or load(), keep_claims=keep_claims)
     config = services.config
     for warning in weak_settings.warnings(config):
         log.warning("%s", warning)

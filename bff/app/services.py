@@ -13,6 +13,7 @@ from bff.core.background import Background
 from bff.core.sealing import Sealer
 from bff.gateway.open_responses import OpenResponses
 from bff.provider.create import create_endpoint_client
+from bff.provider.kept_claims import KeepClaims
 from bff.provider.oidc import Provider
 from bff.provider.revocation_endpoint import RevocationEndpoint
 from bff.provider.token_endpoint import TokenEndpoint, TokenRevoker
@@ -76,6 +77,7 @@ def build_services(
     *,
     token_endpoint: TokenEndpoint | None = None,
     revoker: TokenRevoker | None = None,
+    keep_claims: KeepClaims | None = None,
 ) -> Services:
     """Make all services, each complete when it is made; nothing is sent over the network yet.
 
@@ -83,6 +85,7 @@ def build_services(
         config: The settings.
         token_endpoint: A stand-in for the provider's token endpoint, for tests.
         revoker: A stand-in for its revocation endpoint.
+        keep_claims: What the application keeps of a sign-in.
 
     Raises:
         ConfigError: A key file can't be used.
@@ -97,7 +100,7 @@ def build_services(
     lease = CacheLease(config.session_lease_seconds)
     revocation = Revocation(stores, revoker, background, lease, config)
     pending_writes = PendingWrites(stores.records, revocation, revoker)
-    provider = Provider(client, discard=pending_writes)
+    provider = Provider(client, pending_writes, keep_claims)
     tokens = AccessTokens(stores, token_endpoint or provider, pending_writes, revocation, config)
     cache = _session_cache(config, stores)
     sessions = Sessions(config, stores, sealer, revocation, pending_writes, cache)

@@ -19,6 +19,8 @@ from typing import Literal
 
 from flask import g, has_request_context, request
 
+from bff.core import signals
+
 log = logging.getLogger("bff.audit")
 
 Event = Literal[
@@ -82,7 +84,7 @@ def record(
     status: int | None = None,
     rule: str | None = None,
 ) -> None:
-    """Write one audit line.
+    """Write one audit line; and tell receivers of the event's signal, if it has one.
 
     Args:
         event: What happened.
@@ -110,6 +112,8 @@ def record(
         "request_id": request_id() if has_request_context() else None,
     }
     log.log(logging.INFO if outcome == "ok" else logging.WARNING, json.dumps(line))
+    if outcome == "ok" and event in signals.BY_EVENT:
+        signals.BY_EVENT[event].tell(user, reason)
 
 
 def _named(user: tuple[str, str] | None) -> str | None:

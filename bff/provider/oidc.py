@@ -25,6 +25,7 @@ from bff.provider.authorization_request import AuthorizationRequests
 from bff.provider.endpoints import EndpointClient
 from bff.provider.id_token import IDTokens, identity_of
 from bff.provider.jws import is_unicode, text
+from bff.provider.kept_claims import KeepClaims, with_kept
 from bff.provider.route_grants import RouteGrants
 from bff.provider.token_endpoint import RefreshTokenSink
 from bff.provider.token_response import TokenResponse, refreshed_tokens_of, tokens_of
@@ -41,9 +42,16 @@ class Provider:
         client: Sends the requests; has the settings, the metadata and the dialect.
         discard: Takes a refresh token that came with a response we reject. It is the outbox, so
             that the token is revoked even if the provider is down now (promise 3).
+        keep_claims: What the application keeps of a sign-in.
     """
 
-    def __init__(self, client: EndpointClient, discard: RefreshTokenSink) -> None:
+    def __init__(
+        self,
+        client: EndpointClient,
+        discard: RefreshTokenSink,
+        keep_claims: KeepClaims | None = None,
+    ) -> None:
+        self._keep_claims = keep_claims
         self._client = client
         self._config = client.config
         self._sink = discard
@@ -142,11 +150,8 @@ class Provider:
         self.discovery.load(deadline)
         issued_at = int(self._client.clock())
         url = self.discovery.metadata(deadline).token_endpoint
-        parameters = {
-            "code": code,
-            "code_verifier": transaction.code_verifier,
-            **self._grants.session_parameters,
-        }
+        proof = {"code": code, "code_verifier": transaction.code_verifier}
+        parameters = proof | self._grants.session_parameters
         response = self._received(self._client.exchange, url, parameters, deadline)
         iat_suffices = transaction.prompt_login and self._config.accept_iat_for_auth_time
         with self._discarding(response):
@@ -162,8 +167,9 @@ class Provider:
             if self._config.userinfo:
                 more = userinfo(self._client, response.access_token, identity.subject, deadline)
                 identity = msgspec.structs.replace(identity, claims=identity.claims | more)
+                claims |= more
             return SignIn(
-                identity=identity,
+                identity=with_kept(identity, claims, self._keep_claims, self._config),
                 tokens=tokens_of(response, issued_at, self._config),
                 session_ends_at=self._client.dialect.session_ends_at(claims),
             )

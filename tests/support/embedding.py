@@ -5,9 +5,11 @@ The whole application in this process, on the shared Redis; no sign-in precedes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,10 +17,14 @@ from werkzeug.test import TestResponse
 
 import bff
 from bff.access.session_cookie import cookie_name
+from bff.app.services import Services
+from bff.core.model import Tokens
+from tests.support.fake_provider import FakeProvider
 from tests.support.fixtures import MakeReceiver
 from tests.support.receiver import Receiver
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+NAVIGATES = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html"}
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
 
 
@@ -33,9 +39,12 @@ class Embedding:
     def new_browser(self) -> FlaskClient:
         return self.app.test_client()
 
-    def sign_in(self, **identity: Any) -> None:
+    def sign_in(self, *, tokens: Tokens | None = None, **identity: Any) -> None:
         """Give the browser a session."""
-        cookie_id = self.receiver.services.sessions.start(self.receiver.sign_in(**identity))
+        sign_in = self.receiver.sign_in(**identity)
+        if tokens is not None:
+            sign_in = msgspec.structs.replace(sign_in, tokens=tokens)
+        cookie_id = self.receiver.services.sessions.start(sign_in)
         self.browser.set_cookie(cookie_name(self.receiver.config), cookie_id)
 
     def call(self, path: str, method: str = "POST", **more: Any) -> TestResponse:
@@ -47,6 +56,43 @@ class Embedding:
 def embedding(receiver_for: MakeReceiver, request: pytest.FixtureRequest) -> Iterator[Embedding]:
     """One with, one without the session cache."""
     yield Embedding(receiver_for(BFF_SESSION_LEASE_MILLISECONDS=request.param))
+
+
+MakeApplication = Callable[..., Flask]
+
+
+@pytest.fixture
+def application_for(bff_receiver: Receiver) -> Iterator[MakeApplication]:
+    """Makes applications with the options of `bff.create_app`, at the fake provider."""
+    made: list[Flask] = []
+
+    def make(**options: Any) -> Flask:
+        made.append(bff.create_app(bff_receiver.config, **options))
+        return made[-1]
+
+    yield make
+    for app in made:
+        services: Services = app.extensions["bff"]
+        for background in services.background:
+            background.stop()
+        services.provider.close()
+        services.stores.database.client.close()
+
+
+@pytest.fixture
+def bff_receiver(receiver_for: MakeReceiver) -> Receiver:
+    """Another process on the same Redis; `bff` is the package here."""
+    return receiver_for()
+
+
+def sign_in_at(fake: FakeProvider, browser: FlaskClient, **claims: Any) -> TestResponse:
+    """A whole sign-in; the fake provider's ID token has these *claims*, too."""
+    begun = browser.get("/auth/login", headers=SAME_ORIGIN | NAVIGATES)
+    asked = parse_qs(urlsplit(begun.headers["Location"]).query)
+    id_token = fake.id_token(nonce=asked["nonce"][0], **claims)
+    fake.token(fake.grant(id_token=id_token))
+    callback = f"/auth/callback?code=c&state={asked['state'][0]}"
+    return browser.get(callback, headers={"Sec-Fetch-Site": "cross-site"} | NAVIGATES)
 
 
 def marked(mark: str) -> Any:
