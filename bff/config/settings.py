@@ -132,6 +132,8 @@ class Settings(BaseModel):
     """Directives that allow more, such as `img-src https://a.example; font-src data:`."""
     sign_in_error_path: validators.AppPath | None = Field(None, alias="BFF_SIGN_IN_ERROR_PATH")
     """The app's page that tells of failed sign-ins, such as `/sign-in-error`, in place of ours."""
+    clear_site_data: bool = Field(True, alias="BFF_CLEAR_SITE_DATA")
+    """Whether a logout empties the app's storage in the browser and ends its service workers."""
     profile_claims: validators.CommaSeparated = Field(
         (
             "sub", "name", "given_name", "family_name", "nickname", "preferred_username", "email",

@@ -34,7 +34,9 @@ REDIS_TLS_OPTIONS = frozenset(
 )  # fmt: skip
 REDIS_CERT_REQS = frozenset({"required", "optional", "none"})
 SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
-ALGORITHMS = frozenset({"EdDSA"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)})
+ALGORITHMS = frozenset(
+    {"EdDSA", "Ed25519"} | {f"{k}{n}" for k in ("RS", "PS", "ES") for n in (256, 384, 512)}
+)
 
 OUR_PARAMETERS = frozenset(
     {

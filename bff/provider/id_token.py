@@ -269,10 +269,9 @@ def _check_at_hash(claims: dict[str, Any], alg: str, access_token: str) -> None:
     if "at_hash" not in claims:
         return
     # The algorithm is on the allow-list: its name contains its hash, Ed25519 uses SHA-512.
-    digest = hashlib.new(
-        "sha512" if alg == "EdDSA" else f"sha{alg[-3:]}", access_token.encode()
-    ).digest()
-    half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
+    is_edwards = alg in ("EdDSA", "Ed25519")
+    digest = hashlib.new("sha512" if is_edwards else f"sha{alg[-3:]}", access_token.encode())
+    half = base64.urlsafe_b64encode(digest.digest()[: digest.digest_size // 2]).rstrip(b"=")
     found = claims["at_hash"]
     if not isinstance(found, str) or not hmac.compare_digest(found.rstrip("=").encode(), half):
         raise IDTokenInvalid("at_hash does not belong to the access token")

@@ -129,7 +129,8 @@ class LogoutFlow:
             browser.clear_cookie()
             # A page load that a service worker passes on: in WebKit, the header would end the
             # worker before it has the response, and the browser would wait for ever.
-            if not (is_page and request.headers.get("Sec-Fetch-Dest") == "empty"):
+            through_worker = is_page and request.headers.get("Sec-Fetch-Dest") == "empty"
+            if self._config.clear_site_data and not through_worker:
                 # ASVS 14.3.1. Not "cookies": that would delete other applications' cookies on
                 # this domain too.
                 response.headers["Clear-Site-Data"] = '"storage"'

@@ -44,7 +44,7 @@ CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 RSA = RSAKey.generate_key(2048, {"kid": "RSA"})
 KEYS: dict[str, Any] = {
     **{alg: ECKey.generate_key(curve, {"kid": alg}) for alg, curve in CURVES.items()},
-    "EdDSA": OKPKey.generate_key("Ed25519", {"kid": "EdDSA"}),
+    **{alg: OKPKey.generate_key("Ed25519", {"kid": alg}) for alg in ("EdDSA", "Ed25519")},
 }
 
 
@@ -132,7 +132,7 @@ def beyond_the_order(token: str, alg: str) -> str:
         size = len(raw) // 2
         s = int.from_bytes(raw[size:]) + ORDERS[CURVES[alg]]
         return f"{content}.{encode(raw[:size] + s.to_bytes(size + 1).removeprefix(bytes(1)))}"
-    if alg == "EdDSA":
+    if alg in ("EdDSA", "Ed25519"):
         s = int.from_bytes(raw[32:], "little") + ORDER_OF_ED25519
         return f"{content}.{encode(raw[:32] + s.to_bytes(32, 'little'))}"
     larger = int.from_bytes(raw) + int.from_bytes(urlsafe_b64decode(str(RSA.as_dict()["n"]) + "=="))

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from bff.core.errors import ConfigError
 from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, Request
@@ -48,19 +48,22 @@ def test_basic_is_form_encoded_first(
         assert "client_secret" not in asked.form
 
 
-def key_file(folder: Path, key: RSAKey | ECKey, *, jwk: bool) -> str:
+def key_file(folder: Path, key: RSAKey | ECKey | OKPKey, *, jwk: bool) -> str:
     path = folder / "client-key"
     content = json.dumps(key.as_dict(private=True)).encode() if jwk else key.as_pem(private=True)
     path.write_bytes(content)
     return str(path)
 
 
-KEYS: dict[str, tuple[Callable[[], RSAKey | ECKey], bool, str]] = {
+KEYS: dict[str, tuple[Callable[[], RSAKey | ECKey | OKPKey], bool, str]] = {
     "RSA, PEM": (lambda: RSAKey.generate_key(2048), False, "RS256"),
     "RSA, JWK with alg and kid": (
         lambda: RSAKey.generate_key(2048, {"alg": "PS256", "kid": "mine"}), True, "PS256",
     ),
     "EC, PEM": (lambda: ECKey.generate_key("P-256"), False, "ES256"),
+    "Edwards, JWK": (
+        lambda: OKPKey.generate_key("Ed25519", {"alg": "Ed25519"}), True, "Ed25519",
+    ),
     "EC, JWK": (lambda: ECKey.generate_key("P-384"), True, "ES384"),
 }  # fmt: skip
 
@@ -70,7 +73,7 @@ def test_private_key_jwt_never_sends_the_key(
     fake: FakeProvider,
     client_for: Callable[..., StandaloneProvider],
     tmp_path: Path,
-    make: Callable[[], RSAKey | ECKey],
+    make: Callable[[], RSAKey | ECKey | OKPKey],
     jwk: bool,
     alg: str,
 ) -> None:

@@ -1,13 +1,14 @@
 """An ID token is accepted only if it is genuine, fresh, for us and for this sign-in."""
 
 import base64
+import hashlib
 import hmac
 import json
 import time
 from typing import Any
 
 import pytest
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OKPKey
 
 from bff.core.errors import IDTokenInvalid
 from bff.provider.oidc import Provider
@@ -211,6 +212,20 @@ def test_an_elliptic_key_and_an_unknown_header_are_accepted(
     key = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
     fake.keys.append(key.as_dict(private=False))
     assert sign_in(fake, provider, fake.id_token(key, "ES256", header={"x-extra": "1"}))
+
+
+def test_ed25519_is_accepted_where_it_is_allowed(
+    fake: FakeProvider, provider: Provider, client_for: Any
+) -> None:
+    """RFC 9864; its `at_hash` is by SHA-512."""
+    key = OKPKey.generate_key("Ed25519", {"kid": "ed", "use": "sig", "alg": "Ed25519"})
+    fake.keys.append(key.as_dict(private=False))
+    half = hashlib.sha512(b"the-access-token").digest()[:32]
+    right = base64.urlsafe_b64encode(half).rstrip(b"=").decode()
+    refused(fake, provider, fake.id_token(key, "Ed25519", at_hash=right))
+    allowed = client_for(BFF_ID_TOKEN_ALGORITHMS="RS256,Ed25519")
+    assert sign_in(fake, allowed, fake.id_token(key, "Ed25519", at_hash=right))
+    refused(fake, allowed, fake.id_token(key, "Ed25519", at_hash=at_hash("the-access-token")))
 
 
 def test_without_kid_only_one_key_may_fit(
