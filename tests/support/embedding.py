@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 import bff
 from bff.access.session_cookie import cookie_name
+from bff.app.factory import create_app
 from bff.app.services import Services
 from bff.core.model import Tokens
 from tests.support.fake_provider import FakeProvider
@@ -67,7 +68,7 @@ def application_for(bff_receiver: Receiver) -> Iterator[MakeApplication]:
     made: list[Flask] = []
 
     def make(**options: Any) -> Flask:
-        made.append(bff.create_app(bff_receiver.config, **options))
+        made.append(create_app(bff_receiver.config, **options))
         return made[-1]
 
     yield make
