@@ -1,6 +1,7 @@
 """Which provider do we talk to, in which dialect, and how is the client for it made?
 
-`dialect` is the standard, `auth0` an exception to it; the choice is made here. The other modules:
+`dialect` is the standard, `auth0` and `cognito` are exceptions; the choice is made here.
+The other modules:
 
     oidc, revocation_endpoint              all that other packages request of the provider
     authorization_request, route_grants    the parameters of requests
@@ -20,6 +21,7 @@ from collections.abc import Callable
 
 from bff.config import Config
 from bff.provider.auth0 import Auth0Dialect
+from bff.provider.cognito import CognitoDialect, is_cognito
 from bff.provider.dialect import Dialect
 from bff.provider.endpoints import EndpointClient
 
@@ -31,8 +33,8 @@ def create_endpoint_client(
 ) -> EndpointClient:
     """Make the client for the configured provider; nothing is sent yet.
 
-    `AUTH0_DOMAIN` chooses Auth0's dialect, `OIDC_ISSUER` the standard. An Auth0 tenant works with
-    `OIDC_ISSUER` as well, but for what `auth0` overrides.
+    `AUTH0_DOMAIN` chooses Auth0's dialect, `OIDC_ISSUER` Cognito's or the standard. An Auth0
+    tenant works with `OIDC_ISSUER` as well, but for what `auth0` overrides.
 
     Args:
         config: The settings.
@@ -43,8 +45,13 @@ def create_endpoint_client(
         ConfigError: A file with our secrets or keys can't be used.
     """
     _keep_secrets_out_of_logs()
-    dialect = Auth0Dialect() if config.auth0_domain else Dialect()
-    return EndpointClient(config, dialect, clock, monotonic)
+    return EndpointClient(config, _dialect(config), clock, monotonic)
+
+
+def _dialect(config: Config) -> Dialect:
+    if config.auth0_domain:
+        return Auth0Dialect()
+    return CognitoDialect() if is_cognito(config.issuer) else Dialect()
 
 
 def _keep_secrets_out_of_logs() -> None:

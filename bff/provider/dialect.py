@@ -43,7 +43,10 @@ class Dialect:
         return number(claims.get("session_expiry"))
 
     def logout_parameters(self, config: Config) -> dict[str, str | None]:
-        """More parameters for the logout at the provider; those that are None are left out."""
+        """Parameters for the logout at the provider, over those of the standard.
+
+        One that is None is left out, also if the standard has it.
+        """
         return {}
 
     def logout_url_without_endpoint(self, config: Config, state: str) -> str | None:
