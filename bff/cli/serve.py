@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from flask import Flask
 
+    from bff.cli.draining import Draining, DrainingServer
+
 OTHER_FILES = 512
 """For connections to Redis, the provider and APIs."""
 IDLE_THREAD_SECONDS = 600
@@ -53,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="connections at once per process, as far as its file handles suffice (%(default)s)",
     )
     add(
+        "--drain-seconds",
+        type=_not_negative,
+        default=0,
+        help="how long requests are taken after SIGTERM, while /readyz is 503 already: longer than "
+        "a load balancer needs to notice (%(default)s)",
+    )
+    add(
         "--grace-seconds",
         type=_positive,
         default=35,
@@ -63,6 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
+        raise ValueError
+    return number
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
         raise ValueError
     return number
 
@@ -92,13 +108,23 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from bff.cli.draining import Draining
+
+    server, draining = _server(options), Draining()
+    server.draining, server.drain_seconds = draining, options.drain_seconds
+    load = partial(_application, options.threads, draining)
+    server.serve(target_loader=load, wrap_loader=False)
+
+
+def _server(options: argparse.Namespace) -> DrainingServer:
     # Imported here, so that the other commands don't load it.
-    from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
 
+    from bff.cli.draining import DrainingServer
+
     connections = _connections(options.connections)
-    server = Granian(
+    return DrainingServer(
         "bff.app.factory:create_app",
         address=options.host,
         port=options.port,
@@ -122,7 +148,6 @@ def _serve(options: argparse.Namespace) -> None:
         # Its access log would show query strings, which hold the codes of sign-ins.
         log_access=False,
     )
-    server.serve(target_loader=partial(_application, options.threads), wrap_loader=False)
 
 
 def _connections(wanted: int) -> int:
@@ -136,7 +161,7 @@ def _connections(wanted: int) -> int:
     return wanted
 
 
-def _application(threads: int) -> Flask:
+def _application(threads: int, draining: Draining) -> Flask:
     """Make the application in a worker, and remove the secrets from the worker's environment.
 
     Granian copies the environment into every request's `environ`, where an error page or a
@@ -144,9 +169,11 @@ def _application(threads: int) -> Flask:
     """
     # Imported here, so that only the workers load it.
     from bff.app.factory import create_app
+    from bff.cli.draining import UntilClosed
 
     app = create_app()
-    app.wsgi_app = _Working(app.wsgi_app, WorkSlots(threads))  # type: ignore[method-assign]
+    working = _Working(app.wsgi_app, WorkSlots(threads))
+    app.wsgi_app = UntilClosed(working, draining)  # type: ignore[method-assign]
     for name in app.extensions["bff"].config.secret_variables:
         os.environ.pop(name, None)
     return app

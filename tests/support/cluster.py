@@ -70,6 +70,8 @@ class Cluster(ProgramGroup):
         self.base_url = f"http://localhost:{self.ports[0]}"
         self.secret = secrets.token_hex(32)
         self.prefix = f"test-{secrets.token_hex(6)}"
+        self.serve_options: list[str] = []
+        """More options of `bff serve`, for replicas that start from now on."""
 
     # ------------------------------------------------------------ the parts
     def _start_all(self) -> None:
@@ -124,7 +126,7 @@ class Cluster(ProgramGroup):
 
     def start_replica(self, port: int, **env: str) -> Process:
         """Start one more BFF process on *port*, with *env* over the common settings."""
-        command = [sys.executable, "-m", "bff", "serve", "--port", str(port)]
+        command = [sys.executable, "-m", "bff", "serve", "--port", str(port), *self.serve_options]
         name, tree = f"bff:{port}", self.source_tree(port)
         process = self._stack.enter_context(
             Process(command, name=name, env=self.environment() | env, cwd=tree)
