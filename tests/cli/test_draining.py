@@ -51,6 +51,7 @@ def test_it_serves_until_the_load_balancer_has_noticed(server: Process, port: in
     assert (last.status, last.will_close) == (401, True)
     for _ in range(20):
         assert requests.get(f"{url}/healthz", timeout=10).status_code == 200
+    kept.close()
     assert server.process.wait(DRAIN_SECONDS + 15) == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}/healthz", timeout=10)
