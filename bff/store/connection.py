@@ -158,10 +158,29 @@ class Database:
         self._tell_of_few(acknowledged)
         return replies
 
+    def run_each(self, script: Script, calls: list[ScriptCall]) -> tuple[list[Any], bool]:
+        """`run_many`, with an error in place of each reply that fails; and `run_kept`'s answer.
+
+        Raises:
+            StoreUnavailable: None has run, or one timed out.
+        """
+        replies, acknowledged = self._replies(script, calls, self._wait_replicas)
+        return replies, acknowledged >= self._wait_replicas
+
     def _run_all(
         self, script: Script, calls: list[ScriptCall], replicas: int | None
     ) -> tuple[list[Any], int]:
         """The replies, and how many of the *replicas* confirmed; None for what may be lost."""
+        replies, acknowledged = self._replies(script, calls, replicas)
+        try:
+            return _raise_first(replies), acknowledged
+        except FAILURES as error:
+            raise StoreUnavailable(_error_text(error)) from error
+
+    def _replies(
+        self, script: Script, calls: list[ScriptCall], replicas: int | None
+    ) -> tuple[list[Any], int]:
+        """`_run_all`, with an error in place of each reply that fails."""
         batch: list[Command] = [
             ("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls
         ]
@@ -176,7 +195,7 @@ class Database:
                 acknowledged = min(acknowledged, late_acknowledged)
                 for i, reply in zip(unknown, late, strict=True):
                     replies[i] = reply
-            return _raise_first(replies), acknowledged
+            return replies, acknowledged
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
 

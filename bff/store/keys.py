@@ -142,6 +142,10 @@ class Keys:
         """`{born_at}:marks`, sorted set: the newest mark of each process."""
         return self._name("{born_at}", "marks")
 
+    def node_marks(self, number: int) -> str:
+        """`node-marks:{n}`, sorted set: the same; one at each node of a cluster."""
+        return self._name("node-marks", _tag(str(number)))
+
     def absent(self) -> str:
         """`{born_at}:none`, string: never written; a replica refuses to delete even that."""
         return self._name("{born_at}", "none")

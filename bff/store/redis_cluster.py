@@ -30,6 +30,8 @@ from redis.exceptions import (
 
 log = logging.getLogger(__name__)
 
+KEYS_TRIED = 500
+"""A master with a hundredth of the slots has one of so many keys, all but certainly."""
 TRIES = 3
 """The map may be outdated; during a failover, so may the next one."""
 
@@ -104,6 +106,26 @@ class ClusterClient:
         replies = [self._ask(known, n, [("EVAL", "return redis.call('INFO')", 0)]) for n in masters]
         # A master that is down has its replacement soon; there is nothing to learn from it.
         return [reply for (reply,) in replies if isinstance(reply, bytes)]
+
+    def keys_of_masters(self, name: Callable[[int], str]) -> list[str]:
+        """Of the keys that *name* makes of numbers, the first one of each master.
+
+        Raises:
+            RedisError, RedisClusterException: No node responds.
+        """
+        known = self._slot_map(time.monotonic() + self._timeout_seconds)
+        masters = len(known.get_primaries())  # type: ignore[no-untyped-call]
+        found: dict[str, str] = {}
+        for number in range(KEYS_TRIED):
+            key = name(number)
+            try:
+                node: Any = known.get_node_from_key(key)  # type: ignore[no-untyped-call]
+            except SlotNotCoveredError:
+                continue
+            found.setdefault(node.name, key)
+            if len(found) == masters:
+                break
+        return list(found.values())
 
     def close(self) -> None:
         """Close the connections; the next command opens new ones."""

@@ -20,6 +20,7 @@ from bff.store.connection import Database, Script
 from bff.store.history_cut import HistoryCut
 from bff.store.history_marks import HistoryMarks
 from bff.store.known_servers import KnownServers
+from bff.store.node_marks import NodeMarks
 from bff.store.server_info import NO_MASTER, ServerInfo
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class RedisWatch:
         self._own = cut.database
         self._keys = database.keys
         self._marks = database.marks or HistoryMarks(self._keys.marks())
+        self._node_marks = NodeMarks(self._own, self._marks, MARKS_MAX)
         self._servers = database.servers or KnownServers(self._keys.absent())
         self._cut = cut
         self._look_keys = [
@@ -174,7 +176,8 @@ class RedisWatch:
             return
         self._is_replica = False
         self._note_settings(servers)
-        if not self._learn(int(found.cut_at)) and int(float(found.marked)) < must_have:
+        has_learnt = self._learn(int(found.cut_at))
+        if not has_learnt and int(float(found.marked)) < must_have:
             self._note_time_travel(found.born_at)
         redis_at = int(found.time[0]) + int(found.time[1]) / 1_000_000
         self._note_clock_step(self._clock_steps.seconds(asked_at, redis_at, answered_at))
@@ -184,6 +187,8 @@ class RedisWatch:
             self._marks.confirm(mark)
         if servers:
             self._accept(servers)
+        if self._node_marks.look() and not has_learnt:
+            self._lose("a node of the Redis Cluster has gone back in time")
 
     def _servers_of(self, found: Look) -> list[ServerInfo]:
         if not found.info and not self._warned:

@@ -133,6 +133,8 @@ class Installation(ProgramGroup):
     def _routes_file(self) -> Path:
         """A route for each token mode in `ROUTES`."""
         file = self.folder / "routes.toml"
+        if file.exists():
+            return file  # A replica that starts may read it at this moment.
         file.write_text(
             "\n".join(
                 f'[[route]]\nprefix = "{prefix}"\nupstream = "{self.apis[ORDERS]}"\n'
