@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-import psutil
 import pytest
 import requests
 
@@ -22,6 +21,7 @@ from tests.support.slow_clients import (
     FORM,
     OWN_ROUTES,
     head,
+    resident_bytes,
     slow_clients,
     slowest_step,
     unfinished,
@@ -127,23 +127,18 @@ def serve_others(cluster: Cluster) -> None:
         once_below(AT_MOST_SECONDS, slowest, "seconds of the slowest step")
 
 
-def resident_bytes(cluster: Cluster) -> int:
-    process = psutil.Process(cluster.replicas[0].pid)
-    return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
-
-
 # ---------------------------------------------------------------- slow clients
 @pytest.mark.parametrize("kinds", [*((kind,) for kind in KINDS), KINDS], ids=[*KINDS, "all"])
 def test_promise_11_slow_clients_keep_nobody_waiting(
     cluster: Cluster, slow_user: BrowserClient, kinds: tuple[str, ...]
 ) -> None:
-    before = resident_bytes(cluster)
+    before = resident_bytes(cluster.replicas[0])
     with ExitStack() as stack:
         for kind in kinds:
             requests_of_kind = slow_requests(kind, slow_user)
             stack.enter_context(slow_clients(cluster.ports[0], requests_of_kind))
         serve_others(cluster)
-        assert resident_bytes(cluster) - before < MEMORY_BYTES
+        assert resident_bytes(cluster.replicas[0]) - before < MEMORY_BYTES
 
 
 @pytest.mark.parametrize("target", ["/auth/logout", "/api/x"])

@@ -6,12 +6,14 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+import psutil
 import requests
 
-from tests.support.browser_client import FETCH, BrowserClient
+from tests.support.browser_client import FETCH, NAVIGATION, BrowserClient
+from tests.support.processes import Process
 
 SMALL_BYTES = 4096
 """The receive buffer of a client that doesn't read."""
@@ -29,6 +31,7 @@ ENVIRONMENT = {
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 OWN_ROUTES = {
     "/auth/logout": FORM,
+    "/auth/initiate-login": FORM,
     "/auth/backchannel-logout": FORM,
     "/auth/introspect": FORM,
     "/auth/global-token-revocation": JSON,
@@ -62,10 +65,16 @@ def _connection(port: int, tls: ssl.SSLContext | None) -> socket.socket:
     return sock if tls is None else tls.wrap_socket(sock, server_hostname="localhost")
 
 
-def head(browser: BrowserClient | None, method: str, target: str, *fields: str) -> bytes:
+def head(
+    browser: BrowserClient | None,
+    method: str,
+    target: str,
+    *fields: str,
+    sent_by: Mapping[str, str] = FETCH,
+) -> bytes:
     """The head of a request of a page, with the cookies of *browser*."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "X-CSRF: 1", *fields]
-    lines += [f"{name}: {value}" for name, value in FETCH.items()]
+    lines += [f"{name}: {value}" for name, value in sent_by.items()]
     if browser is not None:
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.here.cookies)
         lines.append(f"Cookie: {cookies}")
@@ -79,7 +88,14 @@ def unfinished(target: str) -> bytes:
         fields.append(f"Authorization: {LOG_STREAM_KEY}")
     elif OWN_ROUTES[target] == JSON:
         fields.append(f"Authorization: Bearer {ADMIN_KEY}")
-    return head(None, "POST", target, *fields) + b"a=b"
+    sent_by = NAVIGATION if target == "/auth/initiate-login" else FETCH
+    return head(None, "POST", target, *fields, sent_by=sent_by) + b"a=b"
+
+
+def resident_bytes(server: Process) -> int:
+    """The memory of a server and its workers."""
+    process = psutil.Process(server.pid)
+    return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
 
 
 def slowest_step(browser: BrowserClient, health: Callable[[], requests.Response]) -> float:
