@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.work/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help run prove install test stress browsers interop interop-keycloak interop-more client-types upgrade bench check lint format types architecture dist sbom lock clean
+.PHONY: help run prove install test stress browsers interop interop-react interop-keycloak interop-more client-types upgrade bench check lint format types architecture dist sbom lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ install: $(VENV)/run.stamp ## make .venv with what the demo needs, and nothing m
 test: $(VENV)/dev.stamp ## run all tests but those of browsers, interop and upgrade, with reduced rounds
 	@.ci/browser
 	@.ci/servers
-	$(BIN)/python -m pytest --ignore=tests/browsers --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more -n 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/browsers --ignore=tests/interop --ignore=tests/interop_keycloak --ignore=tests/interop_more -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 stress: $(VENV)/dev.stamp ## the same tests with the full number of rounds
 	@.ci/browser
@@ -44,13 +44,18 @@ browsers: $(VENV)/dev.stamp ## the main walk and the attacks in Chromium, Firefo
 	@.ci/browsers
 	BFF_TEST_SCALE=full $(BIN)/python -m pytest tests/browsers -n 2 --dist loadfile $(ARGS)
 
-interop: $(VENV)/dev.stamp ## test against oidc-provider, Vite and TypeScript from npm (needs Node 20.19 or later)
+interop: $(VENV)/dev.stamp ## test against oidc-provider from npm (needs Node 20.19 or later)
+	@.ci/node
+	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m pytest tests/interop --ignore=tests/interop/react $(ARGS)
+
+interop-react: $(VENV)/dev.stamp ## build React apps with Vite and drive them in Chromium (needs Node 20.19 or later)
 	@.ci/node
 	@.ci/browser
 	npm ci --prefix tests/interop --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	npm ci --prefix tests/interop/react --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
 	npm ci --prefix examples/react --cache $(CURDIR)/.work/npm --ignore-scripts --no-audit --no-fund
-	$(BIN)/python -m pytest tests/interop $(ARGS)
+	$(BIN)/python -m pytest tests/interop/react $(ARGS)
 
 client-types: ## make the types of /auth/client.js anew (needs Node 20.19 or later)
 	@.ci/node

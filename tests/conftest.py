@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,11 +29,20 @@ __all__ = [
 ]
 
 
+FOLDER = Path(__file__).parent
+LONG = frozenset({"promises", "prove", "deploy"})
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each marked module with the settings of the session cache that `scale` gives it."""
     if metafunc.definition.get_closest_marker("session_cache"):
         settings = cache_settings(metafunc.module.__name__, about_logout=True)
         metafunc.parametrize("session_cache", settings, indirect=True, scope="module")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folders whose tests wait long come first, so that no worker ends with one of them."""
+    items.sort(key=lambda item: item.path.relative_to(FOLDER).parts[0] not in LONG)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -25,7 +25,7 @@ def port() -> int:
 
 @pytest.fixture
 def server(port: int, redis_server: RedisServer) -> Iterator[Process]:
-    arguments = ["--port", str(port), "--workers", "2", "--drain-seconds", str(DRAIN_SECONDS)]
+    arguments = ["--port", str(port), "--drain-seconds", str(DRAIN_SECONDS)]
     env = environment(redis_server.url)
     with Process(command(*arguments), name="the BFF", env=env) as process:
         process.wait_for_http(f"http://127.0.0.1:{port}/healthz")

@@ -61,6 +61,9 @@ def server(port: int, redis_server: RedisServer) -> Iterator[Process]:
     arguments = command("--port", str(port), "--workers", "2", "--grace-seconds", "10")
     with Process(arguments, name="the BFF", env=environment(redis_server.url)) as process:
         process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+        # A worker that is stopped before it has started waits to be killed (Granian 2.8).
+        for number in (1, 2):
+            process.wait_for_output(f"Started worker-{number}")
         yield process
 
 
