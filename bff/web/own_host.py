@@ -44,10 +44,8 @@ def address_on_our_host(request: Request, config: Config) -> str | None:
 
 def is_from_our_page(request: Request, config: Config) -> bool:
     """Whether one of our own pages led here, such as by `login()` of `/auth/client.js`."""
-    # A page may tell no referrer; this header can't be left out, nor made by another site.
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return False
     return (request.referrer or "").startswith(f"{config.app_base_url}/")
 
 

@@ -44,7 +44,7 @@ LONG = "/" + "x" * 1999
     ("headers", "started"),
     [
         ({"Sec-Fetch-Site": "same-origin", "Referer": f"{ORIGIN}/x"}, True),
-        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, False),
         ({"Referer": f"{ORIGIN}/caf%E9"}, True),
         ({"Sec-Fetch-Site": "same-site", "Referer": f"{ORIGIN}/x"}, False),
         ({"Sec-Fetch-Site": "cross-site"}, False),
