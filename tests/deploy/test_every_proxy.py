@@ -212,6 +212,24 @@ def test_promise_9_the_client_smuggles_nothing_in(here: Installation) -> None:
     assert not fields.keys() & dropped
 
 
+@pytest.mark.parametrize(
+    ("method", "said", "code"),
+    [
+        ("GET", {"Sec-Fetch-Dest": "script", "Sec-Fetch-Mode": "no-cors"}, "code_refused"),
+        ("GET", {"Sec-Fetch-Dest": "worker"}, "code_refused"),
+        ("GET", {"Service-Worker": "script"}, "code_refused"),
+        ("POST", {"Sec-Fetch-Mode": "same-origin"}, "cross_site"),
+    ],
+)
+def test_what_the_browser_says_of_the_request_is_judged(
+    here: Installation, method: str, said: dict[str, str], code: str
+) -> None:
+    seen = len(here.api.seen)
+    response = here.user().fetch(method, "/api/items", headers=said)
+    assert (response.status_code, response.json()["code"]) == (403, code)
+    assert len(here.api.seen) == seen
+
+
 def test_a_request_for_another_session_is_refused(here: Installation) -> None:
     response = here.user().api("/items", headers={"X-BFF-Session": "another"})
     assert response.status_code in (403, 409)
