@@ -95,7 +95,12 @@ def _cells(options: argparse.Namespace) -> dict[speed.Cell, int]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
-    add("--only", type=_names(ALL), default=list(ALL), help=f"of {','.join(ALL)}")
+    add(
+        "--only",
+        type=_names(ALL),
+        default=[name for name, kind in ALL.items() if kind.by_default],
+        help=f"of {','.join(ALL)}; all but ours-metrics by default",
+    )
     add("--parts", type=_names(PARTS), default=list(PARTS), help=f"of {','.join(PARTS)}")
     add("--size", type=_names(SIZES), default=list(SIZES), help=f"of {','.join(SIZES)}")
     add("--connections", type=_numbers, default=list(CONNECTIONS), help="such as 1,16,256")

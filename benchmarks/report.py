@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks.correctness import Row
 from benchmarks.speed import DIRECT, Candidate, Cell, Sample
 
-OURS, BEHIND_NGINX = "ours", "ours-nginx"
+OURS, BEHIND_NGINX, WITH_METRICS = "ours", "ours-nginx", "ours-metrics"
 WORSE = 0.10
 """The tolerance for throughput and p99."""
 MEASURED = Cell("1k", 16)
@@ -30,6 +30,7 @@ BARS = (
     Bar(OURS, "express-openid-connect", 0.85),
     Bar(OURS, "hand-written", 0.35),
     Bar(BEHIND_NGINX, "mod_auth_openidc", 0.70),
+    Bar(WITH_METRICS, OURS, 1.03),
 )
 
 

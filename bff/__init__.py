@@ -1,8 +1,9 @@
 """A backend-for-frontend: it signs people in, keeps their tokens, and makes a logout final.
 
     app/               factory.py, create_app(): every endpoint, who may call it, what wraps it;
-                       services.py, build_services(): the parts below, in order of construction
-    cli/               the commands: serve, routes, sessions, revocations, deny-list-key
+                       services.py, build_services(): the parts below, in order of construction;
+                       traces/: what OpenTelemetry is told of requests, and of what they wait for
+    cli/               the commands: serve, check, routes, sessions, revocations, deny-list-key
     web/               endpoints for browsers: sign-in, logout, profile, devices, SPA, pages
     machine_api/       endpoints for programs: admin, back-channel logout, webhooks, introspection,
                        health; none of them looks at the cookie

@@ -70,7 +70,14 @@ class Child:
         """
         self._ready_or_ended.clear()
         self._ready = None
-        self._process = subprocess.Popen(
+        self._process = self._spawn()
+        if self._guardian:
+            self._guardian.watch_group(self._process.pid)
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -81,10 +88,6 @@ class Child:
             text=True,
             errors="replace",
         )
-        if self._guardian:
-            self._guardian.watch_group(self._process.pid)
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
-        self._reader.start()
 
     @property
     def process(self) -> subprocess.Popen[str]:

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
+from bff.core.version import __version__
 from tests.test_readme import NOT_OURS, ROOT, code, documents, name, table, text
 
 OUR_WORDS = [
     "watermark", "tombstone", "outbox", "intent", "drain", "sweep", "deny-list", "generation",
-    "attempt", "cache lease",
+    "attempt", "cache lease", "place",
 ]  # fmt: skip
 IN_A_FOLDER = re.compile(r"(?<![\w/.-])(?:bff|demo|tests|docs|benchmarks|deploy)/[\w./-]*\w\.\w+")
 ABSENT = re.compile(
@@ -105,6 +106,20 @@ def test_a_wrong_number_would_be_found() -> None:
     assert match
     assert expected("BACKOFF_SECONDS", match["unit"]) == (1, 2, 4, 6)
     assert match["numbers"] == "1, 2, 4 and 8"
+
+
+def test_the_version_is_that_of_the_newest_dated_release() -> None:
+    [unreleased, newest, *_] = re.findall(r"^## \[(.+)\](.*)$", text("CHANGELOG.md"), re.MULTILINE)
+    assert unreleased == ("Unreleased", "")
+    assert re.fullmatch(r" - \d{4}-\d\d-\d\d", newest[1])
+    assert newest[0] == __version__
+
+
+def test_no_change_is_listed_twice() -> None:
+    """As the merge of two branches that both have it leaves it."""
+    first_lines = re.findall(r"^- .+$", text("CHANGELOG.md"), re.MULTILINE)
+    assert len(first_lines) > 100
+    assert [one for one in set(first_lines) if first_lines.count(one) > 1] == []
 
 
 # ---------------------------------------------------------------- words and recipes

@@ -195,6 +195,7 @@ def test_the_readme_promises_nothing_else() -> None:
     ("heading", "file"),
     [
         ("In production", "requirements"),
+        ("For traces, in production", "requirements-otel"),
         ("For the demo", "requirements-demo"),
         ("For tests and checks", "requirements-dev"),
     ],

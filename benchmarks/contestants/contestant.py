@@ -32,6 +32,8 @@ class Contestant(ABC):
     name: ClassVar[str]
     login_path: ClassVar[str] = "/login"
     token_endpoint_auth_method: ClassVar[str] = "client_secret_basic"
+    by_default: ClassVar[bool] = True
+    """Whether it takes part without being named."""
 
     def __init__(self) -> None:
         self.port = free_port()

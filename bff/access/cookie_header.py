@@ -27,8 +27,13 @@ def cookie_values(environ: Mapping[str, Any], name: str) -> list[str]:
 
 def cookie_values_of(environ: Mapping[str, Any], *names: str) -> list[list[str]]:
     """As `cookie_values`, for each of these names."""
-    pairs = _pairs(environ)
-    return [[value for found, value in pairs if found == name] for name in names]
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for part in environ.get("HTTP_COOKIE", "").split(";"):
+        name, equals, value = part.partition("=")
+        values = found.get(name.strip(" \t"))
+        if values is not None and equals:
+            values.append(value.strip(" \t"))
+    return [found[name] for name in names]
 
 
 def all_cookies(environ: Mapping[str, Any]) -> dict[str, str]:
@@ -60,5 +65,7 @@ def refuse_unreadable(environ: Mapping[str, Any]) -> None:
 
 
 def _pairs(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
-    pairs = [part.partition("=") for part in environ.get("HTTP_COOKIE", "").split(";")]
-    return [(name.strip(" \t"), value.strip(" \t")) for name, equals, value in pairs if equals]
+    parts = environ.get("HTTP_COOKIE", "").split(";")
+    # The test comes first: there may be 60,000 empty ones, and they cost a third so.
+    pairs = [part.partition("=") for part in parts if "=" in part]
+    return [(name.strip(" \t"), value.strip(" \t")) for name, _, value in pairs]

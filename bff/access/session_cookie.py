@@ -53,6 +53,12 @@ class BrowserSession(SessionData):
         cookie: What the response does with the browser's cookie.
     """
 
+    loaded: Session | None = None
+    cookie: Literal["keep", "set", "clear"] = "keep"
+    _sealed: bytes | None = None
+    _known: frozenset[str] = frozenset()
+    _keep_shared = False
+
     def __init__(self, cookie_ids: list[str], shared_ids: Sequence[str] = ()) -> None:
         # Each is hashed once: this runs for every request of /api.
         self._ids_by_key: dict[str, str] = {}
@@ -65,11 +71,6 @@ class BrowserSession(SessionData):
         super().__init__(sid=self._ids_by_key.get(self.session_key or ""))
         self.repeated = len(cookie_ids) > 1 or len(shared_ids) > 1
         self._cookie_ids, self._shared_ids = cookie_ids, shared_ids
-        self._keep_shared = False
-        self._known: set[str] = set()
-        self.loaded: Session | None = None
-        self._sealed: bytes | None = None
-        self.cookie: Literal["keep", "set", "clear"] = "keep"
 
     @property
     def _named(self) -> set[str]:
@@ -80,11 +81,6 @@ class BrowserSession(SessionData):
     def _shared(self) -> set[str]:
         """The keys of the cookies `SHARED_NAME`."""
         return {key for key, one in self._ids_by_key.items() if one in self._shared_ids}
-
-    @property
-    def used_session_key(self) -> str | None:
-        """The hash of the session that this request has used, if any."""
-        return self.loaded.key if self.loaded else None
 
     def report_repeated(self) -> None:
         """Record in the audit log that the browser sent several cookies of our name."""
@@ -98,7 +94,7 @@ class BrowserSession(SessionData):
 
     def recognise(self, key: str) -> None:
         """Take note that *key* is that of a session of this application."""
-        self._known.add(key)
+        self._known |= {key}
 
     @property
     def shared_is_foreign(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 
 from flask import Blueprint, Flask
 
@@ -11,7 +12,9 @@ from bff.access.own_routes import guard_own_routes
 from bff.access.session_cookie import SessionCookieInterface
 from bff.access.session_guard import SessionGuard
 from bff.app.services import Services, build_services
+from bff.app.traces import switch
 from bff.config import Config, load, weak_settings
+from bff.core import request_id
 from bff.core.process_end import at_process_end
 from bff.gateway import forward_auth, own_access_token
 from bff.gateway.client_address import ClientAddresses
@@ -19,10 +22,10 @@ from bff.gateway.forward_auth import ForwardAuth, ForwardAuthEndpoint
 from bff.gateway.lingering_close import LingeringClose
 from bff.gateway.own_access_token import OwnAccessTokens
 from bff.gateway.own_paths import register_own_paths
-from bff.gateway.proxy import ENDPOINT as PROXY_ENDPOINT
 from bff.gateway.proxy import Proxy, ProxyEndpoint, register_proxy_errors
+from bff.gateway.request_ids import RequestIDs
 from bff.gateway.route_access import RouteAccess
-from bff.gateway.route_table import RouteTable
+from bff.gateway.route_table import PROXY_ENDPOINT, RouteTable
 from bff.gateway.slow_clients import SlowClients
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
 from bff.machine_api import (
@@ -79,7 +82,7 @@ def create_app(
     for warning in weak_settings.warnings(config):
         log.warning("%s", warning)
     # `spa` serves the static files, by its own rules.
-    app = FlaskWithUnroutedRequests(__name__, static_folder=None)
+    app = FlaskWithUnroutedRequests(__name__, logs_responses=config.response_log)
     # Otherwise a client could have us read a form of any size into memory.
     app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     cookies = SessionCookieInterface(app, config, services.sessions)
@@ -102,8 +105,13 @@ def create_app(
     app.extensions["bff"] = services
     for background in (*services.background, watch):
         background.start()
-    at_process_end(services.pending_writes.finish)
+    at_process_end(partial(_end, services))
     return app
+
+
+def _end(services: Services) -> None:
+    services.pending_writes.finish()
+    services.redis_watch.leave()
 
 
 def _register(app: Flask, blueprints: Iterable[Blueprint]) -> None:
@@ -141,7 +149,7 @@ def _for_programs(services: Services) -> tuple[Blueprint, ...]:
         backchannel_logout.create_blueprint(config, provider.discovery, sessions, seen),
         auth0_log_stream.create_blueprint(config, sessions, seen, stores.sent_revocations),
         shared_signals.create_blueprint(config, sessions, seen),
-        introspection.create_blueprint(config.introspection_clients, audiences),
+        introspection.create_blueprint(config, audiences),
         token_check.create_blueprint(audiences),
         forward_auth.create_blueprint(),
     )
@@ -155,12 +163,15 @@ def _wrap_in_gateway(
     routes = RouteTable(config.routes)
     proxy = Proxy(config, routes, route_access, services.open_responses)
     register_proxy_errors(app, proxy)
-    register_own_paths(app, PROXY_ENDPOINT, spa.RESERVED)
+    clients = ClientAddresses(config.trusted_proxies)
+    request_ids = RequestIDs(clients)
+    app.extensions[request_id.EXTENSION] = request_ids.of
+    register_own_paths(app, PROXY_ENDPOINT, spa.RESERVED, clients.original_target)
     # Innermost first; each passes on the requests that it doesn't handle.
     app.wsgi_app = ProxyEndpoint(app, proxy)  # type: ignore[method-assign]
     if config.forward_auth_key is not None:
-        auth = ForwardAuth(config, config.forward_auth_key, routes, route_access)
-        app.wsgi_app = ForwardAuthEndpoint(app, auth)  # type: ignore[method-assign]
-    clients = ClientAddresses(config.trusted_proxies)
+        auth = ForwardAuth(config, routes, route_access)
+        app.wsgi_app = ForwardAuthEndpoint(app, auth, request_ids)  # type: ignore[method-assign]
     app.wsgi_app = LingeringClose(app.wsgi_app, clients)  # type: ignore[method-assign]
+    switch.trace(app, config)
     return proxy

@@ -37,6 +37,7 @@ UNVOUCHED_SECONDS = 1.0
 OPEN_RESPONSES_SECONDS = 0.5
 HISTORY_START_SECONDS = 2.0
 WATCH_SECONDS = 1.0
+SECRET_FILES_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,8 @@ class Services:
             algorithms=self.config.id_token_algorithms,
             clock_skew_seconds=self.config.clock_skew_seconds,
         )
-        find_key = self.provider.discovery.key_finder(self.config.provider_timeout_seconds)
-        return AccessTokenVerifier(expected, find_key, self.stores.revoked_tokens)
+        find_keys = self.provider.discovery.key_finder(self.config.provider_timeout_seconds)
+        return AccessTokenVerifier(expected, find_keys, self.stores.revoked_tokens)
 
 
 def build_services(
@@ -122,6 +123,7 @@ def build_services(
     background.every(UNVOUCHED_SECONDS, unvouched.end)
     stream_checks.every(WATCH_SECONDS, redis_watch.look)
     stream_checks.every(HISTORY_START_SECONDS, stores.history_start.begin)
+    stream_checks.every(SECRET_FILES_SECONDS, config.live_secrets.look)
     stream_checks.every(OPEN_RESPONSES_SECONDS, open_responses.break_ended)
     return Services(
         config=config,

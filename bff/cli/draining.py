@@ -49,8 +49,8 @@ class DrainingServer(Granian):  # type: ignore[misc, valid-type]
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Drain, and stop the workers."""
+        self.draining.begin()
         if self.interrupt_signal and self.drain_seconds:
-            self.draining.begin()
             self.main_loop_interrupt.clear()
             self.main_loop_interrupt.wait(self.drain_seconds)
         super().shutdown(exit_code)

@@ -9,5 +9,7 @@ REVOCATION_OVERDUE = 1
 """`revocations --older-than`: an entry of the outbox is older."""
 REQUEST_REFUSED = 1
 """`routes METHOD TARGET`: the request would not be forwarded."""
+CHECK_FAILED = 1
+"""`check`: a row has failed, wrong settings among them."""
 WRONG_USAGE = 2
 """Arguments or settings are wrong; argparse exits with the same."""

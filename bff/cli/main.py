@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging.config
 import sys
 from collections.abc import Callable, Sequence
 
 from bff import config
 from bff.cli import revocations, routes, serve, sessions
+from bff.cli.check import command as check
 from bff.cli.exit_codes import COMMAND_FAILED, OK, WRONG_USAGE
-from bff.cli.logging_config import logging_config
+from bff.cli.logging_config import configure, log_config_error
 from bff.core import audit
 from bff.core.errors import BFFError, ConfigError
 from bff.core.sealing import Sealer
@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        if command is serve.run:
+            log_config_error(error)
+        else:
+            print(error, file=sys.stderr)
         return WRONG_USAGE
 
 
@@ -53,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     serving = add("serve", help="serve in production (Granian)")
     serve.add_arguments(serving)
     serving.set_defaults(run=serve.run)
+
+    checking = add("check", help="is it set up right? settings, provider, Redis, upstreams")
+    check.add_arguments(checking)
+    checking.set_defaults(run=check.run)
 
     deny_list_key = add(
         "deny-list-key", help="show the key with which APIs read the deny-list; a secret"
@@ -79,7 +86,7 @@ def _with_services(options: argparse.Namespace) -> int:
     from bff.app.services import build_services
 
     settings = config.load()
-    logging.config.dictConfig(logging_config())
+    configure()
     audit.origin.set("command")
     services = build_services(settings)
     try:

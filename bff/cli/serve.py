@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Iterable
@@ -13,15 +15,19 @@ from typing import TYPE_CHECKING
 
 from bff import config
 from bff.cli.exit_codes import COMMAND_FAILED, OK
-from bff.cli.logging_config import logging_config
+from bff.cli.logging_config import configure, exit_at_config_error, logging_config, tell
 from bff.core.errors import ConfigError
+from bff.core.operations import observers
 from bff.core.work_slots import WorkSlots
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Lock
+
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from flask import Flask
 
     from bff.cli.draining import Draining, DrainingServer
+    from bff.cli.metrics.worker import WorkerMetrics
 
 OTHER_FILES = 512
 """For connections to Redis, the provider and APIs."""
@@ -54,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4096,
         help="connections at once per process, as far as its file handles suffice (%(default)s)",
     )
+    _add_start_and_stop(parser)
+
+
+def _add_start_and_stop(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--drain-seconds",
         type=_not_negative,
@@ -66,6 +77,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=35,
         help="how long a stop waits for requests in flight (%(default)s)",
+    )
+    add(
+        "--no-start-check",
+        dest="start_check",
+        action="store_false",
+        help="don't look for a wrong set-up in the background, as `check` does, and log it",
+    )
+    add(
+        "--metrics-port",
+        type=_port,
+        help="also show metrics to Prometheus, on a port of their own (off)",
+    )
+    add(
+        "--metrics-host",
+        default="127.0.0.1",
+        help="address of that port; whoever reaches it can read them (%(default)s)",
     )
 
 
@@ -83,6 +110,13 @@ def _not_negative(text: str) -> int:
     return number
 
 
+def _port(text: str) -> int:
+    number = _positive(text)
+    if number > 65535:
+        raise ValueError
+    return number
+
+
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; requests in flight are finished.
 
@@ -94,6 +128,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: A setting is wrong, or a route leads back to this server.
     """
+    configure()
     routes_to_itself = config.routes_to(config.load(), options.host, options.port)
     if routes_to_itself:
         raise ConfigError(
@@ -101,18 +136,41 @@ def run(options: argparse.Namespace) -> int:
         )
     problem = _address_problem(options.host, options.port)
     if problem:
-        print(f"Can't listen on {options.host}:{options.port}: {problem}.", file=sys.stderr)
-        return COMMAND_FAILED
+        return _cannot_listen(options.host, options.port, problem)
+    if options.metrics_port is not None:
+        return _run_with_metrics(options)
     _serve(options)
     return OK
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _cannot_listen(host: str, port: int, problem: object) -> int:
+    tell(f"Can't listen on {host}:{port}: {problem}.")
+    return COMMAND_FAILED
+
+
+def _run_with_metrics(options: argparse.Namespace) -> int:
+    # Imported here: without metrics nothing of them is loaded.
+    from bff.cli.metrics.exporter import CannotListen, Exporter
+
+    host, port = options.metrics_host, options.metrics_port
+    if port == options.port:
+        return _cannot_listen(host, port, "--metrics-port is the port of the application")
+    try:
+        with Exporter(host, port, options.workers) as exporter:
+            _serve(options, exporter.sender)
+    except CannotListen as error:
+        return _cannot_listen(host, port, error)
+    return OK
+
+
+def _serve(options: argparse.Namespace, reports: socket.socket | None = None) -> None:
     from bff.cli.draining import Draining
 
     server, draining = _server(options), Draining()
     server.draining, server.drain_seconds = draining, options.drain_seconds
-    load = partial(_application, options.threads, draining)
+    # The first worker that gets it looks, and keeps it.
+    look_once = multiprocessing.Lock() if options.start_check else None
+    load = partial(_application, options.threads, draining, look_once, reports)
     server.serve(target_loader=load, wrap_loader=False)
 
 
@@ -161,22 +219,44 @@ def _connections(wanted: int) -> int:
     return wanted
 
 
-def _application(threads: int, draining: Draining) -> Flask:
+def _application(
+    threads: int, draining: Draining, look_once: Lock | None, reports: socket.socket | None
+) -> Flask:
     """Make the application in a worker, and remove the secrets from the worker's environment.
 
     Granian copies the environment into every request's `environ`, where an error page or a
     debugging tool may show it.
     """
+    # Granian's own handlers come once the application is made; until then a fork has those of the
+    # main process, which forget the signal, and the stop would wait for the whole grace.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    if draining.has_begun():
+        sys.exit()  # The signal came before that.
     # Imported here, so that only the workers load it.
     from bff.app.factory import create_app
+    from bff.cli.check import start_log
     from bff.cli.draining import UntilClosed
+    from bff.gateway.observed_requests import ObservedRequests
 
-    app = create_app()
-    working = _Working(app.wsgi_app, WorkSlots(threads))
-    app.wsgi_app = UntilClosed(working, draining)  # type: ignore[method-assign]
+    metrics = _metrics(reports) if reports is not None else None
+    app = exit_at_config_error(create_app)
+    slots = WorkSlots(threads)
+    layer = UntilClosed(_Working(app.wsgi_app, slots), draining)
+    app.wsgi_app = ObservedRequests(layer) if observers else layer  # type: ignore[method-assign]
     for name in app.extensions["bff"].config.secret_variables:
         os.environ.pop(name, None)
+    if metrics is not None:
+        metrics.start(app.extensions["bff"], slots)
+    if look_once is not None and look_once.acquire(block=False):
+        start_log.look(app.extensions["bff"].config)
     return app
+
+
+def _metrics(reports: socket.socket) -> WorkerMetrics:
+    from bff.cli.metrics.worker import WorkerMetrics
+
+    return WorkerMetrics(reports)
 
 
 class _Working:

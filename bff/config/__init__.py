@@ -5,13 +5,14 @@ They come from environment variables (or `.env`) and are checked once at start. 
 """
 
 from bff.config.derived import Config
-from bff.config.loading import load, routes_to, setting_names
+from bff.config.loading import environment, load, routes_to, setting_names
 from bff.config.validators import CLIENT_SECRETS_MAX, LOOPBACK_HOSTS
 
 __all__ = [
     "CLIENT_SECRETS_MAX",
     "LOOPBACK_HOSTS",
     "Config",
+    "environment",
     "load",
     "routes_to",
     "setting_names",

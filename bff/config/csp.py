@@ -33,7 +33,9 @@ PROTECTING = {
 """Of the default policy; `default-src` doesn't stand in for them."""
 
 _NONCE_OR_HASH = re.compile(r"(nonce|sha256|sha384|sha512)-[A-Za-z0-9+/_=-]+", re.IGNORECASE)
-_ANYBODY = frozenset({"*", "http:", "https:", "http://*", "https://*"})
+_ANYBODY = re.compile(r"https?:|(?:https?://)?\*(?:\.\*)*(?::[0-9*]+)?/?", re.IGNORECASE)
+_ANY_SCRIPT = re.compile(rf"{_ANYBODY.pattern}|data:|blob:", re.IGNORECASE)
+"""Whoever can inject markup can write such an address."""
 
 
 def problems(policy: str) -> Iterator[str]:
@@ -49,8 +51,11 @@ def problems(policy: str) -> Iterator[str]:
     for name, so in PROTECTING.items():
         if name not in effective:
             yield f"has no {name}: {so}"
-    if effective.keys().isdisjoint({"default-src", "script-src"}):
+    scripts = effective.get("script-src", effective.get("default-src"))
+    if scripts is None:
         yield "has neither default-src nor script-src: scripts may come from anywhere"
+    else:
+        yield from _open_to_scripts(scripts)
 
 
 def mistakes(policy: str) -> Iterator[str]:
@@ -60,9 +65,25 @@ def mistakes(policy: str) -> Iterator[str]:
         yield from _directive_problems(name, words)
         if name in seen:
             yield f"has {name} twice; browsers ignore the second one"
-        elif name == "frame-ancestors" and _ANYBODY & {word.lower() for word in words}:
-            yield f"has a frame-ancestors that excludes nobody: {PROTECTING[name]}"
+        elif name in PROTECTING and any(map(_ANYBODY.fullmatch, words)):
+            yield f"has a {name} that excludes nobody: {PROTECTING[name]}"
         seen.add(name)
+
+
+def _open_to_scripts(words: list[str]) -> Iterator[str]:
+    """What lets injected markup run a script.
+
+    Beside `'strict-dynamic'` browsers ignore both kinds, and beside a nonce or a hash
+    `'unsafe-inline'`.
+    """
+    if "'strict-dynamic'" in map(str.lower, words):
+        return
+    inline_counts = not any(_NONCE_OR_HASH.fullmatch(word.strip("'")) for word in words)
+    for word in words:
+        if _ANY_SCRIPT.fullmatch(word):
+            yield f"has {word} for scripts: they may come from anywhere"
+        elif word.lower() == "'unsafe-inline'" and inline_counts:
+            yield f"has {word} for scripts: injected markup can run one"
 
 
 def directives(policy: str) -> Iterator[tuple[str, list[str]]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import certifi
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SecretStr
 
+from bff.config import trace_options
 from bff.config.host_name import netloc_as_sent
+from bff.config.live_secrets import LiveSecrets
 from bff.config.route import Route
 from bff.config.route_entry import connect_timeout
 from bff.config.route_validators import API_PREFIX
@@ -20,6 +23,8 @@ class Config(Settings):
 
     _file_routes: tuple[Route, ...] = PrivateAttr(())
     _secret_variables: frozenset[str] = PrivateAttr(frozenset())
+    _live_secrets: LiveSecrets = PrivateAttr(default_factory=LiveSecrets)
+    _trace_variables: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def with_routes(self, routes: tuple[Route, ...], secret_variables: frozenset[str]) -> Config:
         """The same settings, with the routes of `BFF_ROUTES_FILE`.
@@ -40,7 +45,65 @@ class Config(Settings):
             for field in type(self).model_fields.values()
             if "SecretStr" in repr(field.annotation)
         }
-        return self._secret_variables | own
+        of_traces = trace_options.SECRETS if self.traces_are_on else frozenset()
+        return self._secret_variables | own | of_traces
+
+    def with_live_secrets(self, live_secrets: LiveSecrets) -> Config:
+        """The same settings, with the files of their secrets."""
+        copy = self.model_copy()
+        copy._live_secrets = live_secrets
+        return copy
+
+    @property
+    def live_secrets(self) -> LiveSecrets:
+        """The secrets that come from files, and may change."""
+        return self._live_secrets
+
+    def key_reader(self, name: str) -> Callable[[], str]:
+        """What returns a key of a program that calls us, as it is now; empty if there is none.
+
+        Args:
+            name: One of the fields in `live_secrets.LIVE` that is a key.
+        """
+        # Each request that a proxy carries asks, and an attribute of a model is found slowly.
+        values: Mapping[str, SecretStr] = self._live_secrets.values
+        at_start: SecretStr | None = getattr(self, name)
+
+        def key() -> str:
+            found = values.get(name, at_start)
+            return "" if found is None else found.get_secret_value()
+
+        return key
+
+    @property
+    def redis_url_now(self) -> str:
+        """`redis_url`, as it is now; only user and password may have changed."""
+        url: SecretStr = self._live_secrets.values.get("redis_url", self.redis_url)
+        return url.get_secret_value()
+
+    @property
+    def introspection_clients_now(self) -> tuple[SecretStr, ...]:
+        """`introspection_clients`, as they are now."""
+        found: tuple[SecretStr, ...] = self._live_secrets.values.get(
+            "introspection_clients", self.introspection_clients
+        )
+        return found
+
+    def with_trace_variables(self, variables: Mapping[str, str]) -> Config:
+        """The same settings, with OpenTelemetry's variables."""
+        copy = self.model_copy()
+        copy._trace_variables = variables
+        return copy
+
+    @property
+    def trace_variables(self) -> Mapping[str, str]:
+        """OpenTelemetry's variables; its packages read them themselves."""
+        return self._trace_variables
+
+    @property
+    def traces_are_on(self) -> bool:
+        """Whether OpenTelemetry is to be loaded."""
+        return trace_options.are_on(self.traces, self._trace_variables)
 
     @property
     def routes(self) -> tuple[Route, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from bff.config import routes_file, secret_files, unknown_variables
+from bff.config import routes_file, secret_files, trace_options, unknown_variables
 from bff.config.derived import Config
+from bff.config.live_secrets import LiveSecrets
 from bff.config.validators import same_host_and_port
 from bff.core.errors import ConfigError
 
@@ -26,14 +28,17 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
     Raises:
         ConfigError: Settings are invalid; it lists all problems.
     """
+    problems: list[str] = []
     if environ is None:
-        from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
-        environ = from_file | dict(os.environ)
-    secrets, problems = secret_files.read(environ)
+        environ = environment(env_file, problems)
+    routes_path = environ.get(routes_file.SETTING)
+    of_routes = routes_file.read(routes_path, environ).variables - {*setting_names().values()}
+    secrets, unreadable = secret_files.read(environ, of_routes)
     environ = environ | secrets
-    file = routes_file.read(environ.get(routes_file.SETTING), environ)
-    known = {*setting_names().values(), *secret_files.FILES, *file.variables}
-    problems += unknown_variables.problems(environ, known)
+    file = routes_file.read(routes_path, environ)
+    known = {*setting_names().values(), *secret_files.FILES, *of_routes}
+    known |= {f"{name}_FILE" for name in of_routes}
+    problems += [*unreadable, *unknown_variables.problems(environ, known)]
     config = None
     try:
         config = Config.model_validate(_known(environ))
@@ -41,9 +46,15 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
         problems += _validation_problems(error)
     if same_host_and_port(environ.get("BFF_API_URL", ""), environ.get("APP_BASE_URL", "")):
         problems.append("BFF_API_URL: is this application itself (APP_BASE_URL)")
-    problems += file.problems
+    problems += [*file.problems, *trace_options.problems(environ)]
     if problems or config is None:
         raise ConfigError(problems)
+    files = {n: Path(environ[f]) for f, n in secret_files.FILES.items() if environ.get(f)}
+    config = config.with_trace_variables(trace_options.variables_of(environ))
+    return _with_routes(config.with_live_secrets(LiveSecrets(files)), file, environ)
+
+
+def _with_routes(config: Config, file: routes_file.RoutesFile, environ: dict[str, str]) -> Config:
     return config.with_routes(
         tuple(
             entry.route(
@@ -56,6 +67,28 @@ def load(environ: dict[str, str] | None = None, *, env_file: str | None = ".env"
         ),
         frozenset(file.variables),
     )
+
+
+def environment(env_file: str | None = ".env", problems: list[str] | None = None) -> dict[str, str]:
+    """The process's environment, and below it the dotenv file.
+
+    Args:
+        env_file: The file; None for none.
+        problems: Gets what is wrong with it.
+    """
+    return _dotenv(env_file, problems if problems is not None else []) | dict(os.environ)
+
+
+def _dotenv(env_file: str | None, problems: list[str]) -> dict[str, str]:
+    if env_file is None:
+        return {}
+    try:
+        return {name: value for name, value in dotenv_values(env_file).items() if value}
+    except OSError as error:
+        problems.append(f"{env_file}: can't be read: {error.strerror}")
+    except UnicodeDecodeError:
+        problems.append(f"{env_file}: is not UTF-8")
+    return {}
 
 
 def setting_names() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -45,9 +46,18 @@ class TokenRule:
     client_id: str | None = None
     """For `exchange` and `client`: a client other than the one that signs users in."""
     client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    """Where that secret is, if it is in a file: read again when it changes."""
+    client_secret_variable: str = ""
+    """The variable that names the file, for the log."""
     # Auth0: a Custom Token Exchange profile is selected by a type of its own.
     subject_token_type: str = ACCESS_TOKEN_TYPE
     """For `exchange`: the type under which the user's access token is presented."""
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether the upstream gets the session's own access token."""
+        return self.mode in ("user", "optional")
 
     @cached_property
     def name(self) -> str:

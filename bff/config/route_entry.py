@@ -7,6 +7,7 @@ a value or a combination of keys invalid is in `route_validators`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -141,12 +142,16 @@ class RouteEntry(BaseModel):
 
     def _token(self, environ: Mapping[str, str]) -> TokenRule:
         secret = environ[self.client_secret_env] if self.client_secret_env else None
+        variable = f"{self.client_secret_env}_FILE"
+        file = environ.get(variable) if secret else None
         return TokenRule(
             mode=self.token,
             audience=self.audience,
             scope=self.scope,
             client_id=self.client_id,
             client_secret=SecretStr(secret) if secret else None,
+            client_secret_file=Path(file) if file else None,
+            client_secret_variable=variable if file else "",
             subject_token_type=self.subject_token_type,
         )
 

@@ -1,12 +1,12 @@
 """How does a secret come from a file, as container platforms mount them, instead of a variable?
 
-`BFF_ADMIN_KEY_FILE=/run/secrets/admin-key` stands for `BFF_ADMIN_KEY`. The file is read at the
-start. `AUTH0_CLIENT_SECRET_FILE` is a setting of its own, which is read again when it changes.
+`BFF_ADMIN_KEY_FILE=/run/secrets/admin-key` stands for `BFF_ADMIN_KEY`. Which of them are read again
+when they change: `live_secrets`. `AUTH0_CLIENT_SECRET_FILE` is a setting of its own, which is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 SECRETS = (
@@ -18,11 +18,19 @@ FILES = {f"{name}_FILE": name for name in SECRETS}
 FILE_MAX_BYTES = 65_536
 
 
-def read(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The secrets that *environ* names files for, and what is wrong with these."""
+def read(
+    environ: Mapping[str, str], more: Collection[str] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """The secrets that *environ* names files for, and what is wrong with these.
+
+    Args:
+        environ: All variables.
+        more: Those that a file of routes names, beside `SECRETS`.
+    """
     found: dict[str, str] = {}
     problems = []
-    for variable, name in FILES.items():
+    files = FILES | {f"{name}_FILE": name for name in more}
+    for variable, name in files.items():
         path = environ.get(variable)
         if not path:
             continue
@@ -30,23 +38,28 @@ def read(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
             problems.append(f"{variable}: {name} is set, too; set one of them")
             continue
         try:
-            found[name] = _content(Path(path))
+            found[name] = content(Path(path))
         except ValueError as error:
             problems.append(f"{variable}: {error}")
     return found, problems
 
 
-def _content(file: Path) -> str:
+def content(file: Path) -> str:
+    """The secret in *file*.
+
+    Raises:
+        ValueError: There is none; the message doesn't quote it.
+    """
     try:
         with file.open("rb") as opened:
-            content = opened.read(FILE_MAX_BYTES + 1)
+            raw = opened.read(FILE_MAX_BYTES + 1)
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror}") from error
-    if len(content) > FILE_MAX_BYTES:
+    if len(raw) > FILE_MAX_BYTES:
         raise ValueError(f"is larger than {FILE_MAX_BYTES} bytes")
     try:
         # Editors and `echo` end a file with a line end, which is no part of a secret.
-        text = content.decode("utf-8").strip()
+        text = raw.decode("utf-8").strip()
     except UnicodeDecodeError as error:
         raise ValueError("is not UTF-8") from error
     if not text:

@@ -1,8 +1,8 @@
 """Which settings are there, in which unit, with which default?
 
 One field each, with its environment variable and a sentence. What makes a value invalid is in
-`validators`; checks between two settings are below the fields. What follows from the settings is in
-`derived`.
+`validators`; checks between two settings are in `setting_pairs`. What follows from the settings is
+in `derived`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 
-from bff.config import validators
+from bff.config import trace_options, validators
+from bff.config.setting_pairs import CheckedPairs
 
 Seconds = Annotated[int, Field(ge=1)]
 
 
-class Settings(BaseModel):
+class Settings(CheckedPairs):
     """The settings of one BFF. The order of the fields is that of the documented table."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -227,69 +221,15 @@ class Settings(BaseModel):
     """Ending another device's session needs a sign-in at most this old, in seconds; 0 for any."""
     audit_user: Literal["none", "hash", "id"] = Field("hash", alias="BFF_AUDIT_USER")
     """How the audit log names a user: not at all, by a keyed hash, or by the provider's id."""
+    traces: trace_options.TraceOptions = Field((), alias="BFF_TRACES")
+    """`on` sends traces by OpenTelemetry ([traces](docs/traces.md)); needs `bff[otel]`."""
 
-    # ------------------------------------------------------------ checks between settings
-    @field_validator("api_url")
-    @classmethod
-    def _some_route(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None and info.data.get("routes_file") is None:
-            raise ValueError("is missing, and so is BFF_ROUTES_FILE; one of them is required")
-        return value
-
-    @field_validator("admin_scope")
-    @classmethod
-    def _audience_and_scope(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if (value is None) != (info.data.get("admin_audience") is None):
-            raise ValueError("goes together with BFF_ADMIN_AUDIENCE")
-        return value
-
-    @field_validator("forward_auth_key")
-    @classmethod
-    def _proxy_and_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None and not info.data.get("trusted_proxies", True):
-            raise ValueError("needs BFF_TRUSTED_PROXIES: who may show it")
-        return value
-
-    @field_validator("oidc_issuer")
-    @classmethod
-    def _one_provider(cls, value: str | None, info: ValidationInfo) -> str | None:
-        domain = info.data.get("auth0_domain")
-        if value is None and domain is None and "auth0_domain" in info.data:
-            raise ValueError("is missing, and so is AUTH0_DOMAIN; one of them is required")
-        if value is not None and domain is not None:
-            raise ValueError("can't be set together with AUTH0_DOMAIN")
-        return value
-
-    @field_validator("client_secret_file")
-    @classmethod
-    def _secret_file_there(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("must name a readable file")
-        return value
-
-    @field_validator("client_secret")
-    @classmethod
-    def _secret_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        in_file = info.data.get("client_secret_file")
-        if value is not None and in_file is not None:
-            raise ValueError("can't be set together with AUTH0_CLIENT_SECRET_FILE")
-        if info.data.get("client_auth", "private_key_jwt") == "private_key_jwt":
-            return value
-        # An invalid file is not in the data, and has been reported by itself.
-        if value is None and in_file is None and "client_secret_file" in info.data:
-            raise ValueError("is missing")
-        return None if value is None else validators.client_secrets(value)
-
-    @field_validator("client_private_key_file")
-    @classmethod
-    def _key_given(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if info.data.get("client_auth") == "private_key_jwt" and not (value and value.is_file()):
-            raise ValueError("must name a readable file when private_key_jwt is used")
-        return value
-
-    @field_validator("session_absolute_seconds")
-    @classmethod
-    def _idle_within(cls, value: int, info: ValidationInfo) -> int:
-        if value < info.data.get("session_idle_seconds", 0):
-            raise ValueError("must not be less than BFF_SESSION_IDLE_SECONDS")
-        return value
+    # ------------------------------------------------------------ the logs
+    log_format: Literal["text", "json"] = Field("text", alias="BFF_LOG_FORMAT")
+    """Log lines for people (`text`), or each as JSON for machines; the audit log is JSON anyway."""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)
+    ] = Field("info", alias="BFF_LOG_LEVEL")
+    """From which level on; the audit log and the response log are complete at any."""
+    response_log: bool = Field(False, alias="BFF_RESPONSE_LOG")
+    """Write a line for each response ([fields](docs/logs.md#the-response-log))."""

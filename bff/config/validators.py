@@ -67,7 +67,17 @@ def _sealing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         raise ValueError(f"needs at least one key; {make_one}")
     if any(len(key.get_secret_value()) < MIN_SECRET_CHARACTERS for key in value):
         raise ValueError(f"each key needs {MIN_SECRET_CHARACTERS} characters or more; {make_one}")
+    if any(_may_be_several(key.get_secret_value()) for key in value):
+        # It would be another key without a word, and every session unreadable.
+        raise ValueError("separate keys with commas, without quotes and line ends")
     return value
+
+
+def _may_be_several(key: str) -> bool:
+    parts = re.split(r"[\s;]+", key)
+    several = sum(len(part) >= MIN_SECRET_CHARACTERS for part in parts) > 1
+    half_quoted = key[0] != key[-1] and bool({key[0], key[-1]} & set("\"'"))
+    return several or half_quoted
 
 
 def _key(value: SecretStr) -> SecretStr:

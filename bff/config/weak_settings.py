@@ -6,6 +6,7 @@ Each was accepted by an earlier version, so it is told at the start and not refu
 from __future__ import annotations
 
 import ipaddress
+import re
 import zlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -18,6 +19,12 @@ from bff.config.validators import LOOPBACK_HOSTS
 
 GUESSABLE_BELOW_BYTES = 24
 """32 random characters don't compress below it, not even digits."""
+WORDS = re.compile(
+    "secret|password|change|random|example|replace|generate|openssl|default|placeholder|character"
+    "|qwerty|^your[-_ ]|[-_ ]your[-_ ]|admin[-_ ]key",
+    re.IGNORECASE,
+)
+"""Of instructions that were copied as they stand. A random key has none, in a million cases."""
 WIDEST_PREFIX_BITS = {4: 8, 6: 16}
 """Of a network that can be one operator's; `10.0.0.0/8` is the widest private one."""
 NOBODY_ELSE = (ipaddress.ip_network("fc00::/7"), ipaddress.ip_network("fe80::/10"))
@@ -62,13 +69,16 @@ def _guessable_keys(config: Config) -> Iterator[str]:
             texts = [text.partition(":")[2] for text in texts]
         if any(is_guessable(text) for text in texts):
             yield (
-                f"{setting} has a key that repeats itself or counts up: whoever tries such keys "
-                "finds it. Replace it (SECURITY.md) by one from: openssl rand -hex 32"
+                f"{setting} has a key that repeats itself, counts up or has words in it: whoever "
+                "tries such keys finds it. Replace it (SECURITY.md) by one from: "
+                "openssl rand -hex 32"
             )
 
 
 def is_guessable(key: str) -> bool:
-    """Whether *key* is mostly repetition, such as one character 32 times, or a sequence."""
+    """Whether *key* is mostly repetition, such as one character 32 times, a sequence, or text."""
+    if WORDS.search(key):
+        return True
     characters = key.encode()
     steps = bytes((b - a) % 256 for a, b in zip(characters, characters[1:], strict=False))
     return min(_compressed_bytes(characters), _compressed_bytes(steps)) < GUESSABLE_BELOW_BYTES

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -17,9 +16,10 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal
 
-from flask import g, has_request_context, request
+from flask import has_request_context, request
 
-from bff.core import signals
+from bff.core import signals, trace_ids
+from bff.core.request_id import request_id
 
 log = logging.getLogger("bff.audit")
 
@@ -48,6 +48,9 @@ counts: Counter[tuple[str, str]] = Counter()
 """The number of lines for each (event, outcome) in this process, for a metrics endpoint."""
 _counting = threading.Lock()
 
+watchers: list[Callable[[Event, Outcome, str], object]] = []
+"""Called with the event, outcome and reason of each line; they must not raise."""
+
 
 def _no_name(issuer: str, subject: str) -> str | None:
     return None
@@ -64,13 +67,6 @@ def name_users(naming: NameUser) -> None:
     """
     global _name_user
     _name_user = naming
-
-
-def request_id() -> str:
-    """The id of the current request, the same in every log; made at the first call."""
-    if "request_id" not in g:
-        g.request_id = secrets.token_hex(8)
-    return str(g.request_id)
 
 
 def record(
@@ -98,6 +94,8 @@ def record(
     """
     with _counting:
         counts[event, outcome] += 1
+    for tell in watchers:
+        tell(event, outcome, reason)
     line = {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "event": event,
@@ -110,6 +108,7 @@ def record(
         "status": status,
         "rule": rule[:RULE_MAX_CHARACTERS] if rule else None,
         "request_id": request_id() if has_request_context() else None,
+        "trace_id": trace_ids.trace_id(),
     }
     log.log(logging.INFO if outcome == "ok" else logging.WARNING, json.dumps(line))
     if outcome == "ok" and event in signals.BY_EVENT:

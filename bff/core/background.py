@@ -110,7 +110,8 @@ def _attempt(work: Callable[[], object]) -> None:
     try:
         work()
     except BFFError as error:
-        log.warning("background: %s: %s", error.code, error.detail)
+        level = max(logging.WARNING, error.log_level)
+        log.log(level, "background: %s: %s %s", error.code, error.detail, error.set_by)
     except Exception:
         # The thread must go on: it completes logouts that were interrupted.
         log.exception("background: unexpected error")

@@ -41,6 +41,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: int
     scope: str = ""
     refresh_token: str | None = None
+    refresh_expires_at: int = 0
+    """When the refresh token expires; 0 if that isn't known, or never."""
     kept_refresh_tokens: tuple[str, ...] = ()
     """From earlier sign-ins in this browser; they are revoked when this session ends."""
     replaced: tuple[RevokedAccessToken, ...] = ()
@@ -185,6 +187,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     read_at: float
     """Redis's clock at the time of reading; remaining seconds are counted from it."""
 
+    @property
+    def ends_at(self) -> int:
+        """The end whatever happens: the absolute one, or sooner with the refresh token.
+
+        A renewal may bring a refresh token that lives longer, so indexes and records go by
+        `absolute_ends_at`.
+        """
+        return min(self.absolute_ends_at, self.tokens.refresh_expires_at or self.absolute_ends_at)
+
 
 class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The part of a sign-in that the callback needs. Sealed in a cookie of its own."""
@@ -235,6 +246,8 @@ class IssuedTokens(msgspec.Struct, frozen=True, kw_only=True):
     scope: str | None = None
     refresh_token: str | None = None
     """None if the provider did not rotate it; the old one stays valid."""
+    refresh_expires_at: int | None = None
+    """None if the provider doesn't say; 0 if the refresh token has no end."""
     id_token: str | None = None
     token_type: str = "Bearer"  # noqa: S105 - A kind of token, not one.
     issued_token_type: str | None = None

@@ -1,3 +1,3 @@
 """Which version is this? The wheel, `bff --version` and the bill of materials take it from here."""
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"

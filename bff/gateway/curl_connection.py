@@ -1,8 +1,7 @@
 """How is one request sent to an upstream with libcurl, and its response read piece by piece?
 
 The calling thread drives everything. Nothing is read from the upstream until the caller asks for
-more: that is the backpressure. libcurl appends to plain lists, so no Python code runs for a single
-header or piece of the body.
+more: that is the backpressure. libcurl appends to plain lists, and runs no Python code for them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 import pycurl
 
 from bff.config.route import Origin
+from bff.gateway.early_response import READ_FIRST, SEND, STOP, EarlyResponse
 from bff.gateway.request_body import RequestBody
 
 BUFFER_BYTES = 128 * 1024
@@ -28,8 +28,6 @@ _NOTHING_OPENED = frozenset(
     {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_OPERATION_TIMEDOUT,
      pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION}
 )  # fmt: skip
-_CAME = ~select.POLLOUT
-"""Data, the end, or that libcurl has closed the descriptor and uses another one."""
 
 
 class CurlConnection:
@@ -42,9 +40,9 @@ class CurlConnection:
     """
 
     __slots__ = (
-        "_body", "_easy", "_fd", "_mode", "_multi", "_paused", "_poll", "_send_limit", "_unsent",
-        "body_error", "chunks", "failure", "finished", "header_lines", "keep_alive_seconds",
-        "progress_at", "sends", "used_at",
+        "_body", "_early", "_easy", "_fd", "_mode", "_multi", "_paused", "_poll", "_send_limit",
+        "_unsent", "body_error", "chunks", "failure", "finished", "header_lines",
+        "keep_alive_seconds", "progress_at", "sends", "used_at",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, connect_timeout_seconds: float, ca_file: str) -> None:
@@ -56,6 +54,7 @@ class CurlConnection:
         self._fd = -1
         self._mode: tuple[str, bool] | None = None
         self._body: RequestBody | None = None
+        self._early = EarlyResponse()
         self._paused = False
         self._unsent = b""
         self._send_limit = SEND_ONCE
@@ -139,6 +138,7 @@ class CurlConnection:
             self._set_mode(method, with_body=body is not None)
         if body is not None:
             length = body.length_bytes
+            self._early = EarlyResponse()
             easy.setopt(pycurl.INFILESIZE_LARGE, -1 if length is None else length)
             # Else libcurl sends `Expect: 100-continue` before a large body, and waits a second.
             header_lines = [*header_lines, "expect:"]
@@ -175,7 +175,9 @@ class CurlConnection:
         self.finished = True
         if failed:
             _, code, message = failed[0]
-            self.failure = (code, message)
+            early = self._early
+            if not (early.is_whole(code) or early.read_left(self.header_lines, self.chunks)):
+                self.failure = (code, message)
 
     def _wait(self, seconds: float) -> None:
         due_ms = self._multi.timeout()
@@ -188,6 +190,8 @@ class CurlConnection:
             return
         if fd != self._fd:
             self._watch(fd)
+        if self._body is not None:
+            self._early.keep(fd)
         if self._paused:
             self._paused = False
             # It reads what has come before it sends more.
@@ -223,34 +227,29 @@ class CurlConnection:
         return int(pycurl.PREREQFUNC_OK)
 
     def _read_body(self, size_bytes: int) -> bytes | int:
-        """The next piece of the client's body; not before what has come from the upstream is read.
-
-        An upstream may respond early and close (413, 403). libcurl would go on sending, fail, and
-        lose the response that waits in the socket. Source: RFC 9112, 9.5.
-        """
+        """The next piece of the client's body, once what has come from the upstream is read."""
         body = self._body
         if body is None:
             return b""
-        if self._response_may_wait():
-            return int(pycurl.READFUNC_PAUSE)
+        if (step := self._before_piece()) != SEND:
+            return step
         data, self._unsent = self._unsent, b""
         if not data:
             try:
                 data = body.read(size_bytes)
             except Exception as error:  # noqa: BLE001 - pycurl would only print it.
                 self.body_error = error
-                return int(pycurl.READFUNC_ABORT)
+                return STOP
             self.progress_at = time.monotonic()
-            # The read may have waited for the client.
-            if self._response_may_wait():
+            if (step := self._before_piece()) != SEND:  # The read may have waited for the client.
                 self._unsent = data
-                return int(pycurl.READFUNC_PAUSE)
+                return step
         return data
 
-    def _response_may_wait(self) -> bool:
-        """Whether libcurl must read from the upstream, or its descriptor isn't known yet."""
-        self._paused = self._fd < 0 or any(event & _CAME for _, event in self._poll.poll(0))
-        return self._paused
+    def _before_piece(self) -> int:
+        step = self._early.next_step(self._poll, self._fd, len(self.header_lines), len(self.chunks))
+        self._paused = step == READ_FIRST
+        return step
 
     @property
     def sending(self) -> bool:
@@ -286,6 +285,7 @@ class CurlConnection:
             self._watch(fd)
         upload_broken_off = self.sending
         self._body = self.body_error = None
+        self._early.let_go()
         self._paused, self._unsent = False, b""
         self.header_lines.clear()
         self.chunks.clear()

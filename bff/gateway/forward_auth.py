@@ -18,8 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Blueprint, Response, g, request
-from pydantic import SecretStr
+from flask import Blueprint, Response, request
 
 from bff.config import Config
 from bff.config.route import Route
@@ -37,8 +36,9 @@ from bff.core.errors import (
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.code_requests import refuse_code
 from bff.gateway.own_paths import is_exact
-from bff.gateway.request_headers import REQUEST_ID
-from bff.gateway.request_target import upstream_target
+from bff.gateway.request_ids import HEADER as REQUEST_ID_HEADER
+from bff.gateway.request_ids import RequestIDs
+from bff.gateway.request_target import check_method, target_on_route
 from bff.gateway.route_access import RouteAccess
 from bff.gateway.route_table import RouteTable
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
@@ -74,12 +74,16 @@ class ForwardAuthEndpoint:
     Args:
         app: Provides the request context and the error handlers; has the blueprint above.
         forward_auth: Decides.
+        request_ids: Of the proxy in front, if it gives them.
     """
 
-    def __init__(self, app: FlaskWithUnroutedRequests, forward_auth: ForwardAuth) -> None:
+    def __init__(
+        self, app: FlaskWithUnroutedRequests, forward_auth: ForwardAuth, request_ids: RequestIDs
+    ) -> None:
         self._app = app
         self._next = app.wsgi_app
         self._forward_auth = forward_auth
+        self._request_ids = request_ids
         self._rule = next(app.url_map.iter_rules("forward_auth.verify"))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -88,11 +92,16 @@ class ForwardAuthEndpoint:
         if not asked or not is_exact(environ):
             return self._next(environ, start_response)
         with self._app.unrouted_context(environ, self._rule):
+            request_id = self._request_ids.of(environ)
             try:
                 token, target = self._forward_auth.decide(environ)
             except Exception as error:
                 return self._refusal(error)(environ, start_response)
-        headers = [(TARGET_HEADER, target), ("Cache-Control", "no-store")]
+        headers = [
+            (TARGET_HEADER, target),
+            ("Cache-Control", "no-store"),
+            (REQUEST_ID_HEADER, request_id),
+        ]
         if token is not None:
             headers.append(("Authorization", f"Bearer {token}"))
         start_response("204 No Content", headers)
@@ -116,17 +125,14 @@ class ForwardAuth:
     """Decides about requests that a proxy in front has received.
 
     Args:
-        config: The trusted proxies, our origin.
-        key: What a proxy must know.
+        config: The trusted proxies, the key that a proxy must know, our origin.
         routes: What may be forwarded.
         access: Decides about each request, and has the access tokens.
     """
 
-    def __init__(
-        self, config: Config, key: SecretStr, routes: RouteTable, access: RouteAccess
-    ) -> None:
+    def __init__(self, config: Config, routes: RouteTable, access: RouteAccess) -> None:
         clients = ClientAddresses(config.trusted_proxies)
-        self._key = key.get_secret_value().encode()
+        self._key = config.key_reader("forward_auth_key")
         self._origin = config.app_base_url
         self._routes = routes
         self._access = access
@@ -144,16 +150,13 @@ class ForwardAuth:
             BFFError: As in our own proxy.
         """
         self._authenticate(environ)
-        request_id = environ.get("HTTP_X_REQUEST_ID", "")
-        if REQUEST_ID.fullmatch(request_id):
-            g.request_id = request_id
         method = _original(environ, *METHOD_KEYS)
         target = _original(environ, *TARGET_KEYS)
         path, _, query = target.partition("?")
         decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         route = self._route(decoded, environ["QUERY_STRING"])
-        original = {"REQUEST_METHOD": method, "PATH_INFO": decoded, "RAW_URI": target}
-        upstreams_target = upstream_target(original | {"QUERY_STRING": query}, route)
+        check_method(method, route)
+        upstreams_target = target_on_route(path, query, route)
         # The session guard must see the client's method, not that of this GET.
         request.method = method
         self._check_websocket(environ, method, route)
@@ -164,7 +167,7 @@ class ForwardAuth:
         given = environ.get("HTTP_X_FORWARD_AUTH_KEY", "").encode("latin-1")
         if not self._is_trusted(environ.get("REMOTE_ADDR", "")):
             reason = "forward_auth: not from BFF_TRUSTED_PROXIES"
-        elif not hmac.compare_digest(given, self._key):
+        elif not hmac.compare_digest(given, self._key().encode()):
             reason = "forward_auth: not the key"
         else:
             return

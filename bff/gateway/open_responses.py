@@ -3,11 +3,16 @@
 Event streams and long downloads outlast the check at their beginning. Twice a second, each process
 asks Redis in one round trip whether the sessions of its open responses still exist, and breaks off
 the responses of those that don't. An outage of Redis breaks off nothing: it is not a logout.
+
+A response that nobody sends any more, since an application's own `after_request` function has
+replaced it or has failed, is noticed too: else its place would be taken for ever.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bff.core import audit
@@ -31,7 +36,7 @@ class OpenResponses:
         records: Says which sessions still exist.
         open_max: How many may be open at once. Each occupies a thread of the server and memory.
         routes: How many routes there are. If there are several, one may have three quarters of the
-            places.
+            places. One user may have three quarters of all, and of a route's.
     """
 
     def __init__(self, records: SessionRecords, *, open_max: int, routes: int = 1) -> None:
@@ -39,7 +44,9 @@ class OpenResponses:
         self._open_max = open_max
         self._session_max = max(SESSION_LEAST, open_max // 2)
         self._route_max = max(1, open_max * 3 // 4) if routes > 1 else open_max
-        self._by_session: dict[str | None, list[Exchange]] = {}
+        self._user_max = max(SESSION_LEAST, open_max * 3 // 4)
+        self._user_on_route_max = max(SESSION_LEAST, self._route_max * 3 // 4)
+        self._by_session: dict[str | None, list[_Entry]] = {}
         self._lock = threading.Lock()
 
     def add(self, session_key: str | None, exchange: Exchange, may_refuse: bool) -> None:
@@ -56,8 +63,9 @@ class OpenResponses:
         with self._lock:
             self._forget_complete()
             if may_refuse:
-                self._refuse_beyond_limits(session_key, exchange.route_prefix)
-            self._by_session.setdefault(session_key, []).append(exchange)
+                self._refuse_beyond_limits(session_key, exchange)
+            entry = weakref.ref(exchange), exchange.on_close
+            self._by_session.setdefault(session_key, []).append(entry)
 
     def break_ended(self) -> int:
         """Break off the responses of ended sessions; returns how many there were.
@@ -74,21 +82,31 @@ class OpenResponses:
         broken = 0
         for key in ended:
             with self._lock:
-                exchanges = self._by_session.pop(key, [])
+                exchanges = self._open_in(self._by_session.pop(key, []))
             for exchange in exchanges:
                 exchange.break_off()
                 broken += 1
                 audit.record("stream_ended", "ok", reason="session_ended", session_key=key)
         return broken
 
-    def _refuse_beyond_limits(self, session_key: str | None, route_prefix: str) -> None:
+    def count(self) -> int:
+        """How many are open."""
+        with self._lock:
+            self._forget_complete()
+            return sum(map(len, self._by_session.values()))
+
+    def _refuse_beyond_limits(self, session_key: str | None, exchange: Exchange) -> None:
         of_session = self._by_session.get(session_key, []) if session_key is not None else []
-        all_open = [one for exchanges in self._by_session.values() for one in exchanges]
+        all_open = [one for own in self._by_session.values() for one in self._open_in(own)]
+        route_prefix = exchange.route_prefix
         of_route = sum(one.route_prefix == route_prefix for one in all_open)
+        of_user = [one.route_prefix for one in all_open if one.user == exchange.user]
         if (
             len(all_open) >= self._open_max
             or len(of_session) >= self._session_max
             or of_route >= self._route_max
+            or len(of_user) >= self._user_max
+            or of_user.count(route_prefix) >= self._user_on_route_max
         ):
             raise Overloaded(f"{len(all_open)} responses are open, {of_route} on this route")
 
@@ -98,9 +116,24 @@ class OpenResponses:
             return [key for key in self._by_session if key is not None]
 
     def _forget_complete(self) -> None:
-        for key, exchanges in list(self._by_session.items()):
-            still_open = [exchange for exchange in exchanges if exchange.open]
+        for key, entries in list(self._by_session.items()):
+            still_open: list[_Entry] = []
+            for reference, on_close in entries:
+                exchange = reference()
+                if exchange is None:
+                    if on_close is not None:
+                        on_close()
+                elif exchange.open:
+                    still_open.append((reference, on_close))
             if still_open:
                 self._by_session[key] = still_open
             else:
                 del self._by_session[key]
+
+    @staticmethod
+    def _open_in(entries: list[_Entry]) -> list[Exchange]:
+        return [exchange for reference, _ in entries if (exchange := reference()) is not None]
+
+
+_Entry = tuple["weakref.ref[Exchange]", "Callable[[], object] | None"]
+"""A response, and what must be called if it disappears."""

@@ -7,15 +7,21 @@ Only the exact one. The router strips slashes, and servers decode: `//admin/sess
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote, quote_from_bytes
 
 from flask import request
 from werkzeug.routing import Rule
 
 from bff.core.errors import NotFound, PathRefused, TargetTooLong
-from bff.gateway.request_target import PCHAR, TARGET_MAX_CHARACTERS, check_path, raw_target
+from bff.gateway.request_target import (
+    PCHAR,
+    TARGET_MAX_CHARACTERS,
+    check_path,
+    raw_target,
+    shows,
+)
 from bff.gateway.route_table import loose_readings
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
 
@@ -27,11 +33,17 @@ SPA = "spa.spa"
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _SLASHES = re.compile(r"[/\\]+")
 _ARGUMENT = re.compile(r"<(?:([^:<>]+):)?[^<>]+>")
+_GROUPS = _ARGUMENT.groups
 _END = re.compile(r"[?#].*", re.DOTALL)
+_NEEDLESS_ESCAPE = re.compile(r"%(?:2e|3[0-9]|[46][1-9a-f]|[57][0-9a])", re.IGNORECASE)
+"""Of a letter, a digit or a dot: no client encodes them (RFC 3986, 2.3)."""
 
 
 def register_own_paths(
-    app: FlaskWithUnroutedRequests, routes: str, reserved: Collection[str]
+    app: FlaskWithUnroutedRequests,
+    routes: str,
+    reserved: Collection[str],
+    told: Callable[[WSGIEnvironment], str | None] = lambda _: None,
 ) -> None:
     """Make every other spelling of a path of *app* a 404; call it when all our rules are there.
 
@@ -41,6 +53,7 @@ def register_own_paths(
         app: The application.
         routes: The endpoint of the routes, which refuse other spellings themselves.
         reserved: The first segments of paths that are never the single-page app's.
+        told: The target of a request as a trusted proxy got it, for a server that hides it.
     """
     own = OwnRules(app.url_map.iter_rules(), routes)
     app.on_rule = own.add_later
@@ -55,7 +68,8 @@ def register_own_paths(
     def refuse_other_spellings() -> None:
         if request.endpoint == routes:
             return
-        path = path_as_sent(request.environ)
+        original = told(request.environ)
+        path = path_as_sent(request.environ, original)
         if len(path) > TARGET_MAX_CHARACTERS:
             raise TargetTooLong(f"{len(path)} characters")  # Decoding it often takes long.
         try:
@@ -63,9 +77,11 @@ def register_own_paths(
         except PathRefused as error:
             refuse(error.detail)
         if any(map(is_ours, _readings(path))) and (
-            request.endpoint == SPA or not is_exact(request.environ)
+            request.endpoint == SPA or not is_exact(request.environ, original)
         ):
             refuse("another spelling of a path of ours")
+        if _NEEDLESS_ESCAPE.search(path) or not own.spells_rule(path, request.url_rule):
+            refuse("another spelling of a path")
 
     app.before_request(refuse_other_spellings)
 
@@ -94,6 +110,14 @@ class OwnRules:
         if rule.endpoint not in (SPA, self._routes) and _PLAIN.fullmatch(rule.rule):
             self.paths.add(rule.rule)
 
+    def spells_rule(self, path: str, rule: Rule | None) -> bool:
+        """Whether the fixed parts of *rule* stand in *path* as they are, and not encoded."""
+        if rule is None or rule.endpoint == SPA:
+            return True
+        fixed = [quote(part, PCHAR) for part in _ARGUMENT.split(rule.rule)[:: _GROUPS + 1]]
+        pattern = ".+".join(map(re.escape, fixed))
+        return re.fullmatch(pattern, path, re.DOTALL) is not None
+
     def add_later(self, rule: Rule) -> None:
         """Add a rule that isn't ours.
 
@@ -112,20 +136,28 @@ class OwnRules:
         self._add(rule)
 
 
-def is_exact(environ: WSGIEnvironment) -> bool:
+def is_exact(environ: WSGIEnvironment, told: str | None = None) -> bool:
     """Whether the path was sent as the server shows it, in characters with one reading only."""
     path: str = environ["PATH_INFO"]
-    raw = raw_target(environ)
-    if environ.get("SCRIPT_NAME") or (raw is not None and raw.partition("?")[0] != path):
+    raw = raw_path(environ, told)
+    if environ.get("SCRIPT_NAME") or (raw is not None and raw != path):
         return False
     return _PLAIN.fullmatch(path) is not None
 
 
-def path_as_sent(environ: WSGIEnvironment) -> str:
-    """The path, encoded; as it was sent, if the server tells."""
+def raw_path(environ: WSGIEnvironment, told: str | None) -> str | None:
+    """The path as it was sent; None if nobody tells."""
     raw = raw_target(environ)
+    if raw is None and told is not None and shows(environ, told):
+        raw = told
+    return None if raw is None else raw.partition("?")[0]
+
+
+def path_as_sent(environ: WSGIEnvironment, told: str | None = None) -> str:
+    """The path, encoded; as it was sent, if the server or *told* says so."""
+    raw = raw_path(environ, told)
     if raw is not None:
-        return raw.partition("?")[0]
+        return raw
     return quote_from_bytes(environ["PATH_INFO"].encode("latin-1"), PCHAR)
 
 

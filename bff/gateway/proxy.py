@@ -29,35 +29,34 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.routing import Rule
 
 from bff.config import Config
 from bff.config.route import Route
 from bff.core.errors import BFFError, PathRefused
+from bff.core.operations import observers
 from bff.core.work_slots import Waiting
 from bff.gateway import granian
 from bff.gateway.client_address import ClientAddresses, disconnect_check
-from bff.gateway.code_requests import refuse_code
+from bff.gateway.code_requests import disarm_code, refuse_code
+from bff.gateway.lingering_close import FORWARDED_BODY
 from bff.gateway.loop_detection import Via
 from bff.gateway.open_responses import OpenResponses
 from bff.gateway.request_body import request_body
 from bff.gateway.request_headers import RequestHeaders, check_protocol
 from bff.gateway.request_target import upstream_target
 from bff.gateway.response_headers import make_response
+from bff.gateway.response_log import note_broken_off, upstream_wait
 from bff.gateway.route_access import RouteAccess
-from bff.gateway.route_table import RouteTable
+from bff.gateway.route_table import PROXY_ENDPOINT, RouteTable
 from bff.gateway.step_up_challenge import refuse_weak_sign_in
 from bff.gateway.unrouted import FlaskWithUnroutedRequests
-from bff.gateway.upstream import ClientDisconnected, Exchange, Upstream
-from bff.gateway.upstream_requests import Place, UpstreamRequests
+from bff.gateway.upstream import CLIENT_CLOSED_REQUEST, ClientDisconnected, Exchange, Upstream
+from bff.gateway.upstream_requests import ANYBODY, Place, UpstreamRequests
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-ENDPOINT = "proxy.forward"
-CLIENT_CLOSED_REQUEST = 499
-"""Appears in the access log only; the client has disconnected."""
 
 
 class ProxyEndpoint:
@@ -75,7 +74,7 @@ class ProxyEndpoint:
         self._app = app
         self._next = app.wsgi_app
         self._proxy = proxy
-        self._rules = {rule.rule: rule for rule in app.url_map.iter_rules(ENDPOINT)}
+        self._rules = {rule.rule: rule for rule in app.url_map.iter_rules(PROXY_ENDPOINT)}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
@@ -87,9 +86,11 @@ class ProxyEndpoint:
             return self._next(environ, start_response)
         app = self._app
         with app.unrouted_context(environ, self._rules[forwarder.route.prefix]):
+            forwarded = self._forwarded(forwarder, environ)
             try:
-                response = app.process_response(self._forwarded(forwarder, environ))
+                response = app.process_response(forwarded)
             except Exception as error:
+                forwarded.close()  # Whoever logs the error may keep the frames that refer to it.
                 response = app.process_response(app.error_response(error))
             return response(environ, start_response)
 
@@ -163,8 +164,8 @@ class RouteForwarder:
     """
 
     __slots__ = (
-        "_access", "_app_base_url", "_clients", "_headers", "_open_responses", "_requests",
-        "_upstream", "_via", "route",
+        "_access", "_app_base_url", "_clients", "_headers", "_open_responses", "_others",
+        "_requests", "_upstream", "_via", "route",
     )  # fmt: skip
 
     def __init__(
@@ -176,6 +177,7 @@ class RouteForwarder:
         limits: tuple[UpstreamRequests, OpenResponses],
     ) -> None:
         self.route = route
+        self._others = [one for one in config.routes if one is not route]
         self._app_base_url = config.app_base_url
         self._access = access
         self._requests, self._open_responses = limits
@@ -203,18 +205,22 @@ class RouteForwarder:
         check_protocol(environ)
         refuse_code(environ, route)
         body = request_body(environ, route)
+        if body is not None:
+            environ[FORWARDED_BODY] = body
         # Before the access check: its audit lines carry the id that a trusted proxy gave.
-        request_id = g.request_id = self._headers.request_id(environ)
+        request_id = self._headers.request_id(environ)
         access_token = self._access.access_token(route)
         header_lines = self._headers.lines(environ, access_token, request_id)
-        session_key = self._access.session_key()
-        place = self._requests.enter(route.prefix, session_key)
+        session_key, user = self._access.used_session()
+        user = user or ANYBODY
+        place = self._requests.enter(route.prefix, session_key, user)
         try:
-            with Waiting():
+            with Waiting(), upstream_wait(environ):
                 client_gone = disconnect_check(environ)
-                exchange = self._upstream.send(
-                    environ["REQUEST_METHOD"], target, header_lines, body, client_gone
-                )
+                send = self._upstream.send_observed if observers else self._upstream.send
+                method = environ["REQUEST_METHOD"]
+                exchange = send(method, target, header_lines, body, client_gone)
+            exchange.route_prefix, exchange.user = route.prefix, user
             self._begin(exchange, environ, session_key, place)
         except ClientDisconnected:
             place.leave()
@@ -222,7 +228,17 @@ class RouteForwarder:
         except BaseException:
             place.leave()
             raise
-        return make_response(exchange, route, self._app_base_url, target)
+        return self._response(exchange, environ, target, request_id)
+
+    def _response(
+        self, exchange: Exchange, environ: dict[str, Any], target: str, request_id: str
+    ) -> Response:
+        route, types = self.route, exchange.head.joined("content-type")
+        response = make_response(exchange, route, self._app_base_url, target, self._others)
+        # As in `make_response`: it was checked, or is ours.
+        response.headers._list.append(("x-request-id", request_id))  # noqa: SLF001
+        disarm_code(environ, route, response.headers, types)
+        return response
 
     def _begin(
         self, exchange: Exchange, environ: dict[str, Any], session_key: str | None, place: Place
@@ -233,10 +249,11 @@ class RouteForwarder:
             BFFError: The response is refused, and closed.
         """
         if granian.serves(environ):
-            exchange.on_break = partial(granian.break_connection, environ)
-        exchange.route_prefix = self.route.prefix
+            exchange.on_break = partial(_break, environ)
         # The response to a write says what has been done, so it isn't refused.
         may_refuse = environ["REQUEST_METHOD"] in self.route.repeatable_methods
+        if not may_refuse:
+            exchange.on_close = place.leave
         try:
             refuse_weak_sign_in(exchange.head, self.route)
             if exchange.open:
@@ -244,10 +261,13 @@ class RouteForwarder:
         except BFFError:
             exchange.close()
             raise
-        if exchange.open and not may_refuse:
-            exchange.on_close = place.leave
-        else:
+        if may_refuse or not exchange.open:
             place.leave()
+
+
+def _break(environ: WSGIEnvironment) -> None:
+    note_broken_off(environ)
+    granian.break_connection(environ)
 
 
 def register_proxy_errors(app: Flask, proxy: Proxy) -> None:
@@ -263,9 +283,9 @@ def register_proxy_errors(app: Flask, proxy: Proxy) -> None:
         raise PathRefused("the router's reading of the path and ours disagree")
 
     app.before_request(proxy.check)
-    app.view_functions[ENDPOINT] = refuse
+    app.view_functions[PROXY_ENDPOINT] = refuse
     for prefix in proxy.forwarders:
         for path in (prefix, f"{prefix}/", f"{prefix}/<path:_>"):
             app.url_map.add(
-                Rule(path, endpoint=ENDPOINT, strict_slashes=False, merge_slashes=False)
+                Rule(path, endpoint=PROXY_ENDPOINT, strict_slashes=False, merge_slashes=False)
             )

@@ -43,6 +43,11 @@ class RequestBody:
         self.length_bytes = length_bytes
         self.finished = length_bytes == 0
 
+    @property
+    def partly_read(self) -> bool:
+        """Whether a part has been read, and another hasn't."""
+        return self._read_bytes > 0 and not self.finished
+
     def read(self, size_bytes: int) -> bytes:
         """The next piece, empty at the end.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from bff.config.route import Route
 from bff.core.errors import RequestRefused, UpgradeRefused
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.loop_detection import Via
+from bff.gateway.request_ids import RequestIDs
 from bff.gateway.response_cookies import COOKIE_VALUE
 
 WITH_EVERY_LIST = frozenset(
@@ -24,8 +24,6 @@ WITH_EVERY_LIST = frozenset(
 without which a request would mean something else, and the trace."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-"""A request id that is accepted from a trusted proxy."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
 _NAMES_MAX = 1_024
@@ -49,6 +47,7 @@ class RequestHeaders:
     ) -> None:
         parts = urlsplit(app_base_url)
         self._clients = clients
+        self.request_id = RequestIDs(clients).of
         self._via = Via(app_base_url)
         self._cookies = route.request_cookies if route else frozenset()
         self._allowed: frozenset[str] | None = None
@@ -143,27 +142,25 @@ class RequestHeaders:
             self._names[key] = name
         return name
 
-    def request_id(self, environ: Mapping[str, Any]) -> str:
-        """The id from a trusted proxy, else a new one."""
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        if given and self._clients.from_trusted_proxy(environ) and REQUEST_ID.fullmatch(given):
-            return str(given)
-        # It isn't secret, and a call to the kernel for each would let another thread run first.
-        return f"{random.getrandbits(128):032x}"  # noqa: S311
-
 
 def check_protocol(environ: Mapping[str, Any]) -> None:
-    """Refuse a request for another protocol, or with an unknown expectation.
+    """Refuse a request for another protocol, or with an unknown expectation or condition.
 
     Raises:
         UpgradeRefused: A WebSocket handshake (RFC 6455, 4.1). Other upgrades may be ignored.
-        RequestRefused: An expectation other than `100-continue` (RFC 9110, 10.1.1).
+        RequestRefused: An expectation other than `100-continue` (RFC 9110, 10.1.1). Or an empty
+            condition: Granian empties one with a letter beyond ASCII, and without it a write could
+            undo another's, or two parts of different files become one.
     """
     if "websocket" in environ.get("HTTP_UPGRADE", "").lower():
         raise UpgradeRefused("websocket")
     expect = environ.get("HTTP_EXPECT")
     if expect and expect.strip().lower() != "100-continue":
         raise RequestRefused("unknown expectation")
+    if "" in (environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_RANGE")) or (
+        environ.get("HTTP_IF_NONE_MATCH") == "" and environ["REQUEST_METHOD"] not in ("GET", "HEAD")
+    ):
+        raise RequestRefused("empty condition")
 
 
 def _nominated(environ: Mapping[str, Any]) -> frozenset[str]:

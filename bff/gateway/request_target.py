@@ -51,7 +51,11 @@ def upstream_target(environ: Mapping[str, Any], route: Route, told: str | None =
     Source: RFC 9110, 7.7 and 9.3.8; RFC 3986, 3.3 and 6.2.2.
     """
     check_method(environ["REQUEST_METHOD"], route)
-    path, query = _split(environ, told)
+    return target_on_route(*_split(environ, told), route)
+
+
+def target_on_route(path: str, query: str, route: Route) -> str:
+    """As `upstream_target`, for a path and a query that are certain, still encoded."""
     if len(path) + len(query) > TARGET_MAX_CHARACTERS:
         raise TargetTooLong(f"{len(path) + len(query)} characters")
     check_path(path)
@@ -111,9 +115,9 @@ def _split(environ: Mapping[str, Any], told: str | None) -> tuple[str, str]:
         raise PathRefused("mounted below a path")
     raw = raw_target(environ)
     if raw is not None:
-        if not _shows(environ, raw):
+        if not shows(environ, raw):
             raise PathRefused("the server's two views of the target disagree")
-    elif told is not None and _shows(environ, told):
+    elif told is not None and shows(environ, told):
         raw = told
     if raw is not None:
         path, _, query = raw.partition("?")
@@ -125,7 +129,7 @@ def _split(environ: Mapping[str, Any], told: str | None) -> tuple[str, str]:
     return quote_from_bytes(decoded.encode("latin-1"), PCHAR), environ.get("QUERY_STRING", "")
 
 
-def _shows(environ: Mapping[str, Any], raw: str) -> bool:
+def shows(environ: Mapping[str, Any], raw: str) -> bool:
     """Whether the server's decoded view of the target is that of *raw*."""
     path, _, query = raw.partition("?")
     decoded: str = environ["PATH_INFO"]

@@ -35,9 +35,16 @@ class Head:
     def __post_init__(self) -> None:
         self.by_name = dict(self.headers)
 
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether nothing else says where the body ends (RFC 9112, 6.3)."""
+        return self.by_name.keys().isdisjoint(("content-length", "transfer-encoding"))
+
     def joined(self, name: str) -> str:
         """The values of all headers of this name, as one list (RFC 9110, 5.3)."""
-        return ", ".join(value for found, value in self.headers if found == name)
+        if len(self.by_name) == len(self.headers):  # As in most responses, no name comes twice.
+            return self.by_name.get(name, "")
+        return ", ".join([value for found, value in self.headers if found == name])
 
 
 def final_head(lines: list[bytes]) -> tuple[int, int] | None:
@@ -81,8 +88,13 @@ def keep_alive_seconds(head: Head) -> float | None:
 
 def _check_framing(head: Head) -> None:
     """Refuse a response whose end is ambiguous (RFC 9112, 6.3)."""
-    if "transfer-encoding" not in head.by_name and "content-length" not in head.by_name:
+    if head.ends_with_connection:
         return
+    by_name = head.by_name
+    if len(by_name) == len(head.headers) and "transfer-encoding" not in by_name:
+        if _LENGTH.fullmatch(by_name["content-length"]):
+            return
+        raise UpstreamUnreachable("Content-Length that is not one number")
     lengths = {value for name, value in head.headers if name == "content-length"}
     codings = [value.lower() for name, value in head.headers if name == "transfer-encoding"]
     if len(lengths) > 1 or any(not _LENGTH.fullmatch(length) for length in lengths):

@@ -42,6 +42,10 @@ class RouteAccess:
         # The mode `client` requires a session, too, though nothing of it goes to the upstream.
         return self._tokens.for_route(route.token, self._guard.api_session(route.step_up))
 
-    def session_key(self) -> str | None:
-        """The session that the current request has used; None if it has used none."""
-        return session_cookie.current().used_session_key
+    def used_session(self) -> tuple[str | None, str | None]:
+        """The key of the session that the current request has used, and its user; None twice, if
+        it has used none."""
+        session = session_cookie.current().loaded
+        if session is None:
+            return None, None
+        return session.key, f"{session.identity.issuer} {session.identity.subject}"

@@ -15,6 +15,9 @@ from bff.config.route import Route
 from bff.core.errors import PathRefused
 from bff.gateway.request_target import TARGET_MAX_CHARACTERS
 
+PROXY_ENDPOINT = "proxy.forward"
+"""The endpoint of all requests on routes."""
+
 _PLAIN = re.compile(r"[a-z0-9/_~-]*")
 """A path of these characters is unambiguous."""
 _PARAMETERS = re.compile(r";[^/]*")

@@ -1,13 +1,14 @@
 """How long may a client take to send a request's body, and to read a response?
 
 A thread waits for each, and neither server has a deadline for a body. So every read of a body gets
-one here; when it is over, the connection is closed. A response that the client doesn't read at all
-is given up by the kernel. Source: RFC 9110, 15.5.9; RFC 5482.
+one here, and all reads of it together, too; when it is over, the connection is closed. A response
+that the client doesn't read at all is given up by the kernel. Source: RFC 9110, 15.5.9; RFC 5482.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 BODY_SECONDS = 10.0
 """For a read of a body; the more bytes are read, the longer it may take."""
 BODY_BYTES_PER_SECOND = 4096
+GRACE_BYTES = 65_536
+"""For each so many bytes of a body its client may stall for `BODY_SECONDS` once."""
 UNREAD_SECONDS = 60
 """How long a client may read nothing of a response; as nginx by default (`send_timeout`)."""
 CHECK_SECONDS = 0.5
@@ -40,11 +43,17 @@ class BodyDeadlines:
         self._clock = clock
         self._reads: dict[object, tuple[float, Callable[[], object]]] = {}
 
-    def begin(self, size_bytes: int, close: Callable[[], object]) -> object:
+    def now(self) -> float:
+        """The instant, by the clock of the deadlines."""
+        return self._clock()
+
+    def begin(
+        self, size_bytes: int, close: Callable[[], object], seconds_max: float = math.inf
+    ) -> object:
         """A read begins: *close* is called if it lasts too long. Returns its name, for `end`."""
         read = object()
-        end_at = self._clock() + BODY_SECONDS + size_bytes / BODY_BYTES_PER_SECOND
-        self._reads[read] = end_at, close
+        seconds = BODY_SECONDS + size_bytes / BODY_BYTES_PER_SECOND
+        self._reads[read] = self._clock() + min(seconds, seconds_max), close
         return read
 
     def end(self, read: object) -> bool:
@@ -83,6 +92,8 @@ class TimedBody:
         self._length_bytes = length_bytes
         self._deadlines = deadlines
         self._close = close
+        self._read_bytes = 0
+        self._waited_seconds = 0.0
 
     def read(self, *size_bytes: int) -> bytes:
         """That many bytes, or all; fewer only at the end."""
@@ -102,12 +113,21 @@ class TimedBody:
     def _in_time(self, read: Callable[..., bytes], *size_bytes: int) -> bytes:
         expected = min([self._length_bytes, *(size for size in size_bytes if size >= 0)])
         with Waiting():
-            name = self._deadlines.begin(expected, self._close)
+            began_at = self._deadlines.now()
+            name = self._deadlines.begin(expected, self._close, self._seconds_left(expected))
             try:
                 data = read(*size_bytes)
             finally:
                 in_time = self._deadlines.end(name)
+                self._waited_seconds += self._deadlines.now() - began_at
+        self._read_bytes += len(data)
         return data if in_time else b""
+
+    def _seconds_left(self, expected_bytes: int) -> float:
+        """Else a body that is read by the byte could come by the byte, each just in time."""
+        graces = 1 + self._read_bytes // GRACE_BYTES
+        sent_seconds = (self._read_bytes + expected_bytes) / BODY_BYTES_PER_SECOND
+        return graces * BODY_SECONDS + sent_seconds - self._waited_seconds
 
 
 class SlowClients:

@@ -9,27 +9,57 @@ of Flask: the request context with `g`, `request` and `flask.session`, the error
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response
+import flask
+from flask import Flask, Response, appcontext_tearing_down, request, request_tearing_down
 from flask.ctx import RequestContext
 from werkzeug.routing import MapAdapter, Rule
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from bff.core.operations import observers
+from bff.gateway.observed_requests import name_request
+from bff.gateway.response_log import RULE, logged
 
-_UNROUTED = "bff.unrouted"
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class Request(flask.Request):
+    """Flask's, which looks for files to close only where a form was parsed."""
+
+    def close(self) -> None:
+        """Close the files of the form."""
+        if "files" in self.__dict__:
+            super().close()
 
 
 class FlaskWithUnroutedRequests(Flask):
-    """Flask, with requests that bypass its router.
+    """Flask, with requests that bypass its router, and no work at their end where nobody asked.
+
+    Args:
+        import_name: As Flask's.
+        static_folder: As Flask's, but none by default.
+        logs_responses: Whether each response gets a line in the log.
 
     Attributes:
         on_rule: Called with each rule that is added from then on; may raise.
     """
 
+    request_class = Request
     on_rule: Callable[[Rule], None] | None = None
+
+    def __init__(
+        self, import_name: str, *, static_folder: str | None = None, logs_responses: bool = False
+    ) -> None:
+        super().__init__(import_name, static_folder=static_folder)
+        self._logs_responses = logs_responses
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333), through all layers around `wsgi_app`."""
+        if self._logs_responses:
+            return logged(self.wsgi_app, environ, start_response)
+        return self.wsgi_app(environ, start_response)
 
     def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
         """As Flask's, and `on_rule`."""
@@ -46,16 +76,34 @@ class FlaskWithUnroutedRequests(Flask):
             environ: The request.
             rule: What the router would have found; it names the request in logs and traces.
         """
-        environ[_UNROUTED] = True
+        environ[RULE] = rule
+        if observers:
+            name_request(environ, rule)
         context = self.request_context(environ)
         context.request.url_rule = rule
         return context
 
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+    def create_url_adapter(self, request: flask.Request | None) -> MapAdapter | None:
         """Flask's hook between a request and the router; with None, the router isn't used."""
-        if request is not None and _UNROUTED in request.environ:
+        if request is not None and RULE in request.environ:
             return None
         return super().create_url_adapter(request)
+
+    def full_dispatch_request(self) -> Response:
+        """As Flask's, of a request that has been through the router."""
+        if observers:
+            name_request(request.environ, request.url_rule)
+        return super().full_dispatch_request()
+
+    def do_teardown_request(self, *error: BaseException | None) -> None:
+        """As Flask's, if there is a function or a receiver for it."""
+        if self.teardown_request_funcs or request_tearing_down.receivers:
+            super().do_teardown_request(*error)
+
+    def do_teardown_appcontext(self, *error: BaseException | None) -> None:
+        """As Flask's, if there is a function or a receiver for it."""
+        if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
+            super().do_teardown_appcontext(*error)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """*func* as it is: no function of this application is a coroutine."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import pycurl
 
-from bff.config.route import Route
+from bff.config.route import Origin, Route
 from bff.core.errors import ResponseBrokenOff, UpstreamTimeout, UpstreamUnreachable
+from bff.core.operations import Operation
 from bff.gateway.curl_connection import SEND_ONCE, SEND_TWICE, CurlConnection
 from bff.gateway.request_body import RequestBody
 from bff.gateway.response_head import Head, final_head, keep_alive_seconds, read_head
@@ -23,6 +24,10 @@ CHUNKS_MAX = 8
 a few pieces for a client that doesn't read."""
 TICK_SECONDS = 1.0
 """How often a silent exchange checks that its client is still connected."""
+
+CLIENT_CLOSED_REQUEST = 499
+"""Appears in the access log only; the client has disconnected."""
+_RESET = (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
 
 ClientGone = Callable[[], bool]
 """Whether the client has disconnected."""
@@ -41,6 +46,7 @@ class Upstream:
 
     def __init__(self, route: Route) -> None:
         self.route = route
+        self._only_origin = route.origins[0] if len(route.origins) == 1 else None
         self._pool = UpstreamPool(route)
 
     def close_idle(self) -> int:
@@ -79,9 +85,9 @@ class Upstream:
                 self._await_head(connection, client_gone)
                 if not connection.never_sent:
                     address.mark_reachable()
-                    head = _head(connection)
+                    head = _head(connection, has_body=body is not None)
                     connection.keep_alive_seconds = keep_alive_seconds(head)
-                    return Exchange(address, connection, head, client_gone)
+                    return Exchange(address, connection, head, client_gone, body is not None)
                 address.mark_unreachable()
                 if not attempts_left or time.monotonic() >= give_up_at:
                     raise _error(connection)
@@ -90,6 +96,27 @@ class Upstream:
                 raise
             address.give_back(connection)
         raise AssertionError  # pragma: no cover - The last round returns or raises.
+
+    def send_observed(
+        self,
+        method: str,
+        target: str,
+        header_lines: Sequence[str | bytes],
+        body: RequestBody | None,
+        client_gone: ClientGone | None = None,
+    ) -> Exchange:
+        """`send`, which observers are told of."""
+        with Operation("upstream", self.route.prefix, method) as operation:
+            operation.origin = self._only_origin
+            if operation.headers:
+                header_lines = _with(operation.headers, header_lines)
+            try:
+                exchange = self.send(method, target, header_lines, body, client_gone)
+            except ClientDisconnected:
+                operation.status = CLIENT_CLOSED_REQUEST
+                raise
+            operation.origin, operation.status = exchange.origin, exchange.head.status
+            return exchange
 
     def _await_head(self, connection: CurlConnection, client_gone: ClientGone | None) -> None:
         allowed = self.route.answer_timeout_seconds
@@ -113,8 +140,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_address", "_broken_off", "_client_gone", "_connection", "complete_body", "head",
-        "on_break", "on_close", "route_prefix",
+        "__weakref__", "_address", "_broken_off", "_client_gone", "_connection",
+        "_may_end_by_reset", "complete_body", "head", "on_break", "on_close", "route_prefix",
+        "user",
     )  # fmt: skip
 
     def __init__(
@@ -123,11 +151,14 @@ class Exchange:
         connection: CurlConnection,
         head: Head,
         client_gone: ClientGone | None,
+        has_body: bool,
     ) -> None:
         self._address = address
         self._connection: CurlConnection | None = connection
         self._client_gone = client_gone
         self._broken_off = False
+        # Who refuses a body may not read it, and closing resets the connection then.
+        self._may_end_by_reset = has_body and head.status >= 400 and head.ends_with_connection
         self.head = head
         self.on_break: Callable[[], object] | None = None
         """Called in place of the exception, for a server that wouldn't break the connection."""
@@ -135,9 +166,11 @@ class Exchange:
         """Called once, when the exchange is over."""
         self.route_prefix = ""
         """Of the route that the request came on."""
+        self.user = ""
+        """Who has sent it."""
         self.complete_body: bytes | None = None
         """The body, if all of it came together with the head."""
-        if connection.finished and connection.failure is None:
+        if connection.finished and self._failure(connection) is None:
             self.complete_body = b"".join(connection.chunks)
             self.close()
 
@@ -162,12 +195,16 @@ class Exchange:
                 self.close()
                 raise StopIteration
             return b""
-        failure = connection.failure
+        failure = self._failure(connection)
         if failure is not None:
             log.warning("a response on %s broke off: %s", self.route_prefix, failure[1])
             self._break()
         self.close()
         raise StopIteration
+
+    def _failure(self, connection: CurlConnection) -> tuple[int, str] | None:
+        failure = connection.failure
+        return None if self._may_end_by_reset and failure and failure[0] in _RESET else failure
 
     def _break(self) -> NoReturn:
         self.close()
@@ -175,6 +212,11 @@ class Exchange:
             self.on_break()
             raise StopIteration
         raise ResponseBrokenOff("broke off")
+
+    @property
+    def origin(self) -> Origin:
+        """Whose response it is."""
+        return self._address.origin
 
     @property
     def open(self) -> bool:
@@ -192,6 +234,14 @@ class Exchange:
             self._address.give_back(connection)
             if self.on_close is not None:
                 self.on_close()
+
+
+def _with(headers: Mapping[str, str], lines: Sequence[str | bytes]) -> Sequence[str | bytes]:
+    """*lines* and *headers*, which replace those of the same name."""
+    names = tuple(f"{name.lower()}{end}" for name in headers for end in ":;")
+    texts = ((one, one.decode("latin-1") if isinstance(one, bytes) else one) for one in lines)
+    kept = [one for one, text in texts if not text.lower().startswith(names)]
+    return [*kept, *(f"{name}: {value}" for name, value in headers.items())]
 
 
 def _may_begin(connection: CurlConnection) -> bool:
@@ -214,14 +264,24 @@ def _head_complete(lines: list[bytes]) -> bool:
     return bool(lines) and lines[-1] in (b"\r\n", b"\n") and final_head(lines) is not None
 
 
-def _head(connection: CurlConnection) -> Head:
+def _head(connection: CurlConnection, *, has_body: bool) -> Head:
     """Read status and headers, or raise the error for the failure."""
     lines = connection.header_lines
     found = final_head(lines)
-    if found is None or connection.failure is not None:
+    refused = has_body and found is not None and _has_refused_body(connection, lines[found[0]])
+    if found is None or (connection.failure is not None and not refused):
         # Nothing has been passed on yet, so the client gets an error, not half a response.
         raise _error(connection)
     return read_head(lines, *found)
+
+
+def _has_refused_body(connection: CurlConnection, status_line: bytes) -> bool:
+    """Whether the upstream has refused the request, and then reset the connection.
+
+    Who closes without reading the body resets (RFC 9112, 9.6). What was said of the request counts.
+    """
+    reset = connection.failure is not None and connection.failure[0] in _RESET
+    return reset and connection.body_error is None and status_line[9:10] in (b"4", b"5")
 
 
 def _error(connection: CurlConnection) -> Exception:

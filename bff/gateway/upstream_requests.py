@@ -1,6 +1,7 @@
-"""How many requests may wait for upstreams at once: in all, on one route, of one session?
+"""How many requests may wait for upstreams at once: in all, on one route, of one session or user?
 
-Without a bound, an API that is slow takes all places of a process, and so does one user. A request
+Without a bound, an API that is slow takes all places of a process, and so does one user, with one
+session or with many, and so do requests without a session, which cost nobody anything. A request
 that finds no place waits for a moment, since most requests are over soon; then it is refused. A
 write keeps its place until its response is complete: it can't be refused any more once it is sent.
 """
@@ -16,12 +17,18 @@ from bff.core.work_slots import Waiting
 PATIENCE_SECONDS = 0.5
 """How long a request waits for a place."""
 
+ANYBODY = "anybody"
+"""The user of all requests without a session."""
+
+Holder = tuple[str, str]
+"""A session and its key, or a user and the name."""
+
 
 class UpstreamRequests:
     """The requests of this process that wait for an upstream; safe for threads.
 
     One route may have three quarters of the places, if there is another. One session may have half
-    of them, and a quarter on one route.
+    of them, and a quarter on one route. One user may have three quarters of all, and of a route's.
 
     Args:
         places: How many there may be.
@@ -34,27 +41,32 @@ class UpstreamRequests:
     ) -> None:
         self._places = places
         self._route_max = max(1, places * 3 // 4) if routes > 1 else places
-        self._session_max = max(1, places // 2)
-        self._session_on_route_max = max(1, places // 4)
+        self._maxima = {
+            "session": (max(1, places // 2), max(1, places // 4)),
+            "user": (max(1, places * 3 // 4), max(1, self._route_max * 3 // 4)),
+        }
+        """By the kind of holder: in all, and on one route."""
         self._patience_seconds = patience_seconds
         self._taken = 0
         self._by_route: dict[str, int] = {}
-        self._by_session: dict[str, list[str]] = {}
-        """The routes of each session's requests."""
+        self._by_holder: dict[Holder, list[str]] = {}
+        """The routes of the requests of each session and user."""
         self._queue: deque[_Waiter] = deque()
         self._lock = threading.Lock()
 
-    def enter(self, route: str, session_key: str | None) -> Place:
+    def enter(self, route: str, session_key: str | None, user: str | None = None) -> Place:
         """Take a place, and wait for one for a moment if there is none.
 
         Args:
             route: Its prefix.
             session_key: The session that the request uses, if any.
+            user: Whose session it is, or `ANYBODY`; None counts for nobody.
 
         Raises:
             Overloaded: There is none.
         """
-        place = Place(self, route, session_key)
+        session = () if session_key is None else (("session", session_key),)
+        place = Place(self, route, session if user is None else (*session, ("user", user)))
         with self._lock:
             waiter = None if self._take(place) else _Waiter(place)
             if waiter is not None:
@@ -71,11 +83,11 @@ class UpstreamRequests:
             place.left = True
             self._taken -= 1
             self._by_route[place.route] -= 1
-            if place.session_key is not None:
-                own = self._by_session[place.session_key]
+            for holder in place.holders:
+                own = self._by_holder[holder]
                 own.remove(place.route)
                 if not own:
-                    del self._by_session[place.session_key]
+                    del self._by_holder[holder]
             for waiter in self._queue:
                 if self._take(waiter.place):
                     self._queue.remove(waiter)
@@ -83,18 +95,22 @@ class UpstreamRequests:
                     return
 
     def _take(self, place: Place) -> bool:
-        route, session_key = place.route, place.session_key
+        route = place.route
         on_route = self._by_route.get(route, 0)
         if self._taken >= self._places or on_route >= self._route_max:
             return False
-        if session_key is not None:
-            own = self._by_session.get(session_key)
-            if own is None:
-                self._by_session[session_key] = [route]
-            elif len(own) < self._session_max and own.count(route) < self._session_on_route_max:
-                own.append(route)
+        by_holder = self._by_holder
+        for holder in place.holders:
+            own = by_holder.get(holder)
+            if own is not None:
+                in_all, for_route = self._maxima[holder[0]]
+                if len(own) >= in_all or own.count(route) >= for_route:
+                    return False
+        for holder in place.holders:
+            if holder in by_holder:
+                by_holder[holder].append(route)
             else:
-                return False
+                by_holder[holder] = [route]
         self._taken += 1
         self._by_route[route] = on_route + 1
         return True
@@ -121,13 +137,13 @@ class _Waiter:
 class Place:
     """One place; it is given back once, however often `leave` is called."""
 
-    __slots__ = ("_requests", "left", "route", "session_key")
+    __slots__ = ("_requests", "holders", "left", "route")
 
-    def __init__(self, requests: UpstreamRequests, route: str, session_key: str | None) -> None:
+    def __init__(self, requests: UpstreamRequests, route: str, holders: tuple[Holder, ...]) -> None:
         self._requests = requests
         self.left = False
         self.route = route
-        self.session_key = session_key
+        self.holders = holders
 
     def leave(self) -> None:
         """Give it back."""

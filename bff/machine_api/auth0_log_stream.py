@@ -98,7 +98,7 @@ def create_blueprint(
     if config.log_stream_key is None or sent_revocations is None:
         blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
         return blueprint
-    secret = config.log_stream_key.get_secret_value()
+    secret = config.key_reader("log_stream_key")
     authentication.protect(blueprint, SharedSecretAuth(secret, "the key of the log stream"))
     receiver = LogStreamReceiver(config, sessions, seen_messages, sent_revocations)
 

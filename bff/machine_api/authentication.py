@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Callable
 
 from flask import Blueprint, Response, g, request
 
@@ -16,6 +17,7 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, TokenInvalid, TokenMissing
 from bff.core.problem import problem_response, set_headers
+from bff.core.request_id import request_id
 from bff.machine_api.wrong_keys import WrongKeys
 from bff.resource_server.bearer import bearer_token, challenge
 from bff.resource_server.verification import AccessTokenVerifier
@@ -35,14 +37,15 @@ class AdminAuth:
     """
 
     def __init__(self, config: Config, verifier: AccessTokenVerifier) -> None:
-        self._key = config.admin_key.get_secret_value() if config.admin_key else None
+        self._config = config
+        self._key = config.key_reader("admin_key")
         self._scope = config.admin_scope or ""
         self._verifier = verifier if config.admin_audience and config.admin_scope else None
 
     @property
     def configured(self) -> bool:
         """Whether there is a key or an audience; the routes are off otherwise."""
-        return self._key is not None or self._verifier is not None
+        return self._config.admin_key is not None or self._verifier is not None
 
     def admit(self) -> None:
         """Authenticate the caller and remember it for `caller()`.
@@ -55,7 +58,8 @@ class AdminAuth:
             ProviderError: The provider's keys can't be loaded.
         """
         authorization = request.headers.get("Authorization")
-        if self._key is not None and is_secret(authorization, self._key):
+        key = self._key()
+        if key and is_secret(authorization, key):
             g.machine = STATIC_KEY
             return
         token = bearer_token(authorization)
@@ -69,11 +73,11 @@ class SharedSecretAuth:
     """Authenticates the only caller of a route by a fixed secret.
 
     Args:
-        secret: The caller's `Authorization` header, with or without `Bearer` before it.
+        secret: Returns the caller's `Authorization` header, with or without `Bearer` before it.
         name: Names the secret in the log.
     """
 
-    def __init__(self, secret: str, name: str) -> None:
+    def __init__(self, secret: Callable[[], str], name: str) -> None:
         self._secret = secret
         self._name = name
 
@@ -87,7 +91,7 @@ class SharedSecretAuth:
         authorization = request.headers.get("Authorization")
         if authorization is None:
             raise TokenMissing
-        if not is_secret(authorization, self._secret):
+        if not is_secret(authorization, self._secret()):
             raise TokenInvalid(f"not {self._name}")
 
 
@@ -131,8 +135,8 @@ def protect(blueprint: Blueprint, auth: AdminAuth | SharedSecretAuth) -> None:
 
 def error_response(error: BFFError) -> Response:
     """The response for *error*: always JSON, whatever `Accept` says."""
-    reference = audit.request_id()
-    log.info("%s %s: %s [%s]", error.status, error.code, error.detail, reference)
+    reference = request_id()
+    error.log(log, reference)
     response = problem_response(error, reference)
     set_headers(response, error, challenge(error, REALM))
     return response

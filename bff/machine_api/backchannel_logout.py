@@ -18,9 +18,9 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, RequestRefused, TokenRefused
 from bff.core.model import Group
+from bff.core.signing_keys import FindKeys
 from bff.machine_api.messages import json_response, read_body
 from bff.provider.discovery import Discovery
-from bff.provider.jws import FindKey
 from bff.provider.logout_token import LogoutToken, expected_of, validated_logout_token
 from bff.sessions.lifecycle import Sessions
 from bff.store.seen_messages import SeenMessages
@@ -36,20 +36,20 @@ class LogoutReceiver:
     """Verifies a logout token and ends the sessions that it names.
 
     Args:
-        find_key: Finds a signing key of the provider; raises ProviderError.
+        find_keys: Finds a signing key of the provider; raises ProviderError.
         clock: UTC epoch seconds.
     """
 
     def __init__(
         self,
         config: Config,
-        find_key: FindKey,
+        find_keys: FindKeys,
         sessions: Sessions,
         seen_messages: SeenMessages,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._find_key = find_key
+        self._find_keys = find_keys
         self._sessions = sessions
         self._seen_messages = seen_messages
         self._clock = clock
@@ -65,7 +65,7 @@ class LogoutReceiver:
             StoreUnavailable: Some sessions may not have ended; the same token can be sent again.
         """
         expected = expected_of(self._config, self._clock())
-        token = validated_logout_token(logout_token, expected, self._find_key)
+        token = validated_logout_token(logout_token, expected, self._find_keys)
         if self._seen_messages.contains("logout token", token.issuer, token.jti):
             raise TokenRefused("invalid_request", "jti was used before")
         ended = self._sessions.end_group(self._group(token), REASON)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BodyTooLarge, RequestRefused, TokenInvalid
 from bff.machine_api.audiences import AudienceVerifiers
@@ -38,27 +39,28 @@ class IntrospectionClients:
     """The APIs that may ask.
 
     Args:
-        pairs: `id:secret` each.
+        pairs: Returns `id:secret` of each.
     """
 
-    def __init__(self, pairs: Sequence[SecretStr]) -> None:
-        self._digests = [_digest(pair.get_secret_value()) for pair in pairs]
+    def __init__(self, pairs: Callable[[], Sequence[SecretStr]]) -> None:
+        self._pairs = pairs
         self.wrong_keys = WrongKeys()
 
     def __bool__(self) -> bool:
-        return bool(self._digests)
+        return bool(self._pairs())
 
     def accept(self, client_id: str, secret: str) -> bool:
         """Whether this is one of them; it takes the same time for each and for none."""
         given = _digest(f"{client_id}:{secret}")
         # Not any(), which stops at the first match: every one is compared.
-        return sum(hmac.compare_digest(given, known) for known in self._digests) > 0
+        known = [_digest(pair.get_secret_value()) for pair in self._pairs()]
+        return sum(hmac.compare_digest(given, one) for one in known) > 0
 
 
-def create_blueprint(pairs: Sequence[SecretStr], audiences: AudienceVerifiers) -> Blueprint:
-    """The route for the clients in *pairs* (`id:secret`), or 404 in its place if there are none."""
+def create_blueprint(config: Config, audiences: AudienceVerifiers) -> Blueprint:
+    """The route for the clients in the settings, or 404 in its place if there are none."""
     blueprint = Blueprint("introspection", __name__)
-    clients = IntrospectionClients(pairs)
+    clients = IntrospectionClients(lambda: config.introspection_clients_now)
     if not clients:
         blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
         return blueprint

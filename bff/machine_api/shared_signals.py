@@ -1,9 +1,10 @@
 """How does an identity team's software tell us that a session is over? `/webhooks/ssf`.
 
-A Shared Signals transmitter pushes security event tokens (RFC 8935). `session-revoked` and
-`credential-change` end the sessions of the user or session they name, but only those older than
-the event, since a delivery may be late. Any other event, with the verification of the stream, is
-acknowledged and ends nothing. Off unless `BFF_SSF_ISSUER` is set.
+A Shared Signals transmitter pushes security event tokens (RFC 8935). `session-revoked`,
+`credential-change`, `account-disabled` and `account-purged` end the sessions of the user or session
+they name, but only those older than the event, since a delivery may be late. Any other event, with
+the verification of the stream, is acknowledged and ends nothing. Off unless `BFF_SSF_ISSUER` is
+set.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from flask import Blueprint, Response
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, RequestRefused, TokenRefused
+from bff.core.signing_keys import FindKeys
 from bff.machine_api.messages import json_response, not_configured, read_body
 from bff.provider.http_transport import Transport
-from bff.provider.jws import FindKey
 from bff.provider.security_event import Signal, expected_of, validated_signal
 from bff.provider.transmitter_keys import TransmitterKeys
 from bff.sessions.lifecycle import Sessions
@@ -33,7 +34,7 @@ class SignalReceiver:
 
     Args:
         issuer: The transmitter.
-        find_key: Finds one of its signing keys; raises ProviderError.
+        find_keys: Finds one of its signing keys; raises ProviderError.
         clock: UTC epoch seconds.
     """
 
@@ -41,14 +42,14 @@ class SignalReceiver:
         self,
         config: Config,
         issuer: str,
-        find_key: FindKey,
+        find_keys: FindKeys,
         sessions: Sessions,
         seen_messages: SeenMessages,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._issuer = issuer
-        self._find_key = find_key
+        self._find_keys = find_keys
         self._sessions = sessions
         self._seen_messages = seen_messages
         self._clock = clock
@@ -62,7 +63,7 @@ class SignalReceiver:
             StoreUnavailable: Some sessions may not have ended; the same token can be sent again.
         """
         expected = expected_of(self._config, self._issuer, self._clock())
-        signal = validated_signal(token, expected, self._find_key, self._config.issuer)
+        signal = validated_signal(token, expected, self._find_keys, self._config.issuer)
         if self._seen_messages.contains("security event", signal.issuer, signal.jti):
             # A second delivery is no error (RFC 8935, section 2).
             return "delivered before"
@@ -98,7 +99,7 @@ def create_blueprint(config: Config, sessions: Sessions, seen_messages: SeenMess
         config.provider_timeout_seconds,
         Transport(config.trusted_cas, config.provider_proxy_url),
     )
-    receiver = SignalReceiver(config, config.ssf_issuer, keys.find_key, sessions, seen_messages)
+    receiver = SignalReceiver(config, config.ssf_issuer, keys.find_keys, sessions, seen_messages)
 
     @blueprint.post(PATH)
     def receive() -> Response:

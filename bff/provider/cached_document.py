@@ -131,7 +131,8 @@ class CachedDocument(Generic[T]):
             self._load(deadline)
         except ProviderError as error:
             self._fetch_after = self._clock() + STALE_RETRY_SECONDS
-            log.warning("the old document stays in use: %s", error.detail)
+            level = max(logging.WARNING, error.log_level)
+            log.log(level, "the old document stays in use: %s %s", error.detail, error.set_by)
             raise
 
     def _load(self, deadline: Deadline) -> T:

@@ -17,6 +17,7 @@ from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from joserfc.jwk import Key
 
 from bff.config import Config
+from bff.config.route import TokenRule
 from bff.core.errors import ConfigError
 from bff.provider.client_private_keys import CredentialsUnreadable, algorithm, keys_in, secrets_in
 from bff.provider.client_secrets import Credential, Credentials, CredentialsFile
@@ -116,25 +117,32 @@ def of_routes(config: Config) -> dict[str, ClientAuthentication]:
         ConfigError: A client has no secret, or too many.
     """
     return {
-        rule.client_id: _route_client(config, rule.client_id, rule.client_secret.get_secret_value())
+        rule.client_id: _route_client(config, rule.client_id, rule)
         for rule in (route.token for route in config.routes)
         if rule.client_id is not None and rule.client_secret is not None
     }
 
 
-def _route_client(config: Config, client_id: str, secrets: str) -> ClientAuthentication:
-    """One of them, with *secrets* as in `AUTH0_CLIENT_SECRET`."""
+def _route_client(config: Config, client_id: str, rule: TokenRule) -> ClientAuthentication:
+    """One of them; its secrets are as in `AUTH0_CLIENT_SECRET`."""
     basic = config.client_auth == "client_secret_basic"
     method = "client_secret_basic" if basic else "client_secret_post"
     try:
         return ClientAuthentication(
             method,
             client_id,
-            Credentials(secrets_in(secrets)),
+            _credentials_of_rule(rule),
             follows_metadata=not config.client_auth_is_set,
         )
     except CredentialsUnreadable as error:
         raise ConfigError([f"the secret of the client {client_id}: {error}"]) from None
+
+
+def _credentials_of_rule(rule: TokenRule) -> Credentials:
+    file, given = rule.client_secret_file, rule.client_secret
+    if file is not None:
+        return CredentialsFile(file, _secrets_of_file, rule.client_secret_variable)
+    return Credentials(secrets_in(given.get_secret_value() if given else ""))
 
 
 def _credentials(config: Config) -> Credentials:

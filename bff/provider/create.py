@@ -10,7 +10,8 @@ The other modules:
     logout_token, security_event           tokens that the provider and a transmitter send us
     discovery, jwks, transmitter_keys      their metadata and keys, cached
     products                               what the metadata shows of the product
-    http_transport, idle_connections       connections and deadlines
+    http_transport, ended_exchange,
+    idle_connections                       connections and deadlines
 """
 
 from __future__ import annotations

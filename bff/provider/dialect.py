@@ -31,8 +31,9 @@ class Dialect:
 
     def refuses_client(self, status: int, error: str) -> bool:
         """Whether an error response means that our secret or key was refused (RFC 6749, 5.2)."""
-        # Auth0: a wrong secret gets a 401 with `access_denied`.
-        return error == "invalid_client" or (status == 401 and error == "access_denied")
+        # Auth0: a wrong secret gets a 401 with `access_denied`, at Keycloak `unauthorized_client`.
+        told = status == 401 and error in ("access_denied", "unauthorized_client")
+        return told or error == "invalid_client"
 
     def session_ends_at(self, claims: dict[str, Any]) -> int | None:
         """When the provider's own session ends, from the claims of an ID token.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from joserfc.jwk import Key
 
+from bff.core.signing_keys import FindKeys
 from bff.core.unknown_keys import ANYONE_BURST, ANYONE_PAUSE_SECONDS, UnknownKeys
 from bff.provider.cached_document import CachedDocument
 from bff.provider.http_transport import Deadline, Transport
 from bff.provider.jwks import JWKS
-from bff.provider.jws import FindKey
 from bff.provider.key_lookup import OWN_PAUSE_SECONDS, KeyLookup
 from bff.provider.metadata import Metadata, fetch_metadata
 
@@ -54,11 +54,11 @@ class Discovery:
         self._metadata.get(deadline)
         self._keys.get(deadline)
 
-    def find_key(self, alg: str, kid: str | None, deadline: Deadline) -> Key | None:
-        """The key of a token that came from the token endpoint; as `KeyLookup.find`."""
+    def find_keys(self, alg: str, kid: str | None, deadline: Deadline) -> Iterator[Key]:
+        """The keys for a token that came from the token endpoint; as `KeyLookup.find`."""
         return self._own.find(alg, kid, deadline)
 
-    def key_finder(self, seconds: float) -> FindKey:
+    def key_finder(self, seconds: float) -> FindKeys:
         """`KeyLookup.find` for tokens that anyone can send; each takes *seconds* at most.
 
         Forged ones can cost the provider few fetches, and the tokens of the token endpoint none.

@@ -163,6 +163,10 @@ class EndpointClient:
         """What UserInfo answers, of any JSON type; raises ProviderUnavailable (Core, 5.3.1)."""
         return self._transport.get_json(url, deadline, Authorization=f"Bearer {access_token}")
 
+    def page(self, url: str, deadline: Deadline) -> requests.Response:
+        """What a browser without a cookie gets at *url*; raises ProviderUnavailable."""
+        return self._transport.get(url, deadline)
+
     def session(self) -> _Session:
         """A session that sends nothing; it writes an authorization request."""
         return self._session(self._own, self._own.credentials.to_try()[0])

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from bff.core.errors import TokenRefused
-from bff.provider.jws import FindKey, number, text_of, verified
+from bff.core.signing_keys import FindKeys
+from bff.provider.jws import number, text_of, verified
 
 
 class ExpectedEventToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +40,9 @@ class EventToken(msgspec.Struct, frozen=True, kw_only=True):
     """From then on it is too old, so that its `jti` can be deleted."""
 
 
-def verified_event_token(token: str, expected: ExpectedEventToken, find_key: FindKey) -> EventToken:
+def verified_event_token(
+    token: str, expected: ExpectedEventToken, find_keys: FindKeys
+) -> EventToken:
     """*token*, once signature, type, issuer, audience and times are checked.
 
     Whether an event that matters is an object is left to the caller: Keycloak adds members that
@@ -51,7 +54,7 @@ def verified_event_token(token: str, expected: ExpectedEventToken, find_key: Fin
 
     Source: RFC 8417, 2.2; RFC 7519, 7.2; OpenID Connect Back-Channel Logout 1.0, 2.6.
     """
-    header, claims = verified(token, expected.algorithms, find_key)
+    header, claims = verified(token, expected.algorithms, find_keys)
     _check_type(header.get("typ"), expected.types)
     if claims.get("iss") != expected.issuer:
         raise TokenRefused("invalid_issuer", "iss names another issuer")

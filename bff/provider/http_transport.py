@@ -7,30 +7,25 @@ until the deadline and then shuts the socket. All threads of the process share t
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
-import socket
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from bff.config.route import origin_of
 from bff.core.errors import ProviderUnavailable
+from bff.core.operations import Operation, observers
 from bff.core.work_slots import Waiting
+from bff.provider.ended_exchange import POOLS, Exchange, exchange_of_thread
 from bff.provider.idle_connections import close_idle
 
 RESPONSE_MAX_BYTES = 1024 * 1024
-CONNECTION_IDLE_SECONDS = 30.0
-"""A connection that was idle for longer is not used again: a firewall may have dropped it."""
-
-_thread = threading.local()
 
 
 class Deadline:
@@ -84,21 +79,24 @@ class Transport:
         session.mount("https://", self._adapter)
         session.mount("http://", self._adapter)
 
+    def get(self, url: str, deadline: Deadline, **headers: str) -> requests.Response:
+        """What *url* answers; no redirect is followed. Raises ProviderUnavailable if nothing."""
+        session = requests.Session()
+        self.prepare(session)
+        try:
+            return session.get(
+                url, timeout=deadline.remaining_seconds(), allow_redirects=False, headers=headers
+            )
+        except ExchangeFailed as error:
+            raise error.as_unavailable() from error
+
     def get_json(self, url: str, deadline: Deadline, **headers: str) -> Any:
         """Fetch a document; with more *headers* than `Accept`.
 
         Raises:
             ProviderUnavailable: No response, or one that is no 200 with JSON.
         """
-        session = requests.Session()
-        self.prepare(session)
-        try:
-            response = session.get(
-                url, timeout=deadline.remaining_seconds(), allow_redirects=False,
-                headers={"Accept": "application/json", **headers},
-            )  # fmt: skip
-        except ExchangeFailed as error:
-            raise error.as_unavailable() from error
+        response = self.get(url, deadline, **{"Accept": "application/json", **headers})
         if response.status_code != 200:
             raise ProviderUnavailable(f"{url} answered with status {response.status_code}")
         try:
@@ -122,7 +120,7 @@ class DeadlineAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Use connections that another thread can shut."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
+        self.poolmanager.pool_classes_by_scheme = POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """The same for connections through a proxy."""
@@ -144,11 +142,23 @@ class DeadlineAdapter(HTTPAdapter):
         Raises:
             ExchangeFailed: Not complete within `timeout` seconds, broken off, or too large.
         """
-        seconds = float(timeout)
-        exchange = _Exchange()
+        options = {"verify": verify, "proxies": proxies}
+        if not observers:
+            return self._exchange(request, float(timeout), options)
+        url = urlsplit(str(request.url))
+        with Operation("provider", url.path, str(request.method)) as operation:
+            operation.origin = origin_of(url.geturl())
+            request.headers.update(operation.headers)
+            response = self._exchange(request, float(timeout), options)
+            operation.status = response.status_code
+            return response
+
+    def _exchange(
+        self, request: requests.PreparedRequest, seconds: float, options: dict[str, Any]
+    ) -> requests.Response:
+        exchange = Exchange()
         if seconds > 0:
-            options = {"timeout": seconds, "verify": verify, "proxies": proxies}
-            work = (exchange, request, options)
+            work = (exchange, request, {"timeout": seconds, **options})
             threading.Thread(target=self._work, args=work, daemon=True).start()
         # Requests that wait for the provider keep no others from being served.
         with Waiting():
@@ -162,9 +172,9 @@ class DeadlineAdapter(HTTPAdapter):
         return exchange.response
 
     def _work(
-        self, exchange: _Exchange, request: requests.PreparedRequest, options: dict[str, Any]
+        self, exchange: Exchange, request: requests.PreparedRequest, options: dict[str, Any]
     ) -> None:
-        _thread.exchange = exchange
+        exchange_of_thread.exchange = exchange
         try:
             response = super().send(request, stream=True, **options)
             response.raw = io.BytesIO(_read(response))
@@ -173,107 +183,6 @@ class DeadlineAdapter(HTTPAdapter):
             exchange.error = error
         finally:
             exchange.done.set()
-
-
-class _Exchange:
-    """One request and its response, made by a worker thread; its caller may give up."""
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.response: requests.Response | None = None
-        self.error: Exception | None = None
-        self.sent = False
-        self._given_up = False
-        self._connection: _Connection | None = None
-        self._lock = threading.Lock()
-
-    def use(self, connection: _Connection, *, sending: bool) -> None:
-        """Called before the worker uses *connection*; raises once the caller has given up."""
-        with self._lock:
-            if self._given_up:
-                raise TimeoutError("given up by the caller")
-            self._connection = connection
-            # From here on the provider may act; `give_up` takes the same lock, so that it notices.
-            self.sent = self.sent or sending
-            connection.assign_to(self)
-
-    def give_up(self) -> None:
-        """End the exchange now; nothing more is sent."""
-        with self._lock:
-            self._given_up = True
-            if self._connection is not None:
-                self._connection.shut(self)
-
-
-class _Connection(HTTPConnection):
-    """A connection that the waiting thread can shut."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._owner: _Exchange | None = None
-        self._owner_lock = threading.Lock()
-        self._duplicate: socket.socket | None = None
-        self._process_id = os.getpid()
-        self._used_at = time.monotonic()
-
-    def assign_to(self, exchange: _Exchange) -> None:
-        """From now on only *exchange* may shut this connection."""
-        with self._owner_lock:
-            self._owner = exchange
-            self._used_at = time.monotonic()
-
-    def shut(self, exchange: _Exchange) -> None:
-        """Shut the socket, unless another exchange uses the connection by now."""
-        with self._owner_lock:
-            if self._owner is exchange and self._duplicate is not None:
-                with contextlib.suppress(OSError):
-                    self._duplicate.shutdown(socket.SHUT_RDWR)
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        # TLS takes the descriptor out of this object; a duplicate can still shut the socket. It is
-        # made before the handshake, which can be slowed down to a drip as well.
-        with self._owner_lock:
-            self._duplicate = sock.dup()
-        try:
-            _thread.exchange.use(self, sending=False)
-        except TimeoutError:
-            sock.close()
-            raise
-        return sock
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Connect first, so that a request without a connection counts as not sent."""
-        if self.sock is None:
-            self.connect()
-        _thread.exchange.use(self, sending=True)
-        super().request(*args, **kwargs)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it may be used again: not idle for long, nor inherited from a parent process."""
-        fresh = time.monotonic() - self._used_at < CONNECTION_IDLE_SECONDS
-        return fresh and self._process_id == os.getpid() and super().is_connected
-
-    def close(self) -> None:
-        """Close the socket and its duplicate."""
-        super().close()
-        with self._owner_lock:
-            duplicate, self._duplicate = self._duplicate, None
-        if duplicate is not None:
-            duplicate.close()
-
-
-class _ConnectionTLS(_Connection, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _PoolTLS(HTTPSConnectionPool):
-    ConnectionCls = _ConnectionTLS
 
 
 def _read(response: requests.Response) -> bytes:

@@ -22,9 +22,10 @@ from bff.core.errors import (
     TokenRefused,
 )
 from bff.core.model import Identity
+from bff.core.signing_keys import FindKeys
 from bff.provider.discovery import Discovery
 from bff.provider.http_transport import Deadline
-from bff.provider.jws import FindKey, is_unicode, number, text, verified
+from bff.provider.jws import is_unicode, number, text, verified
 from bff.provider.storable_claims import storable
 from bff.provider.token_response import TokenResponse
 
@@ -98,9 +99,9 @@ class IDTokens:
         if response.id_token is None:
             return response, {}
         expected = self._expected(response, {"subject": subject})
-        find_key = self._key_finder(deadline)
+        find_keys = self._key_finder(deadline)
         try:
-            alg, claims = _verified(response.id_token, expected.algorithms, find_key)
+            alg, claims = _verified(response.id_token, expected.algorithms, find_keys)
         except (IDTokenInvalid, ProviderError) as error:
             return _without_id_token(response, error), {}
         _refuse_another(claims, expected)
@@ -121,8 +122,8 @@ class IDTokens:
             **more,
         )
 
-    def _key_finder(self, deadline: Deadline) -> FindKey:
-        return lambda alg, kid: self._discovery.find_key(alg, kid, deadline)
+    def _key_finder(self, deadline: Deadline) -> FindKeys:
+        return lambda alg, kid: self._discovery.find_keys(alg, kid, deadline)
 
 
 def _without_id_token(response: TokenResponse, error: BFFError) -> TokenResponse:
@@ -153,7 +154,7 @@ def _shown(claims: dict[str, Any], config: Config) -> dict[str, Any]:
 
 
 def validated_claims(
-    id_token: object, expected: ExpectedIDToken, find_key: FindKey
+    id_token: object, expected: ExpectedIDToken, find_keys: FindKeys
 ) -> dict[str, Any]:
     """The claims of *id_token* once every check has passed.
 
@@ -164,7 +165,7 @@ def validated_claims(
     """
     if not isinstance(id_token, str) or not id_token:
         raise IDTokenInvalid("the provider sent no ID token")
-    alg, claims = _verified(id_token, expected.algorithms, find_key)
+    alg, claims = _verified(id_token, expected.algorithms, find_keys)
     _check(claims, alg, expected)
     return claims
 
@@ -181,10 +182,10 @@ def _check(claims: dict[str, Any], alg: str, expected: ExpectedIDToken) -> None:
 
 
 def _verified(
-    id_token: str, algorithms: tuple[str, ...], find_key: FindKey
+    id_token: str, algorithms: tuple[str, ...], find_keys: FindKeys
 ) -> tuple[str, dict[str, Any]]:
     try:
-        header, claims = verified(id_token, algorithms, find_key)
+        header, claims = verified(id_token, algorithms, find_keys)
     except TokenRefused as error:
         raise IDTokenInvalid(error.detail) from error
     return str(header["alg"]), claims

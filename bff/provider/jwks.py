@@ -10,7 +10,7 @@ from typing import Any
 from joserfc.jwk import Key
 
 from bff.core.errors import ProviderUnavailable
-from bff.core.signing_keys import imported_key, matching_key
+from bff.core.signing_keys import imported_key, matching_keys
 
 KEYS_MAX = 100
 
@@ -34,6 +34,6 @@ class JWKS:
         if not self._keys:
             raise ProviderUnavailable("the provider lists no key for signatures")
 
-    def find(self, alg: str, kid: str | None) -> Key | None:
-        """The key that a token's header names; without a `kid`, only one key may fit."""
-        return matching_key(self._keys, alg, kid)
+    def find(self, alg: str, kid: str | None) -> list[Key]:
+        """The keys that a token's header names; without a `kid`, only one key may fit."""
+        return matching_keys(self._keys, alg, kid)

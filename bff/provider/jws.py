@@ -7,14 +7,13 @@ settings, never `none` and never HMAC. Keys in the token itself (`jwk`, `jku`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import Key
+from joserfc import jws
+from joserfc.errors import JoseError, MissingKeyError
 
 from bff.core.errors import TokenRefused
+from bff.core.signing_keys import FindKeys, verified_jwt
 
 HEADER_MAX_BYTES = 16 * 1024
 """Some providers put a certificate chain into the header."""
@@ -23,12 +22,9 @@ TEXT_MAX_CHARACTERS = 255
 NUMBER_MAX = 2**53
 """The largest number that every JSON parser reads exactly (RFC 8259, 6)."""
 
-FindKey = Callable[[str, str | None], Key | None]
-"""Finds the key by algorithm and key id; raises ProviderError if the keys can't be loaded."""
-
 
 def verified(
-    token: str, algorithms: tuple[str, ...], find_key: FindKey
+    token: str, algorithms: tuple[str, ...], find_keys: FindKeys
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Header and claims of *token*, once its signature is verified.
 
@@ -39,19 +35,14 @@ def verified(
     Source: RFC 7515, 5.2; RFC 8725, 3.1.
     """
 
-    def key_of(parsed: Any) -> Key:
-        header = parsed.headers()
-        kid = header.get("kid")
-        key = find_key(header["alg"], kid) if kid is None or isinstance(kid, str) else None
-        if key is None:
-            raise TokenRefused("invalid_key", "signed with a key that the provider does not list")
-        return key
-
     # An unknown header parameter is harmless; the library rejects one that is named in `crit`.
     registry = jws.JWSRegistry(algorithms=algorithms, strict_check_header=False)
     registry.max_header_length = HEADER_MAX_BYTES
     try:
-        found = jwt.decode(token, key_of, algorithms=algorithms, registry=registry)
+        found = verified_jwt(token, registry, find_keys)
+    except MissingKeyError as error:
+        problem = "signed with a key that the provider does not list"
+        raise TokenRefused("invalid_key", problem) from error
     except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise TokenRefused("invalid_request", f"not acceptable: {type(error).__name__}") from error
     return dict(found.header), found.claims

@@ -1,6 +1,8 @@
-"""Which key of an issuer does a token's header name, and when are the keys fetched for it again?"""
+"""Which keys of an issuer does a token's header name, and when are they fetched for it again?"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from joserfc.jwk import Key
 
@@ -27,21 +29,18 @@ class KeyLookup:
         self._keys = keys
         self._unknown = unknown
 
-    def find(self, alg: str, kid: str | None, deadline: Deadline) -> Key | None:
-        """The key in the JWKS; if it isn't there, the JWKS is fetched once more.
+    def find(self, alg: str, kid: str | None, deadline: Deadline) -> Iterator[Key]:
+        """The keys in the JWKS; a caller that takes none gets those of a JWKS that is fetched anew.
 
         Raises:
             ProviderError: It can't be fetched, or not now, so that the old one decides nothing.
 
         Source: OpenID Connect Core, 10.1.1.
         """
-        key = self._keys.get(deadline).find(alg, kid)
-        if key is not None:
-            return key
+        yield from self._keys.get(deadline).find(alg, kid)
         permission = self._unknown.permission(kid)
-        if permission == "fetch":
-            return self._keys.renew(deadline).find(alg, kid)
-        key = self._keys.latest(deadline).find(alg, kid)
-        if key is None and permission == "exhausted":
+        is_due = permission == "fetch"
+        jwks = self._keys.renew(deadline) if is_due else self._keys.latest(deadline)
+        yield from jwks.find(alg, kid)
+        if permission == "exhausted":
             raise ProviderUnavailable("too many unknown keys were asked for")
-        return key

@@ -6,8 +6,9 @@ import msgspec
 
 from bff.config import Config
 from bff.core.errors import TokenRefused
+from bff.core.signing_keys import FindKeys
 from bff.provider.event_token import EventToken, ExpectedEventToken, verified_event_token
-from bff.provider.jws import FindKey, number, text_of
+from bff.provider.jws import number, text_of
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 AGE_MAX_SECONDS = 3600
@@ -39,7 +40,7 @@ def expected_of(config: Config, now: float) -> ExpectedEventToken:
 
 
 def validated_logout_token(
-    token: str, expected: ExpectedEventToken, find_key: FindKey
+    token: str, expected: ExpectedEventToken, find_keys: FindKeys
 ) -> LogoutToken:
     """What *token* says, once every check has passed that needs no stored data.
 
@@ -53,7 +54,7 @@ def validated_logout_token(
 
     Source: OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6.
     """
-    found = verified_event_token(token, expected, find_key)
+    found = verified_event_token(token, expected, find_keys)
     _check_expiry(found, expected)
     if not isinstance(found.events.get(EVENT), dict):
         raise TokenRefused("invalid_request", "events has no back-channel logout")

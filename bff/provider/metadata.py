@@ -59,12 +59,19 @@ def fetch_metadata(transport: Transport, issuer: str, deadline: Deadline) -> Met
 
     Source: OpenID Connect Discovery 1.0, sections 4.1 to 4.3.
     """
-    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
-    return checked_metadata(transport.get_json(url, deadline), issuer)
+    return checked_metadata(transport.get_json(metadata_url(issuer), deadline), issuer)
+
+
+def metadata_url(issuer: str) -> str:
+    """Where the document of *issuer* is."""
+    return issuer.rstrip("/") + "/.well-known/openid-configuration"
 
 
 def checked_metadata(document: Any, issuer: str) -> Metadata:
     """The metadata in *document*; raises like `fetch_metadata`."""
+    if isinstance(document, dict):
+        # Some providers write null or "" for what they don't have.
+        document = {name: one for name, one in document.items() if one not in (None, "")}
     try:
         metadata = msgspec.convert(document, Metadata)
     except msgspec.ValidationError as error:

@@ -6,7 +6,7 @@ Every operation has one deadline for all that it needs: metadata, keys and the r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -254,16 +254,17 @@ class Provider:
     def _received(
         self, request: Callable[..., TokenResponse], *arguments: Any, sent: str | None = None
     ) -> TokenResponse:
-        """The response to *request*; a refresh token in an unusable one is discarded.
+        """The response to *request*; refresh tokens in it that are not used are discarded.
 
-        Not if it was *sent*: a provider without rotation repeats it, and the session goes on.
+        Not the one that was *sent*: a provider without rotation repeats it; the session goes on.
         """
         try:
-            return request(*arguments)
+            response = request(*arguments)
         except TokenResponseUnusable as error:
-            if error.refresh_token != sent:
-                self._discard(error.refresh_token)
+            self._discard(error.refresh_tokens, None, sent)
             raise
+        self._discard(response.unused_refresh_tokens, self._owner_of(response.id_token), sent)
+        return response
 
     @contextmanager
     def _discarding(self, response: TokenResponse) -> Iterator[None]:
@@ -271,12 +272,15 @@ class Provider:
         try:
             yield
         except Exception:
-            self._discard(response.refresh_token, self._owner_of(response.id_token))
+            self._discard([response.refresh_token], self._owner_of(response.id_token))
             raise
 
-    def _discard(self, refresh_token: str | None, owner: Identity | None = None) -> None:
-        if refresh_token is not None:
-            self._sink.discard(refresh_token, None, owner)
+    def _discard(
+        self, refresh_tokens: Iterable[str | None], owner: Identity | None, sent: str | None = None
+    ) -> None:
+        for refresh_token in refresh_tokens:
+            if refresh_token is not None and refresh_token != sent:
+                self._sink.discard(refresh_token, None, owner)
 
     def _owner_of(self, id_token: str | None) -> Identity | None:
         """Whose tokens came with *id_token*, perhaps an invalid one; it is from the provider."""

@@ -23,6 +23,11 @@ def is_hydra(metadata: Metadata) -> bool:
     return urlsplit(metadata.end_session_endpoint or "").path.endswith("/oauth2/sessions/logout")
 
 
+def is_entra(metadata: Metadata) -> bool:
+    """Whether it is Microsoft Entra ID."""
+    return urlsplit(metadata.authorization_endpoint).path.endswith("/oauth2/v2.0/authorize")
+
+
 def warnings(metadata: Metadata, config: Config) -> list[str]:
     """What to tell an operator at the start."""
     found = []

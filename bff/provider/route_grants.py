@@ -99,10 +99,14 @@ class RouteGrants:
                 url, parameters, deadline, client_id=client_id, any_type=any_type
             )
         except TokenResponseUnusable as error:
-            if error.refresh_token is not None:
-                self._sink.discard(error.refresh_token, client_id)
+            self._discard(error.refresh_tokens, client_id)
             raise
+        self._discard(granted.unused_refresh_tokens, client_id)
         return refreshed_tokens_of(granted, issued_at, client.config)
+
+    def _discard(self, refresh_tokens: tuple[str, ...], client_id: str | None) -> None:
+        for refresh_token in refresh_tokens:
+            self._sink.discard(refresh_token, client_id)
 
 
 def _audiences_of_refreshes(config: Config) -> tuple[str | None, ...]:

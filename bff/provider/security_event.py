@@ -9,12 +9,17 @@ import msgspec
 from bff.config import Config
 from bff.core.errors import TokenRefused
 from bff.core.model import Group
+from bff.core.signing_keys import FindKeys
 from bff.provider.event_token import EventToken, ExpectedEventToken, verified_event_token
-from bff.provider.jws import FindKey, number, text_of
+from bff.provider.jws import number, text_of
 
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 SESSION_REVOKED = f"{CAEP}session-revoked"
 CREDENTIAL_CHANGE = f"{CAEP}credential-change"
+RISC = "https://schemas.openid.net/secevent/risc/event-type/"
+ENDING = frozenset(
+    {SESSION_REVOKED, CREDENTIAL_CHANGE, f"{RISC}account-disabled", f"{RISC}account-purged"}
+)
 AGE_MAX_SECONDS = 7 * 86_400
 """A transmitter that can't reach us retries for days."""
 
@@ -47,7 +52,7 @@ def expected_of(config: Config, issuer: str, now: float) -> ExpectedEventToken:
 
 
 def validated_signal(
-    token: str, expected: ExpectedEventToken, find_key: FindKey, provider_issuer: str
+    token: str, expected: ExpectedEventToken, find_keys: FindKeys, provider_issuer: str
 ) -> Signal:
     """What *token* says, once every check has passed that needs no stored data.
 
@@ -55,9 +60,10 @@ def validated_signal(
         TokenRefused: One check failed, or the subject of an event that ends sessions is unusable.
         ProviderError: The keys can't be loaded, so the signature can't be checked.
 
-    Source: Shared Signals Framework 1.0, section 4; CAEP 1.0, sections 3.1 and 3.3; RFC 9493.
+    Source: Shared Signals Framework 1.0, section 4; CAEP 1.0, sections 3.1 and 3.3; RISC
+    1.0, sections 2.2 and 2.3; RFC 9493.
     """
-    found = verified_event_token(token, expected, find_key)
+    found = verified_event_token(token, expected, find_keys)
     for name in ("sub", "exp"):
         # So that no such token is accepted as a token of another kind (4.1).
         if name in found.claims:
@@ -111,12 +117,14 @@ def _group_of_complex(subject: dict[str, Any], provider_issuer: str) -> Group | 
 
 
 def _ends_sessions(name: str, event: Any) -> bool:
-    if name in (CREDENTIAL_CHANGE, SESSION_REVOKED) and not isinstance(event, dict):
+    if name not in ENDING:
+        return False
+    if not isinstance(event, dict):
         raise TokenRefused("invalid_request", "an event is no object")
     if name == CREDENTIAL_CHANGE:
         # A new credential is no reason to end the sessions that began with other credentials.
         return bool(event.get("change_type") != "create")
-    return name == SESSION_REVOKED
+    return True
 
 
 def _happened_at(found: EventToken, event: dict[str, Any]) -> int:

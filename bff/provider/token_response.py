@@ -26,13 +26,16 @@ from bff.core.model import IssuedTokens, Tokens
 from bff.provider.dialect import Dialect
 from bff.provider.error_description import log_description
 from bff.provider.jws import is_unicode, text
-from bff.provider.unused_token import unused_refresh_token
+from bff.provider.unused_token import unused_refresh_tokens
 
 LIFETIME_UNKNOWN_SECONDS = 300
 """Assumed for an access token whose `expires_in` is missing or invalid."""
 # Auth0: the longest lifetime that can be set for the access tokens of an API is 30 days.
 LIFETIME_MAX_SECONDS = 30 * 86_400
 """A larger `expires_in` is reduced to it."""
+REFRESH_LIFETIMES = ("refresh_token_expires_in", "refresh_expires_in")
+"""No standard's: that of Microsoft, GitHub and others, and Keycloak's."""
+REFRESH_LIFETIME_MAX_SECONDS = 10 * 366 * 86_400
 
 OUR_FAULT = frozenset({"unauthorized_client", "unsupported_grant_type"})
 TEMPORARY = frozenset({"temporarily_unavailable", "server_error", "too_many_requests", "slow_down"})
@@ -65,6 +68,10 @@ class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     scope: str | None
     token_type: str = "Bearer"  # noqa: S105 - A kind of token, not one.
     issued_token_type: str | None = None
+    refresh_expires_in_seconds: int | None = None
+    """None if the provider doesn't say; 0 if the refresh token has no end."""
+    unused_refresh_tokens: tuple[str, ...] = ()
+    """More than the one above, such as those of a member that came twice; they must be revoked."""
 
 
 def read_token_response(
@@ -80,7 +87,7 @@ def read_token_response(
 
     Raises:
         ProviderUnavailable: 5xx, 429, a redirect, or anything that can't be understood.
-        TokenResponseUnusable: One of these; a refresh token that it brings must be revoked.
+        TokenResponseUnusable: One of these; the refresh tokens that it brings must be revoked.
         ProviderMisconfigured: Our registration is at fault (`invalid_client` and its like).
         ProviderRejected: Refused; `.error` has the parsed code, such as `invalid_grant`.
     """
@@ -89,9 +96,8 @@ def read_token_response(
     is_error = body is not None and bool(body.get("error"))
     if response.status_code == 200 and body is not None and not is_error:
         return _checked(response, body, any_type)
-    refresh_token = unused_refresh_token(response, body)
-    if refresh_token is not None:
-        raise TokenResponseUnusable("the token answer contradicts itself", refresh_token)
+    if unused := unused_refresh_tokens(response, body):
+        raise TokenResponseUnusable("the token answer contradicts itself", unused)
     if response.status_code == 200 and body is None:
         raise TokenResponseUnusable("the token answer is not a JSON object")
     error = _error_code(body)
@@ -180,19 +186,22 @@ def _checked(response: requests.Response, body: dict[str, Any], any_type: bool) 
     access_token = _unicode(body.get("access_token"))
     token_type = _unicode(body.get("token_type")) or ""
     if access_token is None or not (any_type or is_header_safe(access_token)):
-        unused = unused_refresh_token(response, body)
+        unused = unused_refresh_tokens(response, body)
         raise TokenResponseUnusable("the token answer has no usable access_token", unused)
     if not any_type and token_type.lower() != "bearer":
-        unused = unused_refresh_token(response, body)
+        unused = unused_refresh_tokens(response, body)
         raise TokenResponseUnusable("the token answer's token_type is not Bearer", unused)
+    refresh_token = _unicode(body.get("refresh_token"))
     return TokenResponse(
         access_token=access_token,
         expires_in_seconds=_lifetime_seconds(body.get("expires_in")),
-        refresh_token=_unicode(body.get("refresh_token")),
+        refresh_token=refresh_token,
         id_token=_unicode(body.get("id_token")),
         scope=_unicode(body.get("scope")),
         token_type=token_type,
         issued_token_type=_unicode(body.get("issued_token_type")),
+        refresh_expires_in_seconds=_refresh_lifetime_seconds(body),
+        unused_refresh_tokens=unused_refresh_tokens(response, body, refresh_token),
     )
 
 
@@ -204,15 +213,29 @@ def _unicode(value: object) -> str | None:
 
 def _lifetime_seconds(value: object) -> int:
     """`expires_in`, as a number or digits; `LIFETIME_UNKNOWN_SECONDS` if it is neither."""
+    return _seconds(value, LIFETIME_MAX_SECONDS) or LIFETIME_UNKNOWN_SECONDS
+
+
+def _refresh_lifetime_seconds(body: dict[str, Any]) -> int | None:
+    # Keycloak: 0 is a token without an end (an offline session without a maximum).
+    told = (_seconds(body.get(name), REFRESH_LIFETIME_MAX_SECONDS) for name in REFRESH_LIFETIMES)
+    return next((seconds for seconds in told if seconds is not None), None)
+
+
+def _seconds(value: object, most: int) -> int | None:
+    """A number or digits as whole seconds, *most* at most; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:12])
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
-        return LIFETIME_UNKNOWN_SECONDS
-    return int(min(value, LIFETIME_MAX_SECONDS))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if value != 0 and not value >= 1:
+        return None
+    return int(min(value, most))
 
 
 def tokens_of(response: TokenResponse, issued_at: int, config: Config) -> Tokens:
     """What a session stores of the token response to a sign-in."""
+    refresh_expires_at = _refresh_expires_at(response, issued_at) if response.refresh_token else 0
     return Tokens(
         access_token=response.access_token,
         expires_at=issued_at + response.expires_in_seconds,
@@ -220,6 +243,7 @@ def tokens_of(response: TokenResponse, issued_at: int, config: Config) -> Tokens
         # A missing scope means the requested one (RFC 6749, 5.1).
         scope=config.scope if response.scope is None else response.scope,
         refresh_token=response.refresh_token,
+        refresh_expires_at=refresh_expires_at or 0,
         id_token=_id_token_hint(response, config),
     )
 
@@ -232,10 +256,16 @@ def refreshed_tokens_of(response: TokenResponse, issued_at: int, config: Config)
         issued_at=issued_at,
         scope=response.scope,
         refresh_token=response.refresh_token,
+        refresh_expires_at=_refresh_expires_at(response, issued_at),
         id_token=_id_token_hint(response, config),
         token_type=response.token_type,
         issued_token_type=response.issued_token_type,
     )
+
+
+def _refresh_expires_at(response: TokenResponse, issued_at: int) -> int | None:
+    seconds = response.refresh_expires_in_seconds
+    return issued_at + seconds if seconds else seconds
 
 
 def _id_token_hint(response: TokenResponse, config: Config) -> str | None:

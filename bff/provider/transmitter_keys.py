@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 from joserfc.jwk import Key
@@ -45,8 +45,8 @@ class TransmitterKeys:
         keys = CachedDocument(self._fetch_keys, KEYS_LIFETIME_SECONDS, clock)
         self._lookup = KeyLookup(keys, UnknownKeys(ANYONE_PAUSE_SECONDS, clock, ANYONE_BURST))
 
-    def find_key(self, alg: str, kid: str | None) -> Key | None:
-        """The key that a token's header names; raises as `KeyLookup.find`."""
+    def find_keys(self, alg: str, kid: str | None) -> Iterator[Key]:
+        """The keys that a token's header names; raises as `KeyLookup.find`."""
         return self._lookup.find(alg, kid, Deadline(self._timeout_seconds))
 
     def _fetch_keys(self, deadline: Deadline) -> JWKS:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
 from joserfc.jwk import Key
 
 from bff.core.errors import ProviderUnavailable
-from bff.core.signing_keys import imported_key, matching_key
+from bff.core.signing_keys import imported_key, matching_keys
 from bff.core.unknown_keys import ANYONE_BURST, ANYONE_PAUSE_SECONDS, UnknownKeys
 
 LIFETIME_SECONDS = 600
@@ -63,8 +63,10 @@ class IssuerKeys:
         self._began_at = self._tried_at = float("-inf")
         self._unknown = UnknownKeys(ANYONE_PAUSE_SECONDS, clock, ANYONE_BURST)
 
-    def find(self, alg: str, kid: str | None) -> Key | None:
-        """Find the key that a token's header names; without a `kid` there must be just one.
+    def find(self, alg: str, kid: str | None) -> Iterator[Key]:
+        """The keys that a token's header names; a caller that takes none gets those fetched anew.
+
+        Without a `kid` there must be just one.
 
         Raises:
             ProviderUnavailable: There are no keys, and fetching them failed; or so many unknown
@@ -76,17 +78,13 @@ class IssuerKeys:
             self._load(lambda: self._age_seconds() > LIFETIME_SECONDS, wait=False)
         if not self._keys:
             raise ProviderUnavailable("the issuer's signing keys can't be loaded")
-        key = matching_key(self._keys, alg, kid)
-        return key if key is not None else self._looked_up(alg, kid)
-
-    def _looked_up(self, alg: str, kid: str | None) -> Key | None:
+        yield from matching_keys(self._keys, alg, kid)
         called_at, permission = self._clock(), self._unknown.permission(kid)
         # Even without a fetch of its own, wait for one that is under way.
         self._load(lambda: permission == "fetch" and self._began_at <= called_at)
-        key = matching_key(self._keys, alg, kid)
-        if key is None and permission == "exhausted":
+        yield from matching_keys(self._keys, alg, kid)
+        if permission == "exhausted":
             raise ProviderUnavailable("too many unknown keys were asked for")
-        return key
 
     def _age_seconds(self) -> float:
         return self._clock() - self._tried_at

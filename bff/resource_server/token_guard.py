@@ -1,29 +1,32 @@
-"""How does a view of a Flask API require a valid access token?"""
+"""How does an API require a valid access token, in Flask or anywhere else?
+
+Flask is imported by what is for Flask, when it is used: other APIs need not have it.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import redis
-from flask import Response, g, make_response, request
-from flask.typing import ResponseReturnValue
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
-from bff.core.errors import BFFError, ProviderUnavailable, StoreUnavailable
+from bff.core.errors import BFFError, StoreUnavailable
 from bff.core.keyed_hashes import KeyedHashes
-from bff.resource_server.bearer import bearer_token, challenge
+from bff.resource_server.access_refused import AccessRefused
+from bff.resource_server.bearer import bearer_token
 from bff.resource_server.issuer_keys import IssuerKeys
 from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens, SendCommands
 from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 
-REALM = "api"
-KEYS_UNAVAILABLE = "keys_unavailable"
+if TYPE_CHECKING:
+    from flask import Response
+    from flask.typing import ResponseReturnValue
+
 CONNECTIONS_MAX = 16
 WAITS = 2
 """Upper bound for the wait for a free connection, in time-outs; then the response is 503."""
@@ -79,9 +82,28 @@ class TokenGuard:
         guard._verifier = _verifier(issuer, audience, keys, None)
         return guard
 
+    def verify(self, authorization: str | None, scope: str = "") -> Mapping[str, Any]:
+        """The claims of a request's token, which is valid and allows *scope*. For any framework.
+
+        Args:
+            authorization: The request's `Authorization` header.
+            scope: Scopes, separated by spaces; Auth0's `permissions` count, too.
+
+        Raises:
+            AccessRefused: The request may not proceed; it has the response to send.
+        """
+        try:
+            return self._verifier.verify(bearer_token(authorization), scope)
+        except BFFError as error:
+            log.info("refused: %s %s", error.code, error.detail)
+            raise AccessRefused(error) from error
+
+    # ------------------------------------------------------------ in Flask
     @property
     def claims(self) -> Mapping[str, Any]:
         """The claims of the current request's token, after it was verified."""
+        from flask import g
+
         return cast(Mapping[str, Any], g.bff_access_token_claims)
 
     def required(
@@ -92,6 +114,8 @@ class TokenGuard:
         Args:
             scope: Scopes, separated by spaces; Auth0's `permissions` count, too.
         """
+
+        import flask  # noqa: F401  Without it, the API fails at its start, not at a request.
 
         def decorate(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
             @wraps(view)
@@ -109,12 +133,12 @@ class TokenGuard:
         401 for a missing or invalid token, 403 for a missing scope, 503 without Redis or the
         provider's keys, since validity is unknown then.
         """
+        from flask import Response, g, request
+
         try:
-            token = bearer_token(request.headers.get("Authorization"))
-            g.bff_access_token_claims = self._verifier.verify(token, scope)
-        except BFFError as error:
-            log.info("refused: %s %s", error.code, error.detail)
-            return _error_response(error)
+            g.bff_access_token_claims = self.verify(request.headers.get("Authorization"), scope)
+        except AccessRefused as refused:
+            return Response(refused.body, refused.status, refused.headers)
         return None
 
 
@@ -124,9 +148,9 @@ def _verifier(
     if not audience:
         # None would stand for any audience, so an ID token would be accepted, too.
         raise ValueError("audience is needed: the identifier of this API")
-    find_key = (keys or IssuerKeys(issuer)).find
+    find_keys = (keys or IssuerKeys(issuer)).find
     expected = ExpectedAccessToken(issuer=issuer, audience=audience)
-    return AccessTokenVerifier(expected, find_key, revoked_tokens)
+    return AccessTokenVerifier(expected, find_keys, revoked_tokens)
 
 
 def connect(url: str, timeout_seconds: float) -> redis.Redis:
@@ -160,22 +184,3 @@ def sender(client: redis.Redis) -> SendCommands:
             raise StoreUnavailable(type(error).__name__) from error
 
     return send
-
-
-def _error_response(error: BFFError) -> Response:
-    """RFC 9457 and RFC 6750; the reason is only logged."""
-    code = KEYS_UNAVAILABLE if isinstance(error, ProviderUnavailable) else error.code
-    problem = {
-        "type": "about:blank",
-        "title": error.message,
-        "status": error.status,
-        "code": code,
-    }
-    response = make_response(json.dumps(problem), error.status)
-    response.content_type = "application/problem+json"
-    response.headers["Cache-Control"] = "no-store"
-    if (header := challenge(error, REALM)) is not None:
-        response.headers["WWW-Authenticate"] = header
-    if error.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import Key
+from joserfc.errors import JoseError, MissingKeyError
 
 from bff.core.errors import ScopeMissing, TokenInvalid
+from bff.core.signing_keys import FindKeys, verified_jwt
 from bff.resource_server.bearer import TOKEN_MAX_CHARACTERS
 from bff.resource_server.revoked_tokens import RevokedTokens
 
@@ -37,9 +37,6 @@ CLAIMS_OF_SCOPES = ("scope", "scp", "permissions")
 AUD_SHOWN_CHARACTERS = 200
 
 log = logging.getLogger(__name__)
-
-FindKey = Callable[[str, str | None], Key | None]
-"""Finds the provider's key by algorithm and key id; raises ProviderUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +61,7 @@ class AccessTokenVerifier:
 
     Args:
         expected: What a valid token has.
-        find_key: Finds the provider's keys.
+        find_keys: Finds the provider's keys.
         revoked_tokens: Looks up revoked tokens; None checks the JWT alone.
         clock: UTC epoch seconds.
     """
@@ -72,12 +69,12 @@ class AccessTokenVerifier:
     def __init__(
         self,
         expected: ExpectedAccessToken,
-        find_key: FindKey,
+        find_keys: FindKeys,
         revoked_tokens: RevokedTokens | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._expected = expected
-        self._find_key = find_key
+        self._find_keys = find_keys
         self._revoked_tokens = revoked_tokens
         self._clock = clock
         self._logged: set[str] = set()
@@ -110,22 +107,15 @@ class AccessTokenVerifier:
         """The claims, after signature, type, issuer, audience and times have been checked."""
         if len(access_token) > TOKEN_MAX_CHARACTERS:
             raise TokenInvalid("too long")
-        algorithms = self._expected.algorithms
         try:
-            token = jwt.decode(access_token, self._key, algorithms, self._registry)
+            token = verified_jwt(access_token, self._registry, self._find_keys)
             self._check(token.header, token.claims)
+        except MissingKeyError as error:
+            raise TokenInvalid("signed with a key that the provider doesn't list") from error
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             # joserfc's messages name claim and reason, never the token; others may quote it.
             raise TokenInvalid(f"not acceptable: {type(error).__name__}") from error
         return token.claims
-
-    def _key(self, token: Any) -> Key:
-        header = token.headers()
-        kid = header.get("kid")
-        key = self._find_key(header["alg"], kid) if kid is None or isinstance(kid, str) else None
-        if key is None:
-            raise TokenInvalid("signed with a key that the provider doesn't list")
-        return key
 
     def _check(self, header: Mapping[str, Any], claims: dict[str, Any]) -> None:
         typ = str(header.get("typ")).lower().removeprefix("application/")

@@ -21,6 +21,7 @@ from bff.core.errors import (
     ProviderRejected,
     ProviderUnavailable,
     SealInvalid,
+    SealKeyUnknown,
     StoreUnavailable,
 )
 from bff.core.model import Identity, Tokens
@@ -174,8 +175,12 @@ class EndSteps:
         _record("seal_invalid", "failed", entry, None, error.detail)
         if self._is_expired(entry):
             self._give_up(entry, None, SealInvalid.code)
-        else:
-            self._stores.outbox.reschedule(entry, PERMANENT_RETRY_SECONDS, SealInvalid.code)
+            return
+        wait = PERMANENT_RETRY_SECONDS
+        if isinstance(error, SealKeyUnknown):
+            # Another replica may have the key, so soon at first: the access token is alive.
+            wait = min(wait, 2 ** min(entry.attempts, 20))
+        self._stores.outbox.reschedule(entry, wait, SealInvalid.code)
 
     def _is_expired(self, entry: Entry) -> bool:
         return self._stores.outbox.age_seconds(entry) > self._token_lifetime_seconds

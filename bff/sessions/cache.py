@@ -27,11 +27,13 @@ import msgspec
 from bff.config import Config
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.core.model import Session
+from bff.core.operations import note, observers
 from bff.core.own_clock import own_clock
 from bff.store import SessionRecords
 from bff.store.change_tracking import ChangeTracking
 from bff.store.record_results import LoadedSession
-from bff.store.tracked_session_records import TrackedSessionRecords
+from bff.store.redis_login import changing_login
+from bff.store.tracked_session_records import TrackedSession, TrackedSessionRecords
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +64,18 @@ class CachedSession:
         return LoadedSession(session, self.sealed_data)
 
 
+def _cached(found: TrackedSession, asked_at: float) -> CachedSession:
+    session = found.session
+    ahead = session.read_at - asked_at
+    until = min(session.idle_ends_at, session.ends_at, found.slides_at) - ahead
+    return CachedSession(session, found.sealed_data, ahead, until)
+
+
 class SessionCache:
     """Loads sessions, from the cache while a proof covers it.
 
     Requests only read the cache. One thread uses the tracking connection, and changes `_entries`
-    and `_trusted_until` in the order of Redis's replies.
+    and `_trusted_until` in the order of Redis's replies; `forget` begins new `_entries`.
 
     Args:
         records: Loads sessions that are not cached, and moves their idle end.
@@ -92,7 +101,11 @@ class SessionCache:
         """A new connection, not opened yet."""
         url, timeout_seconds = self._config.redis_url, self._config.redis_timeout_seconds
         tracking = ChangeTracking(
-            url.get_secret_value(), timeout_seconds, self._config.trusted_cas, self._records.servers
+            url.get_secret_value(),
+            timeout_seconds,
+            self._config.trusted_cas,
+            self._records.servers,
+            changing_login(self._config),
         )
         return TrackedSessionRecords(self._records, tracking)
 
@@ -121,7 +134,11 @@ class SessionCache:
         entry = self._entries.get(key)
         now = self._clock()
         if entry is not None and now < trusted_until and now < entry.usable_until:
+            if observers:
+                note("session_lookup", "cached")
             return entry.at(now)
+        if observers:
+            note("session_lookup", "read")
         found = self._load(key)
         if found is not None and (entry is None or now >= entry.usable_until):
             slides_at = now + self._records.slides_at(found[0]) - found[0].read_at
@@ -155,6 +172,7 @@ class SessionCache:
 
     def _read(self, tracked: TrackedSessionRecords, keys: list[str]) -> None:
         """Read sessions and cache them; the reply is a proof, too."""
+        entries = self._entries  # What is read now isn't cached if they are forgotten meanwhile.
         asked_at = self._clock()
         rows = tracked.read(keys)
         changed = self._proved(tracked, asked_at)
@@ -169,18 +187,11 @@ class SessionCache:
             except SealInvalid:
                 continue  # `SessionRecords.load` reports it.
             if found is not None:
-                self._cache(key, *found, asked_at)
-
-    def _cache(
-        self, key: str, session: Session, data: bytes | None, slides_at: float, asked_at: float
-    ) -> None:
-        ahead = session.read_at - asked_at
-        until = min(session.idle_ends_at, session.absolute_ends_at, slides_at) - ahead
-        # In the order of reading: the entry that was read longest ago is removed first.
-        self._entries.pop(key, None)
-        while len(self._entries) >= self._entries_max:
-            del self._entries[next(iter(self._entries))]
-        self._entries[key] = CachedSession(session, data, ahead, until)
+                # In the order of reading: the entry that was read longest ago is removed first.
+                entries.pop(key, None)
+                while len(entries) >= self._entries_max:
+                    del entries[next(iter(entries))]
+                entries[key] = _cached(found, asked_at)
 
     def _lose(self, error: StoreUnavailable) -> None:
         """Drop the connection and all that was read over it."""
@@ -234,8 +245,8 @@ class SessionCache:
 
     def forget(self) -> None:
         """Drop all sessions: Redis has lost something, and none is to be used without asking."""
-        with self._lock:
-            self._entries.clear()
+        # Without the lock: `_connected` holds it while Redis is looked at, which may lead to here.
+        self._entries = {}
 
     # ------------------------------------------------------------ the thread
     def start(self) -> None:
@@ -279,8 +290,9 @@ class SessionCache:
             return
         self._cleaned_at = now
         with self._lock:
-            for key in [k for k, entry in self._entries.items() if entry.usable_until <= now]:
-                del self._entries[key]
+            entries = self._entries
+            for key in [k for k, entry in entries.items() if entry.usable_until <= now]:
+                del entries[key]
         with self._seen_lock:
             for key in [k for k, until in self._seen.items() if until <= now]:
                 del self._seen[key]

@@ -173,7 +173,7 @@ class Sessions:
         if sign_in.session_ends_at is not None:
             absolute_ends_at = min(absolute_ends_at, sign_in.session_ends_at)
         key = session_key(cookie_id)
-        assert key is not None  # noqa: S101 - We made it ourselves, one line up in `_start`.
+        assert key is not None  # noqa: S101 - `start` has just made it.
         return Session(
             key=key,
             generation=1,

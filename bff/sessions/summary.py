@@ -27,7 +27,7 @@ def session_summary(
         "browser": session.identity.browser,
         "created_at": session.created_at,
         "last_seen_at": session.last_seen_at,
-        "idle_ends_at": session.idle_ends_at,
-        "absolute_ends_at": session.absolute_ends_at,
+        "idle_ends_at": min(session.idle_ends_at, session.ends_at),
+        "absolute_ends_at": session.ends_at,
     }
     return {field: summary[field] for field in fields}

@@ -19,8 +19,9 @@ redis_watch              whether it has; `server_info`: what it says about itsel
 client_tokens            access tokens of the BFF itself
 seen_messages            messages of the provider that have been processed
 sent_revocations         our own revocations, to recognise their echo in the provider's log
-connection               commands, time-outs, failures; `redis_clients`, `redis_cluster`:
-                         one server, Sentinel, Cluster; `change_tracking`: CLIENT TRACKING
+connection               commands, time-outs, failures; `round_trips`; `redis_clients`,
+                         `redis_cluster`: one server, Sentinel, Cluster; `change_tracking`:
+                         CLIENT TRACKING
 """
 
 from bff.store.connection import Database, connect

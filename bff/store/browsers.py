@@ -53,6 +53,9 @@ class Browsers:
             BrowserClosed: A logout was faster.
         """
         names, before = {own, *others}, set[str]()
+        # First, since another name, which a newer sign-in began by, may come before it.
+        if len(names) > 1 and self._last_of(own)[1]:
+            raise BrowserClosed
         own_names, signed_out = {own}, set[str]()
         while True:
             root = min(names)
@@ -107,6 +110,11 @@ class Browsers:
 
     def session(self, name: str) -> str | None:
         """The session of the browser; None if it was signed out, or has none."""
+        session, is_closed = self._last_of(name)
+        return session if session and not is_closed else None
+
+    def _last_of(self, name: str) -> tuple[str, bool]:
+        """The session by *name* or its last successor; and whether a logout has closed that."""
         successor = name
         while successor:
             key = self._database.keys.browser(successor)
@@ -114,7 +122,7 @@ class Browsers:
                 "HMGET", key, "session", "closed", "successor"
             )
             successor = following.decode() if following else ""
-        return session.decode() if session and closed is None else None
+        return session.decode() if session else "", closed is not None
 
     def is_closed(self, name: str) -> bool:
         """Whether a sign-in can't be begun by this name any more."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
 from bff.core.errors import StoreUnavailable
@@ -32,6 +33,7 @@ class ChangeTracking:
         timeout_seconds: Upper bound for one command.
         ca_file: As in `make_client`.
         on_connect: The same.
+        login: The same.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class ChangeTracking:
         timeout_seconds: float,
         ca_file: str | None = None,
         on_connect: Callable[[Any], None] | None = None,
+        login: CredentialProvider | None = None,
     ) -> None:
-        self._client = make_client(url, timeout_seconds, ca_file, on_connect)
+        self._client = make_client(url, timeout_seconds, ca_file, on_connect, login)
         self._connection: Any = self._client.connection_pool.make_connection()  # type: ignore[union-attr]
         self._pushed: list[list[bytes] | None] = []
 

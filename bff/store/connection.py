@@ -15,11 +15,20 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.config import Config
 from bff.core.errors import StoreUnavailable
+from bff.core.operations import observers
 from bff.store.history_marks import HistoryMarks
 from bff.store.keys import Keys
 from bff.store.known_servers import KnownServers
 from bff.store.redis_clients import Client, make_client
 from bff.store.redis_cluster import ClusterClient, Command
+from bff.store.redis_login import changing_login
+from bff.store.round_trips import (
+    raise_first,
+    send,
+    send_observed,
+    send_together,
+    send_together_observed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +125,7 @@ class Database:
     def commands(self, *commands: Command) -> list[Any]:
         """Send several commands in one round trip, without a transaction."""
         try:
-            return _raise_first(self._pipelined(commands)[0])
+            return raise_first(self._pipelined(commands)[0])
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
 
@@ -124,7 +133,7 @@ class Database:
         """`commands` for what must survive a failover, as `run_safely`."""
         try:
             replies, acknowledged = self._marked(commands, self._wait_replicas)
-            _raise_first(replies)
+            raise_first(replies)
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
         self._tell_of_few(acknowledged)
@@ -173,7 +182,7 @@ class Database:
         """The replies, and how many of the *replicas* confirmed; None for what may be lost."""
         replies, acknowledged = self._replies(script, calls, replicas)
         try:
-            return _raise_first(replies), acknowledged
+            return raise_first(replies), acknowledged
         except FAILURES as error:
             raise StoreUnavailable(_error_text(error)) from error
 
@@ -184,14 +193,14 @@ class Database:
         batch: list[Command] = [
             ("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls
         ]
-        send = self._pipelined if replicas is None else self._marked
+        send_batch = self._pipelined if replicas is None else self._marked
         try:
-            replies, acknowledged = send(batch, replicas or 0)
+            replies, acknowledged = send_batch(batch, replicas or 0)
             # A replica that was promoted doesn't know the script; other nodes have run theirs.
             unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
                 sources = [("EVAL", script.source, *batch[i][2:]) for i in unknown]
-                late, late_acknowledged = send(sources, replicas or 0)
+                late, late_acknowledged = send_batch(sources, replicas or 0)
                 acknowledged = min(acknowledged, late_acknowledged)
                 for i, reply in zip(unknown, late, strict=True):
                     replies[i] = reply
@@ -202,12 +211,16 @@ class Database:
     def _marked(self, commands: Sequence[Command], replicas: int) -> tuple[list[Any], int]:
         """`_pipelined`, and a mark behind it: whatever loses these writes loses the mark, too."""
         marks = self.marks
-        if marks is None or not marks.confirmed or isinstance(self.client, ClusterClient):
+        if marks is None or not marks.are_left:
             return self._pipelined(commands, replicas)
+        if isinstance(self.client, ClusterClient):
+            replies, acknowledged = self._pipelined(commands, replicas)
+            marks.lacks_replicas = marks.lacks_replicas or acknowledged < replicas
+            return replies, acknowledged
         mark = marks.next()
         replies, acknowledged = self._pipelined([*commands, marks.command(mark)], replicas)
-        if not isinstance(replies.pop(), Exception) and acknowledged >= replicas:
-            marks.confirm(mark)
+        if not isinstance(replies.pop(), Exception):
+            marks.confirm(mark)  # Without the replicas, too: these writes stand.
         return replies, acknowledged
 
     def _tell_of_few(self, acknowledged: int) -> None:
@@ -215,24 +228,11 @@ class Database:
             log.error("only %d of %d replicas have it", acknowledged, self._wait_replicas)
 
     def _send(self, words: Command) -> Any:
-        if isinstance(self.client, ClusterClient):
-            return _raise_first(self.client.send([words])[0])[0]
-        return self.client.execute_command(*words)
+        return (send_observed if observers else send)(self.client, words)
 
     def _pipelined(self, commands: Sequence[Command], replicas: int = 0) -> tuple[list[Any], int]:
-        """The replies, errors included; and how many replicas confirmed, if *replicas* isn't 0."""
-        wait = self._wait_milliseconds
-        if isinstance(self.client, ClusterClient):
-            return self.client.send(commands, replicas=replicas, wait_milliseconds=wait)
-        with self.client.pipeline(transaction=False) as pipeline:
-            for words in commands:
-                pipeline.execute_command(*words)
-            if replicas:
-                # `WAIT` speaks of its own connection's writes, so it goes with them.
-                pipeline.execute_command("WAIT", replicas, wait)
-            replies = list(pipeline.execute(raise_on_error=False))
-        acknowledged = replies.pop() if replicas else 0
-        return replies, acknowledged if isinstance(acknowledged, int) else 0
+        together = send_together_observed if observers else send_together
+        return together(self.client, commands, replicas, self._wait_milliseconds)
 
     def info_of_masters(self) -> list[bytes]:
         """`INFO` of each master of a cluster; empty if it is none.
@@ -268,6 +268,7 @@ def connect(
         config.redis_timeout_seconds,
         config.trusted_cas,
         servers,
+        changing_login(config),
     )
     return Database(
         client,
@@ -277,13 +278,6 @@ def connect(
         servers=servers,
         marks=marks,
     )
-
-
-def _raise_first(replies: list[Any]) -> list[Any]:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
 
 
 def _error_text(error: Exception) -> str:

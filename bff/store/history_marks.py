@@ -26,6 +26,9 @@ class HistoryMarks:
     def __init__(self, key: str) -> None:
         self._key = key
         self._lock = threading.Lock()
+        self.lacks_replicas = False
+        """On a cluster: a write that must not be lost has fewer replicas than it should, so the
+        next mark at each node must stay, whoever has it."""
         self._begin()
 
     def _begin(self) -> None:
@@ -33,7 +36,13 @@ class HistoryMarks:
         self.member = secrets.token_hex(8)
         self._last = 0
         self.confirmed = 0
-        """The newest that Redis, and as many replicas as must, have confirmed; 0 for none yet."""
+        """The newest that must be there; 0 for none yet. That of a look counts if as many replicas
+        as must have it; that behind a write in any case."""
+
+    @property
+    def are_left(self) -> bool:
+        """Whether this process leaves any; a command, which watches nothing, doesn't."""
+        return self._last > 0
 
     def next(self) -> int:
         """A number for the next mark."""

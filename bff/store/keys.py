@@ -67,7 +67,8 @@ class Keys:
         return self._name("browser", browser_key)
 
     def sign_in(self, name: str) -> str:
-        """`sign-in:<hash>`, hash: `taken` while or since its code was sent; how many `tries`.
+        """`sign-in:<hash>`, hash: `taken` while or since its code was sent; how many `tries`;
+        whether it has `failed` for good.
 
         Named by the SHA-256 of its `state`.
         """

@@ -6,6 +6,8 @@ replica was promoted far behind, brings back what it holds: sessions, tombstones
 
 from __future__ import annotations
 
+from typing import Any
+
 from bff.core.errors import StoreUnavailable
 from bff.store.connection import FAILURES, Database, Script
 from bff.store.history_marks import HistoryMarks
@@ -57,16 +59,27 @@ class NodeMarks:
         except FAILURES as error:
             raise StoreUnavailable(type(error).__name__) from error
         keys = sorted({*found, *self._confirmed})
-        calls: list[tuple[list[str], list[str | bytes | float]]] = [
-            ([key], [self._member, mark, self._marks_max]) for key in keys
-        ]
-        replies, is_kept = self._database.run_each(_MARK, calls)
+        lacked = self._marks.lacks_replicas
+        replies, is_kept = self._mark_each(keys, mark)
         has_lost = False
         for key, reply in zip(keys, replies, strict=True):
             if isinstance(reply, Exception):
                 continue  # It is away, and is asked again.
             marked, is_written = reply
             has_lost = has_lost or int(float(marked)) < self._confirmed.get(key, 0)
-            if is_kept and is_written:
+            if is_written and (is_kept or lacked):
                 self._confirmed[key] = mark
         return has_lost
+
+    def _mark_each(self, keys: list[str], mark: int) -> tuple[list[Any], bool]:
+        """The replies, and whether enough replicas have all marks."""
+        words: list[str | bytes | float] = [self._member, mark, self._marks_max]
+        # Before the marks: a write that comes later needs the next ones.
+        lacked, self._marks.lacks_replicas = self._marks.lacks_replicas, False
+        replies: list[Any] = [None]
+        try:
+            replies, is_kept = self._database.run_each(_MARK, [([key], words) for key in keys])
+        finally:
+            if not all(isinstance(reply, list) for reply in replies):
+                self._marks.lacks_replicas = lacked or self._marks.lacks_replicas
+        return replies, is_kept

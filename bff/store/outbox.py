@@ -47,6 +47,14 @@ class Entry:
     last_error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits: how many entries, and how long ago the oldest was written."""
+
+    waiting: int
+    oldest_age_seconds: float
+
+
 class Outbox:
     """Stores entries until they are confirmed. Every method raises StoreUnavailable."""
 
@@ -100,6 +108,17 @@ class Outbox:
         ids = [raw_id.decode() for raw_id in self._database.command("ZRANGE", self._due, 0, -1)]
         for start in range(0, len(ids), BATCH):
             yield from self._read_all(ids[start : start + BATCH])
+
+    def backlog(self) -> Backlog:
+        """How much waits; reads one short field of each entry."""
+        now = self._database.now()
+        ids = [raw_id.decode() for raw_id in self._database.command("ZRANGE", self._due, 0, -1)]
+        written: list[float] = []
+        for start in range(0, len(ids), BATCH):
+            keys = map(self._keys.outbox_entry, ids[start : start + BATCH])
+            replies = self._database.commands(*(("HGET", key, "created_at") for key in keys))
+            written += [float(reply) for reply in replies if reply]
+        return Backlog(len(written), max(0.0, now - min(written, default=now)))
 
     def _read_all(self, ids: list[str]) -> list[Entry]:
         if not ids:

@@ -22,10 +22,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
+from redis.credentials import CredentialProvider
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from bff.store.redis_cluster import ClusterClient
+from bff.store.redis_login import without_login
 
 SENTINEL_PORT = 26_379
 REDIS_PORT = 6379
@@ -39,6 +41,7 @@ def make_client(
     timeout_seconds: float,
     ca_file: str | None = None,
     on_connect: Callable[[Any], None] | None = None,
+    login: CredentialProvider | None = None,
 ) -> Client:
     """Make a client for *url*; nothing is sent before the first command.
 
@@ -48,6 +51,7 @@ def make_client(
         ca_file: PEM certificates of CAs to trust besides the system's; ignored without TLS.
         on_connect: Makes a new connection ready in place of redis-py; not on a cluster, whose nodes
             have their own.
+        login: Has user and password for each connection, in place of those in *url*.
 
     redis-py's defaults are ten retries and five seconds each: 3.8 to 7.5 s before an error. Here a
     broken pooled connection is replaced once, at once, and a time-out is final. A retried script
@@ -60,6 +64,8 @@ def make_client(
         # redis-py's default is 100; here the server's threads are the limit.
         "max_connections": MAX_CONNECTIONS,
     }
+    if login is not None:
+        url, options["credential_provider"] = without_login(url), login
     parts = urlsplit(url)
     secure, _, kind = parts.scheme.partition("+")
     if secure == "rediss":
@@ -73,7 +79,8 @@ def make_client(
         options |= _tls(parts)
         service, _, database = parts.path.strip("/").partition("/")
         hosts = _hosts(parts.netloc, SENTINEL_PORT)
-        sentinel_options = options | _sentinel_login(parts) | {"redis_connect_func": None}
+        without = {"redis_connect_func": None, "credential_provider": None}
+        sentinel_options = options | _sentinel_login(parts) | without
         sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
         more = _login(parts.netloc) | options | {"db": int(database or 0)}
         master: redis.Redis = sentinel.master_for(service, **more)  # type: ignore[no-untyped-call]

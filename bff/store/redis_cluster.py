@@ -40,6 +40,9 @@ ANOTHER_NODE = (
 )  # fmt: skip
 """A newer map may help with these. A time-out is final: the caller has waited long enough."""
 
+IS_REPLICA = b"role:slave"
+"""In the reply to `INFO`."""
+
 Command = tuple[str | bytes | float, ...]
 """A command of Redis and its arguments."""
 
@@ -100,7 +103,16 @@ class ClusterClient:
         Raises:
             RedisError, RedisClusterException: One timed out, or none responds.
         """
-        known = self._slot_map(time.monotonic() + self._timeout_seconds)
+        map_until = time.monotonic() + self._timeout_seconds
+        replies = self._info(map_until)
+        if any(IS_REPLICA in reply for reply in replies):
+            # It has handed over. Nobody may ask it for a key, so no redirect corrects the map.
+            self._start_renewal().wait(max(0.0, map_until - time.monotonic()))
+            replies = self._info(map_until)
+        return replies
+
+    def _info(self, map_until: float) -> list[bytes]:
+        known = self._slot_map(map_until)
         masters: list[Any] = known.get_primaries()  # type: ignore[no-untyped-call]
         # In a script, since redis-py would make a dictionary of all of it.
         replies = [self._ask(known, n, [("EVAL", "return redis.call('INFO')", 0)]) for n in masters]

@@ -10,18 +10,25 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import contextmanager, suppress
 
 from bff.core.errors import StoreUnavailable
 from bff.core.own_clock import own_clock
 from bff.store.clock_steps import ClockSteps
-from bff.store.connection import Database, Script
+from bff.store.connection import Database
 from bff.store.history_cut import HistoryCut
 from bff.store.history_marks import HistoryMarks
-from bff.store.known_servers import KnownServers
+from bff.store.known_servers import UNTOLD, KnownServers
 from bff.store.node_marks import NodeMarks
-from bff.store.server_info import NO_MASTER, ServerInfo
+from bff.store.redis_look import LOOK, Look
+from bff.store.server_info import (
+    NO_MASTER,
+    TAKES_NO_WRITES,
+    ServerInfo,
+    hidden_in,
+    problem_of_refusal,
+)
+from bff.store.watch_gap import MAY_BE_RESTORED, WatchGap
 
 log = logging.getLogger(__name__)
 
@@ -33,44 +40,7 @@ SHOWN_SECONDS = 3600.0
 VET_WAIT_SECONDS = 1.0
 MARKS_MAX = 10_000
 """More processes than there are at once, with those that are gone."""
-
-# KEYS: the cut, the evictions, the marks, every key that the history start may have.
-# ARGV: this process, its new mark, how many marks stay.
-# A user in Redis may lack the right to `INFO`; a replica or a full Redis refuses the mark.
-_LOOK = Script(
-    """
-local info = redis.pcall('INFO')
-if type(info) == 'table' then info = '' end
-local marked = redis.call('ZSCORE', KEYS[3], ARGV[1])
-local written = redis.pcall('ZADD', KEYS[3], 'GT', ARGV[2], ARGV[1])
-redis.pcall('ZREMRANGEBYRANK', KEYS[3], 0, -ARGV[3] - 1)
-local born = nil
-for i = 4, #KEYS do
-  local found = tonumber(redis.call('GET', KEYS[i]) or '')
-  if found then born = math.min(born or found, found) end
-end
-return {
-  info, redis.call('GET', KEYS[1]) or '0', redis.call('GET', KEYS[2]) or '{}', marked or '0',
-  type(written) == 'table' and 0 or 1, born or 0, redis.call('TIME')
-}
-"""
-)
-
-
-class Look(NamedTuple):
-    """What Redis says at one look."""
-
-    info: bytes
-    cut_at: bytes
-    evicted: bytes
-    marked: bytes
-    """The newest mark of this process that it had."""
-    is_written: int
-    """Whether it took the next one."""
-    born_at: int
-    """The history start; 0 if there is none."""
-    time: list[bytes]
-    """Seconds and microseconds, by Redis's clock."""
+SERVERS_MAX = 100
 
 
 class RedisWatch:
@@ -100,6 +70,7 @@ class RedisWatch:
         self._keys = database.keys
         self._marks = database.marks or HistoryMarks(self._keys.marks())
         self._node_marks = NodeMarks(self._own, self._marks, MARKS_MAX)
+        self._gap = WatchGap(self._own, self._keys.marks())
         self._servers = database.servers or KnownServers(self._keys.absent())
         self._cut = cut
         self._look_keys = [
@@ -113,7 +84,12 @@ class RedisWatch:
         self._born_at = -1
         """The history start at the last look; -1 before the first."""
         self._settings_problems: dict[str, str] = {}
+        self._refusal: dict[str, str] = {}
+        self._is_cut_due = False
         self._lost_at: float | None = None
+        self._gap_at: float | None = None
+        self._has_left = False
+        self._vetted_at = 0.0
         self._is_replica = False
         self._warned = False
         self._servers.ask(self._vet)
@@ -130,18 +106,27 @@ class RedisWatch:
         with self._looking(wait_seconds):
             self._look()
 
+    def leave(self) -> None:
+        """This process ends in good order, and looks no more. It never raises."""
+        with suppress(StoreUnavailable), self._looking(VET_WAIT_SECONDS):
+            self._has_left = True
+            self._gap.leave()
+
     def problems(self) -> list[str]:
         """What is wrong with this Redis, as stable words; lost data for an hour."""
-        lost = [LOST_DATA] * self._has_lost_within(SHOWN_SECONDS)
-        return [*[NO_MASTER] * self._is_replica, *self._refused_settings(), *lost]
+        lost = [LOST_DATA] * self._is_within(SHOWN_SECONDS, self._lost_at)
+        gap = [MAY_BE_RESTORED] * self._is_within(SHOWN_SECONDS, self._gap_at)
+        replica = [NO_MASTER] * self._is_replica
+        return [*replica, *self._refusal, *self._refused_settings(), *lost, *gap]
 
     def is_sound(self) -> bool:
         """Whether this process may serve with this Redis."""
-        lost = self._has_lost_within(NOT_READY_SECONDS)
-        return not (lost or self._is_replica or self._refused_settings())
+        lost = self._is_within(NOT_READY_SECONDS, self._lost_at)
+        takes_nothing = self._is_replica or TAKES_NO_WRITES in self._refusal
+        return not (lost or takes_nothing or self._refused_settings())
 
-    def _has_lost_within(self, seconds: float) -> bool:
-        return self._lost_at is not None and self._clock() < self._lost_at + seconds
+    def _is_within(self, seconds: float, since: float | None) -> bool:
+        return since is not None and self._clock() < since + seconds
 
     def _refused_settings(self) -> list[str]:
         return [] if self._may_lose_data else list(self._settings_problems)
@@ -157,17 +142,24 @@ class RedisWatch:
 
     def _vet(self, run_id: str) -> None:
         """Look at the server that a new connection leads to, unless another thread just has."""
+        asked_at = self._clock()
         with self._looking(VET_WAIT_SECONDS):
-            if run_id not in self._servers:
+            began_at = self._clock()
+            if run_id not in self._servers and self._vetted_at <= asked_at:
                 self._own.disconnect()
                 self._look()
+                self._vetted_at = began_at
 
     def _look(self) -> None:
+        if self._has_left:
+            return
+        if self._gap.look():
+            self._gap_at = self._clock()
         mark = self._marks.next()
         must_have = self._marks.confirmed
         asked_at = self._clock()
         reply, is_kept = self._own.run_kept(
-            _LOOK, self._look_keys, self._marks.member, mark, MARKS_MAX
+            LOOK, self._look_keys, self._marks.member, mark, MARKS_MAX
         )
         found, answered_at = Look._make(reply), self._clock()
         servers = self._servers_of(found)
@@ -175,7 +167,8 @@ class RedisWatch:
             self._refuse_replica()
             return
         self._is_replica = False
-        self._note_settings(servers)
+        self._note_settings(servers, found.refusal)
+        self._make_cut()
         has_learnt = self._learn(int(found.cut_at))
         if not has_learnt and int(float(found.marked)) < must_have:
             self._note_time_travel(found.born_at)
@@ -183,26 +176,25 @@ class RedisWatch:
         self._note_clock_step(self._clock_steps.seconds(asked_at, redis_at, answered_at))
         self._note_evictions(servers, json.loads(found.evicted))
         self._born_at = found.born_at
-        if is_kept and found.is_written:
+        if is_kept and not found.refusal:
             self._marks.confirm(mark)
-        if servers:
-            self._accept(servers)
+        self._accept(servers)
         if self._node_marks.look() and not has_learnt:
             self._lose("a node of the Redis Cluster has gone back in time")
 
     def _servers_of(self, found: Look) -> list[ServerInfo]:
-        if not found.info and not self._warned:
+        infos = self._own.info_of_masters() or [found.info]
+        if not self._warned and (hidden := sorted({n for info in infos for n in hidden_in(info)})):
             self._warned = True
             log.warning(
-                "Redis doesn't answer INFO, so nobody is told if it evicts keys or has no "
-                "append-only file"
-            )
-        infos = self._own.info_of_masters() or [found.info]
+                "Redis doesn't answer INFO in full, so nobody is told if it evicts keys or has no "
+                "append-only file; missing: %s", ", ".join(hidden)
+            )  # fmt: skip
         return [ServerInfo.of(info) for info in infos if info]
 
     def _accept(self, servers: list[ServerInfo]) -> None:
-        run_ids = {server.run_id for server in servers}
-        if not all(run_id in self._servers for run_id in run_ids):
+        run_ids = {server.run_id for server in servers} or {UNTOLD}
+        if not all(run_id in self._servers for run_id in run_ids - {UNTOLD}):
             self._database.disconnect()  # What still leads to another server.
         self._servers.accept(run_ids)
 
@@ -215,14 +207,13 @@ class RedisWatch:
         self._own.disconnect()
         self._database.disconnect()
 
-    def _note_settings(self, servers: list[ServerInfo]) -> None:
+    def _note_settings(self, servers: list[ServerInfo], refusal: bytes) -> None:
         found: dict[str, str] = {}
         for server in servers:
             found |= server.problems()
-        for name, text in found.items():
-            if name not in self._settings_problems:
-                log.log(logging.WARNING if self._may_lose_data else logging.ERROR, text)
-        self._settings_problems = found
+        level = logging.WARNING if self._may_lose_data else logging.ERROR
+        self._settings_problems = _told(found, self._settings_problems, level)
+        self._refusal = _told(problem_of_refusal(refusal), self._refusal, logging.ERROR)
 
     def _learn(self, cut_at: int) -> bool:
         """Learn of another process's cut; returns whether there was one since the last look."""
@@ -242,6 +233,7 @@ class RedisWatch:
         # too, but a first start doesn't demand new authentications either.
         log.error("Redis was emptied: all sessions are gone, older access tokens count as revoked")
         self._lost_at = self._clock()
+        self._on_cut(False)
         self._cut.refuse_sessions()  # For the other processes, too.
 
     def _note_clock_step(self, seconds: float) -> None:
@@ -251,22 +243,41 @@ class RedisWatch:
 
     def _note_evictions(self, servers: list[ServerInfo], known: dict[str, int]) -> None:
         evicted = {server.run_id: server.evicted_keys for server in servers}
-        lost = sum(max(0, count - known.get(run_id, 0)) for run_id, count in evicted.items())
+        before = {run_id: known.get(run_id, 0) for run_id in evicted}
+        # A smaller number was reset (`CONFIG RESETSTAT`), and has risen again since.
+        lost = sum(n - before[i] if n >= before[i] else n for i, n in evicted.items())
         if lost:
             self._lose(f"Redis has evicted {lost} keys")
-        if evicted != known:
+        if evicted != before:
+            # Also those of servers that may be back after the next failover.
+            others = {i: n for i, n in known.items() if n and i not in evicted}
+            kept = dict(list((others | evicted).items())[-SERVERS_MAX:])
             # After the cut: a process that is killed in between leaves it to the next look.
-            self._own.command("SET", self._keys.evictions(), json.dumps(evicted))
+            self._own.command("SET", self._keys.evictions(), json.dumps(kept))
 
     def _lose(self, what: str) -> None:
         self._tell(what)
-        self._cut.make()
-        self._on_cut(True)
+        self._is_cut_due = True
+        self._make_cut()
+
+    def _make_cut(self) -> None:
+        """Make the cut that is due; if Redis fails, the next look does."""
+        if self._is_cut_due:
+            self._cut.make()
+            self._is_cut_due = False
+            self._on_cut(True)
 
     def _tell(self, what: str) -> None:
-        if not self._has_lost_within(NOT_READY_SECONDS):
+        if not self._is_within(NOT_READY_SECONDS, self._lost_at):
             log.error(
                 "%s: access tokens and sign-ins from before count as revoked, and all sessions end "
                 "(docs/operate.md, When Redis has lost data)", what,
             )  # fmt: skip
         self._lost_at = self._clock()
+
+
+def _told(found: dict[str, str], known: dict[str, str], level: int) -> dict[str, str]:
+    for name, text in found.items():
+        if name not in known:
+            log.log(level, text)
+    return found

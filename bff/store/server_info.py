@@ -7,6 +7,9 @@ from dataclasses import dataclass
 MAY_EVICT = "redis_may_evict"
 NO_APPEND_ONLY_FILE = "redis_without_append_only_file"
 NO_MASTER = "redis_is_no_master"
+TAKES_NO_WRITES = "redis_takes_no_writes"
+FULL = "redis_is_full"
+FIELDS = ("run_id", "role", "maxmemory", "maxmemory_policy", "aof_enabled", "evicted_keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,12 @@ class ServerInfo:
     has_append_only_file: bool
     evicted_keys: int
     """Since its start."""
+    version: str = ""
 
     @classmethod
     def of(cls, info: bytes) -> ServerInfo:
         """Read the reply to `INFO`."""
-        lines = (line.partition(":") for line in info.decode().splitlines())
-        said = {name: value for name, _, value in lines}
+        said = _fields(info)
         return cls(
             run_id=said.get("run_id", ""),
             is_master=said.get("role", "master") == "master",
@@ -35,6 +38,7 @@ class ServerInfo:
             has_limit=said.get("maxmemory", "0") != "0",
             has_append_only_file=said.get("aof_enabled") != "0",
             evicted_keys=int(said.get("evicted_keys", 0)),
+            version=said.get("redis_version", ""),
         )
 
     def problems(self) -> dict[str, str]:
@@ -51,3 +55,24 @@ class ServerInfo:
                 "set appendonly yes (docs/deploy.md, Redis)"
             )
         return found
+
+
+def problem_of_refusal(error: bytes) -> dict[str, str]:
+    """What it means that a server refuses a write with *error*; nothing if that is empty."""
+    text = error.decode().removeprefix("-")
+    if text.startswith("OOM"):
+        return {FULL: "Redis is full, so nobody can sign in or out: give it more memory"}
+    if text:
+        # None of its sessions is believed: another one may be the master by now.
+        return {TAKES_NO_WRITES: f"Redis takes no writes: {text[:80]}"}
+    return {}
+
+
+def hidden_in(info: bytes) -> list[str]:
+    """The fields that matter, and that a reply to `INFO` doesn't have."""
+    return [name for name in FIELDS if name not in _fields(info)]
+
+
+def _fields(info: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in info.decode().splitlines())
+    return {name: value for name, _, value in lines}

@@ -18,14 +18,7 @@ from bff.core.sealing import Sealer
 from bff.store import scripts
 from bff.store.clock_steps import SESSION_FROM_FUTURE_SECONDS
 from bff.store.connection import Database, ScriptCall
-from bff.store.record_results import (
-    DONE,
-    Beginning,
-    Deadline,
-    EndedRecord,
-    LoadedSession,
-    Replaced,
-)
+from bff.store.record_results import DONE, Beginning, Deadline, EndedRecord, LoadedSession, Replaced
 from bff.store.scripts import RecordRow
 
 SLIDE_SECONDS = 60
@@ -112,7 +105,9 @@ class SessionRecords:
         row = RecordRow._make(reply) if reply else None
         if row is None or not self.is_vouched_for(row):
             return None
-        return LoadedSession(self.open_row(session_key, row), row.data)
+        session = self.open_row(session_key, row)
+        # The script sees the other two ends; this one is sealed with the tokens.
+        return LoadedSession(session, row.data) if session.read_at < session.ends_at else None
 
     def is_vouched_for(self, row: RecordRow) -> bool:
         """Whether the session began since Redis last lost something (`history_cut`)."""

@@ -15,6 +15,8 @@ from bff.store.connection import Database, Script
 
 LIFETIME_SECONDS = 3_900
 """Longer than the cookie of a sign-in is valid."""
+UNDER_WAY_SECONDS = 5
+"""How long another request waits for the one that has sent the code."""
 TRIES_MAX = 10
 """How often a code may be sent while the provider doesn't answer."""
 
@@ -28,6 +30,15 @@ _TAKE = Script(
     redis.call('HINCRBY', KEYS[1], 'tries', 1)
     redis.call('EXPIRE', KEYS[1], ARGV[3])
     return 1
+    """
+)
+_FAIL = Script(
+    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'failed', 1) end"
+)
+_IS_UNDER_WAY = Script(
+    """
+    local found = redis.call('HMGET', KEYS[1], 'taken', 'failed')
+    return found[1] and not found[2] and redis.call('TTL', KEYS[1]) >= tonumber(ARGV[1])
     """
 )
 
@@ -55,6 +66,15 @@ class SignInAttempts:
     def give_back(self, state: str) -> None:
         """The provider couldn't answer, so the sign-in that was taken may be tried again."""
         self._database.command("HDEL", self._key(state), "taken")
+
+    def fail(self, state: str) -> None:
+        """If a sign-in was taken, it has failed for good, so that nobody waits for it."""
+        self._database.run(_FAIL, [self._key(state)])
+
+    def is_under_way(self, state: str) -> bool:
+        """Whether it was taken a moment ago, and may still succeed."""
+        youngest = LIFETIME_SECONDS - UNDER_WAY_SECONDS
+        return bool(self._database.run(_IS_UNDER_WAY, [self._key(state)], youngest))
 
     def _key(self, state: str) -> str:
         # A state is random, so its hash says nothing.

@@ -62,7 +62,7 @@ class TrackedSessionRecords:
         if row is None or not self._records.is_vouched_for(row):
             return None
         session = self._records.open_row(session_key, row)
-        if session.read_at >= min(session.idle_ends_at, session.absolute_ends_at):
+        if session.read_at >= min(session.idle_ends_at, session.ends_at):
             return None
         return TrackedSession(session, row.data, self._records.slides_at(session))
 

@@ -45,7 +45,7 @@ class AudienceTokenSource(RouteTokenSource):
             return None
         return self._token_write(
             session, attempt, token,
-            spent=session.tokens.refresh_token, refresh_token=issued.refresh_token,
+            spent=session.tokens.refresh_token, refreshed_by=issued,
         )  # fmt: skip
 
     def reject(self, session: Session, issued: IssuedTokens) -> None:

@@ -23,6 +23,7 @@ def refreshed(old: Tokens, issued: IssuedTokens, now: float, deny_list: DenyList
         issued_at=issued.issued_at,
         scope=old.scope if issued.scope is None else issued.scope,
         refresh_token=issued.refresh_token or old.refresh_token,
+        refresh_expires_at=_refresh_expires_at(old, issued),
         id_token=issued.id_token if old.id_token and issued.id_token else old.id_token,
         replaced=(*_unexpired(old.replaced, now), deny_list.entry(old)),
     )
@@ -31,7 +32,7 @@ def refreshed(old: Tokens, issued: IssuedTokens, now: float, deny_list: DenyList
 def with_route_token(
     old: Tokens,
     token: RouteToken | None,
-    refresh_token: str | None,
+    refreshed_by: IssuedTokens | None,
     now: float,
     deny_list: DenyList,
 ) -> Tokens:
@@ -40,7 +41,7 @@ def with_route_token(
     Args:
         old: What the session had.
         token: The route's new token; None if it must not be used.
-        refresh_token: A new one, if the provider rotated.
+        refreshed_by: What spent the session's refresh token; None if nothing did.
         now: Redis's clock.
         deny_list: Computes the deny-list entries of replaced tokens.
     """
@@ -48,12 +49,25 @@ def with_route_token(
     if token is not None:
         kept = tuple(t for t in kept if t.name != token.name and t.expires_at > now)
     gone = (deny_list.entry(t) for t in old.route_tokens if t not in kept)
+    if refreshed_by is not None:
+        old = msgspec.structs.replace(
+            old,
+            refresh_token=refreshed_by.refresh_token or old.refresh_token,
+            refresh_expires_at=_refresh_expires_at(old, refreshed_by),
+        )
     return msgspec.structs.replace(
         old,
-        refresh_token=refresh_token or old.refresh_token,
         route_tokens=kept if token is None else (*kept, token),
         replaced=(*_unexpired(old.replaced, now), *_unexpired(gone, now)),
     )
+
+
+def _refresh_expires_at(old: Tokens, issued: IssuedTokens) -> int:
+    """As it was told last; but the old end says nothing of another refresh token."""
+    if issued.refresh_expires_at is not None:
+        return issued.refresh_expires_at
+    is_same = issued.refresh_token in (None, old.refresh_token)
+    return old.refresh_expires_at if is_same else 0
 
 
 def _unexpired(revoked: Iterable[RevokedAccessToken], now: float) -> Iterator[RevokedAccessToken]:

@@ -24,6 +24,7 @@ from bff.store.record_results import DONE
 
 FINISH_SECONDS = 10.0
 """How long the end of a process waits: half for Redis, half for the provider."""
+AGAIN_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -126,17 +127,28 @@ class PendingWrites:
             log.error("the process ends while it retries to write tokens")
             return 0
         try:
-            self._retry(give_up_at)
+            # A provider, or Redis, that is back after a moment is waited for.
+            while self._retry(give_up_at) and not self._revoke_pending(give_up_at):
+                if time.monotonic() >= give_up_at - AGAIN_SECONDS:
+                    break
+                time.sleep(AGAIN_SECONDS)
             with self._lock:
-                todo, self._pending = self._pending, []
+                lost, self._pending = len(self._pending), []
         finally:
             self._in_retry.release()
-        held = [_tokens_of(item) for item in todo]
-        lost = sum(not self._revoked_directly(tokens, give_up_at) for tokens in held)
         if lost:
             log.error("%d sets of tokens could neither be written nor revoked", lost)
             audit.record("revocation_given_up", "failed", reason=f"held at the end: {lost}")
         return lost
+
+    def _revoke_pending(self, give_up_at: float) -> bool:
+        """Revoke at the provider what is pending; returns whether that was all."""
+        with self._lock:
+            todo, self._pending = self._pending, []
+        left = [item for item in todo if not self._revoked_directly(_tokens_of(item), give_up_at)]
+        with self._lock:
+            self._pending += left
+        return not left
 
     def _revoked_directly(self, tokens: Tokens, give_up_at: float) -> bool:
         try:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from bff.core import operations
 from bff.core.errors import (
     BFFError,
     ProviderMisconfigured,
@@ -48,12 +49,17 @@ def wait_for_lock(try_lock: Callable[[], _T | None], wait_seconds: float, messag
         ProviderUnavailable: There was none within *wait_seconds*; *message* is for the log.
     """
     give_up_at = time.monotonic() + wait_seconds
+    found = try_lock()
+    if found is not None:
+        return found
     polls = iter(POLL_SECONDS)
-    while (found := try_lock()) is None:
-        if time.monotonic() >= give_up_at:
-            raise ProviderUnavailable(message)
-        with Waiting():
-            time.sleep(next(polls, POLL_SECONDS[-1]))
+    with operations.begun("refresh_wait", "lock"):
+        while found is None:
+            if time.monotonic() >= give_up_at:
+                raise ProviderUnavailable(message)
+            with Waiting():
+                time.sleep(next(polls, POLL_SECONDS[-1]))
+            found = try_lock()
     return found
 
 

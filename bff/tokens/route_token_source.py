@@ -86,8 +86,9 @@ class RouteTokenSource(TokenSource):
         token: RouteToken | None,
         *,
         spent: str | None = None,
-        refresh_token: str | None = None,
+        refreshed_by: IssuedTokens | None = None,
     ) -> TokenWrite:
+        refresh_token = refreshed_by.refresh_token if refreshed_by else None
         return TokenWrite(
             session_key=session.key,
             generation=session.generation,
@@ -98,6 +99,6 @@ class RouteTokenSource(TokenSource):
             ),
             base=session.tokens,
             merged=lambda base: with_route_token(
-                base, token, refresh_token, session.read_at, self._deny_list
+                base, token, refreshed_by, session.read_at, self._deny_list
             ),
         )

@@ -17,12 +17,15 @@ from bff.tokens.token_source import TokenSource
 
 OUR_REQUEST = frozenset(
     {
-        "invalid_request", "invalid_scope", "invalid_target", "invalid_resource",
+        "invalid_scope", "invalid_target", "invalid_resource",
         "unsupported_token_type", "invalid_dpop_proof", "use_dpop_nonce",
         "no_credential",
     }
 )  # fmt: skip
-"""Refusals of what we sent; a sign-in would not change that."""
+"""Refusals of what we sent; a sign-in would not change that.
+
+`invalid_request` isn't one: Dex says it of a refresh token that is spent, expired or unknown.
+"""
 
 
 class SessionTokenSource(TokenSource):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from bff.core import operations
 from bff.core.errors import ProviderUnavailable
 from bff.core.work_slots import Waiting
 
@@ -43,7 +44,7 @@ class SingleFlight(Generic[T]):
                 result = self._run(name, call, work)
                 assert result is not None  # noqa: S101 - Says the type of *work*.
                 return result
-            with Waiting():
+            with Waiting(), operations.begun("refresh_wait", "process"):
                 done = call.done.wait(self._wait_seconds)
             if not done:
                 raise ProviderUnavailable("another request did not finish refreshing in time")

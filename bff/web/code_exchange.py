@@ -7,6 +7,8 @@ over: while the provider is away or the process is busy, the same address works 
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Callable
 
 from bff.core.errors import (
     AttemptUnknown,
@@ -16,8 +18,13 @@ from bff.core.errors import (
     StoreUnavailable,
 )
 from bff.core.model import LoginTransaction, SignIn
+from bff.core.work_slots import Waiting
 from bff.provider.oidc import Provider
 from bff.store.sign_in_attempts import SignInAttempts
+
+POLL_SECONDS = 0.1
+RESPONSE_SECONDS = 0.3
+"""Until the response of the request that has finished the sign-in is at the browser."""
 
 
 class CodeExchange:
@@ -50,6 +57,37 @@ class CodeExchange:
             with contextlib.suppress(StoreUnavailable):
                 self._attempts.give_back(transaction.state)
             raise
+
+    def fail(self, transaction: LoginTransaction) -> None:
+        """Tell those who wait that the sign-in whose code was sent has failed for good."""
+        with contextlib.suppress(StoreUnavailable):
+            self._attempts.fail(transaction.state)
+
+    def wait_for_other(
+        self, transaction: LoginTransaction, is_signed_in: Callable[[], bool]
+    ) -> bool:
+        """Whether the user is signed in, as soon as the request that has sent the code is over.
+
+        A browser requests one address twice at a time, if a service worker has switched on
+        navigation preload and doesn't use it, and shows one of the responses.
+        """
+        waited = False
+        while not is_signed_in():
+            if not self._is_under_way(transaction):
+                return is_signed_in()
+            waited = True
+            with Waiting():
+                time.sleep(POLL_SECONDS)
+        if waited:
+            with Waiting():
+                time.sleep(RESPONSE_SECONDS)
+        return True
+
+    def _is_under_way(self, transaction: LoginTransaction) -> bool:
+        try:
+            return self._attempts.is_under_way(transaction.state)
+        except StoreUnavailable:
+            return False
 
 
 def may_work_later(error: Exception, transaction: LoginTransaction) -> bool:

@@ -13,7 +13,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from bff.config import Config
-from bff.core import audit
+from bff.core import audit, operations
 from bff.core.errors import (
     AuthTimeMissing,
     BFFError,
@@ -32,6 +32,7 @@ from bff.core.errors import (
     StepUpRequired,
 )
 from bff.core.problem import problem_response, set_headers
+from bff.core.request_id import request_id
 from bff.web import pages
 from bff.web.return_to import checked_return_to
 
@@ -58,9 +59,10 @@ def register(app: Flask, config: Config | None = None) -> None:
 
 def error_response(error: BFFError) -> Response:
     """The response for *error*, as a page or as JSON; and a line in the log."""
-    reference = audit.request_id()
-    level = logging.ERROR if error.status == 500 else logging.INFO
-    log.log(level, "%s %s: %s [%s]", error.status, error.code, error.detail, reference)
+    reference = request_id()
+    if operations.observers:
+        operations.note("error_response", error.code)
+    error.log(log, reference)
     page = pages.wants_page(request) or isinstance(error, ServiceWorkerInterferes)
     response = _page(error, reference) if page else _problem(error, reference)
     set_headers(response, error, error.challenge if isinstance(error, StepUpRequired) else None)
@@ -154,5 +156,5 @@ def _after_the_response(error: BaseException) -> Response:
 def _unexpected(error: BaseException) -> Response:
     """Any other exception (ASVS 16.5.4): the caller learns nothing of it."""
     audit.record("unexpected_error", "failed", reason=type(error).__name__)
-    log.error("unexpected error [%s]", audit.request_id(), exc_info=error)
+    log.error("unexpected error [%s]", request_id(), exc_info=error)
     return error_response(BFFError(type(error).__name__))

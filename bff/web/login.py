@@ -22,6 +22,7 @@ from bff.core import audit
 from bff.core.errors import (
     ParameterInvalid,
     ReturnToInvalid,
+    SignInSpent,
     SignInTooOld,
     StateInvalid,
     StoreUnavailable,
@@ -151,11 +152,18 @@ class LoginFlow:
             # same address works later, or leads to the page for a used code.
             if not may_work_later(error, transaction):
                 self._delete_with_response(name)
-            if is_used_code(error) and self._is_signed_in():
+                self._exchange.fail(transaction)
+            if self._has_other_signed_in(error, transaction):
                 return redirect(transaction.return_to, 303)
             return failed(transaction, error, self._config)
         self._delete_with_response(name)
         return response
+
+    def _has_other_signed_in(self, error: Exception, transaction: LoginTransaction) -> bool:
+        """Whether the code is used up since another request has finished the sign-in with it."""
+        if isinstance(error, SignInSpent):
+            return self._exchange.wait_for_other(transaction, self._is_signed_in)
+        return is_used_code(error) and self._is_signed_in()
 
     def _is_signed_in(self) -> bool:
         own_key = session_cookie.current().session_key

@@ -41,9 +41,10 @@ def for_provider(arguments: MultiDict[str, str], more: tuple[str, ...] = ()) -> 
     for name, value in parameters.items():
         if len(value) > PARAMETER_MAX_CHARACTERS or _CONTROL.search(value):
             raise ParameterInvalid(f"{name} is too long or has control characters")
-    prompts = parameters.get("prompt", "").split()
+    # A lax provider might take `None` for it, and so sign in silently for any site.
+    prompts = parameters.get("prompt", "").lower().split()
     if "none" in prompts and parameters["prompt"] != "none":
-        raise ParameterInvalid("prompt=none with another prompt")
+        raise ParameterInvalid("prompt=none with another prompt, or in other letters")
     return parameters
 
 

@@ -2,9 +2,9 @@
 
 1. A program's `fetch`, our own form or a link asks for it. A link that another site could have
    planted, or without the cookie, gets a page with our form first: its post brings the cookie.
-2. The session ends: from then on its cookie is refused at every replica, its access tokens are on
-   the deny-list and its refresh token is revoked at the provider, or queued for that. So do other
-   sessions of this browser; its sign-ins that are under way are refused.
+2. The session ends, and so do the other sessions of this browser: from then on its cookie is
+   refused at every replica, its access tokens are on the deny-list and its refresh token is revoked
+   at the provider, or queued for that. The browser's sign-ins that are under way are refused.
 3. The browser's cookie is deleted, if it came: what hasn't been ended isn't cleared.
 4. The browser goes to the provider's logout, which ends the provider's own session, and returns
    from there to `/auth/logged-out`, which redirects to `returnTo`.

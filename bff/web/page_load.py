@@ -2,9 +2,12 @@
 
 `Sec-Fetch-Mode: navigate` says so: no script can make such a request. A service worker that passes
 a page load on (`respondWith(fetch(event.request))`) changes the rest: in Chromium the destination
-becomes `empty`, in Firefox the mode becomes `same-origin`, as of a script's fetch. The latter is
-refused, but a person may be looking at the response.
-Source: Fetch Metadata Request Headers, sections 2.1 and 2.2; Service Workers, 4.6 (`respondWith`).
+becomes `empty`, in Firefox the mode becomes `same-origin`, as of a script's fetch. One that makes a
+request of its own (`fetch(event.request.url)`, `new Request(event.request, {…})`) sends a fetch in
+every browser, with its own script as the referrer. Such are refused, but a person may be looking at
+the response.
+Source: Fetch Metadata Request Headers, sections 2.1 and 2.2; Service Workers, 4.6 (`respondWith`);
+Fetch, "main fetch" (the referrer of a request is its client, in a worker the script).
 """
 
 from __future__ import annotations
@@ -50,8 +53,13 @@ def is_page_load(request: Request) -> bool:
 
 def may_be_of_service_worker(request: Request) -> bool:
     """Whether *request* may be a page load that a service worker has turned into a fetch."""
-    headers = request.headers
-    return (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == (
-        "same-origin",
-        "empty",
-    )
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode == "navigate" or request.headers.get("Sec-Fetch-Dest") != "empty":
+        return False
+    return mode == "same-origin" or _comes_from_script(request)
+
+
+def _comes_from_script(request: Request) -> bool:
+    """Whether the referrer is a script, as of what a worker sends, instead of a page."""
+    path = (request.referrer or "").partition("?")[0]
+    return path.endswith((".js", ".mjs"))

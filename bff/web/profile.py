@@ -30,8 +30,8 @@ def _profile(session: Session, public_id: str) -> dict[str, Any]:
     """What the SPA may know: the allowed claims and the seconds left, never a token."""
     now = session.read_at
     seconds_left = {
-        "idle_seconds_left": _seconds_left(session.idle_ends_at, now),
-        "absolute_seconds_left": _seconds_left(session.absolute_ends_at, now),
+        "idle_seconds_left": _seconds_left(min(session.idle_ends_at, session.ends_at), now),
+        "absolute_seconds_left": _seconds_left(session.ends_at, now),
         "access_token_seconds_left": _seconds_left(session.tokens.expires_at, now),
     }
     return {

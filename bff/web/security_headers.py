@@ -1,4 +1,4 @@
-"""Which security headers does every response have, and why these values?
+"""Which headers does every response have, and why these values?
 
 - **Content-Security-Policy**: only our own scripts, styles and connections, nothing inline; no
   plug-ins, no `<base>`, no framing by other pages. `form-action` also names the provider: browsers
@@ -12,6 +12,7 @@
   reference to it. The sign-in is a full-page redirect and needs none.
 - **Cross-Origin-Resource-Policy** `same-origin`: no other site can embed what the cookie protects.
 - **Permissions-Policy**: hardware and payment, which few apps use, are off in documents.
+- **X-Request-ID**: the id of the request in our log.
 
 A header that a response already has stays as it is: the proxy sets stricter ones.
 """
@@ -20,6 +21,7 @@ from flask import Flask, Response
 
 from bff.config import Config
 from bff.config.csp_directives import extended
+from bff.core.request_id import request_id
 
 HSTS = "max-age=31536000; includeSubDomains"
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
@@ -40,15 +42,7 @@ def default_csp(issuer_origin: str) -> str:
 
 def register(app: Flask, config: Config) -> None:
     """Add the headers to every response of *app*, error responses included."""
-    policy = config.csp or default_csp(config.issuer_origin)
-    always = {
-        "content-security-policy": extended(policy, config.csp_add) if config.csp_add else policy,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "same-origin",
-        "cross-origin-resource-policy": "same-origin",
-    }
-    if config.https:
-        always["strict-transport-security"] = HSTS
+    always = _always(config)
     document = {
         **always,
         "cross-origin-opener-policy": "same-origin",
@@ -64,7 +58,22 @@ def register(app: Flask, config: Config) -> None:
         present = {name.lower(): value for name, value in headers}
         media_type = present.get("content-type", "").partition(";")[0]
         is_document = media_type.strip().lower() == "text/html"
-        for key, name, value in for_documents if is_document else for_all:
-            if key not in present:
-                headers.add(name, value)
+        needed = for_documents if is_document else for_all
+        # As `Headers.add`, which would check each of these values again, with every response.
+        headers._list += [  # noqa: SLF001
+            (name, value) for key, name, value in needed if key not in present
+        ]
+        if "x-request-id" not in present:
+            headers._list.append(("X-Request-ID", request_id()))  # noqa: SLF001
         return response
+
+
+def _always(config: Config) -> dict[str, str]:
+    policy = config.csp or default_csp(config.issuer_origin)
+    always = {
+        "content-security-policy": extended(policy, config.csp_add) if config.csp_add else policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+    }
+    return always | {"strict-transport-security": HSTS} if config.https else always

@@ -14,6 +14,7 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, ProviderRejected, SignInDenied, SignInSpent
 from bff.core.model import LoginTransaction
+from bff.core.request_id import request_id
 from bff.web.login_parameters import asked_for
 from bff.web.provider_link import with_error
 from bff.web.redirect import redirect
@@ -49,8 +50,8 @@ def page_of_app(error: BFFError, config: Config) -> str | None:
     """
     if config.sign_in_error_path is None:
         return None
-    reference = audit.request_id()
-    log.info("%s %s: %s [%s]", error.status, error.code, error.detail, reference)
+    reference = request_id()
+    error.log(log, reference)
     told = {"error": error.code}
     if isinstance(error, SignInDenied):
         told |= {"provider_error": error.error, "error_description": error.description}

@@ -11,7 +11,7 @@ from typing import NoReturn
 from demo.child import ChildFailed
 from demo.prove import remote, report
 from demo.prove.installation import Installation
-from demo.prove.rows import Table
+from demo.prove.rows import Row, Table
 from demo.prove.scenarios import IDS, run_some
 from demo.redis.embedded import NoRedis
 
@@ -36,10 +36,15 @@ def main(
     """
     options = parsed(sys.argv[1:] if arguments is None else arguments)
     _check_options(options)
-    # So that the programs are stopped in order.
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruption = Interruption()
     printer = report.Printer()
-    table = Table(printer.row if not options.json else lambda row: None)
+
+    def show(row: Row) -> None:
+        interruption.check()
+        if not options.json:
+            printer.row(row)
+
+    table = Table(show)
     try:
         if not options.json:
             printer.head(_subject(options))
@@ -82,8 +87,25 @@ def _subject(options: argparse.Namespace) -> str:
     return f"Is a logout final? {where}."
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+class Interruption:
+    """Makes SIGINT and SIGTERM a KeyboardInterrupt, so that the programs are stopped in order.
+
+    Python drops an exception that is raised while a finalizer runs, so `check` raises it again.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._raise)
+
+    def _raise(self, *_: object) -> NoReturn:
+        self._came = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal has come."""
+        if self._came:
+            raise KeyboardInterrupt
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ balancer, and different ports, so that the proof chooses one for each request.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -30,8 +31,9 @@ from demo.redis.embedded import EmbeddedRedis, first_source, free_port
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
-PORTS = range(28_000, 32_000)
-"""Not those that a Redis may get: a program listens there only long after its port was chosen."""
+PORTS = range(28_000 + os.getpid() % 16, 32_000, 16)
+"""Not those that a Redis may get: a program listens there only long after its port was chosen. Nor
+those of most other proofs: two on one port would share the requests (Granian sets SO_REUSEPORT)."""
 PROVIDER_TIMEOUT_SECONDS = 3
 ACCESS_TOKEN_SECONDS = 300
 USERS = 60

@@ -3,8 +3,9 @@
 import { login, logout, profile, session } from "/auth/client.js";
 import { clearAPIPanel, wireAPIPanel } from "/api-panel.js";
 import { clearDevices, loadDevices, wireDevicesPanel } from "/devices-panel.js";
-import { byTestId, fill, notify, row, showState } from "/dom.js";
+import { byTestId, fill, notify, row, showState, tell } from "/dom.js";
 import { lookAtBrowser, wireHoldsPanel } from "/holds-panel.js";
+import { inWords, mayPass, stopTrying, tryAgainLater } from "/outage.js";
 import { clearStreamPanel, wireStreamPanel } from "/stream-panel.js";
 import { showTimes, wireTimePanel } from "/time-panel.js";
 
@@ -13,7 +14,8 @@ const ENDINGS = {
   session_missing: "You are not signed in any more.",
   session_ended: "Your session has ended.",
 };
-const CLAIM_NAMES = { sub: "Subject", email: "E-mail", email_verified: "Verified", org_id: "Organization" };
+const CLAIM_NAMES = { sub: "Subject", email_verified: "Verified", org_id: "Organization" };
+const BY_ITSELF = "This page tries again by itself.";
 
 /** Counts the attempts to render: an older one must not overwrite the page of a newer one. */
 let latestRender = 0;
@@ -28,6 +30,7 @@ async function refresh() {
     return render === latestRender && showOutage(error);
   }
   if (render !== latestRender) return;
+  endOutage();
   if (me) await showSignedIn(me);
   else await showSignedOut();
 }
@@ -39,7 +42,7 @@ async function showSignedIn(me) {
   fill("name", name);
   fill("initials", initials(name));
   const claims = Object.entries(user).filter(([claim]) => claim !== "name" && claim !== "picture");
-  const rows = claims.map(([claim, value]) => row(CLAIM_NAMES[claim] ?? claim, inText(value)));
+  const rows = claims.map(([claim, value]) => row(CLAIM_NAMES[claim] ?? label(claim), inText(value)));
   byTestId("user-claims").replaceChildren(...rows);
   showTimes(me.session);
   // Everything is loaded before it is shown, so that the layout doesn't shift.
@@ -61,11 +64,18 @@ async function showSignedOut() {
 }
 
 function showOutage(error) {
-  // An outage is not a logout: if the user is signed in, the page stays.
-  const words = error.message || "The server does not answer.";
-  if (document.body.dataset.state === "in") return notify(words, "bad");
+  const passes = mayPass(error);
+  if (passes) tryAgainLater("profile", refresh, error);
+  const words = `${inWords(error)} ${passes ? BY_ITSELF : ""}`;
+  // An outage is not a logout: what the page has shown stays.
+  if (["in", "out"].includes(document.body.dataset.state)) return tell("outage", words, "bad");
   fill("outage", words);
   showState("outage");
+}
+
+function endOutage() {
+  stopTrying("profile");
+  tell("outage", "");
 }
 
 function initials(name) {
@@ -74,8 +84,14 @@ function initials(name) {
 }
 
 function inText(value) {
-  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "boolean") return value ? "Yes" : "No";
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** `given_name` as the page's other labels are; the name of a claim of one's own stays an address. */
+function label(claim) {
+  if (!/^[a-z_]+$/.test(claim)) return claim;
+  return claim[0].toUpperCase() + claim.slice(1).replaceAll("_", " ");
 }
 
 /** A failed silent sign-in returns with `error=login_required` at the end of the query. */
@@ -101,7 +117,9 @@ async function signOut(event) {
     await logout();
   } catch (error) {
     button.disabled = false;
-    notify(`You are not signed out. ${error.message}`, "bad");
+    notify(`You are not signed out. ${mayPass(error) ? "Please try again." : inWords(error)}`, "bad");
+    // Only the response may be lost.
+    await refresh();
   }
 }
 
@@ -128,6 +146,7 @@ byTestId("sign-in").addEventListener("click", () => login());
 byTestId("sign-in-silent").addEventListener("click", () => login({ prompt: "none" }));
 byTestId("sign-out").addEventListener("click", signOut);
 byTestId("retry").addEventListener("click", refresh);
+addEventListener("offline", refresh);
 session.addEventListener("session-ended", onEnded);
 session.addEventListener("session-changed", onChanged);
 session.addEventListener("session-began", ({ detail }) => showSignedIn(detail.profile));

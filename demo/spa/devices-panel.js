@@ -1,59 +1,93 @@
-/** Where am I signed in? The list of sessions, each with a way to end it. */
+/** Where am I signed in? The list of sessions, each with a way to end it, and one for all others. */
 
-import { apiFetch } from "/auth/client.js";
+import { apiJSON } from "/auth/client.js";
 import { byTestId, element, notify } from "/dom.js";
+import { inWords, mayPass, stopTrying, tryAgainLater } from "/outage.js";
 
 const list = byTestId("devices");
+const problem = byTestId("devices-problem");
+const endOthers = byTestId("devices-end-others");
 
-/** Make the "Refresh" link work. */
+/** Counts the loads: an older response must not come back after a newer one, or after a logout. */
+let latestLoad = 0;
+
+/** Make "Refresh" and "Sign out all others" work. */
 export function wireDevicesPanel() {
   byTestId("devices-refresh").addEventListener("click", loadDevices);
+  endOthers.addEventListener("click", () => end(endOthers, "", ({ ended }) =>
+    notify(ended === 1 ? "One other device is signed out." : `${ended} other devices are signed out.`)));
 }
 
 /** Load and list the sessions of this user. */
 export async function loadDevices() {
+  const load = ++latestLoad;
+  stopTrying("devices");
   try {
-    const response = await apiFetch("/auth/sessions", { cache: "no-store" });
-    if (!response.ok) return showProblem();
-    const { sessions } = await response.json();
+    const { sessions } = await apiJSON("/auth/sessions", { cache: "no-store" });
+    if (load !== latestLoad) return;
     list.replaceChildren(...sessions.map(device));
-  } catch {
-    showProblem();
+    endOthers.hidden = sessions.every(({ current }) => current);
+    problem.replaceChildren();
+  } catch (error) {
+    if (load !== latestLoad || error.status === 401) return;
+    showProblem("The list can’t be loaded now.", error);
+    if (mayPass(error)) tryAgainLater("devices", loadDevices, error);
   }
 }
 
 /** Empty the list. */
 export function clearDevices() {
+  latestLoad += 1;
+  stopTrying("devices");
   list.replaceChildren();
+  problem.replaceChildren();
+  endOthers.hidden = true;
 }
 
-function showProblem() {
-  list.replaceChildren(element("li", { class: "quiet-text" }, "The list can’t be loaded now."));
+/** @param {string} words @param {any} error A sign-in may help; it comes back to this page. */
+function showProblem(words, error) {
+  const link = error.login_url && element("a", { href: error.login_url }, "Sign in again");
+  problem.replaceChildren(`${words} ${inWords(error)} `, link || "");
 }
 
 function device({ id, current, browser, created_at: createdAt, last_seen_at: lastSeenAt }) {
-  const name = element("span", { class: "device-name" }, browser || "Unknown browser");
+  const shown = browser || "Unknown browser";
+  const name = element("span", { class: "device-name" }, shown);
   const seen = current ? "in use now" : `last used ${ago(lastSeenAt)}`;
-  const detail = `Signed in ${ago(createdAt)}, ${seen}`;
+  const detail = `Signed in ${at(createdAt)}, ${seen}`;
   const words = element("div", {}, name, element("span", { class: "hint" }, detail));
   const item = element("li", { "data-testid": "device", "data-current": String(current) }, words);
-  item.append(current ? element("span", { class: "pill good" }, "This one") : endButton(id, browser));
+  const label = `Sign out ${shown}, signed in ${at(createdAt)}`;
+  item.append(current ? element("span", { class: "pill good" }, "This one") : endButton(id, label));
   return item;
 }
 
-function endButton(id, browser) {
-  const label = `Sign out ${browser || "that one"}`;
+function endButton(id, label) {
   const attributes = { type: "button", class: "button quiet small", "data-testid": "device-end" };
   const button = element("button", { ...attributes, "aria-label": label }, "Sign out");
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    const path = `/auth/sessions/${encodeURIComponent(id)}`;
-    const response = await apiFetch(path, { method: "DELETE" }).catch(() => null);
-    if (response?.ok || response?.status === 404) return loadDevices();
-    button.disabled = false;
-    notify("That session could not be ended. Please try again.", "bad");
-  });
+  button.addEventListener("click", () => end(button, `/${encodeURIComponent(id)}`));
   return button;
+}
+
+/** End one session, or all but this one; then the list is loaded anew. */
+async function end(button, path, onEnded = () => {}) {
+  button.disabled = true;
+  let failure = null;
+  try {
+    onEnded(await apiJSON(`/auth/sessions${path}`, { method: "DELETE" }));
+  } catch (error) {
+    // Another one has ended it already.
+    if (error.code !== "session_unknown") failure = error;
+  }
+  button.disabled = false;
+  await loadDevices();
+  if (failure && failure.status !== 401) showProblem("That didn’t work.", failure);
+}
+
+/** With the second: two sign-ins of one browser are told apart. */
+function at(instant) {
+  const form = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+  return form.format(instant * 1000);
 }
 
 function ago(instant) {

@@ -27,9 +27,15 @@ export function showState(state) {
 }
 
 /** Show a message at the top of the page, also to screen readers, until the next one. */
-export function notify(text = "", kind = "info") {
-  const notice = document.getElementById("notice");
-  notice.textContent = text;
+export function notify(text, kind = "info") {
+  tell("notice", text, kind);
+}
+
+/** Show *text* in the notice with this id; without a text, hide it. */
+export function tell(id, text, kind = "info") {
+  const notice = document.getElementById(id);
+  // Said once, and not again by each try.
+  if (notice.textContent !== text) notice.textContent = text;
   notice.dataset.kind = kind;
   notice.classList.toggle("is-shown", text !== "");
 }

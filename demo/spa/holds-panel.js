@@ -12,9 +12,9 @@ export function wireHoldsPanel() {
 /** Read the browser's storage and show what was found. */
 export async function lookAtBrowser() {
   const findings = [
-    ["document.cookie", document.cookie === "" ? 0 : 1, document.cookie || "nothing readable"],
-    ["localStorage", localStorage.length, count(localStorage.length, "entry", "entries")],
-    ["sessionStorage", sessionStorage.length, count(sessionStorage.length, "entry", "entries")],
+    ["Cookies", document.cookie === "" ? 0 : 1, document.cookie || "None readable"],
+    ["Local storage", localStorage.length, count(localStorage.length, "entry", "entries")],
+    ["Session storage", sessionStorage.length, count(sessionStorage.length, "entry", "entries")],
     ["IndexedDB", ...(await listed(() => indexedDB.databases(), "database", "databases"))],
     ["Cache storage", ...(await listed(() => caches.keys(), "cache", "caches"))],
   ];
@@ -26,12 +26,12 @@ async function listed(list, one, many) {
     const { length } = await list();
     return [length, count(length, one, many)];
   } catch {
-    return [0, "not available in this browser"];
+    return [0, "Not available in this browser"];
   }
 }
 
 function count(number, one, many) {
-  return number === 0 ? "empty" : `${number} ${number === 1 ? one : many}`;
+  return number === 0 ? "Empty" : `${number} ${number === 1 ? one : many}`;
 }
 
 function finding([place, number, words]) {

@@ -1,6 +1,7 @@
 /** Which events does the API send? Server-sent events over `/api`, like any other call. */
 
 import { byTestId, element } from "/dom.js";
+import { stopTrying, tryAgainLater } from "/outage.js";
 
 const TICKS = 40;
 const toggle = byTestId("stream-toggle");
@@ -11,7 +12,7 @@ const ticks = document.querySelector(".ticks");
 /** @type {EventSource | null} */
 let source = null;
 
-/** @param {() => void} onRefused Called if the stream is refused; the session may have ended. */
+/** @param {() => void} onRefused Called if the stream is refused: an outage, or the session has ended. */
 export function wireStreamPanel(onRefused) {
   ticks.replaceChildren(...Array.from({ length: TICKS }, () => element("li")));
   toggle.addEventListener("click", () => (source ? disconnect() : connect(onRefused)));
@@ -30,15 +31,16 @@ function connect(onRefused) {
   source.addEventListener("open", () => show("Live", "good", "Disconnect"));
   source.addEventListener("message", ({ data }) => showEvent(JSON.parse(data)));
   source.addEventListener("error", () => {
-    if (source?.readyState !== EventSource.CLOSED) return show("Reconnecting", "waiting", "Disconnect");
-    // Refused: the browser doesn't reconnect after a response that isn't a stream.
-    disconnect();
-    show("Refused", "bad", "Connect");
+    show("Reconnecting", "waiting", "Disconnect");
+    if (source?.readyState !== EventSource.CLOSED) return;
+    // The browser doesn't reconnect after a response that isn't a stream, and shows no status.
+    tryAgainLater("stream", () => connect(onRefused));
     onRefused();
   });
 }
 
 function disconnect() {
+  stopTrying("stream");
   source?.close();
   source = null;
   show("Off", "", "Connect");

@@ -39,12 +39,12 @@ function draw() {
     const known = times[name] !== null && times[name] !== undefined;
     const seconds = known ? Math.round(left(name)) : 0;
     field.dataset.seconds = known ? String(seconds) : "";
-    field.textContent = known ? inWords(name, seconds) : "unknown";
+    field.textContent = known ? inWords(name, seconds) : "Unknown";
   }
 }
 
 function inWords(name, seconds) {
-  if (seconds === 0 && name === "access_token_seconds_left") return "at the next call";
+  if (seconds === 0 && name === "access_token_seconds_left") return "At the next call";
   const two = (number) => String(number).padStart(2, "0");
   const days = Math.floor(seconds / 86400);
   const hours = Math.floor((seconds % 86400) / 3600);

@@ -51,6 +51,8 @@ class Stub:
     sessions: list[dict[str, Any]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     strong: bool = False
+    fresh: bool = True
+    """Whether the sign-in is recent enough to end other sessions."""
     step_up_code: str = "insufficient_user_authentication"
     step_up_url: Any = "/auth/login?acr_values=urn%3Ademo%3Astrong&max_age=300"
     failing_status: int | None = None
@@ -150,10 +152,17 @@ def _add_auth(app: Flask, stub: Stub) -> None:
     def sessions() -> dict[str, Any]:
         return {"sessions": stub.sessions}
 
+    @app.delete("/auth/sessions", defaults={"session_id": None})
     @app.delete("/auth/sessions/<session_id>")
-    def end_session(session_id: str) -> tuple[str, int]:
-        stub.sessions = [entry for entry in stub.sessions if entry["id"] != session_id]
-        return "", 204
+    def end_session(session_id: str | None) -> Any:
+        if not stub.fresh:
+            return problem(403, "sign_in_not_fresh", login_url="/auth/login?max_age=0")
+        before = stub.sessions
+        ended = [e for e in before if e["id"] == session_id or not (session_id or e["current"])]
+        stub.sessions = [entry for entry in before if entry not in ended]
+        if session_id:
+            return ("", 204) if ended else problem(404, "session_unknown")
+        return {"ended": len(ended)}
 
 
 def _add_api(app: Flask, stub: Stub) -> None:

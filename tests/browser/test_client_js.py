@@ -167,6 +167,38 @@ def test_login_passes_its_parameters_on(page: Page, stub: Stub) -> None:
     assert stub.asked("GET", path) == [None]
 
 
+@pytest.mark.parametrize(
+    ("page_at", "returns_to"),
+    [
+        ("/?session_transfer_token=t&a%20b=c#d", "/?a%20b=c#d"),
+        ("/?flag&session_transfer_token=t", "/?flag"),
+        ("/?session_transfer_token=t&session_transfer_token=u#d", "/#d"),
+        ("/?&&x=session_transfer_token=t", "/?&&x=session_transfer_token=t"),
+        ("/#?session_transfer_token=t", "/#?session_transfer_token=t"),
+    ],
+)
+def test_login_passes_a_transfer_token_on_and_comes_back_without_it(
+    context: BrowserContext, stub: Stub, page_at: str, returns_to: str
+) -> None:
+    """A native app has opened a page with it, which signs the user in."""
+    page = open_tab(context, stub, page_at)
+    for return_to in ("", "returnTo: location.href.slice(location.origin.length),"):
+        with page.expect_request("**/auth/login?*") as login:
+            page.evaluate(f"client.login({{ {return_to} session_transfer_token: 'a+b/c=' }})")
+        asked = parse_qs(urlsplit(login.value.url).query)
+        assert asked == {"returnTo": [returns_to], "session_transfer_token": ["a+b/c="]}
+        page = open_tab(context, stub, page_at)
+
+
+def test_login_leaves_out_what_has_no_value(page: Page, stub: Stub) -> None:
+    none = "new URLSearchParams('').get('session_transfer_token')"
+    with page.expect_navigation():
+        page.evaluate(
+            f"client.login({{ returnTo: '/', session_transfer_token: {none}, prompt: undefined }})"
+        )
+    assert stub.asked("GET", "/auth/login?returnTo=%2F") == [None]
+
+
 def test_login_refuses_an_unknown_parameter(page: Page, stub: Stub) -> None:
     assert run(page, "client.login({ redirect_uri: 'https://evil.test' })")[0] == "TypeError"
     assert not [path for _, path, _ in stub.requests if path.startswith("/auth/login")]

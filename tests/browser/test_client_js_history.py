@@ -34,7 +34,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     """Of a browser as users have it; Playwright turns the back/forward cache off."""
     kind = browser.browser_type
     launched = kind.launch(
-        executable_path=installed() or kind.executable_path,
+        executable_path=installed(whole=True) or kind.executable_path,
         headless=True,
         args=list(FLAGS),
         ignore_default_args=["--disable-back-forward-cache"],

@@ -1,8 +1,12 @@
-"""A service worker that passes every request on stops neither a sign-in nor a deep link."""
+"""A service worker that passes every request on stops neither a sign-in nor a deep link.
+
+One that makes requests of its own is named on a page; nobody is shown JSON.
+"""
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +28,18 @@ addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 """
 PASSES_ON = "addEventListener('fetch', (e) => e.respondWith(fetch(e.request)));"
+PRELOADS = """
+addEventListener("activate", (e) => e.waitUntil(registration.navigationPreload.enable()));
+addEventListener("fetch", (e) => e.respondWith(Promise.any(
+    [e.preloadResponse.then((early) => early ?? Promise.reject()), fetch(e.request)])));
+"""
 # A request with any option of its own is no navigation in any browser (Fetch, `new Request`).
 # So Chromium shows what Firefox does with a worker that passes on.
-HIDES = "addEventListener('fetch', (e) => e.respondWith(fetch(e.request, { cache: 'no-store' })));"
+HIDES = {
+    "with an option": "fetch(e.request, { cache: 'no-store' })",
+    "anew": "fetch(e.request.url)",
+    "anew, with headers": "fetch(e.request.url, { headers: e.request.headers })",
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +88,22 @@ def test_a_sign_in_and_deep_links_pass_through_a_service_worker(
     expect(part(page, "sign-in")).to_be_visible(timeout=WAIT_MS)
 
 
-def test_a_service_worker_that_hides_page_loads_is_named_on_a_page(
+def test_a_sign_in_passes_though_a_service_worker_has_each_page_load_made_twice(
     page: Page, started: Installation, spa: Path
 ) -> None:
-    use_worker(page, started, spa, HIDES)
+    """By navigation preload; whichever response comes first is shown."""
+    use_worker(page, started, spa, PRELOADS)
+    since = time.monotonic()
+    sign_in(page, started)
+    callbacks = [e for e in started.front.exchanges(since) if e.path == "/auth/callback"]
+    assert len(callbacks) == 2
+
+
+@pytest.mark.parametrize("fetches", HIDES.values(), ids=HIDES)
+def test_a_service_worker_that_hides_page_loads_is_named_on_a_page(
+    page: Page, started: Installation, spa: Path, fetches: str
+) -> None:
+    use_worker(page, started, spa, f"addEventListener('fetch', (e) => e.respondWith({fetches}));")
     for path in ("/auth/login", "/auth/callback?code=x&state=x", "/orders/7"):
         page.goto(started.origin + path)
         expect(page.get_by_text("service_worker_interferes")).to_be_visible(timeout=WAIT_MS)

@@ -11,7 +11,7 @@ import pytest
 
 from bff.cli import revocations
 from bff.revocation.steps import intent
-from tests.support.commands import run_command
+from tests.support.commands import run_command, run_program
 from tests.support.fake_provider import FakeProvider, Reply
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
@@ -40,7 +40,7 @@ def as_json(bff: Receiver, cwd: Path, *arguments: str) -> tuple[int, dict[str, A
 
 
 def test_nothing_waits(bff: Receiver, tmp_path: Path) -> None:
-    ended = run_command(bff, "revocations", "--older-than", "0", cwd=tmp_path)
+    ended = run_program(bff, "revocations", "--older-than", "0", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "Nothing waits.\n"), ended.stderr
     assert as_json(bff, tmp_path) == (0, {"confirmed": 0, "waiting": []})
 

@@ -166,15 +166,21 @@ def test_half_a_request_is_2(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_wrong_file_is_2_with_all_problems(environ: dict[str, str], tmp_path: Path) -> None:
     file = Path(environ["BFF_ROUTES_FILE"])
     file.write_text(ROUTES.replace('token = "none"', 'tokn = "none"').replace("http://o", "o"))
-    for arguments in (["routes"], ["routes", "GET", "/api/x"], ["serve"]):
+    problems = [
+        "BFF_ROUTES_FILE: route /api/orders: upstream: address 1: "
+        "must be a URL that begins with http:// or https://",
+        "BFF_ROUTES_FILE: route /files: tokn: no such key; token?",
+    ]
+    for arguments in (["routes"], ["routes", "GET", "/api/x"]):
         ended = run(*arguments, env=environ, cwd=tmp_path)
         assert (ended.returncode, ended.stdout) == (2, "")
-        assert ended.stderr.splitlines() == [
-            "2 problem(s) with the settings:",
-            "  - BFF_ROUTES_FILE: route /api/orders: upstream: address 1: "
-            "must be a URL that begins with http:// or https://",
-            "  - BFF_ROUTES_FILE: route /files: tokn: no such key; token?",
-        ]
+        first, *others = ended.stderr.splitlines()
+        assert first == "2 problem(s) with the settings:"
+        assert others == [f"  - {problem}" for problem in problems]
+    ended = run("serve", env=environ, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    logged = [line.partition(" ERROR bff.settings ")[2] for line in ended.stderr.splitlines()]
+    assert logged == ["2 problem(s) with the settings", *problems]
 
 
 def test_a_route_to_the_server_itself_is_refused_at_the_start(

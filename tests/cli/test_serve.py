@@ -18,8 +18,10 @@ import pytest
 
 from bff import config
 from bff.cli.main import main
+from tests.support import raw_client
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ("AUTH0_SECRET", "AUTH0_CLIENT_SECRET", "REDIS_URL")
@@ -61,7 +63,6 @@ def server(port: int, redis_server: RedisServer) -> Iterator[Process]:
     arguments = command("--port", str(port), "--workers", "2", "--grace-seconds", "10")
     with Process(arguments, name="the BFF", env=environment(redis_server.url)) as process:
         process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
-        # A worker that is stopped before it has started waits to be killed (Granian 2.8).
         for number in (1, 2):
             process.wait_for_output(f"Started worker-{number}")
         yield process
@@ -121,23 +122,55 @@ def test_a_request_in_flight_is_finished_at_sigterm(server: Process, port: int) 
         f"Content-Length: {len(body)}",
         "Expect: 100-continue",
     ]
-    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+    with raw_client.connect(port) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode())
         # A worker has begun to handle it, and waits for its body.
-        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        raw_client.read_until(connection, b"HTTP/1.1 100 Continue\r\n\r\n")
         server.process.send_signal(signal.SIGTERM)
         server.wait_for_output("Stopping worker")
         connection.sendall(body)
-        assert connection.recv(100).startswith(b"HTTP/1.1 ")
+        assert raw_client.read_all(connection).raw.startswith(b"HTTP/1.1 ")
     assert server.process.wait(15) == 0
 
 
 def test_a_killed_worker_is_replaced(server: Process, port: int) -> None:
+    """And a stop doesn't wait for the one that is just starting."""
     before = {one.pid for one in psutil.Process(server.pid).children()}
     os.kill(before.pop(), signal.SIGKILL)
     server.wait_for_output("Respawning")
     server.wait_for_http(f"http://127.0.0.1:{port}/healthz")
     assert server.running
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(15) == 0
+    assert "refused to gracefully stop" not in server.output
+
+
+def test_a_stop_does_not_wait_for_a_worker_that_had_no_handler_yet(
+    tmp_path: Path, port: int, redis_server: RedisServer
+) -> None:
+    """It gets the signal between its fork and the first line of ours."""
+    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
+    start = f"""
+import time
+from pathlib import Path
+from bff.cli import main, serve
+real = serve._application
+def late(*arguments):
+    Path({str(begun)!r}).touch()
+    while not Path({str(go_on)!r}).exists():
+        time.sleep(0.01)
+    return real(*arguments)
+serve._application = late
+main.main(["serve", "--port", "{port}", "--grace-seconds", "10"])
+"""
+    env = environment(redis_server.url)
+    with Process([sys.executable, "-c", start], name="the BFF", env=env) as process:
+        wait_for(begun.exists, "the worker has begun")
+        process.process.send_signal(signal.SIGTERM)
+        process.wait_for_output("Shutting down granian")
+        go_on.touch()
+        assert process.process.wait(20) == 0
+        assert "refused to gracefully stop" not in process.output
 
 
 def test_no_secret_is_in_a_log(server: Process, port: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bff.core.errors import SignInTooOld
 from bff.sessions.lifecycle import session_key
-from tests.support.commands import run_command
+from tests.support.commands import run_command, run_program
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_for
 
@@ -120,7 +120,7 @@ def test_one_is_ended(bff: Receiver, people: tuple[list[str], str], tmp_path: Pa
 
 
 def test_everyones_are_ended(bff: Receiver, people: tuple[list[str], str], tmp_path: Path) -> None:
-    ended = run(bff, tmp_path, "end", "--everyone")
+    ended = run_program(bff, "sessions", "end", "--everyone", cwd=tmp_path)
     assert (ended.returncode, ended.stdout.split()[0]) == (0, "3")
     assert not any(bff.has_session(key) for key in (*people[0], people[1]))
 

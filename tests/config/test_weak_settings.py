@@ -64,6 +64,14 @@ def warnings(**changes: str) -> list[str]:
         ("BFF_CONTENT_SECURITY_POLICY", POLICY.replace("default", "img"), "neither default-src"),
         ("BFF_CONTENT_SECURITY_POLICY", "default-src 'self'; frame-ancestors 'none'", "base-uri"),
         ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; img-src b\u00fccher.example", "ASCII"),
+        ("BFF_CONTENT_SECURITY_POLICY", POLICY.replace("s 'none'", "s *:443"), "excludes nobody"),
+        ("BFF_CONTENT_SECURITY_POLICY", POLICY.replace("s 'none'", "s *.*"), "excludes nobody"),
+        ("BFF_CONTENT_SECURITY_POLICY", POLICY.replace("i 'none'", "i *"), "a base-uri that excl"),
+        ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src 'nonce-Yw' blob:", "blob: for scri"),
+        ("BFF_CONTENT_SECURITY_POLICY", POLICY.replace("'self'", "*"), "* for scripts"),
+        ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src https:", "https: for scripts"),
+        ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src data: a.b", "data: for scripts"),
+        ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src 'unsafe-inline'", "injected markup"),
     ],
 )  # fmt: skip
 def test_a_weak_setting_is_told(name: str, value: str, says: str) -> None:
@@ -90,7 +98,8 @@ def test_a_weak_setting_is_told(name: str, value: str, says: str) -> None:
         ("BFF_CONTENT_SECURITY_POLICY", "default-src 'self', frame-ancestors *.a.b; base-uri /"),
         (
             "BFF_CONTENT_SECURITY_POLICY",
-            f"{POLICY}; script-src 'strict-dynamic' 'nonce-YWJj' 'sha256-YWJj+/='; "
+            f"{POLICY}; script-src 'strict-dynamic' 'nonce-YWJj' https: 'unsafe-inline'; "
+            "style-src 'unsafe-inline'; img-src * data:; script-src-elem 'sha256-YWJj+/='; "
             "report-to csp; sandbox allow-scripts; require-trusted-types-for 'script'; "
             "trusted-types one 'allow-duplicates'; upgrade-insecure-requests; ",
         ),
@@ -101,7 +110,7 @@ def test_a_sound_setting_is_not_told(name: str, value: str) -> None:
 
 
 def test_random_keys_are_not_called_guessable() -> None:
-    kinds = string.digits, string.hexdigits[:16], string.ascii_letters + string.digits
+    kinds = string.digits, string.hexdigits[:16], string.ascii_letters + string.digits + "-_"
     keys = ("".join(secrets.choice(kind) for _ in range(32)) for kind in kinds * 500)
     assert not [key for key in keys if is_guessable(key)]
 
@@ -112,6 +121,10 @@ def test_random_keys_are_not_called_guessable() -> None:
         "\u00e9" * 32, "a" * 31 + "b", "password" * 4 + "1", "0123456789abcdef" * 2, "deadbeef" * 4,
         string.ascii_lowercase + "012345", "1234567890" * 4, "00112233445566778899aabbccddeeff",
         "change-me-" * 4, string.ascii_letters[::-1],
+        "use [openssl rand -hex 32] to generate a 32 bytes value",
+        "your_own_long_value_of_32_bytes_or_more!", "this-is-a-very-long-Secret-of-our-own",
+        "replace_with_32_bytes_of_your_choice", "an-admin-key-of-32-letters-and-00",
+        "qwertyuiopasdfghjklzxcvbnm123456",
     ],
 )  # fmt: skip
 def test_patterns_are_called_guessable(key: str) -> None:

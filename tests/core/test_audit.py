@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "audit.md").read_text()
 FIELDS = [
     "at", "event", "outcome", "reason", "origin", "user", "caller", "session", "status", "rule",
-    "request_id",
+    "request_id", "trace_id",
 ]  # fmt: skip
 
 Lines = Callable[[], list[str]]

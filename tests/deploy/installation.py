@@ -114,11 +114,16 @@ class Installation(ProgramGroup):
 
     def browser(self, *, signed_in: bool = True) -> BrowserClient:
         """A new browser, by way of the proxy."""
-        browser = BrowserClient([self.url], EMAIL, PASSWORD)
-        browser.here.verify = str(self.certificate.ca_file)
+        browser = self.new_browser()
         self._stack.callback(browser.close)
         if signed_in:
             browser.log_in()
+        return browser
+
+    def new_browser(self) -> BrowserClient:
+        """One that isn't signed in, and that the caller closes."""
+        browser = BrowserClient([self.url], EMAIL, PASSWORD)
+        browser.here.verify = str(self.certificate.ca_file)
         return browser
 
     def user(self) -> BrowserClient:

@@ -50,6 +50,9 @@ def test_promise_5_what_is_away_is_503_and_comes_back(here: BehindNginx) -> None
     page = browser.navigate("/")
     assert (page.status_code, page.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
     assert int(page.headers["Retry-After"]) >= 1
+    # Its address has a code: what the browser asks for next must not tell it to the log of errors.
+    page = browser.navigate("/auth/callback?code=x&state=y")
+    assert (page.status_code, page.headers["Referrer-Policy"]) == (503, "no-referrer")
     assert len(here.api.seen) == seen
 
     here.cluster.start_replica(here.cluster.ports[1])

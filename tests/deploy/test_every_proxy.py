@@ -230,6 +230,18 @@ def test_what_the_browser_says_of_the_request_is_judged(
     assert len(here.api.seen) == seen
 
 
+@pytest.mark.parametrize("own", ["", 'Bearer error="insufficient_scope"'])
+def test_no_api_has_the_browser_ask_for_a_password(here: Installation, own: str) -> None:
+    """Of several challenges, which one header may have, only those for tokens pass."""
+    if isinstance(here, BehindTraefik):
+        return  # It can't tell them apart.
+    for more in ('Basic realm="x"', "Negotiate", 'Digest realm="x", nonce="y"'):
+        challenge = f"{own}, {more}" if own else more
+        here.api.answers["/asks"] = whole(b"x", f"WWW-Authenticate: {challenge}", status="401 No")
+        told = here.user().api("/asks").headers.get("WWW-Authenticate", "")
+        assert told in ("", own), (challenge, told)
+
+
 def test_a_request_for_another_session_is_refused(here: Installation) -> None:
     response = here.user().api("/items", headers={"X-BFF-Session": "another"})
     assert response.status_code in (403, 409)

@@ -10,6 +10,7 @@ import pycurl
 import pytest
 
 from tests.deploy.api import whole
+from tests.deploy.installation import MEGABYTE
 from tests.deploy.nginx import BehindNginx
 from tests.support.cluster import TIMEOUT_SECONDS
 
@@ -113,6 +114,15 @@ def test_promise_9_what_was_sent_once_is_sent_once(here: BehindNginx) -> None:
         answer = browser.fetch(method, "/api/hang-up", data=b"x")
         assert (answer.status_code, answer.json()["code"]) == (502, "upstream_unreachable")
         assert len(here.api.seen) == seen + 1
+
+
+def test_large_uploads_go_through_the_bff(here: BehindNginx) -> None:
+    """An early response of the API reaches the browser then (tests/gateway/test_upstream_body)."""
+    for megabytes, by_bff in ((2, False), (5, True)):
+        status, told = here.upload(here.user(), megabytes * MEGABYTE)
+        assert (status, told["length"]) == (200, megabytes * MEGABYTE)
+        assert ("bff-" in str(told["fields"])) == by_bff
+    assert "auth request unexpected" not in here.front.output
 
 
 def test_no_code_and_no_query_is_in_the_log(here: BehindNginx) -> None:

@@ -40,8 +40,8 @@ class OpenAccess(RouteAccess):
     def access_token(self, route: Route) -> str | None:
         return TOKEN
 
-    def session_key(self) -> str | None:
-        return None
+    def used_session(self) -> tuple[str | None, str | None]:
+        return None, None
 
 
 class NoLimit(OpenResponses):

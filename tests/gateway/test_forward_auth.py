@@ -111,12 +111,14 @@ def refused(response: TestResponse, status: int, code: str) -> bool:
 
 # ---------------------------------------------------------------- what passes
 def test_the_proxy_gets_token_and_target_and_nothing_else(front: Front) -> None:
-    response = front.verify("/api/a%2Fb?x=%20&y=/..")
+    given = {"X-Request-ID": "from-the-proxy"}
+    response = front.verify("/api/a%2Fb?x=%20&y=/..", fields=given)
     assert response.status_code == 204
     assert dict(response.headers) == {
         "Authorization": "Bearer access-1",
         "X-BFF-Target": "/v1/a%2Fb?x=%20&y=/..",
         "Cache-Control": "no-store",
+        "X-Request-ID": "from-the-proxy",
     }
     assert response.data == b""
 

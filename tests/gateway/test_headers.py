@@ -104,6 +104,27 @@ def test_bytes_above_127_pass_where_the_server_provides_them(proxy: RunningProxy
     assert proxy.raw.seen[0].get("x-name") == expected
 
 
+@pytest.mark.parametrize(
+    ("method", "name", "forwarded"),
+    [
+        ("PUT", "If-Match", False),
+        ("PUT", "If-None-Match", False),
+        ("GET", "If-Range", False),
+        ("GET", "If-None-Match", True),  # Then it is only answered in full.
+    ],
+)
+def test_a_condition_that_the_server_hides_is_refused(
+    proxy: RunningProxy, method: str, name: str, forwarded: bool
+) -> None:
+    body = b"x" if method == "PUT" else b""
+    field = f'{name}: "\xc3\xa9"'
+    status = raw_client.request(proxy.port, "/api/x", field, method=method, body=body).status
+    if "granian" in proxy.server.name:
+        assert (status, len(proxy.raw.seen)) == ((200, 1) if forwarded else (400, 0))
+    else:
+        assert proxy.raw.seen[0].get(name.lower()) == '"\xc3\xa9"'
+
+
 def lines_for(trusted: tuple[str, ...] = (), **environ: Any) -> list[str | bytes]:
     writer = RequestHeaders(OURS, ClientAddresses(trusted))
     return list(writer.lines({"REMOTE_ADDR": "10.0.0.1", **environ}, "t", "id"))
@@ -121,11 +142,11 @@ def test_via_and_request_id_of_a_trusted_proxy_pass() -> None:
     given = {"HTTP_VIA": "1.1 edge", "HTTP_X_REQUEST_ID": "abcdefgh-1"}
     assert f"via: 1.1 edge, {VIA}" in lines_for(("10.0.0.0/8",), **given)
     assert f"via: {VIA}" in lines_for((), **given)
+    trusting = RequestHeaders(OURS, ClientAddresses(("10.0.0.1",)))
     environ = {"REMOTE_ADDR": "10.0.0.1", **given}
-    assert RequestHeaders(OURS, ClientAddresses(("10.0.0.1",))).request_id(environ) == "abcdefgh-1"
-    assert RequestHeaders(OURS, ClientAddresses(())).request_id(environ) != "abcdefgh-1"
-    environ["HTTP_X_REQUEST_ID"] = "a b"
-    assert RequestHeaders(OURS, ClientAddresses(("10.0.0.1",))).request_id(environ) != "a b"
+    assert trusting.request_id({**environ}) == "abcdefgh-1"
+    assert RequestHeaders(OURS, ClientAddresses(())).request_id({**environ}) != "abcdefgh-1"
+    assert trusting.request_id({**environ, "HTTP_X_REQUEST_ID": "a b"}) != "a b"
 
 
 def test_an_ipv6_client_is_quoted() -> None:
@@ -200,12 +221,15 @@ DROPPED = [
     "clear-site-data", "service-worker-allowed", "strict-transport-security", "alt-svc",
     "public-key-pins", "nel", "report-to", "x-accel-redirect", "x-sendfile", "connection",
     "keep-alive", "proxy-authenticate", "trailer", "transfer-encoding", "upgrade",
-    "surrogate-control", "cdn-cache-control", "server", "x-powered-by", "x-aspnet-version",
+    "surrogate-control", "cdn-cache-control", "edge-control", "x-lighttpd-send-file",
+    "x-litespeed-location", "x-reproxy-url", "server", "x-powered-by", "x-aspnet-version",
     "set-login", "secure-session-registration", "secure-session-challenge",
     "sec-session-registration", "speculation-rules", "origin-trial", "supports-loading-mode",
     "activate-storage-access", "use-as-dictionary", "shared-storage-write", "timing-allow-origin",
     "attribution-reporting-register-source", "cache-group-invalidation", "ad-auction-result",
     "observe-browsing-topics", "accept-ch-lifetime", "x-permitted-cross-domain-policies",
+    "cloudflare-cdn-cache-control", "akamai-cache-control", "x-envoy-upstream-service-time", "via",
+    "x-runtime", "x-php-version", "x-powered-cms", "x-application-context", "x-request-id",
 ]  # fmt: skip
 
 
@@ -241,6 +265,11 @@ def test_a_document_can_not_run_in_our_origin() -> None:
         ({"etag": '"a"'}, "private, no-cache", "Cookie"),
         ({"last-modified": "x", "vary": "Accept"}, "private, no-cache", "Accept, Cookie"),
         ({"etag": '"a"', "cache-control": "no-store"}, "no-store", None),
+        # Only for the header that it names.
+        ({"cache-control": 'private="x-a", max-age=60'}, 'private="x-a", max-age=60, private',
+         "Cookie"),
+        ({"cache-control": 'private="x-a, public, x-b"'}, 'private="x-a, public, x-b", private',
+         "Cookie"),
         ({"vary": "Accept"}, "private, no-store", "Accept"),
         ({"pragma": "no-cache"}, "private, no-store", None),
         ({"cache-control": "no-store"}, "no-store", None),
@@ -280,10 +309,35 @@ def test_a_304_changes_nothing_about_caching() -> None:
     assert "cache-control" not in headers_for(("etag", '"a"'), status=304)
 
 
-def test_a_challenge_that_makes_browsers_prompt_for_passwords_is_dropped() -> None:
-    assert "www-authenticate" not in headers_for(("www-authenticate", 'Basic realm="x"'))
-    bearer = 'Bearer error="insufficient_scope"'
-    assert headers_for(("www-authenticate", bearer))["www-authenticate"] == bearer
+@pytest.mark.parametrize(
+    ("challenge", "passes"),
+    [
+        ('Basic realm="x"', False),
+        ('Bearer realm="a", Basic realm="b"', False),
+        ("Bearer, Negotiate", False),
+        ("bearer,NTLM", False),
+        ('DPoP algs="ES256",Digest realm="x", nonce="y"', False),
+        ('Bearer realm="x" Basic realm="y"', False),
+        ('Bearer realm = "x",\tBasic', False),
+        ("Bearer-Basic x", False),
+        ('realm="x"', False),
+        ("", False),
+        ('Bearer error="insufficient_scope"', True),
+        ("bearer", True),
+        ('Bearer realm="a, Basic realm=\\"b\\"", error = invalid_token, DPoP algs="ES256"', True),
+    ],
+)
+def test_a_challenge_that_makes_browsers_prompt_for_passwords_is_dropped(
+    challenge: str, passes: bool
+) -> None:
+    found = headers_for(("www-authenticate", challenge), status=401)
+    assert found.get("www-authenticate") == (challenge if passes else None)
+
+
+@pytest.mark.parametrize("name", ["sourcemap", "x-sourcemap", "content-location", "location"])
+def test_an_address_of_the_upstream_becomes_ours(name: str) -> None:
+    found = headers_for((name, "http://api.test:8080/v1/y"))
+    assert found[name] == "https://app.test/api/y"
 
 
 @pytest.mark.parametrize(

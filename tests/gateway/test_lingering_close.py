@@ -14,12 +14,14 @@ from bff.gateway.lingering_close import THREADS_MAX, LingeringClose
 from tests.gateway.conftest import APP, RunningProxy
 from tests.support import raw_client
 from tests.support.processes import free_port
+from tests.support.raw_upstream import RawUpstream, Wire
 from tests.support.servers import SERVERS, THREADS, start_server
 
 TOO_LARGE_BYTES = 8_000_000
 """More than the buffers of the sockets and the limit of the route."""
+API_PORT = free_port()
 ENV = {
-    "BFF_API_URL": f"http://127.0.0.1:{free_port()}",
+    "BFF_API_URL": f"http://127.0.0.1:{API_PORT}",
     "BFF_REQUEST_MAX_BYTES": str(TOO_LARGE_BYTES - 1),
 }
 HEAD = (
@@ -42,6 +44,32 @@ def test_a_client_that_sends_everything_first_reads_the_error(port: int) -> None
         sock.sendall(b"x" * TOO_LARGE_BYTES)
         received = raw_client.read_all(sock)
     assert (received.status, received.complete, received.reset) == (413, True, False)
+
+
+@pytest.mark.parametrize(
+    ("response", "status"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
+        (b"HTTP/1.1 303 See Other\r\nContent-Length: 0\r\n\r\n", 303),
+        (b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", 413),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204),
+    ],
+)
+def test_a_client_that_sends_everything_first_reads_what_an_api_said_early(
+    port: int, response: bytes, status: int
+) -> None:
+    """The API closes without reading; a proxy in front would take a reset for an outage."""
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        raw_client.read_until(wire.sock, b"\r\n\r\nx")
+        wire.send(response)
+
+    upload = HEAD.replace(b"%d" % TOO_LARGE_BYTES, b"%d" % (TOO_LARGE_BYTES - 1))
+    with RawUpstream(script, API_PORT), raw_client.connect(port) as sock:
+        sock.sendall(upload)
+        sock.sendall(b"x" * (TOO_LARGE_BYTES - 1))
+        received = raw_client.read_all(sock)
+    assert (received.status, received.complete, received.reset) == (status, True, False)
 
 
 def test_a_client_that_reads_first_has_the_error_at_once(port: int) -> None:

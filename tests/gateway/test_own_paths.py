@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from flask.testing import FlaskClient
 
+from bff import public_route
 from tests.support.fake_provider import FakeProvider
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
@@ -70,14 +71,28 @@ def client(
             fake, redis_server, "own-paths", BFF_SPA_DIR=str(spa), BFF_ADMIN_KEY=KEY,
             BFF_FORWARD_AUTH_KEY=KEY, BFF_TRUSTED_PROXIES="127.0.0.1", BFF_LOG_STREAM_KEY=KEY,
         )  # fmt: skip
+        for rule in OWN:
+            bff.app.add_url_rule(rule, rule.replace(".", "-"), public_route(own_view))
         with closing(bff):
             yield bff.client
 
 
-def status(client: FlaskClient, method: str, path: str, server: str, **fields: str) -> int:
+def own_view(**_: str) -> tuple[str, int]:
+    return "own", 202
+
+
+def status(
+    client: FlaskClient,
+    method: str,
+    path: str,
+    server: str,
+    peer: str = "127.0.0.1",
+    **fields: str,
+) -> int:
     """Of the response to a request whose target no library had in its hands."""
     seen = {
         "SERVER_SOFTWARE": server,
+        "REMOTE_ADDR": peer,
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "RAW_URI": path,
         "REQUEST_URI": path,
@@ -105,6 +120,35 @@ def test_promise_10_an_encoded_path_of_ours_is_404_if_the_server_tells(
 ) -> None:
     assert status(client, "GET", path, "gunicorn", **PROGRAM) == 404
     assert status(client, "GET", path, "gunicorn", **NAVIGATION) == 404
+
+
+@pytest.mark.parametrize("path", [one for one in ENCODED if "verify" not in one])
+def test_promise_10_an_encoded_path_of_ours_is_404_if_a_trusted_proxy_tells(
+    client: FlaskClient, path: str
+) -> None:
+    told = PROGRAM | {"X-Original-URI": path}
+    assert status(client, "GET", path, "Granian", **told) == 404
+    assert status(client, "GET", path, "Granian", peer="192.0.2.1", **told) != 404
+
+
+OWN = {
+    "/shop": ["/%73hop"],
+    "/shop/<name>/x": ["/%73hop/a/x", "/shop%2Fa/x", "/shop/a%2Fx", "/shop/a/%78", "/shop/%61/x"],
+    "/tree/<path:rest>": ["/tre%65/a/b", "/tree%2Fa/b", "/tree/a/%2e./b"],
+    "/slash/": ["/sl%61sh/", "/slash%2F"],
+}
+"""Rules of the application's own, and how a client may spell them to get past a proxy in front."""
+
+
+@pytest.mark.parametrize("rule", OWN)
+def test_promise_10_a_rule_of_the_application_has_one_spelling(
+    client: FlaskClient, rule: str
+) -> None:
+    exact = rule.replace("<name>", "a%20;b").replace("<path:rest>", "a%2Fb/%7Ec")
+    assert status(client, "GET", exact, "gunicorn", **NAVIGATION) == 202
+    for spelling in OWN[rule]:
+        for fields in (PROGRAM, NAVIGATION):
+            assert status(client, "GET", spelling, "gunicorn", **fields) == 404, spelling
 
 
 @pytest.mark.parametrize("start", ["/", "/auth/", "/api/"])
@@ -143,5 +187,8 @@ def test_the_application_keeps_its_own_addresses(client: FlaskClient, server: st
         assert status(client, "GET", page, server, **NAVIGATION) == 200, page
     for file in ("/a%20b%20%C3%BC.txt", "/.well-known/x.txt"):
         assert status(client, "GET", file, server) == 200, file
+    needless = ("/%61%20b%20%C3%BC.txt", "/a%20b%20%C3%BC%2Etxt", "/%2Ewell-known/x.txt")
+    for file in needless if server == "gunicorn" else ():
+        assert status(client, "GET", file, server) == 404, file
     for other in ("//", "//index.html", "/./", "/%2F", "/x//y", "/x/../y", "/%2e/"):
         assert status(client, "GET", other, server, **NAVIGATION) == 404, other

@@ -13,6 +13,8 @@ from bff.gateway.response_headers import response_headers
 
 ROUTE = Route(prefix="/api", upstream_urls=("http://api.test:8080/v1",))
 OURS = "https://app.test"
+ALL_TOLD = Route(prefix="/api", upstream_urls=("http://api.test:8080",))
+PART_TOLD = Route(prefix="/shop/v1", upstream_urls=("http://api.test:8080/v1",))
 
 
 @pytest.mark.parametrize(
@@ -68,10 +70,55 @@ def test_a_reference_to_any_address_becomes_ours(given: str, expected: str) -> N
     assert our_reference(given, route, OURS, "/v1/api/a/b?q=1") == expected
 
 
+ORDERS = Route(prefix="/api/orders", upstream_urls=("http://orders.test:8080/v2",))
+FILES = Route(prefix="/v1/files", upstream_urls=("https://files.test/b",))
+IPV6 = Route(prefix="/api", upstream_urls=("http://[::1]:8080/v1",))
+LETTERS = Route(prefix="/api", upstream_urls=("http://xn--bcher-kva.test./v1",))
+
+
+@pytest.mark.parametrize(
+    ("route", "given", "expected"),
+    [
+        # Another spelling of the upstream's host.
+        (ROUTE, "http://user:password@api.test:8080/v1/x", "/api/x"),
+        (ROUTE, "http://API.test.:8080/v1/x", "/api/x"),
+        (IPV6, "http://[0:0:0:0:0:0:0:1]:8080/v1/x", "/api/x"),
+        (LETTERS, "http://b\xc3\xbccher.test/v1/x", "/api/x"),
+        (LETTERS, "http://xn--bcher-kva.test/v1/x", "/api/x"),
+        # It believes X-Forwarded-Host, and not X-Forwarded-Proto; or adds its own port.
+        (ROUTE, "https://app.test/v1/x?a#b", "/api/x?a#b"),
+        (ROUTE, "http://app.test/v1/x", "/api/x"),
+        (ROUTE, "https://app.test:8080/v1/x", "/api/x"),
+        (ALL_TOLD, "http://app.test/api/x", "/api/x"),
+        (ALL_TOLD, "https://app.test:8080/api/x", "/api/x"),
+        (ALL_TOLD, "//app.test/done", "/done"),
+        (ROUTE, "http://app.test/done", "/done"),
+        (ROUTE, "https://app.test/v1/files/x", "/v1/files/x"),
+        (ROUTE, "https://app.test:9999/v1/x", "https://app.test:9999/v1/x"),
+        # It names the upstream of another route.
+        (ROUTE, "http://orders.test:8080/v2/7?a=b", "/api/orders/7?a=b"),
+        (ROUTE, "http://orders.test/v2", "/api/orders"),
+        (ROUTE, "http://orders.test:8080/v3", "http://orders.test:8080/v3"),
+        # A browser may reach it itself.
+        (ROUTE, "https://files.test/b/x?signature=1", "https://files.test/b/x?signature=1"),
+        (ROUTE, " /v1/x ", "/api/x"),
+        (ROUTE, "/v1/%2e%2E/auth/logout", ""),
+        (ROUTE, "/v1/x/%2e.", ""),
+    ],
+)
+def test_whoever_of_us_is_meant_a_browser_can_reach_it(
+    route: Route, given: str, expected: str
+) -> None:
+    ours = OURS + expected if expected.startswith("/") else expected
+    others = [ORDERS, FILES]
+    assert our_reference(given, route, OURS, route.base_path + "/a/b", others) == ours
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         ("5", "5"),
+        (".5;url=/v1/x", f"0;url={OURS}/api/x"),
         ("0;url=/v1/x", f"0;url={OURS}/api/x"),
         ("0; URL='http://api.test:8080/v1/x?a=b'; rest", f"0;url={OURS}/api/x?a=b"),
         ('3, url="x"', f"3;url={OURS}/api/a/x"),
@@ -88,10 +135,6 @@ def test_a_reference_to_any_address_becomes_ours(given: str, expected: str) -> N
 def test_the_address_of_a_refresh_becomes_ours(given: str, expected: str | None) -> None:
     headers = dict(response_headers(Head(200, [("refresh", given)]), ROUTE, OURS, "/v1/a/b"))
     assert headers.get("refresh") == expected
-
-
-ALL_TOLD = Route(prefix="/api", upstream_urls=("http://api.test:8080",))
-PART_TOLD = Route(prefix="/shop/v1", upstream_urls=("http://api.test:8080/v1",))
 
 
 @pytest.mark.parametrize(
@@ -144,8 +187,36 @@ def test_the_upstream_is_told_the_prefix_that_it_must_put_in_front(
         ("</admin>; rel=up, <https://docs.test/x>; rel=help", "<https://docs.test/x>; rel=help"),
         ("<http://api.test:8080/other>; rel=up", None),
         ("not a link", None),
+        (
+            '</v1/a>; title="; anchor=x"; Anchor="http://api.test:8080/v1/c#d"; rel=next',
+            f'<{OURS}/api/a>; title="; anchor=x"; Anchor="{OURS}/api/c#d"; rel=next',
+        ),
+        (
+            '</v1/a>; anchor="/admin"; rel=x, </v1/b>;anchor=c',
+            f'<{OURS}/api/b>;anchor="{OURS}/api/a/c"',
+        ),
     ],
 )
 def test_links_of_the_upstream_become_ours(given: str, expected: str | None) -> None:
     result = response_headers(Head(200, [("link", given)]), ROUTE, OURS, "/v1/a/b?q=1")
     assert dict(result).get("link") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("operation-location", "http://api.test:8080/v1/jobs/7", f"{OURS}/api/jobs/7"),
+        ("azure-asyncoperation", "http://api.test:8080/other", None),
+        ("sourcemap", "x.js.map", f"{OURS}/api/a/x.js.map"),
+        (
+            "link-template",
+            '"http://api.test:8080/v1/{id}{?q*}"; rel="item"; t="a, b", "/admin/{x}"',
+            f'"{OURS}/api/{{id}}{{?q*}}"; rel="item"; t="a, b"',
+        ),
+    ],
+)
+def test_other_headers_with_references_are_no_exception(
+    name: str, given: str, expected: str | None
+) -> None:
+    result = response_headers(Head(200, [(name, given)]), ROUTE, OURS, "/v1/a/b?q=1")
+    assert dict(result).get(name) == expected

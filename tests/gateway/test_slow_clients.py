@@ -68,6 +68,52 @@ def test_a_body_in_time_is_read_whole() -> None:
     assert (body.read(1), body.readline(), list(body)) == (b"o", b"ne\n", [b"two\n"])
 
 
+@pytest.mark.parametrize("size_bytes", [1, 100, 8_192])
+@pytest.mark.parametrize("how", ["read", "readline"])
+def test_a_body_that_comes_in_small_pieces_ends_too(size_bytes: int, how: str) -> None:
+    """A route of the application's own may read it so; each piece comes just in time."""
+    clock = Clock()
+    deadlines = BodyDeadlines(clock)
+
+    class Trickling(io.BytesIO):
+        def _wait(self) -> None:
+            clock.now += BODY_SECONDS - 0.5
+            deadlines.close_late()
+
+        def read(self, *size_bytes: int | None) -> bytes:
+            self._wait()
+            return super().read(*size_bytes)
+
+        def readline(self, *size_bytes: int | None) -> bytes:
+            self._wait()
+            return super().readline(*size_bytes)
+
+    length = 65_000
+    body = TimedBody(Trickling(b"x" * length), length, deadlines, lambda: None)
+    while getattr(body, how)(size_bytes):
+        pass
+    assert clock.now < 2 * BODY_SECONDS + length / BODY_BYTES_PER_SECOND
+
+
+def test_a_slow_upload_that_never_stalls_goes_on() -> None:
+    clock, closed = Clock(), []
+    deadlines = BodyDeadlines(clock)
+
+    class Slow(io.BytesIO):
+        def read(self, size_bytes: int | None = -1) -> bytes:
+            data = super().read(size_bytes)
+            clock.now += len(data) / BODY_BYTES_PER_SECOND
+            deadlines.close_late()
+            return data
+
+    length = 10_000_000
+    body = TimedBody(Slow(bytes(length)), length, deadlines, lambda: closed.append(1))
+    got = 0
+    while data := body.read(131_072):
+        got += len(data)
+    assert (got, closed) == (length, [])
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [

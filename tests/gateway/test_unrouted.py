@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 
 import flask
 import pytest
+from blinker import NamedSignal
 from flask import Response, request
 from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as Answer
 
 from bff.config import load
@@ -71,6 +74,33 @@ def test_it_gets_everything_but_before_request(recording: RecordingApp) -> None:
     response = recording.client.get("/api/x")
     assert (response.status_code, response.text) == (418, "SessionMissing")
     assert recording.called == ["proxy.forward of proxy at /api", "after", "teardown"]
+
+
+@pytest.mark.parametrize("ends", [flask.request_tearing_down, flask.appcontext_tearing_down])
+def test_its_end_is_told_to_receivers_of_flasks_signals(
+    recording: RecordingApp, ends: NamedSignal
+) -> None:
+    with ends.connected_to(lambda _, **__: recording.called.append("told"), recording.app):
+        recording.client.get("/api/x")
+    assert recording.called[-1] == "told"
+
+
+def test_its_end_is_told_to_functions_of_the_application_context(recording: RecordingApp) -> None:
+    recording.app.teardown_appcontext(lambda _: recording.called.append("context"))
+    recording.client.get("/api/x")
+    assert recording.called[-2:] == ["teardown", "context"]
+
+
+def test_the_files_of_a_form_are_closed(recording: RecordingApp) -> None:
+    files: list[FileStorage] = []
+
+    @recording.app.post("/upload")
+    def upload() -> str:
+        files.append(flask.request.files["one"])
+        return ""
+
+    recording.client.post("/upload", data={"one": (BytesIO(b"bytes"), "name.txt")})
+    assert [one.closed for one in files] == [True]
 
 
 def test_flasks_session_is_read_and_written(recording: RecordingApp) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
-from bff.core.errors import BFFError, BodyTooLarge, RequestRefused
+from bff.core.errors import BFFError, BodyTooLarge, RequestRefused, UpstreamUnreachable
+from bff.gateway.early_response import EarlyResponse
 from bff.gateway.request_body import RequestBody
 from tests.gateway.upstream_requests import read, send, upstream_at
 from tests.support.processes import free_port
@@ -112,6 +114,145 @@ def test_the_response_of_an_upstream_that_closes_without_reading_is_passed_on(
     body = RequestBody(BodyAfter(closed), size_bytes, 0)
     exchange = upstream.send("POST", "/x", [], body)
     assert (exchange.head.status, read(exchange)) == (403, b"no")
+
+
+GIVEN_UP_SECONDS = 5.0
+NO = b"HTTP/1.1 413 No\r\n"
+RESET_RESPONSES = {
+    "no length": (NO + b"\r\nno", 413, b"no"),
+    "HTTP/1.0": (b"HTTP/1.0 401 No\r\n\r\nno", 401, b"no"),
+    "no body": (NO + b"Connection: close\r\n\r\n", 413, b""),
+    "hints first": (b"HTTP/1.1 103 Hints\r\n\r\n" + NO + b"\r\nno", 413, b"no"),
+    "length": (NO + b"Content-Length: 2\r\n\r\nno", 413, b"no"),
+    "a part": (NO + b"Content-Length: 9\r\n\r\nno", 413, None),
+    "a part of the chunks": (NO + b"Transfer-Encoding: chunked\r\n\r\n2\r\nno\r\n", 413, None),
+    # Nobody knows whether that is all.
+    "success of unknown length": (b"HTTP/1.1 200 OK\r\n\r\nok", 502, None),
+    "no end of headers": (NO, 502, None),
+}
+"""What is passed on; no body where it must break off."""
+
+
+@pytest.mark.parametrize(
+    ("response", "status", "passed"), RESET_RESPONSES.values(), ids=RESET_RESPONSES
+)
+def test_a_refusal_of_a_body_counts_though_a_reset_ends_it(
+    raw: RawUpstream, response: bytes, status: int, passed: bytes | None
+) -> None:
+    """So ends what an upstream says that closes with a part of the body unread."""
+    closed = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        read_until(wire.sock, b"\r\n\r\nx")
+        wire.send(response)
+        wire.reset()
+        closed.set()
+
+    raw.script = script
+    body = RequestBody(BodyAfter(closed), 3_000_000, 0)
+    try:
+        exchange = upstream_at(raw.url).send("POST", "/x", [], body)
+    except UpstreamUnreachable:
+        assert status == 502
+        return
+    assert exchange.head.status == status
+    if passed is None:
+        with pytest.raises(UpstreamUnreachable):
+            read(exchange)
+    else:
+        assert read(exchange) == passed
+
+
+def test_a_refusal_without_length_may_end_with_a_later_reset(raw: RawUpstream) -> None:
+    responded, passed_on = threading.Event(), threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        read_until(wire.sock, b"\r\n\r\nx")
+        wire.send(NO + b"\r\nno")
+        responded.set()
+        assert passed_on.wait(WAIT_SECONDS)
+        wire.reset()
+
+    raw.script = script
+    body = RequestBody(BodyAfter(responded), 3_000_000, 0)
+    exchange = upstream_at(raw.url).send("POST", "/x", [], body)
+    assert (exchange.head.status, next(exchange)) == (413, b"no")
+    passed_on.set()
+    assert b"".join(exchange) == b""
+
+
+@pytest.mark.parametrize(
+    ("left", "whole", "lines", "chunks"),
+    [
+        (RESPONSE, True, 3, [b"ok"]),
+        (b"HTTP/1.1 103 Hints\r\nA: b\r\n\r\n" + RESPONSE, True, 6, [b"ok"]),
+        (NO + b"content-length: 0\r\n\r\n", True, 3, []),
+        (NO + b"Content-Length: 9\r\n\r\nno", False, 3, [b"no"]),
+        (NO + b"\r\nno", False, 2, [b"no"]),
+        (NO + b"Transfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", False, 0, []),
+        (NO, False, 0, []),
+        (b"\x15\x03\x03\x00\x02\r\n\r\n", False, 0, []),
+        (b"", False, 0, []),
+    ],
+)
+def test_a_response_is_read_that_came_just_before_a_send_failed(
+    raw: RawUpstream, left: bytes, whole: bool, lines: int, chunks: list[bytes]
+) -> None:
+    """libcurl has closed the connection by then, without looking."""
+    sent = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        wire.send(left)
+        wire.reset()
+        sent.set()
+
+    raw.script = script
+    early, got_lines, got_chunks = EarlyResponse(), list[bytes](), list[bytes]()
+    with socket.create_connection(("127.0.0.1", raw.port)) as connection:
+        connection.setblocking(False)  # As libcurl does.
+        early.keep(connection.fileno())
+        assert sent.wait(WAIT_SECONDS)
+    assert early.read_left(got_lines, got_chunks) == whole
+    assert (len(got_lines), got_chunks) == (lines, chunks)
+    early.let_go()
+
+
+@pytest.mark.parametrize("ends_by", ["close", "reset", "end of sending"])
+@pytest.mark.parametrize(
+    ("response", "status", "passed"),
+    [
+        (RESPONSE, 200, b"ok"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, b"ok"),
+        (b"HTTP/1.1 303 See Other\r\nContent-Length: 0\r\nLocation: /\r\n\r\n", 303, b""),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+    ],
+)
+def test_a_whole_response_counts_though_the_upstream_reads_no_more(
+    raw: RawUpstream, response: bytes, status: int, passed: bytes, ends_by: str
+) -> None:
+    """libcurl reads nothing after it, not even that the upstream has closed, and would wait."""
+    closed = threading.Event()
+
+    def script(upstream: RawUpstream, wire: Wire) -> None:
+        read_until(wire.sock, b"\r\n\r\nx")
+        wire.send(response)
+        if ends_by == "close":
+            wire.sock.close()
+        elif ends_by == "reset":
+            wire.reset()
+        else:
+            wire.sock.shutdown(socket.SHUT_WR)
+        closed.set()
+        if ends_by == "end of sending":
+            wire.wait_closed()
+
+    raw.script = script
+    body = RequestBody(BodyAfter(closed), 3_000_000, 0)
+    started = time.monotonic()
+    exchange = upstream_at(raw.url, GIVEN_UP_SECONDS).send("POST", "/x", [], body)
+    assert exchange.head.status == status
+    assert time.monotonic() - started < GIVEN_UP_SECONDS, "that is when it would be given up"
+    assert read(exchange) == passed
 
 
 class StalledBody:

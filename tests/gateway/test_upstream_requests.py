@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from bff.core.errors import Overloaded
 from bff.core.work_slots import WorkSlots
-from bff.gateway.upstream_requests import Place, UpstreamRequests
+from bff.gateway.upstream_requests import ANYBODY, Place, UpstreamRequests
 from tests.support.waiting import wait_for
 
 PLACES = 16
 
 
-def fill(requests: UpstreamRequests, route: str, session_key: str | None) -> list[Place]:
+def fill(
+    requests: UpstreamRequests, route: str, session_key: str | None, user: str | None = None
+) -> list[Place]:
     """Take places until there is none."""
     taken: list[Place] = []
     with suppress(Overloaded):
         while True:
-            taken.append(requests.enter(route, session_key))
+            taken.append(requests.enter(route, session_key, user))
     return taken
 
 
@@ -31,11 +34,15 @@ def fill(requests: UpstreamRequests, route: str, session_key: str | None) -> lis
         (2, [("/a", None), ("/b", None), ("/c", None)], [12, 4, 0]),
         (1, [("/a", "one"), ("/a", "two")], [4, 4]),
         (2, [("/a", "one"), ("/b", "one"), ("/c", "one"), ("/c", "two")], [4, 4, 0, 4]),
+        (1, [("/a", str(n), "u") for n in range(4)] + [("/a", "5", "v")], [4, 4, 4, 0, 4]),
+        (2, [("/a", str(n), "u") for n in range(3)] + [("/a", "5", "v")], [4, 4, 1, 3]),
+        (2, [("/a", None, ANYBODY), ("/b", None, ANYBODY), ("/b", "one", "u")], [9, 3, 4]),
     ],
-    ids=["the process", "a route", "a session on a route", "a session"],
-)
+    ids=["the process", "a route", "a session on a route", "a session", "a user",
+         "a user on a route", "anybody"],
+)  # fmt: skip
 def test_nobody_takes_all_places(
-    routes: int, entering: list[tuple[str, str | None]], expected: list[int]
+    routes: int, entering: list[tuple[Any, ...]], expected: list[int]
 ) -> None:
     requests = UpstreamRequests(PLACES, routes, patience_seconds=0)
     taken = [fill(requests, *one) for one in entering]

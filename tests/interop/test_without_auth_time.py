@@ -24,6 +24,8 @@ def signed_in_after_an_end(cluster: InteropCluster) -> tuple[InteropBrowser, req
         timeout=20,
     )
     assert ended.json() == {"ended": 1}
+    # The provider revokes the whole grant, and a code with it that it has issued meanwhile.
+    cluster.wait_until_outbox_is_empty()
     sent_back = browser.come_back(browser.provider_answer("/auth/login"))
     assert sent_back.status_code == 302, sent_back.text
     pushed = cluster.pushed()

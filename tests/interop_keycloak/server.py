@@ -1,7 +1,8 @@
 """How does a test get a running Keycloak, and a realm of its own in it?
 
 `.ci/keycloak` has put it into `.work`. It takes half a minute to start, so one is started for all
-tests. A realm is made from `realm.json` by the admin API, for the addresses of one installation.
+tests. A realm is made from `deploy/keycloak/realm.json` by the admin API, for the addresses of one
+installation.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from tests.support.processes import Process, free_port
 
 HERE = Path(__file__).parent
 INSTALLED = HERE.parent.parent / ".work/keycloak"
-REALM_FILE = HERE / "realm.json"
-EXAMPLE_URL = "https://app.example.com"
-"""`APP_BASE_URL` in the realm file."""
+REALM_FILE = HERE.parent.parent / "deploy/keycloak/realm.json"
+BASE_URL = "${APP_BASE_URL}"
+"""In the realm file; Keycloak's own import takes it from its environment."""
 
 START_SECONDS = 180
 TIMEOUT_SECONDS = 30
@@ -53,14 +54,16 @@ class Keycloak(ExitStack):
             f"--hostname={self.url}",
             f"--db-url=jdbc:h2:file:{self._folder}/db;NON_KEYWORDS=VALUE;DB_CLOSE_ON_EXIT=FALSE",
         ]  # fmt: skip
-        environment = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "HOME")
-                       if name in os.environ}  # fmt: skip
-        administrator = {
+        return Process(command, name="keycloak", env=self.environment())
+
+    def environment(self) -> dict[str, str]:
+        """Its variables."""
+        kept = ("PATH", "JAVA_HOME", "HOME")
+        return {name: os.environ[name] for name in kept if name in os.environ} | {
             "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
             "KC_BOOTSTRAP_ADMIN_PASSWORD": self._password,
             "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m",
         }
-        return Process(command, name="keycloak", env=environment | administrator)
 
     def wait(self) -> None:
         """Wait until it responds."""
@@ -102,7 +105,7 @@ class Keycloak(ExitStack):
 
     def create_realm(self, base_url: str) -> str:
         """Make a realm from the realm file, for the BFF at *base_url*; returns its name."""
-        realm = json.loads(REALM_FILE.read_text().replace(EXAMPLE_URL, base_url))
+        realm = json.loads(REALM_FILE.read_text().replace(BASE_URL, base_url))
         realm["realm"] = f"bff-{secrets.token_hex(4)}"
         self.admin("POST", "", realm)
         return str(realm["realm"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import requests
 
@@ -40,12 +41,15 @@ class MoreCluster(Cluster):
     def environment(self) -> dict[str, str]:
         """The environment of every replica."""
         own = {"AUTH0_CLIENT_ID": self.product.client_id, "AUTH0_CLIENT_SECRET": CLIENT_SECRET}
+        if self.product.by_domain:
+            own |= {"OIDC_ISSUER": "", "AUTH0_DOMAIN": urlsplit(self.issuer).netloc}
         return super().environment() | {"AUTH0_AUDIENCE": ""} | own | dict(self.product.settings)
 
     def browser(self) -> MoreBrowser:
         """A new browser without cookies."""
         browser = MoreBrowser([self.url(i) for i in range(len(self.ports))], "", "")
         browser.issuer, browser.product = self.issuer.rstrip("/"), self.product
+        browser.at_provider.verify = self.product.settings.get("BFF_CA_FILE", True)
         self._stack.callback(browser.close)
         return browser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Literal
 
 import requests
 
+from tests.interop_more.auth0_simulator import CA_FILE, start_auth0_simulator
 from tests.interop_more.hydra_pages import hydra_pages
 from tests.support.processes import Process, free_port
 
@@ -33,7 +35,7 @@ Lack = Literal[
 | lack | meaning |
 |---|---|
 | `rotation` | a refresh returns the same refresh token, which stays valid |
-| `revocation` | it confirms a revocation, and accepts the token afterwards |
+| `revocation` | it has no endpoint for it, or confirms it and accepts the token afterwards |
 | `single sign-on` | it remembers nobody, so `prompt=none` is refused after a sign-in |
 | `prompt=none` | it shows its form all the same |
 | `the way back` | its logout doesn't lead back to `/auth/logged-out` |
@@ -52,6 +54,7 @@ class Provider:
         logout_answers: The same for its logout.
         settings: Of the BFF, beside issuer, client and secret.
         client_id: Ours.
+        by_domain: Whether `AUTH0_DOMAIN` names it, in place of its issuer.
         lacks: What it doesn't have.
     """
 
@@ -61,6 +64,7 @@ class Provider:
     logout_answers: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     client_id: str = "web"
+    by_domain: bool = False
     lacks: frozenset[Lack] = frozenset()
 
 
@@ -144,7 +148,48 @@ def _mock_oauth2_server(stack: ExitStack, base_url: str) -> str:
     return issuer
 
 
+def _dex(stack: ExitStack, base_url: str) -> str:
+    port = free_port()
+    issuer = f"http://localhost:{port}"
+    person = {"username": "dana", "password": "verysecure"}
+    settings = {
+        "issuer": issuer,
+        "storage": {"type": "memory"},
+        "web": {"http": f"localhost:{port}"},
+        "oauth2": {"skipApprovalScreen": True},
+        "staticClients": [
+            {
+                "id": "web",
+                "name": "BFF",
+                "secret": CLIENT_SECRET,
+                "redirectURIs": [f"{base_url}/auth/callback"],
+            }
+        ],
+        "connectors": [{"type": "mockPassword", "id": "mock", "name": "mock", "config": person}],
+    }
+    file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "dex.json"
+    file.write_text(json.dumps(settings))
+    command = [str(next(FOLDER.glob("dex-*/dex"))), "serve", str(file)]
+    process = stack.enter_context(Process(command, name="Dex", env=PATH))
+    process.wait_for_http(f"{issuer}/.well-known/openid-configuration")
+    return issuer
+
+
 PROVIDERS = (
+    Provider(
+        name="Auth0 simulator",
+        start=start_auth0_simulator,
+        answers={"username": "dana@example.com", "password": "verysecure"},
+        settings={"BFF_CA_FILE": str(CA_FILE)},
+        by_domain=True,
+        lacks=frozenset({"revocation", "prompt=none", "back-channel logout"}),
+    ),
+    Provider(
+        name="Dex",
+        start=_dex,
+        answers={"login": "dana", "password": "verysecure"},
+        lacks=frozenset({"revocation", "prompt=none", "the way back", "back-channel logout"}),
+    ),
     Provider(
         name="Ory Hydra",
         start=_hydra,

@@ -20,6 +20,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.session_cache
 
+RISC = "https://schemas.openid.net/secevent/risc/event-type/"
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 REVOKED, CHANGED = f"{CAEP}session-revoked", f"{CAEP}credential-change"
 VERIFICATION = "https://schemas.openid.net/secevent/ssf/event-type/verification"
@@ -121,6 +122,18 @@ def test_a_changed_credential_ends_the_sessions(
     assert not bff.has_session(mine)
 
 
+@pytest.mark.parametrize("event", ["account-disabled", "account-purged"])
+def test_the_sessions_of_an_account_that_is_no_more_end(
+    bff: Receiver, fake: FakeProvider, event: str
+) -> None:
+    mine, eves = bff.start(), _eve(bff)
+    assert_accepted(
+        push(bff, event_token(fake, events={f"{RISC}{event}": {"reason": "hijacking"}}))
+    )
+    assert not bff.has_session(mine)
+    assert bff.has_session(eves)
+
+
 IGNORED: dict[str, Changes] = {
     "verification": {
         "events": {VERIFICATION: {"state": "VGhpcy"}},
@@ -133,6 +146,7 @@ IGNORED: dict[str, Changes] = {
         "events": {f"{CAEP}token-claims-change": {}},
         "sub_id": {"format": "phone_number", "phone_number": "+1"},
     },
+    "an account that is enabled again": {"events": {f"{RISC}account-enabled": {}}},
     "a user of another issuer": {
         "sub_id": {"format": "iss_sub", "iss": "https://evil.example/", "sub": "auth0|demo"}
     },

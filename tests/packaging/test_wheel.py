@@ -11,10 +11,10 @@ from zipfile import ZipFile
 import pytest
 
 import bff
+from bff.config import trace_options
 from bff.core.version import __version__
 
 ROOT = Path(bff.__file__).parent.parent
-BIN = Path(sys.executable).parent
 ASK = """
 import sys
 from bff.app.factory import create_app
@@ -30,15 +30,6 @@ SETTINGS = {
     "AUTH0_SECRET": "7f3a9c51e2b84d06a1c5f0937be6d248", "APP_BASE_URL": "http://localhost:8000",
     "BFF_API_URL": "http://127.0.0.1:7", "REDIS_URL": "redis://127.0.0.1:7",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    uv = [f"{BIN}/uv", "build", "--quiet", "--wheel"]
-    subprocess.run([*uv, "--out-dir", str(folder), str(ROOT)], check=True)
-    [wheel] = folder.glob("*.whl")
-    return wheel
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +52,15 @@ def test_it_has_every_file_of_the_package_and_the_templates(wheel: Path) -> None
     tracked = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "bff", "templates"]
     there = subprocess.run(tracked, check=True, capture_output=True, text=True).stdout.split()
     assert files == {one.replace("templates/", "bff/templates/", 1) for one in there}
+
+
+def test_the_extra_brings_what_traces_need_and_nothing_else_does(wheel: Path) -> None:
+    with ZipFile(wheel) as opened:
+        [file] = (name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
+        fields = opened.read(file).decode().partition("\n\n")[0].splitlines()
+    assert [one for one in fields if one.startswith("Provides-Extra")] == ["Provides-Extra: otel"]
+    told = {one.partition(": ")[2] for one in fields if "opentelemetry" in one}
+    assert told == {f"{one}<2,>=1.45; extra == 'otel'" for one in trace_options.PACKAGES}
 
 
 def test_the_command_tells_its_version(installed: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import asdict
 from functools import partial
 
 import pytest
 import requests
 
+from demo.provider.settings import DEMO_USER
 from tests.support import raw_client
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
@@ -25,6 +28,7 @@ from tests.support.slow_clients import (
     slow_clients,
     slowest_step,
     unfinished,
+    unnoticed,
 )
 from tests.support.waiting import once_below, wait_for
 
@@ -48,7 +52,13 @@ upstream = "{0}"
 [[route]]
 prefix = "/other"
 upstream = "{0}"
+
+[[route]]
+prefix = "/shared"
+upstream = "{0}"
+token = "optional"
 """
+OTHER_USER = {"email": "other@example.com", "password": "demo", "sub": "auth0|other", "name": "O"}
 
 
 class Upstream(RawUpstream):
@@ -88,8 +98,25 @@ def cluster(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     routes = folder / "routes.toml"
     routes.write_text(ROUTES.format(upstream.url))
     files = {"BFF_SPA_DIR": str(folder), "BFF_ROUTES_FILE": str(routes), "BFF_API_URL": ""}
-    with Cluster(REPLICAS, env=ENVIRONMENT | files, api_url="named in the routes") as started:
+    with Cluster(
+        REPLICAS,
+        env=ENVIRONMENT | files,
+        api_url="named in the routes",
+        provider={"users": [asdict(DEMO_USER), OTHER_USER]},
+    ) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def alone(cluster: Cluster, upstream: Upstream) -> Iterator[None]:
+    """The test takes nothing into the next one: neither clients nor places."""
+    yield
+    upstream.may_speak.set()
+
+    def let_go() -> bool:
+        return not unnoticed(cluster.ports) and not upstream.in_progress()
+
+    wait_for(let_go, "the places of the test's clients to be given back")
 
 
 @pytest.fixture
@@ -178,7 +205,7 @@ def test_promise_11_what_the_headers_decide_does_not_wait_for_the_body(
         more.append("Content-Length: 1000")
     with slow_clients(cluster.ports[0], [head(None, "POST", target, *more)]) as (client,):
         client.settimeout(AT_MOST_SECONDS)
-        assert client.recv(12) == b"HTTP/1.1 %d" % status
+        assert client.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 %d" % status
 
 
 # ---------------------------------------------------------------- slow APIs
@@ -223,4 +250,36 @@ def test_promise_11_many_users_of_a_slow_api_leave_others_their_places(
             assert requests.get(f"{cluster.url()}/readyz", timeout=2).status_code == 200
             assert browser.log_out().status_code == 200
     finally:
+        upstream.may_speak.set()
+
+
+@pytest.mark.parametrize("sessions", [0, 4], ids=["anybody", "one user with many sessions"])
+@pytest.mark.parametrize("what", ["uploads", "silent", "unread"])
+def test_promise_11_nobody_takes_all_places_of_a_route(
+    cluster: Cluster, upstream: Upstream, sessions: int, what: str
+) -> None:
+    """Neither those who aren't signed in, where that is allowed, nor one user at many devices."""
+    upstream.may_speak.clear()
+    takers = [cluster.browser() for _ in range(max(1, sessions))]
+    for taker in takers[:sessions]:
+        taker.log_in()
+    path = "/shared/large" if what == "unread" else "/shared/x"
+    asked = {
+        "uploads": ("POST", "/shared/x", f"Content-Length: {LARGE_BYTES}"),
+        "silent": ("GET", "/shared/silent"),
+        "unread": ("GET", path),
+    }[what]
+    senders = [taker if sessions else None for taker in takers]
+    started = b"x" if what == "uploads" else b""
+    slow = [head(senders[n % len(senders)], *asked) + started for n in range(CLIENTS)]
+    other = BrowserClient([cluster.url()], OTHER_USER["email"], OTHER_USER["password"])
+
+    def status(browser: BrowserClient) -> int:
+        with browser.fetch("GET", path, headers={"X-CSRF": "1"}, stream=True) as response:
+            return response.status_code
+
+    with closing(other), slow_clients(cluster.ports[0], slow):
+        wait_for(lambda: status(takers[0]) == 503, "the takers' share to be taken")
+        other.log_in()
+        assert status(other) == 200
         upstream.may_speak.set()

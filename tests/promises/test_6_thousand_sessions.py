@@ -143,9 +143,9 @@ MakeEnd = Callable[[str], Callable[[], int]]
 @pytest.fixture(params=["admin_call", "logout_token"])
 def ending(request: pytest.FixtureRequest, services: Services, fake: FakeProvider) -> MakeEnd:
     """The code behind the admin API, and that behind the back-channel endpoint."""
-    find_key = services.provider.discovery.key_finder(KEYS_SECONDS)
+    find_keys = services.provider.discovery.key_finder(KEYS_SECONDS)
     receiver = LogoutReceiver(
-        services.config, find_key, services.sessions, services.stores.seen_messages
+        services.config, find_keys, services.sessions, services.stores.seen_messages
     )
 
     def by_call(subject: str) -> Callable[[], int]:

@@ -176,6 +176,8 @@ def test_the_restore_procedure_of_the_documents(cluster: Cluster, tmp_path: Path
     leaving.log_out()
     for process in cluster.replicas:
         process.stop()
+    # So that a process that starts later knows that none was killed.
+    assert cluster.store().zrange(f"{cluster.prefix}:{{born_at}}:marks", -1, -1) == [b"left"]
     restored(cluster, backup)
     done = subprocess.run(
         [sys.executable, "-m", "bff", "sessions", "end", "--everyone", "--reason", "restored"],

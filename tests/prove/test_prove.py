@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.prove.command import parsed
+from demo.prove.command import Interruption, parsed
 from tests.demo.test_launch import family, nothing_left
 from tests.prove.proof import ALL, LIMIT_SECONDS, ROOT, prove, rows
 from tests.support.processes import Process
@@ -63,6 +63,25 @@ def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     )
     assert done.returncode == 2
     assert "error:" in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_counts_though_its_exception_was_dropped(number: signal.Signals) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        interruption = Interruption()
+        interruption.check()
+        Finalized()
+        with pytest.raises(KeyboardInterrupt):
+            interruption.check()
+    finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

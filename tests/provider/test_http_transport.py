@@ -13,7 +13,7 @@ import certifi
 import pytest
 
 from bff.core.errors import ProviderUnavailable
-from bff.provider import http_transport
+from bff.provider import ended_exchange, http_transport
 from bff.provider.create import create_endpoint_client
 from bff.provider.http_transport import Deadline, Transport
 from tests.support.certificate import Certificate
@@ -142,7 +142,7 @@ def test_a_name_lookup_that_hangs_is_given_up(
         finally:
             connected.set()
 
-    monkeypatch.setattr(http_transport, "CONNECTION_IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(ended_exchange, "CONNECTION_IDLE_SECONDS", -1.0)
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     assert not outage(lambda: hasty.refresh("old")).maybe_acted
     workers = [t for t in threading.enumerate() if "_work" in t.name]
@@ -299,7 +299,7 @@ def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
 ) -> None:
     fake.token(fake.grant(id_token=None))
     warm.refresh("old")
-    monkeypatch.setattr(http_transport, "CONNECTION_IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(ended_exchange, "CONNECTION_IDLE_SECONDS", -1.0)
     warm.refresh("old")
     monkeypatch.undo()
     before = os.getpid()
@@ -310,9 +310,9 @@ def test_a_connection_that_idled_too_long_or_is_a_parents_is_not_used_again(
 
 def test_giving_up_late_does_not_shut_the_next_exchange() -> None:
     """Another exchange may use the connection already: only its owner may shut it."""
-    first, second = http_transport._Exchange(), http_transport._Exchange()
+    first, second = ended_exchange.Exchange(), ended_exchange.Exchange()
     left, right = socket.socketpair()
-    connection = http_transport._Connection("127.0.0.1", 1)
+    connection = ended_exchange.Connection("127.0.0.1", 1)
     connection._duplicate = left
     first.use(connection, sending=True)
     second.use(connection, sending=True)
@@ -326,8 +326,8 @@ def test_giving_up_late_does_not_shut_the_next_exchange() -> None:
 
 
 def test_after_giving_up_nothing_is_sent() -> None:
-    call = http_transport._Exchange()
+    call = ended_exchange.Exchange()
     call.give_up()
     with pytest.raises(TimeoutError):
-        call.use(http_transport._Connection("127.0.0.1", 1), sending=True)
+        call.use(ended_exchange.Connection("127.0.0.1", 1), sending=True)
     assert not call.sent

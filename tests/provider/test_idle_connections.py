@@ -11,7 +11,7 @@ import pytest
 
 from bff.app import factory
 from bff.config import load
-from bff.provider import http_transport
+from bff.provider import ended_exchange
 from bff.provider.http_transport import Deadline, Transport
 from tests.support.fake_provider import KEY
 from tests.support.raw_upstream import RawUpstream, Wire, responding
@@ -48,7 +48,7 @@ def test_what_would_not_be_used_again_is_closed(
     transport = Transport(certifi.where(), proxy)
     assert transport.get_json(url, Deadline(20)) == {}
     if what == "idle for long":
-        monkeypatch.setattr(http_transport, "CONNECTION_IDLE_SECONDS", -1.0)
+        monkeypatch.setattr(ended_exchange, "CONNECTION_IDLE_SECONDS", -1.0)
     elif what == "closed by the provider":
         raw.drop_connections()
         wait_for(lambda: sockets_to(raw, HALF_CLOSED) == 1, "the end of the provider's side")

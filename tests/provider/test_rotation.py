@@ -106,11 +106,12 @@ def test_while_both_are_accepted_the_newest_is_used(
     assert registered.tries() == [NEW]
 
 
-def test_auth0s_word_for_a_wrong_secret_counts(
-    client_for: Callable[..., StandaloneProvider], registered: Registered
+@pytest.mark.parametrize("error", ["access_denied", "unauthorized_client"])
+def test_what_auth0_and_keycloak_say_of_a_wrong_secret_counts(
+    client_for: Callable[..., StandaloneProvider], registered: Registered, error: str
 ) -> None:
     registered.taken = {OLD}
-    registered.refusal = Reply({"error": "access_denied", "error_description": "Unauthorized"}, 401)
+    registered.refusal = Reply({"error": error}, 401)
     client_for(AUTH0_CLIENT_SECRET=f"{NEW}\n{OLD}").refresh("the-token")
     assert registered.tries() == [NEW, OLD]
 

@@ -21,6 +21,15 @@ WRITTEN = json.dumps(TOKENS).encode()
 CLIENT = TokenRule(mode="client", client_id="machine", client_secret=SecretStr("s"))
 EXCHANGE = TokenRule(mode="exchange", audience="https://api.example/")
 
+TWICE: dict[str, tuple[bytes, str | None, list[str]]] = {
+    "another one after it": (b', "refresh_token": "second"}', "second", ["ne/w="]),
+    "the same once more": (b', "refresh_token": "ne\\/w="}', "ne/w=", []),
+    "null after it": (b', "refresh_token": null}', None, ["ne/w="]),
+    "two after it": (b', "refresh_token": 7, "refresh_token":"third"}', "third", ["ne/w="]),
+    "one level deeper": (b', "data": {"refresh_token": "deep"}}', "ne/w=", ["deep"]),
+    "the one that was sent": (b', "former": {"refresh_token": "old"}}', "ne/w=", []),
+    "in a text": (rb', "note": "\"refresh_token\": \"x\""}', "ne/w=", []),
+}
 NOT_AN_ERROR: dict[str, Any] = {
     "null": None, "an empty text": "", "false": False, "an empty object": {},
 }  # fmt: skip
@@ -74,6 +83,28 @@ def test_an_unused_refresh_token_is_discarded(
     else:
         # The caller of an exchange compares the type, and has both tokens revoked.
         assert (operation, issued.refresh_token) == ("exchange", "ne/w=")
+
+
+@pytest.mark.parametrize(("more", "used", "discarded"), TWICE.values(), ids=TWICE)
+@pytest.mark.parametrize("operation", ["sign-in", "refresh", "client", "exchange"])
+def test_of_several_refresh_tokens_in_an_answer_all_but_the_used_one_are_discarded(
+    fake: FakeProvider, client_for: MakeClient, sink: ListingSink,
+    operation: str, more: bytes, used: str | None, discarded: list[str],
+) -> None:  # fmt: skip
+    provider = client_for((CLIENT, EXCHANGE), sink)
+    fake.token(json.dumps(fake.grant(**TOKENS)).encode()[:-1] + more)
+    calls: dict[str, Callable[[], str | None]] = {
+        "sign-in": lambda: provider.exchange_code("c", transaction()).tokens.refresh_token,
+        "refresh": lambda: provider.refresh("old").refresh_token,
+        "client": lambda: provider.client_token(CLIENT).refresh_token,
+        "exchange": lambda: provider.exchange("a", EXCHANGE).refresh_token,
+    }
+    assert calls[operation]() == used
+    # Only a refresh has sent "old"; a client's token uses no refresh token at all.
+    expected = discarded + (["old"] if b"old" in more and operation != "refresh" else [])
+    expected += [used] if operation == "client" and used else []
+    client_id = CLIENT.client_id if operation == "client" else None
+    assert sorted(sink.discarded) == sorted((one, client_id) for one in expected)
 
 
 @pytest.mark.parametrize("error", NOT_AN_ERROR.values(), ids=NOT_AN_ERROR)

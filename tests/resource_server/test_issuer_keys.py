@@ -13,21 +13,21 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from bff.core.errors import ProviderUnavailable
 from bff.core.unknown_keys import ANYONE_BURST, ANYONE_PAUSE_SECONDS
 from bff.resource_server.issuer_keys import fetch_json
-from tests.support.issuer import EC_KEY, KEY, NEXT_KEY, Clock, Issuer
+from tests.support.issuer import EC_KEY, KEY, NEXT_KEY, Clock, Issuer, first
 
 
 def test_each_unknown_kid_has_a_pause_of_its_own() -> None:
     issuer, clock = Issuer(), Clock()
     keys = issuer.keys(clock)
-    assert keys.find("RS256", "k1") is not None
+    assert first(keys.find("RS256", "k1")) is not None
     for _ in range(3):
-        assert keys.find("RS256", "made-up") is None
+        assert first(keys.find("RS256", "made-up")) is None
     assert len(issuer.fetched) == 4
     issuer.listed = [KEY, NEXT_KEY]
-    assert keys.find("RS256", "k2") is not None
+    assert first(keys.find("RS256", "k2")) is not None
     assert len(issuer.fetched) == 6
     clock.now += ANYONE_PAUSE_SECONDS
-    assert keys.find("RS256", "made-up") is None
+    assert first(keys.find("RS256", "made-up")) is None
     assert len(issuer.fetched) == 8
 
 
@@ -36,33 +36,33 @@ def test_made_up_kids_cause_few_fetches_and_are_not_called_invalid() -> None:
     issuer, clock = Issuer(), Clock()
     keys = issuer.keys(clock)
     for number in range(ANYONE_BURST):
-        assert keys.find("RS256", f"made-up-{number}") is None
+        assert first(keys.find("RS256", f"made-up-{number}")) is None
     for number in range(20):
         with pytest.raises(ProviderUnavailable):
-            keys.find("RS256", f"made-up-more-{number}")
+            first(keys.find("RS256", f"made-up-more-{number}"))
     assert len(issuer.fetched) == 2 * (1 + ANYONE_BURST)
     issuer.listed = [KEY, NEXT_KEY]
     clock.now += ANYONE_PAUSE_SECONDS
-    assert keys.find("RS256", "k2") is not None
+    assert first(keys.find("RS256", "k2")) is not None
 
 
 def test_keys_survive_an_outage_of_the_issuer() -> None:
     issuer, clock = Issuer(), Clock()
     keys = issuer.keys(clock)
-    keys.find("RS256", "k1")
+    first(keys.find("RS256", "k1"))
     issuer.broken = True
     clock.now += 3600
-    assert keys.find("RS256", "k1") is not None
+    assert first(keys.find("RS256", "k1")) is not None
     assert len(issuer.fetched) == 3
 
 
 def test_keys_that_are_no_longer_listed_are_dropped() -> None:
     issuer, clock = Issuer(), Clock()
     keys = issuer.keys(clock)
-    keys.find("RS256", "k1")
+    first(keys.find("RS256", "k1"))
     issuer.listed = [NEXT_KEY]
     clock.now += 601
-    assert keys.find("RS256", "k1") is None
+    assert first(keys.find("RS256", "k1")) is None
 
 
 def test_without_keys_nothing_is_verified_and_the_issuer_is_not_flooded() -> None:
@@ -71,18 +71,18 @@ def test_without_keys_nothing_is_verified_and_the_issuer_is_not_flooded() -> Non
     issuer.broken = True
     for _ in range(20):
         with pytest.raises(ProviderUnavailable):
-            keys.find("RS256", "k1")
+            first(keys.find("RS256", "k1"))
     assert len(issuer.fetched) == 1
     issuer.broken = False
     clock.now += 2
-    assert keys.find("RS256", "k1") is not None
+    assert first(keys.find("RS256", "k1")) is not None
 
 
 def test_discovery_of_another_issuer_is_not_used() -> None:
     issuer = Issuer()
     issuer.discovery_issuer = "https://evil.test/"
     with pytest.raises(ProviderUnavailable):
-        issuer.keys().find("RS256", "k1")
+        first(issuer.keys().find("RS256", "k1"))
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_discovery_of_another_issuer_is_not_used() -> None:
     ],
 )  # fmt: skip
 def test_a_key_is_for_the_algorithms_of_its_type(alg: str, kid: str | None, found: bool) -> None:
-    assert (Issuer().keys().find(alg, kid) is not None) == found
+    assert (first(Issuer().keys().find(alg, kid)) is not None) == found
 
 
 def test_without_a_kid_there_must_be_one_key() -> None:
     issuer = Issuer()
     issuer.listed = [KEY, NEXT_KEY]
-    assert issuer.keys().find("RS256", None) is None
+    assert first(issuer.keys().find("RS256", None)) is None
 
 
 def test_unusable_keys_are_skipped() -> None:
@@ -112,9 +112,9 @@ def test_unusable_keys_are_skipped() -> None:
     fetch = issuer.fetch
     issuer.fetch = lambda url: {"keys": listed} if "jwks" in url else fetch(url)  # type: ignore[method-assign]
     keys = issuer.keys()
-    assert keys.find("ES256", "e1") is not None
-    assert keys.find("RS256", "k1") is None
-    assert keys.find("RS256", "k2") is None
+    assert first(keys.find("ES256", "e1")) is not None
+    assert first(keys.find("RS256", "k1")) is None
+    assert first(keys.find("RS256", "k2")) is None
 
 
 def test_discovery_over_http_and_no_redirects() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from bff.core.errors import ProviderUnavailable, ScopeMissing, StoreUnavailable, TokenInvalid
 from bff.core.keyed_hashes import KeyedHashes
@@ -16,7 +17,7 @@ from bff.core.sealing import Sealer
 from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens
 from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 from bff.store import Database, DenyList, HistoryStart, Watermarks
-from tests.support.issuer import AUDIENCE, EC_KEY, ISSUER, KEY, REFUSED, Issuer, token
+from tests.support.issuer import AUDIENCE, EC_KEY, ISSUER, KEY, OTHER_KEY, REFUSED, Issuer, token
 from tests.support.redis_server import RedisServer
 
 SECRET, NEWER_SECRET = "s" * 40, "n" * 40
@@ -91,6 +92,24 @@ def bench(redis_server: RedisServer, redis_prefix: str) -> Iterator[Bench]:
 )  # fmt: skip
 def test_a_valid_token_is_accepted(bench: Bench, make: Callable[[], str]) -> None:
     assert bench.verifier().verify(make())["iss"] == ISSUER
+
+
+def test_a_key_with_the_name_of_another_is_tried_and_found(bench: Bench) -> None:
+    """The second of two, or one that has taken the place of the other. Forged ones cost little."""
+    verifier = bench.verifier()
+    assert verifier.verify(token())
+    for _ in range(20):
+        with pytest.raises(TokenInvalid, match="BadSignature"):
+            verifier.verify(token(OTHER_KEY))
+    assert len(bench.issuer.fetched) == 4
+    bench.issuer.listed = [KEY, OTHER_KEY]
+    verifier = bench.verifier()
+    for _ in range(2):
+        assert verifier.verify(token(OTHER_KEY))
+        assert verifier.verify(token(KEY))
+    third = RSAKey.generate_key(2048, {"kid": "k1"})
+    bench.issuer.listed = [third]
+    assert verifier.verify(token(third))
 
 
 def test_without_an_audience_all_but_id_tokens_pass(bench: Bench) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from bff.store.scripts import RecordRow
 from bff.store.tracked_session_records import TrackedSessionRecords
 from tests.support.bench import Bench, config_for
 from tests.support.caching_process import LEASE_SECONDS, CachingProcess
+from tests.support.lossy_redis import Backup
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
@@ -225,7 +228,8 @@ def test_unused_tokens_are_removed_from_the_cache(process: CachingProcess, bench
 def test_a_broken_connection_empties_the_cache(process: CachingProcess, bench: Bench) -> None:
     key = bench.start()
     process.let_cache(key)
-    [tracking] = [c for c in bench.database.client.client_list() if "t" in c["flags"]]
+    # The newest: those of earlier tests may not be gone yet.
+    tracking = [c for c in bench.database.client.client_list() if "t" in c["flags"]][-1]
     bench.database.command("CLIENT", "KILL", "ID", tracking["id"])
     assert not process.cache.prove()
     assert process.cached() == set()
@@ -298,6 +302,53 @@ def test_without_change_tracking_every_request_reads_from_redis(
     assert [r.getMessage() for r in caplog.records] == [
         "sessions are read from Redis for each request: ERR unknown command"
     ]
+
+
+def test_a_restored_redis_that_the_cache_is_the_first_to_reach_is_noticed(tmp_path: Path) -> None:
+    """Its new connection has Redis looked at, which empties the cache that waits for it."""
+    with RedisServer() as server:
+        bench = Bench(config_for(server, "restored", BFF_SESSION_LEASE_MILLISECONDS="100"))
+        cache = bench.sessions._cache
+        assert cache is not None
+        bench.services.redis_watch.look()
+        key = bench.start()
+        for _ in range(2):
+            assert bench.load(key)
+        assert cache.prove() and set(cache._entries) == {key}
+        backup = Backup(server, tmp_path)
+        bench.sessions.end(bench.start(), "logout")
+        server.stop()
+        backup.put_in_place()
+        server.start_again()
+        proofs = [False]
+        proving = Thread(target=lambda: proofs.extend(cache.prove() for _ in "12"), daemon=True)
+        proving.start()
+        proving.join(10)
+        # The first finds the old connection broken.
+        assert proofs == [False, False, True]
+        assert bench.services.redis_watch.problems() == ["redis_lost_data"]
+        assert bench.sessions.load(key) is None
+        bench.database.client.close()
+
+
+def test_what_is_read_while_sessions_are_forgotten_is_not_cached(
+    process: CachingProcess, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = bench.start()
+    opened = TrackedSessionRecords.open_row
+
+    def late(*arguments: Any) -> Any:
+        found = opened(*arguments)
+        process.cache.forget()
+        return found
+
+    for _ in range(2):
+        process.load(key)
+    with monkeypatch.context() as slow:
+        slow.setattr(TrackedSessionRecords, "open_row", late)
+        assert process.cache.prove()
+    assert process.cached() == set()
+    process.let_cache(key)
 
 
 def test_a_forked_process_uses_nothing_of_its_parents_cache(

@@ -12,6 +12,7 @@ from bff.core.model import Group
 from tests.support.bench import MakeBench
 from tests.support.fixtures import MakeReceiver
 from tests.support.receiver import Receiver
+from tests.support.waiting import wait_for
 
 OLD, NEW = "o" * 40, "n" * 40
 USER = ("https://provider.example/", "auth0|dana")
@@ -62,6 +63,34 @@ def test_promise_5_a_session_under_an_unknown_key_is_503_and_stays(
     assert "Set-Cookie" not in response.headers
     assert any(one.levelno == logging.ERROR for one in caplog.records)
     assert ask(ahead, "/auth/profile", cookie_id).status_code == 200
+
+
+def test_what_one_replica_cannot_open_is_soon_taken_by_another(make_bench: MakeBench) -> None:
+    """A replica without the key ends the session all the same; its tokens die within seconds."""
+    ahead, behind = make_bench(AUTH0_SECRET=NEW), make_bench(AUTH0_SECRET=OLD)
+    key = ahead.start()
+    behind.sessions.end(key, "logout")
+    assert ahead.sessions.load(key) is None
+    wait_for(lambda: bool(ahead.revocation.drain()), "the revocation", 5)
+    assert ahead.provider.revoked == ["refresh-0"]
+    assert ahead.deny_list.contains("access-0")
+    assert not ahead.outbox.waiting()
+
+
+def test_what_no_replica_can_open_is_tried_ever_less_often(make_bench: MakeBench) -> None:
+    """The key may be gone for good."""
+    behind = make_bench(AUTH0_SECRET=OLD)
+    behind.sessions.end(make_bench(AUTH0_SECRET=NEW).start(), "logout")
+    waits = []
+    for _ in range(16):
+        [entry] = behind.outbox.waiting()
+        [(_, due_at)] = behind.database.command(
+            "ZRANGE", behind.database.keys.outbox_due(), 0, -1, "WITHSCORES"
+        )
+        waits.append(round(float(due_at) - behind.database.now()))
+        behind.outbox.make_due([entry.id])
+        behind.revocation.drain()
+    assert waits[:4] == [1, 2, 4, 8] and waits[-1] == 3600
 
 
 def ask(bff: Receiver, path: str, cookie_id: str) -> TestResponse:

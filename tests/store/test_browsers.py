@@ -64,3 +64,18 @@ def test_a_name_that_a_logout_closed_does_not_stand_in_the_way_of_a_new_one(
     assert browsers.is_closed("a")
     assert browsers.take("b", ("a",), "two") <= {"one"}
     assert browsers.has("b", "two")
+
+
+@pytest.mark.parametrize("new", ["a", "z"], ids=["before", "after"])
+def test_a_sign_in_from_before_a_logout_takes_no_browser_that_has_signed_in_since(
+    browsers: Browsers, new: str
+) -> None:
+    """Wherever the new name stands among the others, which is chance."""
+    browsers.take("m", (), "old")
+    browsers.take("n", ("m",), "old too")
+    browsers.close(["m"])
+    browsers.take(new, (), "of the next user")
+    for own in ("m", "n"):
+        with pytest.raises(BrowserClosed):
+            browsers.take(own, [new], "late")
+    assert browsers.has(new, "of the next user")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -73,6 +74,22 @@ def test_what_must_not_be_lost_is_missed_at_once(
     assert losses(bench) == ["redis_lost_data"]
 
 
+def test_an_end_that_no_replica_has_confirmed_is_missed_too(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    """It stands, although it has fewer replicas than it should wait for."""
+    changes = {"BFF_REDIS_WAIT_REPLICAS": "1", "BFF_REDIS_TIMEOUT_SECONDS": "0.5"}
+    bench = Bench(config_for(server, "marks", **changes))
+    key = bench.start()
+    bench.services.redis_watch.look()
+    backup = Backup(server, tmp_path)
+    bench.sessions.end(key, "logout")
+    restore(server, backup)
+    assert bench.sessions.load(key) is None
+    assert losses(bench) == ["redis_lost_data"]
+    bench.database.client.close()
+
+
 def test_what_was_not_lost_is_not_missed(
     bench: Bench, server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,14 +140,19 @@ def test_a_forked_process_has_marks_of_its_own(bench: Bench, at_redis: redis.Red
     assert at_redis.zcard(name) == 2
 
 
+@pytest.mark.parametrize("emptied", [("FLUSHALL",), ("SWAPDB", "0", "1")], ids=lambda w: w[0])
 def test_an_emptied_redis_is_told_and_begins_anew(
-    bench: Bench, at_redis: redis.Redis, caplog: pytest.LogCaptureFixture
+    bench: Bench, at_redis: redis.Redis, caplog: pytest.LogCaptureFixture, emptied: tuple[str, ...]
 ) -> None:
+    """What this process has cached goes, too: Redis doesn't report it with `SWAPDB`."""
+    cuts: list[bool] = []
+    watch = bench.services.redis_watch
+    watch._on_cut = cuts.append
     bench.stores.history_start.begin()
-    bench.services.redis_watch.look()
-    at_redis.flushall()
-    bench.services.redis_watch.look()
-    assert losses(bench) == ["redis_lost_data"]
+    watch.look()
+    at_redis.execute_command(*emptied)  # type: ignore[no-untyped-call]
+    watch.look()
+    assert (losses(bench), cuts) == (["redis_lost_data"], [False])
     assert [m for m in caplog.messages if "was emptied" in m]
     assert bench.watermarks.newest_of([Group.everyone()]) is None
     wait_for(lambda: bench.now() >= bench.database.history_cut_at, "the next second")
@@ -159,3 +181,42 @@ def test_a_process_that_does_not_watch_leaves_no_marks(
     command.sessions.end(command.start(), "logout")
     assert not at_redis.exists(command.database.keys.marks())
     command.database.client.close()
+
+
+def look_of_the_first(server: RedisServer) -> list[str]:
+    """The problems that a process sees that starts after all others."""
+    started = Bench(config_for(server, "marks"))
+    started.services.redis_watch.look()
+    found = losses(started)
+    assert started.services.redis_watch.is_sound()
+    started.database.client.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("restored", ["redis_may_be_restored"]),
+        ("stopped", []),
+        ("restarted", []),
+        ("first", []),
+    ],
+)
+def test_who_starts_on_a_redis_that_nobody_watched_says_so(
+    server: RedisServer, at_redis: redis.Redis, caplog: pytest.LogCaptureFixture, how: str,
+    told: list[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It can't know, but a backup has the mark of a process that ran as its newest."""
+    before = Bench(config_for(server, "marks"))
+    if how != "first":
+        before.services.redis_watch.look()
+    if how == "stopped":
+        before.services.redis_watch.leave()
+        before.services.redis_watch.look()  # Of the background thread; it comes too late.
+    if how != "restarted":
+        later = time.time() + 120
+        monkeypatch.setattr(time, "time", lambda: later)
+    assert look_of_the_first(server) == told
+    assert bool([m for m in caplog.messages if "restored" in m]) == bool(told)
+    assert look_of_the_first(server) == [], "the others know that one runs"
+    before.database.client.close()

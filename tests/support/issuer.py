@@ -6,11 +6,11 @@ import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, Key, RSAKey
 from joserfc.jws import JWSRegistry
 
 from bff.resource_server import IssuerKeys
@@ -44,6 +44,11 @@ class Issuer:
 
     def keys(self, clock: Any = time.monotonic) -> IssuerKeys:
         return IssuerKeys(ISSUER, self.fetch, clock)
+
+
+def first(keys: Iterator[Key]) -> Key | None:
+    """The first of *keys*, if there is one."""
+    return next(keys, None)
 
 
 class Clock:

@@ -60,12 +60,16 @@ class Wire:
     _buffer: bytes = b""
     closed: threading.Event = field(default_factory=threading.Event)
     """Set when the client has closed the connection."""
+    busy: bool = False
+    """Whether a request has begun and its response isn't sent."""
 
     def read_request(self) -> Seen | None:
         """The next request with its body, or None if the client closed the connection."""
+        self.busy = False
         while b"\r\n\r\n" not in self._buffer:
             if not self._fill():
                 return None
+        self.busy = True
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         seen = Seen(head + b"\r\n\r\n", connection=self.number)
         try:
@@ -211,6 +215,10 @@ class RawUpstream:
         with self._changed:
             self.seen = []
 
+    def in_progress(self) -> int:
+        """How many requests have begun whose response isn't sent, if the script answers in turn."""
+        return sum(wire.busy for wire in self.wires)
+
     def drop_connections(self) -> None:
         """Close all connections, so that the next request opens a new one with a new script."""
         for wire in self.wires:
@@ -260,4 +268,5 @@ class RawUpstream:
         except BaseException as problem:
             self.problems.append(problem)
         finally:
+            wire.busy = False
             wire.sock.close()

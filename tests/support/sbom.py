@@ -1,8 +1,8 @@
 """What is in the software bill of materials, and where does it come from?
 
 `python -m tests.support.sbom FILE` (`make sbom`) writes it in CycloneDX's JSON, from the locked
-requirements of production alone, so it is the same on every machine: versions, hashes, and what
-needs what. Licenses are those that the installed packages declare.
+requirements of production alone, with those of traces, so it is the same on every machine:
+versions, hashes, and what needs what. Licenses are those that the installed packages declare.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from packageurl import PackageURL
 from bff.core.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCK = ROOT / "requirements.txt"
+LOCKS = [ROOT / "requirements.txt", ROOT / "requirements-otel.txt"]
 OURS = "bff"
 _PACKAGE = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -31,22 +31,25 @@ _VIA = re.compile(r"^    #(?: via)? +(\S.*)$", re.MULTILINE)
 
 
 def bill(lock: str) -> Bom:
-    """The bill of what *lock*, the text of a requirements.txt, names."""
+    """The bill of what *lock*, the text of one requirements.txt or of several, names."""
     starts = [*_PACKAGE.finditer(lock)]
     ends = [*(match.start() for match in starts[1:]), len(lock)]
-    components, wanted_by = {OURS: _ours()}, {}
+    components = {OURS: _ours()}
+    wanted_by: dict[str, set[str]] = {}
     for match, end in zip(starts, ends, strict=True):
         block = lock[match.start() : end]
         name = match[1]
         components[name] = _component(name, match[2], _HASH.findall(block))
-        # "-r requirements.in" is what we ask for ourselves.
-        wanted_by[name] = {OURS if via.startswith("-r") else via for via in _VIA.findall(block)}
+        # "-r requirements.in" is what we ask for ourselves; "-c requirements.txt" asks for nothing.
+        vias = {via for via in _VIA.findall(block) if not via.startswith("-c")}
+        wanted = {OURS if via.startswith("-r") else via for via in vias}
+        wanted_by[name] = wanted_by.get(name, set()) | wanted
     bom = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_URL, lock))
     bom.metadata.component = components[OURS]
     for name, component in components.items():
         if name != OURS:
             bom.components.add(component)
-        needed = [components[one] for one, wanted in wanted_by.items() if name in wanted]
+        needed = [components[one] for one, wanting in wanted_by.items() if name in wanting]
         bom.register_dependency(component, needed)
     return bom
 
@@ -84,13 +87,20 @@ def _licenses(name: str) -> list[License]:
         return [LicenseExpression(declared["License-Expression"])]
     classifiers = declared.get_all("Classifier") or []
     names = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License ::")]
+    # The oldest field may have the whole text instead of a name.
+    named = (declared["License"] or "").strip() if "License" in declared else ""
+    if not names and named and "\n" not in named:
+        names = [named]
     return [DisjunctiveLicense(name=one) for one in names]
 
 
 def main() -> int:
     """Write the file that the one argument names."""
     path = Path(sys.argv[1])
-    path.write_text(JsonV1Dot6(bill(LOCK.read_text())).output_as_string(indent=2) + "\n")
+    path.write_text(
+        JsonV1Dot6(bill("".join(lock.read_text() for lock in LOCKS))).output_as_string(indent=2)
+        + "\n"
+    )
     print(f"{path}: the software bill of materials (CycloneDX 1.6)")
     return 0
 

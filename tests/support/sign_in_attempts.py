@@ -21,3 +21,10 @@ class AttemptsInMemory(SignInAttempts):
     def give_back(self, state: str) -> None:
         """It may be tried again."""
         self.taken.discard(state)
+
+    def fail(self, state: str) -> None:
+        """Nobody waits for it."""
+
+    def is_under_way(self, state: str) -> bool:
+        """A test has one request at a time."""
+        return False

@@ -131,9 +131,10 @@ def test_an_id_token_of_another_user_ends_the_session(bench: Bench) -> None:
         (ProviderUnavailable("503"), ProviderUnavailable),
         (ProviderMisconfigured("invalid_client"), ProviderMisconfigured),
         (ProviderRejected("invalid_scope", 400), ProviderRejected),
+        (ProviderRejected("invalid_request", 400), SignInRequired),
         (ProviderRejected("temporarily_odd", 400), SignInRequired),
     ],
-    ids=["unavailable", "invalid_client", "invalid_scope", "other_error"],
+    ids=["unavailable", "invalid_client", "invalid_scope", "invalid_request", "other_error"],
 )
 def test_a_failure_of_the_provider_keeps_the_session(
     bench: Bench, error: BFFError, expected: type[BFFError]

@@ -269,26 +269,34 @@ def away(*_: object, **__: object) -> NoReturn:
     raise StoreUnavailable("away")
 
 
-def provider_down(_: str) -> NoReturn:
-    raise ProviderUnavailable("down")
-
-
 @pytest.mark.parametrize(
-    ("redis_is_back", "provider_is_up", "lost", "revoked"),
-    [(True, True, 0, []), (False, True, 0, ["refresh-1"]), (False, False, 1, [])],
+    ("redis_is_back", "provider_fails", "lost", "revoked"),
+    [
+        (True, 0, 0, []),
+        (False, 0, 0, ["refresh-1"]),
+        (False, 1, 0, ["refresh-1"]),
+        (False, 1000, 1, []),
+    ],
 )
 def test_promise_3_before_the_process_ends_what_is_pending_is_written_or_revoked(
-    bench: Bench, redis_is_back: bool, provider_is_up: bool, lost: int, revoked: list[str]
+    bench: Bench, redis_is_back: bool, provider_fails: int, lost: int, revoked: list[str]
 ) -> None:
+    failures = iter(range(provider_fails))
+
+    def fails_at_first(_: str) -> None:
+        if next(failures, None) is not None:
+            raise ProviderUnavailable("down")
+
     bench.provider.on_refresh = fresh_token_response(bench)
+    bench.provider.on_revoke = fails_at_first
     key = bench.start(**EXPIRED)
     session = bench.load(key)
     with mock.patch.object(bench.records, "replace_tokens", away):
         with pytest.raises(StoreUnavailable):
             bench.access_token(session)
         if not redis_is_back:
-            bench.provider.on_revoke = bench.provider.on_revoke if provider_is_up else provider_down
-            assert bench.pending_writes.finish() == lost
+            with mock.patch("bff.tokens.pending_writes.FINISH_SECONDS", 1.0):
+                assert bench.pending_writes.finish() == lost
     if redis_is_back:
         assert bench.pending_writes.finish() == lost
         assert bench.load(key).tokens.refresh_token == "refresh-1"

@@ -44,6 +44,18 @@ def test_a_token_for_an_audience_costs_one_refresh_and_then_nothing(bench: Bench
     assert (stored.name, stored.scope) == (ORDERS.name, "read write")
 
 
+def test_the_end_of_the_refresh_token_that_it_brings_is_the_sessions(bench: Bench) -> None:
+    key, ends_at = bench.start(), bench.now() + 900
+    for rule, told, kept in ((ORDERS, ends_at, ends_at), (BILLS, None, 0)):
+        issued = msgspec.structs.replace(
+            route_token_response(bench, f"access-{told}", refresh_token=f"refresh-{told}"),
+            refresh_expires_at=told,
+        )
+        bench.provider.on_audience = lambda _, __, issued=issued: issued  # type: ignore[misc]
+        bench.access_token(bench.load(key), rule)
+        assert bench.load(key).tokens.refresh_expires_at == kept
+
+
 def test_each_rule_has_a_token_of_its_own(bench: Bench) -> None:
     issue_numbered(bench)
     key = bench.start()

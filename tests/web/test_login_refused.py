@@ -18,8 +18,9 @@ from tests.support.signing_in import ORIGIN, World, changed, code_of, refused
     [
         "prompt=login&prompt=none", "login_hint=a&login_hint=b", "returnTo=/a&returnTo=/b",
         "login_hint=a%0d%0ab", "ui_locales=%00", "connection=" + "x" * 513, "acr_values=%E2%80%A8",
-        "prompt=none+login", "prompt=login+none", "prompt=+none", "max_age=soon", "max_age=-1",
-        "max_age=1.5", "max_age=9999999999", "max_age=%D9%A3", "invitation=%7F",
+        "prompt=none+login", "prompt=login+none", "prompt=+none", "prompt=None",
+        "prompt=NONE+login", "max_age=soon", "max_age=-1", "max_age=1.5", "max_age=9999999999",
+        "max_age=%D9%A3", "invitation=%7F",
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_refused(world: World, query: str) -> None:

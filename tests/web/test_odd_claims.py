@@ -23,6 +23,7 @@ from tests.support.fake_provider import CLIENT_ID, FakeProvider
 from tests.support.fixtures import MakeReceiver
 from tests.support.logout_tokens import EVENT
 from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
 
 HALF = "\ud83d"
 ODD: dict[str, Any] = {
@@ -50,9 +51,20 @@ CLAIMS = sorted(
 )
 
 
-@pytest.fixture
-def bff(receiver_for: MakeReceiver, fake: FakeProvider) -> Receiver:
-    return receiver_for(
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeProvider]:
+    provider = FakeProvider()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture(scope="module")
+def bff(redis_server: RedisServer, fake: FakeProvider) -> Iterator[Receiver]:
+    """One for all values: to start it costs more than a sign-in."""
+    made = Receiver(
+        fake,
+        redis_server,
+        "odd-claims",
         AUTH0_AUDIENCE=AUDIENCE,
         BFF_ADMIN_KEY=KEY,
         BFF_ADMIN_AUDIENCE=AUDIENCE,
@@ -63,6 +75,8 @@ def bff(receiver_for: MakeReceiver, fake: FakeProvider) -> Receiver:
         BFF_SSF_ISSUER=SSF,
         BFF_SSF_JWKS_URL=f"{fake.issuer}jwks",
     )
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +153,16 @@ def test_a_refresh_goes_on_or_ends_clearly(bff: Receiver, fake: FakeProvider, ki
         for name in CLAIMS
     } | {
         f"token answer {name}": answer(**{name: ODD[kind]})
-        for name in ("expires_in", "scope", "token_type", "refresh_token", "id_token", "error")
+        for name in (
+            "expires_in",
+            "refresh_token_expires_in",
+            "refresh_expires_in",
+            "scope",
+            "token_type",
+            "refresh_token",
+            "id_token",
+            "error",
+        )
     }
     for what, body in answers.items():
         usual = bff.sign_in()
@@ -222,9 +245,9 @@ def test_a_token_of_a_program_is_taken_or_refused(
     "url", [f"https://a.example/{HALF}", f"https://{HALF}.example/", "https://\uff0a.example/"]
 )
 def test_an_endpoint_that_is_no_url_is_refused_before_it_is_used(
-    receiver_for: MakeReceiver, fake: FakeProvider, url: str
+    receiver_for: MakeReceiver, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    fake.metadata["authorization_endpoint"] = url
+    monkeypatch.setitem(fake.metadata, "authorization_endpoint", url)
     client = receiver_for().client
     response = client.get("/auth/login", base_url=OURS, headers=PAGE | {"Accept": "text/html"})
     assert response.status_code == 502

@@ -6,11 +6,19 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from bff.core.errors import ServiceWorkerInterferes
-from bff.web.page_load import is_page_load
+from bff.web.page_load import is_page_load, refuse_all_but_page_loads
 from bff.web.spa import is_app_page
 
 HIDDEN = {"Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"}
 """What Firefox makes of a page load that a service worker passes on, and of a script's fetch."""
+
+
+ANEW = [
+    {"Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": "empty", "Referer": f"https://app.test/{script}"}
+    for mode in ("cors", "no-cors")
+    for script in ("sw.js", "app/sw.mjs?v=1.2")
+]
+"""What every browser sends for a request that a worker makes of its own (seen in Chromium)."""
 
 
 def request(headers: dict[str, str]) -> Request:
@@ -35,8 +43,19 @@ def test_a_page_load_is_told_by_its_mode(
     assert is_page_load(request({n: v for n, v in headers.items() if v})) is expected
 
 
-def test_a_page_of_the_app_that_a_service_worker_hides_is_told_from_a_missing_file() -> None:
+@pytest.mark.parametrize("hidden", [HIDDEN, *ANEW])
+def test_a_page_of_the_app_that_a_service_worker_hides_is_told_from_a_missing_file(
+    hidden: dict[str, str],
+) -> None:
     with pytest.raises(ServiceWorkerInterferes):
-        is_app_page(request(HIDDEN), "orders/7")
-    assert not is_app_page(request(HIDDEN), "missing.js")
-    assert not is_app_page(request(HIDDEN), "assets/missing")
+        refuse_all_but_page_loads(request(hidden))
+    with pytest.raises(ServiceWorkerInterferes):
+        is_app_page(request(hidden), "orders/7")
+    assert not is_app_page(request(hidden), "missing.js")
+    assert not is_app_page(request(hidden), "assets/missing")
+
+
+@pytest.mark.parametrize("page", ["", "https://app.test/x", "https://app.test/?x=.js"])
+def test_what_a_page_fetches_is_none_of_a_service_worker(page: str) -> None:
+    fetched = request({"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Referer": page})
+    assert not is_app_page(fetched, "orders/7")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from bff.config import Config
 from tests.support.ageing import record_name, run_out
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import Cluster
@@ -70,6 +71,7 @@ def test_profile_has_the_claims_and_the_times(browser: BrowserClient) -> None:
 
 def test_profile_shows_allowed_claims_only(browser: BrowserClient) -> None:
     user = browser.profile().json()["user"]
+    assert set(user) <= {*Config.model_fields["profile_claims"].default}
     assert not {"iss", "aud", "exp", "iat", "nonce", "sid", "at_hash", "auth_time"} & set(user)
 
 

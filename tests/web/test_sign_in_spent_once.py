@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
+from threading import Event
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from werkzeug.test import TestResponse
 
 from bff.store.sign_in_attempts import TRIES_MAX
-from tests.support.fake_provider import FakeProvider
+from tests.support.fake_provider import FakeProvider, Reply
 from tests.support.fixtures import MakeReceiver
 from tests.support.receiver import Receiver
 from tests.support.signing_in import NAVIGATION
@@ -58,6 +60,29 @@ def test_a_sign_in_that_succeeded_is_spent_too(fake: FakeProvider, attacker: Att
     assert (again.status_code, again.headers["Location"]) == (303, "/orders")
     assert fake.count(TOKEN) == 1
     assert not any("session=" in line for line in again.headers.getlist("Set-Cookie"))
+
+
+def test_of_two_requests_with_one_code_at_a_time_both_lead_to_the_app(
+    fake: FakeProvider, attacker: Attacker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a service worker with navigation preload; the browser shows either response."""
+    grant = fake.grant(id_token=fake.id_token(nonce=attacker.query["nonce"][0]))
+    is_asked, second_waits = Event(), Event()
+
+    def reply() -> Reply:
+        is_asked.set()
+        assert second_waits.wait(10)
+        return Reply(grant)
+
+    fake.says(TOKEN, reply)
+    waits = SimpleNamespace(sleep=lambda _: second_waits.set())
+    monkeypatch.setattr("bff.web.code_exchange.time", waits)
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(attacker.come_back, 0)
+        assert is_asked.wait(10)
+        second = attacker.come_back(1)
+    assert [one.headers.get("Location") for one in (first.result(), second)] == ["/orders"] * 2
+    assert fake.count(TOKEN) == 1
 
 
 def test_a_reload_works_when_the_provider_is_back(fake: FakeProvider, attacker: Attacker) -> None:

@@ -207,7 +207,7 @@ def test_a_page_of_the_app_gets_the_index(
     client: FlaskClient, path: str, headers: dict[str, str]
 ) -> None:
     response = client.get(path, headers=headers)
-    assert (response.status_code, response.data) == (200, INDEX)
+    assert (response.data, response.content_type) == (INDEX, "text/html; charset=utf-8")
     assert response.headers["Cache-Control"] == "no-cache"
     assert {"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Accept"} <= set(response.vary)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bff.core.errors.root import BFFError
 
 
@@ -60,10 +62,16 @@ class ProviderMisconfigured(ProviderError):
     code = "provider_misconfigured"
     message = "This application is not set up correctly with its sign-in service."
     hint = "Please tell the people who run this application."
+    set_by = "AUTH0_DOMAIN or OIDC_ISSUER, AUTH0_CLIENT_ID; python -m bff check"
 
 
 class ClientRefused(ProviderMisconfigured):
     """The provider rejects our secret or key; the request had no effect (RFC 6749, 5.2)."""
+
+    set_by = (
+        "AUTH0_CLIENT_ID, AUTH0_CLIENT_SECRET, AUTH0_CLIENT_SECRET_FILE, AUTH0_CLIENT_AUTH, "
+        "AUTH0_CLIENT_PRIVATE_KEY_FILE; python -m bff check"
+    )
 
     def __init__(self, error: str, status: int) -> None:
         super().__init__(f"{error} (HTTP {status})")
@@ -72,8 +80,8 @@ class ClientRefused(ProviderMisconfigured):
 
 
 class TokenResponseUnusable(ProviderUnavailable):
-    """A 200 that is no token response. A refresh token in it must still be revoked."""
+    """A 200 that is no token response. Refresh tokens in it must still be revoked."""
 
-    def __init__(self, detail: str, refresh_token: str | None = None) -> None:
+    def __init__(self, detail: str, refresh_tokens: Sequence[str] = ()) -> None:
         super().__init__(detail, maybe_acted=True)
-        self.refresh_token = refresh_token
+        self.refresh_tokens = tuple(refresh_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -23,12 +24,24 @@ class BFFError(Exception):
     """Where the sign-in that this error stopped was to lead: its page offers to begin it again."""
     sign_in_parameters: Mapping[str, str] = MappingProxyType({})
     """What else that sign-in asked for, such as an organization."""
+    set_by = ""
+    """The settings of which one is wrong, where it is our set-up that is at fault; for the log."""
 
     def __init__(self, detail: str = "", *, retry_after_seconds: int | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         if retry_after_seconds is not None:
             self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def log_level(self) -> int:
+        """An error where somebody has to do something: a bug, or a wrong setting."""
+        return logging.ERROR if self.status == 500 or self.set_by else logging.INFO
+
+    def log(self, log: logging.Logger, reference: str) -> None:
+        """Log that a response tells of this error, under *reference*."""
+        detail = f"{self.detail} (see {self.set_by})" if self.set_by else self.detail
+        log.log(self.log_level, "%s %s: %s [%s]", self.status, self.code, detail, reference)
 
 
 class ConfigError(BFFError):

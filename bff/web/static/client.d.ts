@@ -24,6 +24,10 @@
  * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
  *   acr_values?: string, max_age?: number, [member: string]: unknown}} Problem
  * @typedef {{login_url: string, acr_values?: string, max_age?: number}} StepUp
+ * @typedef {{returnTo?: string, prompt?: string, login_hint?: string, screen_hint?: string,
+ *   organization?: string, invitation?: string, connection?: string, max_age?: string | number,
+ *   acr_values?: string, ui_locales?: string, session_transfer_token?: string | null,
+ *   [parameter: string]: string | number | null | undefined}} LoginOptions
  * @typedef {{status: number, url?: string, headers?: any, data?: any, request?: any}} Reported
  * @typedef {{reason: string}} Ended
  * @typedef {{profile: Profile}} Began
@@ -82,6 +86,20 @@ export type StepUp = {
     login_url: string;
     acr_values?: string;
     max_age?: number;
+};
+export type LoginOptions = {
+    returnTo?: string;
+    prompt?: string;
+    login_hint?: string;
+    screen_hint?: string;
+    organization?: string;
+    invitation?: string;
+    connection?: string;
+    max_age?: string | number;
+    acr_values?: string;
+    ui_locales?: string;
+    session_transfer_token?: string | null;
+    [parameter: string]: string | number | null | undefined;
 };
 export type Reported = {
     status: number;
@@ -152,15 +170,14 @@ export declare function profile({ slide }?: {
 }): Promise<Profile | null>;
 /**
  * Leave the page for the sign-in.
- * @param {{returnTo?: string} & Record<string, string | number>} [options] The page to return to
- *   (this one by default), and parameters such as `prompt`, `login_hint` or `organization`, or of the
- *   server's setting `BFF_LOGIN_PARAMETERS`.
+ * @param {LoginOptions} [options] The page to return to (this one by default), and parameters such as
+ *   `prompt`, `login_hint` or `organization`, or of the server's setting `BFF_LOGIN_PARAMETERS`; null
+ *   and undefined are left out. A `session_transfer_token` is taken out of the address to return to.
  */
-export declare function login({ returnTo, ...parameters }?: {
-    returnTo?: string;
-} & Record<string, string | number>): void;
+export declare function login({ returnTo, ...parameters }?: LoginOptions): void;
 /**
- * Sign out here, and leave the page for the logout at the provider.
+ * Sign out here, and leave the page for the logout at the provider. Until it is left, no event and no
+ * `profile()` of this page tells of the end.
  * @throws {ProblemError} The user is not signed out, for example because of an outage.
  */
 export declare function logout(): Promise<void>;

@@ -24,6 +24,10 @@
  * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
  *   acr_values?: string, max_age?: number, [member: string]: unknown}} Problem
  * @typedef {{login_url: string, acr_values?: string, max_age?: number}} StepUp
+ * @typedef {{returnTo?: string, prompt?: string, login_hint?: string, screen_hint?: string,
+ *   organization?: string, invitation?: string, connection?: string, max_age?: string | number,
+ *   acr_values?: string, ui_locales?: string, session_transfer_token?: string | null,
+ *   [parameter: string]: string | number | null | undefined}} LoginOptions
  * @typedef {{status: number, url?: string, headers?: any, data?: any, request?: any}} Reported
  * @typedef {{reason: string}} Ended
  * @typedef {{profile: Profile}} Began
@@ -39,7 +43,7 @@
 
 const LOGIN_PARAMETERS = new Set([
   "prompt", "login_hint", "screen_hint", "organization", "invitation", "connection", "max_age",
-  "acr_values", "ui_locales", /* BFF_LOGIN_PARAMETERS: the server writes their names here. */
+  "acr_values", "ui_locales", "session_transfer_token", /* BFF_LOGIN_PARAMETERS: the server writes their names here. */
 ]);
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const SESSION_HEADER = "X-BFF-Session";
@@ -54,6 +58,8 @@ const SILENT_SIGN_IN_ERROR = new RegExp(
 
 // In both cases the session continues, and a sign-in of the user helps.
 const STEP_UP_CODES = new Set(["insufficient_user_authentication", "sign_in_required"]);
+/** Of an address to return to. The BFF takes no more, and some servers refuse a longer request line. */
+const RETURN_TO_MAX_CHARACTERS = 2000;
 const SERVICE_WORKER_WARNING =
   "A service worker controls this page. It must leave navigations to /auth and requests to /api " +
   "to the network, or the sign-in fails.";
@@ -84,6 +90,14 @@ let shown;
 /** Counts the profile requests: a response changes nothing if something newer is known already. */
 let asked = 0;
 let known = 0;
+
+/**
+ * While `logout()` leaves the page, the server refuses what else the page asks for. The page isn't told:
+ * it would offer a sign-in, which runs into the logout. Settled if the page stays.
+ * @type {Promise<undefined> | null}
+ */
+let leaving = null;
+const LEAVING_MILLISECONDS = 30_000;
 
 /** The step-up that a response demands. @type {WeakMap<object, StepUp>} */
 const stepUps = new WeakMap();
@@ -130,6 +144,7 @@ export async function profile({ slide = false } = {}) {
   // The body of a 401 is read, too: for the browser, an unread response never ends.
   const problem = await problemOf(response);
   if (response.status !== 401) throw problem;
+  while (leaving) await leaving;
   if (number > known) {
     if (shown) ended("session_ended");
     showNone();
@@ -139,32 +154,57 @@ export async function profile({ slide = false } = {}) {
 
 /**
  * Leave the page for the sign-in.
- * @param {{returnTo?: string} & Record<string, string | number>} [options] The page to return to
- *   (this one by default), and parameters such as `prompt`, `login_hint` or `organization`, or of the
- *   server's setting `BFF_LOGIN_PARAMETERS`.
+ * @param {LoginOptions} [options] The page to return to (this one by default), and parameters such as
+ *   `prompt`, `login_hint` or `organization`, or of the server's setting `BFF_LOGIN_PARAMETERS`; null
+ *   and undefined are left out. A `session_transfer_token` is taken out of the address to return to.
  */
 export function login({ returnTo = here(), ...parameters } = {}) {
-  const query = new URLSearchParams({ returnTo });
+  const query = new URLSearchParams({ returnTo: withoutTransferToken(returnTo) });
   for (const [name, value] of Object.entries(parameters)) {
     if (!LOGIN_PARAMETERS.has(name)) throw new TypeError(`login() has no parameter ${name}`);
-    query.set(name, String(value));
+    if (value !== null && value !== undefined) query.set(name, String(value));
   }
   if (navigator.serviceWorker?.controller) console.warn(SERVICE_WORKER_WARNING);
   location.assign(`/auth/login?${query}`);
 }
 
 /**
- * Sign out here, and leave the page for the logout at the provider.
+ * Sign out here, and leave the page for the logout at the provider. Until it is left, no event and no
+ * `profile()` of this page tells of the end.
  * @throws {ProblemError} The user is not signed out, for example because of an outage.
  */
 export async function logout() {
-  // Whichever user's session it is by now: a sign-out is never refused for that.
-  const response = await send(new Request("/auth/logout", { method: "POST" }));
-  if (!response.ok) throw await problemOf(response);
-  const { logout_url: logoutURL } = await response.json();
-  showNone();
-  channel?.postMessage({ type: "session-ended", reason: "signed_out" });
-  location.assign(logoutURL);
+  const stay = leave();
+  try {
+    // Whichever user's session it is by now: a sign-out is never refused for that.
+    const response = await send(new Request("/auth/logout", { method: "POST" }));
+    if (!response.ok) throw await problemOf(response);
+    const { logout_url: logoutURL } = await response.json();
+    showNone();
+    channel?.postMessage({ type: "session-ended", reason: "signed_out" });
+    location.assign(logoutURL);
+  } catch (error) {
+    stay();
+    throw error;
+  }
+  // Not left, for instance since the user kept the page open ("Leave site?").
+  setTimeout(() => {
+    stay();
+    if (!leaving && shown === null) tell("session-ended", { reason: "signed_out" });
+  }, LEAVING_MILLISECONDS);
+}
+
+/** @returns {() => void} To be called if the page stays. */
+function leave() {
+  let settle = () => {};
+  const staying = new Promise((resolve) => {
+    settle = () => resolve(undefined);
+  });
+  leaving = staying;
+  return () => {
+    if (leaving === staying) leaving = null;
+    settle();
+  };
 }
 
 /**
@@ -365,12 +405,27 @@ function text(value) {
 
 /**
  * This page's address as it is: `searchParams` would write `a%20b` as `a+b`, and `flag` as `flag=`.
- * Only the error of a failed silent sign-in is left out.
+ * Only the error of a failed silent sign-in is left out, and what the BFF refuses since others read
+ * it differently is escaped: a percent sign in the path that begins no escape, and a backslash.
  */
 function here() {
   const url = new URL(location.href);
   url.username = url.password = "";
-  return url.href.slice(url.origin.length).replace(SILENT_SIGN_IN_ERROR, "$1");
+  url.pathname = url.pathname.replace(/%(?![0-9A-Fa-f]{2})/g, "%25");
+  const page = url.href.slice(url.origin.length).replace(SILENT_SIGN_IN_ERROR, "$1").replaceAll("\\", "%5C");
+  const kept = withoutTransferToken(page);
+  return kept.length > RETURN_TO_MAX_CHARACTERS ? "/" : kept;
+}
+
+/**
+ * It signs in whoever has it, so that it belongs into no cookie and no second address.
+ * @param {string} address
+ */
+function withoutTransferToken(address) {
+  const [, path = "", query, fragment = ""] = /^([^?#]*)(?:\?([^#]*))?(#.*)?$/s.exec(address) ?? [];
+  const kept = query?.split("&").filter((one) => !one.startsWith("session_transfer_token="));
+  if (kept?.length === query?.split("&").length) return address;
+  return path + (kept?.length ? `?${kept.join("&")}` : "") + fragment;
 }
 
 /** @param {Profile} me @param {number} number That of its request. */
@@ -392,7 +447,8 @@ function showNone() {
 }
 
 /** @param {string} reason */
-function ended(reason, { tellOthers = true } = {}) {
+async function ended(reason, { tellOthers = true } = {}) {
+  while (leaving) await leaving;
   if (!mayEnd) return;
   showNone();
   if (tellOthers) channel?.postMessage({ type: "session-ended", reason });

@@ -1,6 +1,6 @@
 """A Flask API that refuses access tokens revoked by a logout: one import and one decorator.
 
-ISSUER=… AUDIENCE=… REDIS_URL=… DENY_LIST_KEY=$(python -m bff deny-list-key) flask --app api run
+ISSUER=… AUDIENCE=… REDIS_URL=… DENY_LIST_KEY=$(bff deny-list-key) flask --app api run
 """
 
 import os

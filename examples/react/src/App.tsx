@@ -26,7 +26,7 @@ export default function App() {
   };
   const isOnline = useSyncExternalStore(subscribeToNetwork, () => navigator.onLine);
   const outage = isOnline ? error && `${inWords(error)} This page tries again by itself.` : "You are offline.";
-  // Requests that are under way are refused by now, and a "Sign in" would come too early.
+  // What the page asks for is refused by now, and would be told as an error.
   if (isLeaving) return <Page><Everywhere /><p>Signing out…</p></Page>;
   return (
     <>

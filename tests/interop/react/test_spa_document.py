@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.installation import Installation, installation
+from tests.browser.stub import Stub, serve
 from tests.interop.react.template import (
     HERE,
     ROOT,
@@ -44,12 +45,14 @@ export const told: ProblemError | null = await report(undefined);
 export const help: string | null = told?.login_url ?? stepUpURL(response);
 export const stepUp: StepUp = { login_url: "/auth/login" };
 login({ returnTo: "/", max_age: 0, kc_idp_hint: "x" });
+login({ session_transfer_token: new URLSearchParams(location.search).get("token") });
 logout().catch((error) => error instanceof ProblemError && error.code === "overloaded");
 """
 MISUSES = [
     'import { profiles } from "/auth/client.js"; profiles();',
     'import { profile } from "/auth/client.js"; (await profile()).user;',
     'import { login } from "/auth/client.js"; login({ prompt: { none: true } });',
+    'import { login } from "/auth/client.js"; login({ session_transfer_token: 7 });',
     'import { session } from "/auth/client.js"; session.addEventListener("session-ended", '
     "({ detail }) => detail.profile);",
 ]
@@ -92,6 +95,26 @@ def test_a_mistake_is_found_by_the_compiler(tmp_path: Path, misuse: str) -> None
     told = run(app, "tsc", "-p", "tsconfig.app.json")
     assert "src/misuse.ts" in told.stdout
     assert "TS2307" not in told.stdout, "the module was found"
+
+
+def test_the_app_of_the_document_recovers_from_an_outage(app: Path, browser: Browser) -> None:
+    with serve(Stub(spa_dir=build(app), signed_in=True)) as stub:
+        page = browser.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.route("**/auth/profile", lambda route: route.abort())
+        page.goto(stub.origin)
+        alert, name = page.get_by_role("alert"), page.get_by_role("heading", name="Dana Demo")
+        expect(alert).to_have_text("The server can't be reached.")
+        page.unroute_all()
+        expect(name).to_be_visible()
+        expect(alert).to_be_hidden()
+        stub.failing_status = 503
+        page.get_by_role("button", name="Sign out").click()
+        expect(alert).to_have_text("You are not signed out. Because of store_unavailable.")
+        stub.failing_status = None
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        page.context.close()
 
 
 def test_the_app_of_the_document_signs_in_and_out(browser: Browser, running: Installation) -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.promises.refused.conftest import PROVIDER_TIMEOUT_SECONDS
 from tests.support.browser_client import BrowserClient
 from tests.support.cluster import EMAIL, PASSWORD, Cluster
+from tests.support.commands import run_forked
 from tests.support.processes import Process, free_port
 from tests.support.refusal import PAGE, assert_quiet_logs, assert_refused
 from tests.support.waiting import wait_for, within
@@ -72,11 +73,13 @@ def serve(env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def assert_told(ended: subprocess.CompletedProcess[str], names: list[str]) -> None:
-    """One message, a line for each problem, no secret, no traceback, and no server."""
+    """One log line, one more for each problem, no secret, no traceback, and no server."""
     assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
-    first, *lines = ended.stderr.splitlines()
-    assert first == f"{len(names)} problem(s) with the settings:"
-    assert sorted(line.partition(":")[0] for line in lines) == sorted(f"  - {n}" for n in names)
+    lines = [line.split(" ", 4) for line in ended.stderr.splitlines()]
+    assert {(level, logger) for _, _, level, logger, _ in lines} == {("ERROR", "bff.settings")}
+    first, *problems = [message for *_, message in lines]
+    assert first == f"{len(names)} problem(s) with the settings"
+    assert sorted(problem.partition(":")[0] for problem in problems) == sorted(names)
     assert SECRET[:10] not in ended.stderr
 
 
@@ -101,7 +104,7 @@ def test_promise_10_every_kind_of_wrong_setting_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_promise_10_one_wrong_setting(tmp_path: Path, name: str, value: str) -> None:
-    ended = serve(RIGHT | {name: value}, tmp_path)
+    ended = run_forked("serve", "--port", str(free_port()), env=RIGHT | {name: value}, cwd=tmp_path)
     assert_told(ended, [name])
 
 

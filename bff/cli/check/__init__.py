@@ -1,0 +1,1 @@
+"""Is it set up right? `python -m bff check`: one file per question, and the command that asks."""

@@ -1,0 +1,55 @@
+"""When does a request to us begin and end, for those who observe, and on which route was it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.routing import Rule
+
+from bff.core.operations import Operation
+from bff.gateway.route_table import PROXY_ENDPOINT
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+NO_ROUTE = "none"
+"""The name of what reaches no endpoint."""
+_OPERATION = "bff.operation"
+
+
+class ObservedRequests:
+    """A WSGI layer, the outermost: each request is an operation, until its response begins.
+
+    Args:
+        application: The next layer.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._next = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        if _OPERATION in environ:  # Metrics have put another such layer around this one.
+            return self._next(environ, start_response)
+        with Operation("request", NO_ROUTE, environ["REQUEST_METHOD"], environ) as operation:
+
+            def begin(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+                operation.status = int(status[:3])
+                return start_response(status, headers, *error)
+
+            environ[_OPERATION] = operation
+            try:
+                return self._next(environ, begin)
+            finally:
+                del environ[_OPERATION]  # They refer to each other.
+
+
+def name_request(environ: WSGIEnvironment, rule: Rule | None) -> None:
+    """Name the operation of a request, now that its *rule* is known; if it is observed."""
+    operation: Operation | None = environ.get(_OPERATION)
+    if operation is None or rule is None:
+        return
+    operation.name = rule.endpoint
+    if rule.endpoint == PROXY_ENDPOINT:
+        operation.name = rule.rule.removesuffix("<path:_>").rstrip("/")

@@ -1,0 +1,1 @@
+"""What `bff serve --metrics-port` shows."""

@@ -1,0 +1,1 @@
+"""Do traces show what happens, say nothing they must not, and harm nobody?"""
