@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+
 from flask import Blueprint, Response, jsonify
 
 from bff.core.errors import StoreUnavailable
@@ -11,6 +15,8 @@ from bff.store.redis_watch import RedisWatch
 
 LOOK_WAIT_SECONDS = 0.5
 """For a look at Redis that is under way; if it takes longer, Redis hangs."""
+READY_WAIT_SECONDS = 2.0
+"""A look asks each node more than once, and each time may be the whole time-out."""
 
 
 def create_blueprint(
@@ -25,7 +31,8 @@ def create_blueprint(
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        checks = {"redis": _is_ready(history_start, watch), "provider": provider.ready}
+        is_redis_ready = _within(READY_WAIT_SECONDS, lambda: _is_ready(history_start, watch))
+        checks = {"redis": is_redis_ready, "provider": provider.ready}
         ready = all(checks.values())
         problems = watch.problems()
         more = {"problems": problems} if problems else {}
@@ -41,4 +48,14 @@ def _is_ready(history_start: HistoryStart, watch: RedisWatch) -> bool:
         watch.look(wait_seconds=LOOK_WAIT_SECONDS)
         return history_start.has_begun() and watch.is_sound()
     except StoreUnavailable:
+        return False
+
+
+def _within(wait_seconds: float, question: Callable[[], bool]) -> bool:
+    """The answer, or False if it takes longer; it is asked in a thread of its own."""
+    answers: SimpleQueue[bool] = SimpleQueue()
+    Thread(target=lambda: answers.put(question()), daemon=True).start()
+    try:
+        return answers.get(timeout=wait_seconds)
+    except Empty:
         return False

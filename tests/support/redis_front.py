@@ -1,4 +1,4 @@
-"""How does a test delay what Redis sends over a tracking connection?
+"""How does a test delay what Redis sends, over all connections or a tracking one?
 
 With a TCP proxy. It recognises a tracking connection by `CLIENT TRACKING`, and can withhold what
 Redis sends over it, as a stuck network would, while all other connections go on.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from types import TracebackType
 
 from tests.support.waiting import wait_for
@@ -26,6 +27,7 @@ class RedisFront:
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         self._lock = threading.Lock()
         self._withholding = False
+        self._delay_seconds = 0.0
         self._tracking: set[socket.socket] = set()
         self._withheld: list[tuple[socket.socket, bytes]] = []
         self._sockets: list[socket.socket] = []
@@ -40,6 +42,8 @@ class RedisFront:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # A thread that waits in `accept` would accept once more.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for one in self._sockets:
             _hang_up(one)
@@ -76,6 +80,10 @@ class RedisFront:
                 _send(client, data)
             self._withheld.clear()
 
+    def delay(self, seconds: float) -> None:
+        """From now on everything that Redis sends arrives so much later."""
+        self._delay_seconds = seconds
+
     def lead_to(self, port: int) -> None:
         """Forward to another Redis from now on, as when an address moves; break what is open."""
         self._to = port
@@ -104,6 +112,7 @@ class RedisFront:
 
     def _to_client(self, server: socket.socket, client: socket.socket) -> None:
         while data := _receive(server):
+            time.sleep(self._delay_seconds)
             with self._lock:
                 if self._withholding and client in self._tracking:
                     self._withheld.append((client, data))
