@@ -9,26 +9,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+import msgspec
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["request", "redis", "provider", "upstream", "refresh_wait"]
-Fact = Literal["session_lookup", "error_response"]
+Fact = Literal["error_response"]
+Begin = Callable[["Operation"], Callable[[], object]]
+Count = Callable[[float], object]
 
 FAILED = "failed"
 _NOTHING = nullcontext()
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Observer(Protocol):
     """Is told in the thread where it happens. What it raises is logged, and harms nobody."""
 
-    def begin(self, operation: Operation) -> Callable[[], object]:
-        """An operation begins; returns what is called at its end, in the same thread."""
+    @property
+    def begin(self) -> Begin | None:
+        """Called when an operation begins; returns what is called at its end, in the same thread.
+
+        None for one that is told at the end only, which is cheaper.
+        """
+
+    def ended(self, operation: Operation) -> object:
+        """An operation has ended; before what `begin` has returned."""
 
     def note(self, fact: Fact, value: str) -> object:
         """Something is so; *value* is one of a few words."""
@@ -37,40 +47,43 @@ class Observer(Protocol):
 observers: list[Observer] = []
 """All of this process; append yours before the application is made. It stays the same list."""
 
+session_lookups: dict[Literal["cached", "read"], list[Count]] = {"cached": [], "read": []}
+"""Called with 1 for each session that a request finds in the session cache, or reads from Redis.
 
-class Operation:
+At each request, so not by an observer, whose calls cost more.
+"""
+
+
+class Operation(msgspec.Struct):
     """One operation, which lasts as long as the `with` block.
 
-    Args:
+    A struct, since one is made at each request, without a call of Python's.
+
+    Attributes:
         kind: What it is.
         name: Of what: the prefix of a route or the name of an endpoint, the command of Redis, the
             path at the provider, `process` or `lock`. There are few, whatever is requested.
         method: The method of an HTTP request, as it came: a caller may send any.
         environ: Of a request to us.
-
-    Attributes:
         headers: More of them for a request to the provider or an upstream; an observer adds some.
         origin: Scheme, host and port of these, once it is known; None for anything else.
         script: The hash of the script that Redis runs, or empty.
         status: The status of an HTTP response; 0 without one.
         error: The class of the exception that ended it, or empty.
+        seconds: How long it took, once it has ended.
     """
 
-    # Of the class until they change: an operation is begun at each request, and most change few.
-    headers: Mapping[str, str] = MappingProxyType({})
+    kind: Kind
+    name: str
+    method: str = ""
+    environ: dict[str, Any] | None = None
+    headers: Mapping[str, str] = _NO_HEADERS
     origin: tuple[str, str, int] | None = None
-    script = ""
-    status = 0
-    error = ""
-
-    def __init__(
-        self, kind: Kind, name: str, method: str = "", environ: WSGIEnvironment | None = None
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self.method = method
-        self.environ = environ
-        self._ends: list[Callable[[], object]] = []
+    script: str = ""
+    status: int = 0
+    error: str = ""
+    seconds: float = 0.0
+    ends: list[Callable[[], object]] | None = None
 
     @property
     def outcome(self) -> str:
@@ -81,10 +94,15 @@ class Operation:
 
     def __enter__(self) -> Operation:
         for observer in observers:
+            if (begin := observer.begin) is None:
+                continue
             try:
-                self._ends.append(observer.begin(self))
+                end = begin(self)
             except Exception:
                 log.exception("%r failed at a beginning", observer)
+            else:
+                self.ends = [*(self.ends or ()), end]
+        self.seconds = -perf_counter()
         return self
 
     def __exit__(
@@ -93,10 +111,21 @@ class Operation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.seconds += perf_counter()
         if kind is not None:
             self.error = kind.__name__
-        ends = self._ends
-        while ends:  # Emptied: an end refers to its operation, which would keep both alive.
+        for observer in observers:
+            try:
+                observer.ended(self)
+            except Exception:
+                log.exception("%r failed at an end", observer)
+        if self.ends is not None:
+            self._end()
+
+    def _end(self) -> None:
+        # Removed first: an end refers to its operation, which would keep both alive.
+        ends, self.ends = self.ends or [], None
+        while ends:
             end = ends.pop()
             try:
                 end()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.routing import Rule
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 NO_ROUTE = "none"
 """The name of what reaches no endpoint."""
 _OPERATION = "bff.operation"
+
+in_progress: deque[None] = deque()
+"""As many as observed requests of this process have no response yet."""
 
 
 class ObservedRequests:
@@ -32,17 +37,20 @@ class ObservedRequests:
         """Serve one request (PEP 3333)."""
         if _OPERATION in environ:  # Metrics have put another such layer around this one.
             return self._next(environ, start_response)
-        with Operation("request", NO_ROUTE, environ["REQUEST_METHOD"], environ) as operation:
+        operation = Operation("request", NO_ROUTE, environ["REQUEST_METHOD"], environ)
 
-            def begin(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-                operation.status = int(status[:3])
-                return start_response(status, headers, *error)
+        def begin(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            operation.status = int(status[:3])
+            return start_response(status, headers, *error)
 
-            environ[_OPERATION] = operation
-            try:
+        environ[_OPERATION] = operation
+        in_progress.append(None)
+        try:
+            with operation:
                 return self._next(environ, begin)
-            finally:
-                del environ[_OPERATION]  # They refer to each other.
+        finally:
+            in_progress.pop()
+            del environ[_OPERATION]  # They refer to each other.
 
 
 def name_request(environ: WSGIEnvironment, rule: Rule | None) -> None:
@@ -50,6 +58,13 @@ def name_request(environ: WSGIEnvironment, rule: Rule | None) -> None:
     operation: Operation | None = environ.get(_OPERATION)
     if operation is None or rule is None:
         return
-    operation.name = rule.endpoint
     if rule.endpoint == PROXY_ENDPOINT:
-        operation.name = rule.rule.removesuffix("<path:_>").rstrip("/")
+        operation.name = _route_of(rule.rule)
+    else:
+        operation.name = rule.endpoint
+
+
+@cache
+def _route_of(rule: str) -> str:
+    """The prefix of a route, of which there are few."""
+    return rule.removesuffix("<path:_>").rstrip("/")

@@ -115,7 +115,9 @@ class Upstream:
             except ClientDisconnected:
                 operation.status = CLIENT_CLOSED_REQUEST
                 raise
-            operation.origin, operation.status = exchange.origin, exchange.head.status
+            operation.status = exchange.head.status
+            if operation.origin is None:
+                operation.origin = exchange.origin
             return exchange
 
     def _await_head(self, connection: CurlConnection, client_gone: ClientGone | None) -> None:

@@ -27,7 +27,7 @@ import msgspec
 from bff.config import Config
 from bff.core.errors import SealInvalid, StoreUnavailable
 from bff.core.model import Session
-from bff.core.operations import note, observers
+from bff.core.operations import session_lookups
 from bff.core.own_clock import own_clock
 from bff.store import SessionRecords
 from bff.store.change_tracking import ChangeTracking
@@ -134,11 +134,11 @@ class SessionCache:
         entry = self._entries.get(key)
         now = self._clock()
         if entry is not None and now < trusted_until and now < entry.usable_until:
-            if observers:
-                note("session_lookup", "cached")
+            for count in session_lookups["cached"]:
+                count(1)
             return entry.at(now)
-        if observers:
-            note("session_lookup", "read")
+        for count in session_lookups["read"]:
+            count(1)
         found = self._load(key)
         if found is not None and (entry is None or now >= entry.usable_until):
             slides_at = now + self._records.slides_at(found[0]) - found[0].read_at

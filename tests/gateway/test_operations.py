@@ -38,13 +38,16 @@ class Recorded:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
-        self.ended: list[tuple[str, str, str]] = []
+        self.outcomes: list[tuple[str, str, str]] = []
         self.facts: list[tuple[str, str]] = []
 
     def begin(self, operation: Operation) -> Callable[[], object]:
         self.begun.append(operation.kind)
         operation.headers = {**operation.headers, "traceparent": TRACE}
-        return lambda: self.ended.append((operation.kind, operation.name, operation.outcome))
+        return lambda: self.outcomes.append((operation.kind, operation.name, operation.outcome))
+
+    def ended(self, operation: Operation) -> None:
+        assert operation.seconds >= 0
 
     def note(self, fact: Fact, value: str) -> None:
         self.facts.append((fact, value))
@@ -54,6 +57,9 @@ class Faulty:
     """An observer that fails wherever it can."""
 
     def begin(self, operation: Operation) -> Callable[[], object]:
+        raise RuntimeError(operation.kind)
+
+    def ended(self, operation: Operation) -> None:
         raise RuntimeError(operation.kind)
 
     def note(self, fact: Fact, value: str) -> None:
@@ -84,7 +90,7 @@ def test_commands_scripts_and_batches_of_redis(seen: Recorded, redis_server: Red
     away = Database(make_client(f"redis://127.0.0.1:{free_port()}/0", 1.0, CAS), "")
     with pytest.raises(StoreUnavailable):
         away.command("GET", "x")
-    assert seen.ended == [
+    assert seen.outcomes == [
         ("redis", "GET", "ok"),
         ("redis", "EVALSHA", "ok"),
         ("redis", "EVAL", "ok"),
@@ -107,7 +113,7 @@ def test_requests_to_an_upstream_carry_the_observer_s_headers(
     with pytest.raises(ClientDisconnected):
         upstream_at(raw.url).send_observed("GET", "/x", [], None, lambda: True)
     outcomes = [("upstream", "/api", one) for one in ("2xx", "2xx", "failed", "4xx")]
-    assert seen.ended == outcomes
+    assert seen.outcomes == outcomes
 
 
 def test_requests_to_the_provider_carry_them_too(seen: Recorded, fake: FakeProvider) -> None:
@@ -116,7 +122,7 @@ def test_requests_to_the_provider_carry_them_too(seen: Recorded, fake: FakeProvi
     with pytest.raises(ProviderUnavailable):
         transport.get(f"{fake.issuer}keys", Deadline(0))
     assert [one.headers["traceparent"] for one in fake.asked] == [TRACE]
-    assert seen.ended == [
+    assert seen.outcomes == [
         ("provider", "/.well-known/openid-configuration", "2xx"),
         ("provider", "/keys", "failed"),
     ]
@@ -141,7 +147,7 @@ def test_waits_for_a_renewal_by_another_thread_and_another_process(seen: Recorde
     results = iter([None, None, "tokens"])
     assert wait_for_lock(lambda: next(results), 5, "") == "tokens"
     assert wait_for_lock(lambda: "at once", 5, "") == "at once"
-    assert seen.ended == [("refresh_wait", "process", "ok"), ("refresh_wait", "lock", "ok")]
+    assert seen.outcomes == [("refresh_wait", "process", "ok"), ("refresh_wait", "lock", "ok")]
 
 
 @pytest.fixture
@@ -167,7 +173,7 @@ def test_requests_to_us_are_named_by_their_endpoint_whatever_the_path(
     for path in ("/fine/1", "/fine/2", "/busy", "/no/such"):
         client.get(path)
     client.open("/fine/1", method="MADE-UP")
-    assert seen.ended == [
+    assert seen.outcomes == [
         ("request", "fine", "2xx"),
         ("request", "fine", "2xx"),
         ("request", "busy", "5xx"),
@@ -182,7 +188,7 @@ def test_an_operation_is_freed_at_its_end_with_the_request_that_it_holds(seen: R
     """Not when garbage is next collected: until then a cookie would be in memory."""
     with Operation("request", "x", "GET", {}) as operation:
         pass
-    assert operation._ends == []
+    assert operation.ends is None
 
 
 def test_off_an_operation_costs_one_look_at_an_empty_list() -> None:

@@ -70,6 +70,9 @@ class Spans:
             operation.headers = {**operation.headers, **headers_for(span.get_span_context())}
         return (lambda: self._end(span, operation)) if span is not parent else _nothing
 
+    def ended(self, operation: Operation) -> None:
+        """Nothing: what `begin` has returned ends the span."""
+
     def note(self, fact: Fact, value: str) -> None:
         """Something is so: of the current request's error its code is kept."""
         if fact == "error_response":

@@ -9,6 +9,7 @@ from bff.cli.metrics.definitions import (
     IN_PROGRESS,
     OPEN_RESPONSES,
     REDIS_PROBLEMS,
+    SESSION_LOOKUPS,
     SLOTS,
     SLOTS_USED,
     WORKERS_READY,
@@ -20,6 +21,7 @@ from bff.core import audit, operations
 from bff.core.background import Background
 from bff.core.process_end import at_process_end
 from bff.core.work_slots import WorkSlots
+from bff.gateway.observed_requests import in_progress
 
 if TYPE_CHECKING:
     from bff.app.services import Services
@@ -36,15 +38,16 @@ class WorkerMetrics:
 
     def __init__(self, sender: socket.socket) -> None:
         self._recorder = Recorder(sender)
-        self._operations = OperationMetrics(self._recorder)
-        operations.observers.append(self._operations)
+        operations.observers.append(OperationMetrics(self._recorder))
+        for result, counts in operations.session_lookups.items():
+            counts.append(self._recorder.series(SESSION_LOOKUPS, result))
         audit.watchers.append(EventMetrics(self._recorder).record)
 
     def start(self, services: Services, slots: WorkSlots) -> None:
         """Begin to send; the last time at the end of the process."""
         watch, provider = services.redis_watch, services.provider
         gauges = {
-            IN_PROGRESS.name: self._operations.in_progress,
+            IN_PROGRESS.name: in_progress.__len__,
             OPEN_RESPONSES.name: services.open_responses.count,
             SLOTS.name: lambda: slots.count,
             SLOTS_USED.name: slots.used,
