@@ -51,7 +51,8 @@ def test_it_has_every_file_of_the_package_and_the_templates(wheel: Path) -> None
     files = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     tracked = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "bff", "templates"]
     there = subprocess.run(tracked, check=True, capture_output=True, text=True).stdout.split()
-    assert files == {one.replace("templates/", "bff/templates/", 1) for one in there}
+    expected = {one.replace("templates/", "bff/templates/", 1) for one in there}
+    assert files == expected | {"bff/py.typed"}, "so that type checkers believe its hints"
 
 
 def test_the_extra_brings_what_traces_need_and_nothing_else_does(wheel: Path) -> None:
