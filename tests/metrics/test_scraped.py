@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from bff.cli.metrics.definitions import ALL
@@ -160,13 +161,23 @@ def test_every_metric_is_there_and_none_else(cluster: Scraped) -> None:
     assert {one for one in names if one.startswith("bff_")} == {metric.name for metric in ALL}
 
 
-def test_the_last_one_an_exporter_that_dies_costs_no_request(cluster: Scraped) -> None:
+def test_the_last_one_an_exporter_that_dies_costs_no_request_and_is_replaced(
+    cluster: Scraped,
+) -> None:
     cookie = signed_in(cluster)
     exporter = cluster.children()[0]
     exporter.kill()
     wait_for(lambda: exporter.status() == "zombie" or not exporter.is_running(), "its end")
     for _ in range(3):
         assert call(cluster, cookie, 10) == [200] * 10
+
+    def counts_again() -> bool:
+        with suppress(requests.ConnectionError):
+            return cluster.value(*OK_REQUESTS) > 0
+        return False
+
+    wait_for(counts_again, "another exporter, and the workers' reports")
+    assert "another one begins at 0" in cluster.replicas[0].output
 
 
 def test_the_page_has_every_metric_as_the_code_has_it() -> None:

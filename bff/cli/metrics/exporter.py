@@ -1,11 +1,13 @@
 """Which process has the sums of all workers, and listens for Prometheus?
 
 One of its own, that the server starts before its workers. It ends with the server, also if that is
-killed. If it should die or hang, the server goes on, and Prometheus sees that nobody responds.
+killed. If it dies, the server goes on and starts another one; if it hangs, Prometheus sees that
+nobody responds.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import socket
@@ -23,7 +25,11 @@ from bff.core.sealing import Sealer
 from bff.store.connection import connect
 from bff.store.outbox import Outbox
 
+log = logging.getLogger(__name__)
+
 START_SECONDS = 30.0
+AGAIN_SECONDS = 5.0
+"""Between its death and the start of the next one, which may die as fast."""
 
 
 class CannotListen(Exception):
@@ -43,13 +49,11 @@ class Exporter:
     """
 
     def __init__(self, host: str, port: int, workers: int) -> None:
-        receiver, self.sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        # This process keeps both ends, so that a report waits for the next exporter.
+        self._receiver, self.sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * DATAGRAM_MAX_BYTES)
-        self._receiver = receiver
-        self._started, self._tell = multiprocessing.Pipe(duplex=False)
-        self._process: BaseProcess = multiprocessing.Process(
-            target=_run, args=(receiver, self._tell, host, port, workers), daemon=True
-        )
+        self._where = host, port, workers
+        self._stop = threading.Event()
 
     def __enter__(self) -> Exporter:
         """Start it.
@@ -57,28 +61,53 @@ class Exporter:
         Raises:
             CannotListen: It can't.
         """
-        self._process.start()
-        # Only that process reads: if it ends, the workers' reports fail at once.
-        self._receiver.close()
-        self._tell.close()
-        if (problem := self._problem()) is not None:
-            self.__exit__()
+        self._process, problem = self._start()
+        if problem is not None:
+            self._process.kill()
             raise CannotListen(problem)
+        threading.Thread(target=self._replace, name="bff-exporter", daemon=True).start()
         return self
 
-    def _problem(self) -> str | None:
-        try:
-            if not self._started.poll(START_SECONDS):
-                return "it doesn't start"
-            problem: str | None = self._started.recv()
-        except EOFError:
-            return "it has ended"
-        return problem
-
     def __exit__(self, *error: object) -> None:
+        self._stop.set()
         self._process.kill()
         self._process.join()
         self.sender.close()
+        self._receiver.close()
+
+    def _start(self) -> tuple[BaseProcess, str | None]:
+        """A new process, and why it doesn't listen."""
+        started, tell = multiprocessing.Pipe(duplex=False)
+        arguments = (self._receiver, tell, *self._where)
+        process = multiprocessing.Process(target=_run, args=arguments, daemon=True)
+        process.start()
+        tell.close()
+        try:
+            if not started.poll(START_SECONDS):
+                return process, "it doesn't start"
+            problem: str | None = started.recv()
+        except EOFError:
+            return process, "it has ended"
+        finally:
+            started.close()
+        return process, problem
+
+    def _replace(self) -> None:
+        """Start another one whenever it has died."""
+        problem = None
+        while True:
+            self._process.join()
+            if self._stop.is_set():
+                return
+            log.error(
+                "the process with the metrics has died%s; another one begins at 0",
+                f": {problem}" if problem else "",
+            )
+            if self._stop.wait(AGAIN_SECONDS):
+                return
+            self._process, problem = self._start()
+            if problem is not None:
+                self._process.kill()
 
 
 def _run(receiver: socket.socket, started: Connection, host: str, port: int, workers: int) -> None:
