@@ -243,14 +243,15 @@ class RouteForwarder:
     def _begin(
         self, exchange: Exchange, environ: dict[str, Any], session_key: str | None, place: Place
     ) -> None:
-        """The upstream has begun to respond: what becomes of its response, and of the place?
+        """Note a response that isn't complete, and leave the place among the waiting requests.
 
         Raises:
             BFFError: The response is refused, and closed.
         """
         if granian.serves(environ):
             exchange.on_break = partial(_break, environ)
-        # The response to a write says what has been done, so it isn't refused.
+        # The response to a write says what has been done, so it isn't refused, however many are
+        # open: it keeps its place until it is complete.
         may_refuse = environ["REQUEST_METHOD"] in self.route.repeatable_methods
         if not may_refuse:
             exchange.on_close = place.leave

@@ -147,7 +147,7 @@ class LogoutFlow:
         return logout_url or return_to
 
     def _end_all(self, browser: BrowserSession) -> Session | None:
-        """End all sessions of the browser; returns the first of its cookies' that could be read.
+        """End all sessions of the browser; returns the first one that could be read.
 
         With two cookies of our name, the deletion hits one only, and not always the one in use.
         """
@@ -160,7 +160,8 @@ class LogoutFlow:
     def _end(self, session_key: str, browser: BrowserSession) -> Session | None:
         """End the session; returns what it was, or None if it was over or can't be read.
 
-        Not that of another application on this host, whose cookie is not deleted either.
+        Over plain http another application on this host may have a cookie of the same name: its
+        session isn't ours to end, and its cookie stays.
 
         Raises:
             NotSignedOut: Redis is away. Claiming a logout then would be a lie.
