@@ -12,7 +12,7 @@ import msgspec
 
 from bff.core.errors import TokenRefused
 from bff.core.signing_keys import FindKeys
-from bff.provider.jws import number, text_of, verified
+from bff.provider.jws import number, present, text_of, verified
 
 
 class ExpectedEventToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +55,7 @@ def verified_event_token(
     Source: RFC 8417, 2.2; RFC 7519, 7.2; OpenID Connect Back-Channel Logout 1.0, 2.6.
     """
     header, claims = verified(token, expected.algorithms, find_keys)
+    claims = present(claims)
     _check_type(header.get("typ"), expected.types)
     if claims.get("iss") != expected.issuer:
         raise TokenRefused("invalid_issuer", "iss names another issuer")

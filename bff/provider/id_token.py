@@ -25,7 +25,7 @@ from bff.core.model import Identity
 from bff.core.signing_keys import FindKeys
 from bff.provider.discovery import Discovery
 from bff.provider.http_transport import Deadline
-from bff.provider.jws import is_unicode, number, text, verified
+from bff.provider.jws import is_unicode, number, present, text, verified
 from bff.provider.storable_claims import storable
 from bff.provider.token_response import TokenResponse
 
@@ -171,6 +171,7 @@ def validated_claims(
 
 
 def _check(claims: dict[str, Any], alg: str, expected: ExpectedIDToken) -> None:
+    claims = present(claims)
     _check_unicode(claims)
     _check_registered(claims, expected)
     _check_authorized_party(claims, expected.client_id)

@@ -2,7 +2,8 @@
 
 Used for ID tokens, logout tokens and security event tokens. The allowed algorithms come from the
 settings, never `none` and never HMAC. Keys in the token itself (`jwk`, `jku`, `x5c`) are ignored
-(RFC 8725, 3.1 and 3.5). What a claim holds is read here, too: `number`, `text`, `text_of`.
+(RFC 8725, 3.1 and 3.5). What a claim holds is read here, too: `present`, `number`,
+`text`, `text_of`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def verified(
     except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise TokenRefused("invalid_request", f"not acceptable: {type(error).__name__}") from error
     return dict(found.header), found.claims
+
+
+def present(claims: dict[str, Any]) -> dict[str, Any]:
+    """*claims* without those that are null, which some providers write for what is missing."""
+    return {name: value for name, value in claims.items() if value is not None}
 
 
 def number(value: object) -> int | None:

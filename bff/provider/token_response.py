@@ -197,7 +197,7 @@ def _checked(response: requests.Response, body: dict[str, Any], any_type: bool) 
         expires_in_seconds=_lifetime_seconds(body.get("expires_in")),
         refresh_token=refresh_token,
         id_token=_unicode(body.get("id_token")),
-        scope=_unicode(body.get("scope")),
+        scope=_scope(body.get("scope")),
         token_type=token_type,
         issued_token_type=_unicode(body.get("issued_token_type")),
         refresh_expires_in_seconds=_refresh_lifetime_seconds(body),
@@ -209,6 +209,13 @@ def _unicode(value: object) -> str | None:
     """*value* as `text`; None also for what UTF-8, and so the session's record, can't hold."""
     found = text(value)
     return found if found is not None and is_unicode(found) else None
+
+
+def _scope(value: object) -> str | None:
+    """`scope`; some providers (Twitch, SimpleIdServer) write a list."""
+    if isinstance(value, list):
+        value = " ".join(one for one in value if isinstance(one, str))
+    return _unicode(value)
 
 
 def _lifetime_seconds(value: object) -> int:

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from bff.app import services
 from bff.core.errors import StoreUnavailable
 from bff.sessions.lifecycle import session_key
-from tests.support.fake_provider import CLIENT_ID, FakeProvider, Reply
+from tests.support.fake_provider import CLIENT_ID, NULL, FakeProvider, Reply
 from tests.support.fixtures import MakeReceiver
 from tests.support.logout_tokens import EVENT, FORM, assert_refused, from_now, post, send
 from tests.support.receiver import Receiver
@@ -108,6 +108,9 @@ GOOD: dict[str, dict[str, Any]] = {
     "Hydra's, without exp": {"exp": None},
     "without exp, 50 minutes old": {"exp": None, "iat": -3000},
     "an event with something in it": {"events": {EVENT: {"reason": "because"}}},
+    "null for what is missing": {"nonce": NULL, "nbf": NULL, "exp": NULL},
+    "a sub that is null beside the sid": {"sub": NULL},
+    "a sid that is null beside the sub": {"sid": NULL},
     "a clock that is 5 s ahead": {"iat": 5},
     "a clock that is 5 s behind": {"iat": -125, "exp": -5},
     "an unknown header and claim": {"header": {"x": 1}, "more": [None, {"a": "b"}]},

@@ -13,7 +13,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from bff.core.unknown_keys import ANYONE_BURST
-from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, KEY, OTHER_KEY, FakeProvider
+from tests.support.fake_provider import CLIENT_ID, CLIENT_SECRET, KEY, NULL, OTHER_KEY, FakeProvider
 from tests.support.fixtures import MakeReceiver
 from tests.support.logout_tokens import EVENT, FORM, assert_refused, from_now, post, send
 from tests.support.receiver import Receiver
@@ -59,6 +59,8 @@ WRONG_CLAIMS: dict[str, dict[str, Any]] = {
     "a nonce": {"nonce": "the-nonce"},
     "an empty nonce": {"nonce": ""},
     "neither sub nor sid": {"sub": None, "sid": None},
+    "sub and sid that are null": {"sub": NULL, "sid": NULL},
+    "a jti that is null": {"jti": NULL},
     "an empty sid": {"sid": ""},
     "a sid that is a list": {"sid": ["sid-one"]},
     "a sub that is a number": {"sub": 7, "sid": None},

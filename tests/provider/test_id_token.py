@@ -16,6 +16,7 @@ from tests.support.fake_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
     KEY,
+    NULL,
     OTHER_KEY,
     FakeProvider,
     at_hash,
@@ -135,6 +136,10 @@ REFUSED_CLAIMS: dict[str, dict[str, Any]] = {
     "not yet valid": {"nbf": 15},
     "another nonce": {"nonce": "another"},
     "no nonce": {"nonce": None},
+    "a nonce that is null": {"nonce": NULL},
+    "a sub that is null": {"sub": NULL},
+    "an exp that is null": {"exp": NULL},
+    "several audiences with an azp that is null": {"aud": [CLIENT_ID, "another"], "azp": NULL},
     "a nonce that is a list": {"nonce": ["the-nonce"]},
     "at_hash of another token": {"at_hash": at_hash("another")},
     "an empty at_hash": {"at_hash": ""},
@@ -196,6 +201,9 @@ ACCEPTED_CLAIMS: dict[str, dict[str, Any]] = {
     "several audiences with our azp": {"aud": [CLIENT_ID, "another"], "azp": CLIENT_ID},
     "the right at_hash": {"at_hash": at_hash("the-access-token")},
     "a padded at_hash": {"at_hash": at_hash("the-access-token") + "=="},
+    "null for what is missing": dict.fromkeys(
+        ("azp", "at_hash", "c_hash", "nbf", "jti", "sid", "auth_time", "acr", "amr"), NULL
+    ),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from bff.core.errors import IDTokenInvalid
-from tests.support.fake_provider import OTHER_KEY, FakeProvider, at_hash
+from tests.support.fake_provider import NULL, OTHER_KEY, FakeProvider, at_hash
 from tests.support.standalone_provider import ListingSink, StandaloneProvider
 
 MakeClient = Callable[..., StandaloneProvider]
@@ -49,6 +49,14 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "audiences": {"aud": ["another", "third"]},
     "authorized party": {"azp": "another"},
 }
+
+
+def test_null_for_what_is_missing_is_no_fault(fake: FakeProvider, client_for: MakeClient) -> None:
+    """authentik's are so at a refresh (panva/openid-client, pull request 532)."""
+    provider = client_for(BFF_LOGOUT_ID_TOKEN_HINT="true")
+    id_token = fake.id_token(at_hash=NULL, c_hash=NULL, nonce=NULL)
+    fake.token(fake.grant(id_token=id_token))
+    assert provider.refresh("old", subject="auth0|demo").id_token == id_token
 
 
 TIMES: dict[str, dict[str, Any]] = {

@@ -113,6 +113,21 @@ def test_a_custom_exchange_names_its_own_type(
     assert rule.name != TokenRule(mode="exchange", audience="https://orders").name
 
 
+@pytest.mark.parametrize(
+    ("scope", "reason"),
+    [(["read"], None), (["read", "admin"], "wider_scope"), (["read admin"], "wider_scope"),
+     (["openid", "read"], None), ([], None)],
+)  # fmt: skip
+def test_a_scope_that_is_a_list_is_read_as_the_text(
+    fake: FakeProvider, provider: StandaloneProvider, scope: list[str], reason: str | None
+) -> None:
+    """Twitch and SimpleIdServer write one."""
+    fake.token(exchanged(scope=scope))
+    answer = provider.exchange("the-user-s", EXCHANGED)
+    assert answer.scope == (" ".join(scope) or None)
+    assert rejection_reason(EXCHANGED, answer) == reason
+
+
 def test_client_credentials(fake: FakeProvider, provider: StandaloneProvider) -> None:
     fake.token({"access_token": "t", "token_type": "bearer", "expires_in": 60})
     answer = provider.client_token(STOCK)

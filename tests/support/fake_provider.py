@@ -29,6 +29,8 @@ CLIENT_ID = "client-one"
 CLIENT_SECRET = "s3cret/with+odd chars:%é"
 KEY = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "two", "use": "sig", "alg": "RS256"})
+NULL = object()
+"""A claim that is there, and null; None removes it."""
 
 
 class Request(msgspec.Struct):
@@ -143,7 +145,7 @@ class FakeProvider:
         """Any claims and header, signed; those that are None are left out."""
         protected = {"alg": alg, "kid": key.get("kid")} | (header or {})
         # In ASCII, so that half a surrogate pair can be sent as its escape.
-        payload = json.dumps(_given(claims)).encode()
+        payload = json.dumps(_given(claims), default=lambda _: None).encode()
         return jws.serialize_compact(
             _given(protected), payload, key, registry=_Unchecked(algorithms=[alg])
         )
