@@ -20,12 +20,12 @@ KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 def imported_key(entry: Any) -> Key | None:
     """The public key in an entry of a JWKS; None if it isn't one for signatures, or unreadable.
 
-    One unreadable key must not make the others useless (RFC 7517, 5). A member that is null counts
-    as missing, and certificates are not looked at.
+    One unreadable key must not make the others useless (RFC 7517, 5). A member that is null or
+    an empty text counts as missing, and certificates are not looked at.
     """
     if not isinstance(entry, dict) or entry.get("kty") not in KEY_TYPES.values():
         return None
-    entry = {n: one for n, one in entry.items() if one is not None and not n.startswith("x5")}
+    entry = {n: one for n, one in entry.items() if one not in (None, "") and not n.startswith("x5")}
     if entry.get("use", "sig") != "sig":
         return None
     try:

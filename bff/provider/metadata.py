@@ -70,8 +70,8 @@ def metadata_url(issuer: str) -> str:
 def checked_metadata(document: Any, issuer: str) -> Metadata:
     """The metadata in *document*; raises like `fetch_metadata`."""
     if isinstance(document, dict):
-        # Some providers write null or "" for what they don't have.
-        document = {name: one for name, one in document.items() if one not in (None, "")}
+        # Some providers write null, "", false or [] for what they don't have.
+        document = {name: one for name, one in document.items() if one}
     try:
         metadata = msgspec.convert(document, Metadata)
     except msgspec.ValidationError as error:

@@ -10,8 +10,8 @@ from tests.support.fake_provider import FakeProvider, transaction
 from tests.support.standalone_provider import StandaloneProvider
 
 
-@pytest.mark.parametrize("missing", [None, ""])
-def test_null_or_an_empty_text_in_metadata_counts_as_missing(missing: str | None) -> None:
+@pytest.mark.parametrize("missing", [None, "", False, [], {}], ids=str)
+def test_null_or_something_empty_in_metadata_counts_as_missing(missing: Any) -> None:
     required = document()
     optional = {n: missing for n in Metadata.__struct_fields__ if n not in required}
     assert checked_metadata(required | optional, TLS_ISSUER) == checked_metadata(
@@ -21,6 +21,7 @@ def test_null_or_an_empty_text_in_metadata_counts_as_missing(missing: str | None
 
 ODD_KEYS: dict[str, dict[str, Any]] = {
     "null for what is missing": {"use": None, "alg": None, "key_ops": None, "x5c": None},
+    "empty texts for what is missing": {"use": "", "alg": "", "x5t": "", "x5c": ""},
     "a certificate that is no list": {"x5c": "x", "x5t": 7, "x5u": ""},
 }
 
