@@ -130,6 +130,10 @@ def test_login_returns_to_the_very_address(
         ("/?a%20b&error=interaction_required#part", "/?a%20b#part"),
         ("/?error=mine&error=sign_in_too_old", "/?error=mine"),
         ("/?a=b&error=cross_site", "/?a=b"),
+        ("/?a=b&error=state_invalid", "/?a=b"),
+        ("/?error=sign_in_superseded#part", "/#part"),
+        ("/?error=mine&error=overloaded", "/?error=mine"),
+        ("/?error=id_token_invalid", "/"),
     ],
 )
 def test_login_leaves_out_the_error_of_a_failed_silent_sign_in(

@@ -53,7 +53,8 @@ const ENDED_CODES = new Set(["session_missing", "session_ended"]);
 /** The BFF appends it to the query. Any other `error` is the app's own. */
 const SILENT_SIGN_IN_ERROR = new RegExp(
   "^([^?#]*(?:\\?[^#]*?)?)[?&]error=(?:(?:login|interaction|consent|account_selection)_required" +
-    "|sign_in_too_old|cross_site|provider_unavailable|store_unavailable)(?=#|$)",
+    "|sign_in_too_old|sign_in_superseded|state_invalid|id_token_invalid|cross_site|overloaded" +
+    "|provider_(?:unavailable|rejected|misconfigured)|store_unavailable)(?=#|$)",
 );
 
 // In both cases the session continues, and a sign-in of the user helps.
