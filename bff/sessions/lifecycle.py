@@ -152,6 +152,10 @@ class Sessions:
         key = session_key(cookie_id)
         return key is not None and self._stores.browsers.has(browser_key(browser_ids[0]), key)
 
+    def browser_id_to_keep(self, browser_ids: Collection[str]) -> str | None:
+        """By which of its ids a browser must be known from now on; None if it was signed out."""
+        return self._stores.browsers.id_to_keep(browser_ids)
+
     def is_signed_in(self, session_key: str | None, browser_ids: Sequence[str]) -> bool:
         """Whether a browser has a valid session, by its cookie or the ids by which it is known."""
         by_browser = [self._stores.browsers.session(browser_key(one)) for one in browser_ids]
@@ -220,15 +224,12 @@ class Sessions:
     def end_browser(
         self, browser_ids: Collection[str], reason: str, *, ended: Collection[str] = ()
     ) -> int:
-        """End the session of a browser as `end`, and refuse its sign-ins that are under way.
+        """End the sessions of a browser, as `end`, and its sign-ins under way; returns how many.
 
         Args:
             browser_ids: By which the browser is known.
             reason: Why, as a short word for the audit log.
             ended: Sessions that were ended already; a second end would wait for a provider again.
-
-        Returns:
-            How many sessions there were.
         """
         keys = self._stores.browsers.close([browser_key(one) for one in browser_ids])
         return sum(self._revocation.end(key, reason) for key in keys.difference(ended))
@@ -242,16 +243,13 @@ class Sessions:
         return self._revocation.end_these(keys, reason)
 
     def end_group(self, group: Group, reason: str, *, before_at: float | None = None) -> int:
-        """End all sessions of a group, and refuse older sign-ins and access tokens.
+        """End a group's sessions, and refuse older sign-ins and access tokens; returns how many.
 
         Args:
             group: Of a user, an e-mail address, a session at the provider, or of all users.
             reason: Why, as a short word for the audit log.
             before_at: When an event happened that is reported late, by the provider's clock.
                 Only sessions from before then are ended.
-
-        Returns:
-            How many sessions there were.
         """
         return self._revocation.end_group(group, reason, before_at=before_at)
 

@@ -124,6 +124,19 @@ class Browsers:
             successor = following.decode() if following else ""
         return session.decode() if session else "", closed is not None
 
+    def id_to_keep(self, browser_ids: Collection[str]) -> str | None:
+        """By which of its ids a browser must be known for its session to be found by it.
+
+        That one in whose favour `take` has closed the others, since their successors are stored for
+        a day only. None if a logout has closed them all.
+        """
+        if len(browser_ids) == 1:  # Nothing to choose, and so no round trip.
+            return next(iter(browser_ids))
+        by_name = {browser_key(one): one for one in browser_ids}
+        leading = sorted(name for name in by_name if not self._last_of(name)[1])
+        open_names = [name for name in leading if not self.is_closed(name)]
+        return by_name.get(next(iter(open_names or leading), ""))
+
     def is_closed(self, name: str) -> bool:
         """Whether a sign-in can't be begun by this name any more."""
         return bool(self._database.command("HEXISTS", self._database.keys.browser(name), "closed"))

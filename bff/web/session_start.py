@@ -44,15 +44,16 @@ def begin_session(
         authenticated_after=transaction.started_at if transaction.max_age == 0 else None,
         known_watermark_at=transaction.watermark_at,
     )
+    # The same in every tab: two tabs that know both ids must not delete each other's.
+    kept = sessions.browser_id_to_keep(browser_ids)
     if sessions.is_current(cookie_id, browser_ids):
         session_cookie.current().begin(cookie_id, keep_shared=transaction.keep_shared_cookie)
 
     @after_this_request
     def keep_one_id(response: Response) -> Response:
-        # The smallest, as in every tab: two tabs that know both ids must not delete each other's.
-        kept = min(browser_ids)
-        # Also if the browser has it: a persistent one must last as long as the new session.
-        browser.set(response, kept)
+        if kept is not None:
+            # Also if the browser has it: a persistent one must last as long as the new session.
+            browser.set(response, kept)
         for browser_id in known_by:
             if browser_id != kept:
                 browser.delete(response, browser_id)

@@ -166,6 +166,36 @@ def test_promise_2_a_sign_in_that_is_under_way_at_a_logout_is_not_finished(
     assert user.browser.log_out().status_code == 200
 
 
+def test_promise_2_a_logout_whose_response_is_lost_leaves_the_next_session_reachable(
+    cluster: Cluster,
+) -> None:
+    """The id that the logout has closed stays in the browser, beside that of the next sign-in."""
+    for number in range(rounds(full=50, reduced=8)):
+        user = User(cluster, random.Random(number))  # noqa: S311
+        drop_deleted(user, user.finish(user.begin()))
+        before = user.browser.here.cookies.copy()
+        assert user.browser.log_out(replica=user.replica()).status_code == 200
+        user.browser.here.cookies = before
+        drop_deleted(user, user.finish(user.begin()))
+        first = user.browser.cookie
+        drop_deleted(user, user.finish(user.begin_by_a_link_of_another_site()))
+        assert first is not None
+        assert opens(cluster, first, user.replica()) == 401, f"round {number}: two sessions"
+        begun = user.begin_by_a_link_of_another_site()
+        assert user.browser.log_out(replica=user.replica()).status_code == 200
+        assert "sign_in_superseded" in user.finish(begun).text, f"round {number}"
+        assert cluster.keys("session") == []
+
+
+def drop_deleted(user: User, response: requests.Response) -> None:
+    """Delete the cookies that *response* deletes, which `BrowserClient` keeps."""
+    for line in response.raw.headers.getlist("Set-Cookie"):
+        if "Max-Age=0;" in line:
+            name = line.partition("=")[0]
+            for one in [c for c in user.browser.here.cookies if c.name == name]:
+                user.browser.here.cookies.clear(one.domain, one.path, one.name)
+
+
 def opens(cluster: Cluster, cookie: str, replica: int) -> int:
     """The status of a request with the copied cookie."""
     return requests.get(

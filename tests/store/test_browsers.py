@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from bff.store.browsers import BrowserClosed, Browsers
+from bff.store.browsers import BrowserClosed, Browsers, browser_key
 from tests.support.bench import Bench
 
 
@@ -64,6 +64,26 @@ def test_a_name_that_a_logout_closed_does_not_stand_in_the_way_of_a_new_one(
     assert browsers.is_closed("a")
     assert browsers.take("b", ("a",), "two") <= {"one"}
     assert browsers.has("b", "two")
+
+
+@pytest.mark.parametrize("order", list(permutations("abcd")), ids="".join)
+def test_the_id_to_keep_leads_to_the_session_by_itself(
+    browsers: Browsers, order: tuple[str, ...]
+) -> None:
+    """One that a logout has closed leads nowhere, and one with a successor for a day only."""
+    closed, *ids = order
+    names = dict(zip(order, map(browser_key, order), strict=True))
+    browsers.take(names[closed], (), "old")
+    browsers.close([names[closed]])
+    browsers.take(names[ids[0]], [names[one] for one in order], "new")
+    kept = browsers.id_to_keep(order)
+    assert kept in ids
+    assert browsers.has(names[kept], "new")
+    assert not browsers.is_closed(names[kept])
+    others = [one for one in ids if one != kept]
+    assert browsers.id_to_keep([closed, others[0]]) == others[0], "it leads there for a day"
+    browsers.close([names[kept]])
+    assert browsers.id_to_keep(order) is None
 
 
 @pytest.mark.parametrize("new", ["a", "z"], ids=["before", "after"])

@@ -95,6 +95,10 @@ class World:
     def is_signed_in(self, *_: Any) -> bool:
         return False
 
+    def browser_id_to_keep(self, browser_ids: list[str]) -> str:
+        """Stands in for `Sessions.browser_id_to_keep`."""
+        return browser_ids[0]
+
     def is_current(self, *_: Any) -> bool:
         """Stands in for `Sessions.is_current`: no other sign-in was finished meanwhile."""
         return True
