@@ -1,7 +1,7 @@
 """Which headers of a client never reach an upstream?
 
-The gateway drops them, and a route's `request_headers` can't name them. deploy/ has the same list
-for the proxies in front that forward requests themselves.
+The gateway drops them, and a route's `request_headers` can name only those of `is_claim`. deploy/
+has the same list for the proxies in front that forward requests themselves.
 """
 
 HOP_BY_HOP = frozenset(
@@ -29,3 +29,27 @@ OVERRIDES = frozenset(
 NEVER_PASSED = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES
 NEVER_PASSED_PREFIXES = ("x-forwarded-", "x-auth-request-")
 """Nor does any header whose name begins so."""
+
+CLAIMS = frozenset(
+    {"x-forwarded", "forwarded-for", "client-ip", "x-original-forwarded-for", "x-original-method",
+     "cf-connecting-ipv6", "fly-client-ip", "do-connecting-ip", "x-azure-clientip",
+     "x-azure-socketip", "x-appengine-user-ip", "x-proxyuser-ip", "client-cert",
+     "client-cert-chain", "x-client-cert", "x-arr-clientcert", "remote-groups", "remote-email",
+     "remote-name", "x-auth-username", "x-auth-userid", "x-auth-subject", "x-auth-email",
+     "x-auth-roles", "x-auth-groups", "cf-access-authenticated-user-email",
+     "x-amzn-oidc-identity"}
+)  # fmt: skip
+"""By these, proxies and gateways tell an API of the client's address, certificate (RFC 9440) and
+user. An API may believe them, as behind the gateway that it had before us."""
+
+CLAIM_PREFIXES = (
+    "x-ssl-", "ssl-client-", "x-envoy-", "oidc-claim-", "x-authentik-", "x-pomerium-claim-",
+    "x-vouch-", "x-webauth-", "x-goog-authenticated-user-", "x-ms-client-principal",
+    "tailscale-user-",
+)  # fmt: skip
+"""So does any header whose name begins so."""
+
+
+def is_claim(name: str) -> bool:
+    """Whether *name* passes only if a route names it, whose proxy in front must write it."""
+    return name in CLAIMS or name.startswith(CLAIM_PREFIXES)

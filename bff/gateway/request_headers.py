@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from bff.config.header_names import NEVER_PASSED, NEVER_PASSED_PREFIXES
+from bff.config.header_names import NEVER_PASSED, NEVER_PASSED_PREFIXES, is_claim
 from bff.config.route import Route
 from bff.core.errors import RequestRefused, UpgradeRefused
 from bff.gateway.client_address import ClientAddresses
@@ -135,7 +135,7 @@ class RequestHeaders:
             or as_read.startswith(NEVER_PASSED_PREFIXES)
             or key in _inherited
             or not _TOKEN.fullmatch(name)
-            or (self._allowed is not None and name not in self._allowed)
+            or (is_claim(as_read) if self._allowed is None else name not in self._allowed)
         ):
             name = ""
         if len(self._names) < _NAMES_MAX:

@@ -38,7 +38,7 @@ SMUGGLED = [
     "X-Method-Override: DELETE", "X-Original-URL: /admin", "X-Rewrite-URL: /admin",
     "TE: trailers", "Trailer: X-A", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
     "Via: 1.1 evil", "X-Request-ID: evil-evil-evil", "X-CSRF: 1", "HTTP2-Settings: AAMA",
-    "X-BFF-Session: e7c7a53b0e0d4d0c86b0b0b6a7a3f0e1",
+    "X-BFF-Session: e7c7a53b0e0d4d0c86b0b0b6a7a3f0e1", "Client-Cert: :evil:", "Remote.Email: evil",
     "Content_Length: 5", "X.Forwarded.For: 6.6.6.6", "X!Real~IP: 6.6.6.6", "Remote.User: admin",
 ]  # fmt: skip
 PASSED = [

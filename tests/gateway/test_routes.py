@@ -20,7 +20,7 @@ prefix = "/api/orders"
 upstream = "{orders}/v2"
 methods = ["GET", "POST"]
 request_max_bytes = 10
-request_headers = ["Accept-Language", "X-Tenant"]
+request_headers = ["Accept-Language", "X-Tenant", "Client-Cert"]
 request_cookies = ["tenant", "theme"]
 answer_cookies = ["XSRF-TOKEN", "tenant"]
 
@@ -143,6 +143,7 @@ def test_with_a_list_no_other_headers_pass_but_those_that_change_the_meaning(
         "Accept: text/plain", "Accept-Language: de", "X-Tenant: 7", "X-Own: value",
         "User-Agent: tester", "Origin: https://app.test", "If-Match: \"a\"", "Range: bytes=0-1",
         "Content-Encoding: gzip", "Content-Type: text/plain", "Authorization: Bearer evil",
+        "Client-Cert: :MII=:", "Client-Cert-Chain: :MII=:",
         "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ]  # fmt: skip
     assert routes.status_of("/api/orders/7", *headers, method="POST", body=b"x") == 200
@@ -150,7 +151,7 @@ def test_with_a_list_no_other_headers_pass_but_those_that_change_the_meaning(
     assert {name for name, _ in seen.fields} == {
         "accept-language", "x-tenant", "if-match", "content-encoding", "content-type",
         "content-length", "traceparent", "authorization", "host", "forwarded", "via",
-        "x-request-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+        "x-request-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "client-cert",
     }  # fmt: skip
     assert seen.get("authorization") == f"Bearer {TOKEN}"
     assert routes.status_of("/api/x", *headers) == 200
