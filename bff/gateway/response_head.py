@@ -101,3 +101,7 @@ def _check_framing(head: Head) -> None:
         raise UpstreamUnreachable("Content-Length that is not one number")
     if codings and (lengths or codings != ["chunked"]):
         raise UpstreamUnreachable("framing that can be read in two ways")
+    if lengths:
+        # Once: Granian breaks off with two, and nginx refuses them (RFC 9110, 8.6).
+        others = [header for header in head.headers if header[0] != "content-length"]
+        head.headers = [("content-length", lengths.pop()), *others]
