@@ -74,7 +74,8 @@ class Upstream:
 
         Source: RFC 9110, 9.2.2, 15.6.3 and 15.6.5.
         """
-        repeatable = method in self.route.repeatable_methods
+        # A body isn't kept, so it can't be sent again.
+        repeatable = method in self.route.repeatable_methods and (body is None or body.finished)
         limit = SEND_TWICE if repeatable else SEND_ONCE
         addresses = self._pool.addresses_to_try()
         give_up_at = time.monotonic() + self.route.answer_timeout_seconds

@@ -204,20 +204,30 @@ def test_an_address_with_bad_responses_is_not_skipped(three: list[RawUpstream]) 
 
 
 @pytest.mark.parametrize(
-    ("method", "announced", "idle_seconds", "reused"),
+    ("method", "body", "announced", "idle_seconds", "reused"),
     [
-        ("POST", "", 3, True),
-        ("POST", "", 5, False),
-        ("DELETE", "timeout=65, max=100", 60, True),
-        ("POST", "max=100, Timeout=65", 64.5, False),
-        ("POST", "timeout=2", 1.5, False),
-        ("POST", "timeout=soon", 5, False),
+        ("POST", None, "", 3, True),
+        ("POST", None, "", 5, False),
+        ("DELETE", None, "timeout=65, max=100", 60, True),
+        ("POST", None, "max=100, Timeout=65", 64.5, False),
+        ("POST", None, "timeout=2", 1.5, False),
+        ("POST", None, "timeout=soon", 5, False),
         # A read is sent again when the connection closes at that moment.
-        ("GET", "timeout=2", 50, True),
+        ("GET", None, "timeout=2", 50, True),
+        ("GET", b"", "timeout=2", 50, True),
+        # But not its body.
+        ("GET", b"x", "timeout=2", 1.5, False),
+        ("OPTIONS", b"x", "", 5, False),
     ],
 )
 def test_a_write_uses_no_connection_that_the_upstream_may_be_about_to_close(
-    clock: Clock, raw: RawUpstream, method: str, announced: str, idle_seconds: float, reused: bool
+    clock: Clock,
+    raw: RawUpstream,
+    method: str,
+    body: bytes | None,
+    announced: str,
+    idle_seconds: float,
+    reused: bool,
 ) -> None:
     header = f"Keep-Alive: {announced}\r\n".encode() if announced else b""
     raw.script = responding(RESPONSE.replace(b"\r\n", b"\r\n" + header, 1))
@@ -225,7 +235,7 @@ def test_a_write_uses_no_connection_that_the_upstream_may_be_about_to_close(
     clock.now = time.monotonic()
     assert read(send(upstream)) == b"ok"
     clock.now = time.monotonic() + idle_seconds
-    assert read(send(upstream, method)) == b"ok"
+    assert read(send(upstream, method, body)) == b"ok"
     first, second = raw.seen
     assert (first.connection == second.connection) == reused
 
