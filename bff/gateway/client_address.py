@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import select
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -15,6 +16,9 @@ ADDRESSES_MAX = 1_024
 """How many are remembered; few proxies send nearly all requests."""
 ADDRESS_MAX_CHARACTERS = 64
 """45 of an IPv6 address, and a zone."""
+
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
+"""As Azure's Application Gateway and AWS's load balancers can write it (RFC 7239, 6)."""
 
 _DISCONNECTED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
@@ -49,7 +53,9 @@ class ClientAddresses:
         if not self._trusted or not self._is_trusted(sender):
             return peer
         for item in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-            address = _address(item.strip())
+            item = item.strip()
+            found = _WITH_PORT.fullmatch(item)
+            address = _address(found[1] or found[2] if found else item)
             if address is None:
                 return peer
             peer = str(address)

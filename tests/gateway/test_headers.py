@@ -175,32 +175,6 @@ def test_a_peer_without_an_address_is_unknown() -> None:
         assert not [line for line in lines if str(line).startswith("x-forwarded-for")]
 
 
-@pytest.mark.parametrize(
-    ("trusted", "peer", "chain", "expected"),
-    [
-        ((), "10.0.0.1", "6.6.6.6", "10.0.0.1"),
-        (("10.0.0.0/8",), "192.0.2.1", "6.6.6.6", "192.0.2.1"),
-        (("10.0.0.0/8",), "10.0.0.1", "192.0.2.1", "192.0.2.1"),
-        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, 192.0.2.1", "192.0.2.1"),
-        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, 192.0.2.1, 10.0.0.2", "192.0.2.1"),
-        (("10.0.0.0/8",), "10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
-        (("10.0.0.0/8",), "10.0.0.1", "", "10.0.0.1"),
-        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, rubbish", "10.0.0.1"),
-        (("10.0.0.0/8",), "10.0.0.1", "6.6.6.6, rubbish, 10.0.0.2", "10.0.0.2"),
-        (("10.0.0.0/8",), "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
-        (("fd00::/8",), "fd00::1", "192.0.2.1", "192.0.2.1"),
-        (("fe80::/10",), "fe80::1%eth0", "6.6.6.6, fe80::2%x", "6.6.6.6"),
-        (("10.0.0.0/8",), "10.0.0.1", 'fe80::1%";proto=http', "fe80::1"),
-        (("10.0.0.0/8",), "", "192.0.2.1", ""),
-    ],
-)
-def test_the_client_is_the_rightmost_address_that_is_not_trusted(
-    trusted: tuple[str, ...], peer: str, chain: str, expected: str
-) -> None:
-    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": chain}
-    assert ClientAddresses(trusted).address(environ) == expected
-
-
 def test_a_websocket_is_refused_and_h2c_ignored() -> None:
     with pytest.raises(UpgradeRefused):
         check_protocol({"HTTP_UPGRADE": "WebSocket"})
