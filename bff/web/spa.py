@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from flask import Blueprint, Request, Response, current_app, request, send_file
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import MethodNotAllowed, RequestedRangeNotSatisfiable
 
 from bff.config import Config
 from bff.core.errors import NotFound, ServiceWorkerInterferes
@@ -200,7 +200,12 @@ def _send(file: Path, path: str, root: Path | None = None) -> Response:
     if root is not None:
         chosen, encoding = _precompressed(root, file)
     # The type is that of the file itself, even if its compressed sibling is sent.
-    response = send_file(chosen, mimetype=media_type(file.name), conditional=True, etag=True)
+    mimetype = media_type(file.name)
+    try:
+        response = send_file(chosen, mimetype=mimetype)
+    except RequestedRangeNotSatisfiable:
+        # Several parts, another unit, or beyond the end: all of it (RFC 9110, 14.2).
+        response = send_file(chosen, mimetype=mimetype, conditional=False)
     response.headers.pop("Content-Disposition", None)
     if encoding:
         response.headers["Content-Encoding"] = encoding
