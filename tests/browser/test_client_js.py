@@ -194,12 +194,11 @@ def test_login_passes_a_transfer_token_on_and_comes_back_without_it(
         page = open_tab(context, stub, page_at)
 
 
-def test_login_leaves_out_what_has_no_value(page: Page, stub: Stub) -> None:
-    none = "new URLSearchParams('').get('session_transfer_token')"
+@pytest.mark.parametrize("return_to", ["'/'", "null", "undefined"])
+def test_login_leaves_out_what_has_no_value(page: Page, stub: Stub, return_to: str) -> None:
+    options = f"{{ returnTo: {return_to}, session_transfer_token: null, prompt: undefined }}"
     with page.expect_navigation():
-        page.evaluate(
-            f"client.login({{ returnTo: '/', session_transfer_token: {none}, prompt: undefined }})"
-        )
+        page.evaluate(f"client.login({options})")
     assert stub.asked("GET", "/auth/login?returnTo=%2F") == [None]
 
 

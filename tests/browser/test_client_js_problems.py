@@ -54,14 +54,16 @@ def page(browser: Browser, stub: Stub) -> Iterator[Page]:
     context.close()
 
 
-def answer(page: Page, status: int, body: Any, media_type: str, **headers: str) -> None:
-    """Let `/api/any` answer so."""
+def answer(
+    page: Page, status: int, body: Any, media_type: str, path: str = "/api/any", **headers: str
+) -> None:
+    """Let *path* answer so."""
     text = body if isinstance(body, str) else json.dumps(body)
 
     def fulfil(route: Route) -> None:
         route.fulfill(status=status, body=text, headers={"content-type": media_type} | headers)
 
-    page.route("**/api/any", fulfil)
+    page.route(f"**{path}", fulfil)
 
 
 def thrown(page: Page) -> Any:
@@ -96,10 +98,16 @@ def test_a_success_is_its_value(page: Page, status: int, body: Any, value: Any) 
          [500, "unknown", None, None, None, None, "The answer was HTTP 500."]),
         (400, "[1]", "application/problem+json", {},
          [400, "unknown", None, None, None, None, "The answer was HTTP 400."]),
+        (422, {"detail": "Too many.", "code": "session_ended", "login_url": "/auth/login"},
+         "application/json", {},
+         [422, "unknown", None, "Too many.", None, None, "Too many."]),
+        (400, {"code": "out_of_stock"}, "Application/Problem+JSON", {},
+         [400, "out_of_stock", None, None, None, None, "The answer was HTTP 400."]),
         (200, "<h1>the app</h1>", "text/html", {},
          [200, "not_json", None, "The answer is not JSON.", None, None, "The answer is not JSON."]),
     ],
-    ids=["outage", "step-up", "odd", "odd-address", "page", "no-object", "page-for-json"],
+    ids=["outage", "step-up", "odd", "odd-address", "page", "no-object", "json", "letters",
+         "page-for-json"],
 )  # fmt: skip
 def test_everything_else_is_thrown(
     page: Page,
@@ -111,6 +119,40 @@ def test_everything_else_is_thrown(
 ) -> None:
     answer(page, status, body, media_type, **headers)
     assert thrown(page) == ["ProblemError", *members]
+
+
+def test_what_an_api_says_in_json_of_its_own_is_kept(page: Page) -> None:
+    """FastAPI's details of a refused form, for example."""
+    said = {"detail": [{"loc": ["body", "age"], "msg": "too young"}]}
+    answer(page, 422, said, "application/json")
+    assert page.evaluate("client.apiJSON('/api/any').catch(e => e.problem)") == said
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "media_type", "code"),
+    [(200, "<h1>the app</h1>", "text/html", "not_json"), (200, "", "text/html", "not_json"),
+     (200, "null", "application/json", "unknown"), (200, {}, "application/json", "unknown"),
+     (401, "<h1>a proxy's</h1>", "text/html", "unknown")],
+)  # fmt: skip
+@pytest.mark.parametrize("call", ["profile", "logout"])
+def test_an_answer_of_somebody_else_is_no_end_and_no_logout(
+    page: Page, call: str, status: int, body: Any, media_type: str, code: str
+) -> None:
+    """A dev server without its proxy, for example, has a page for every path."""
+    before = page.url
+    answer(page, status, body, media_type, path=f"/auth/{call}")
+    thrown = page.evaluate(f"client.{call}().then(v => ['value', v], {MEMBERS})")
+    assert thrown[:3] == ["ProblemError", status, code]
+    assert (page.url, page.evaluate("events")) == (before, [])
+
+
+def test_a_success_of_a_public_route_begins_nothing(page: Page, stub: Stub) -> None:
+    """The end is told once, though other calls go on."""
+    answer(page, 200, {}, "application/json")
+    stub.signed_in = False
+    for path in ("/api/items", "/api/any") * 2:
+        page.evaluate(f"client.apiFetch('{path}').then(r => r.status)")
+    assert page.evaluate("events") == ["session-ended"]
 
 
 def test_an_ended_session_is_thrown_and_fires_the_event(page: Page, stub: Stub) -> None:

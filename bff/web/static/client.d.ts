@@ -24,10 +24,12 @@
  * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
  *   acr_values?: string, max_age?: number, [member: string]: unknown}} Problem
  * @typedef {{login_url: string, acr_values?: string, max_age?: number}} StepUp
- * @typedef {{returnTo?: string, prompt?: string, login_hint?: string, screen_hint?: string,
- *   organization?: string, invitation?: string, connection?: string, max_age?: string | number,
- *   acr_values?: string, ui_locales?: string, session_transfer_token?: string | null,
- *   [parameter: string]: string | number | null | undefined}} LoginOptions
+ * @typedef {string | null | undefined} OptionalText
+ * @typedef {{returnTo?: OptionalText, prompt?: OptionalText, login_hint?: OptionalText,
+ *   screen_hint?: OptionalText, organization?: OptionalText, invitation?: OptionalText,
+ *   connection?: OptionalText, max_age?: OptionalText | number, acr_values?: OptionalText,
+ *   ui_locales?: OptionalText, session_transfer_token?: OptionalText,
+ *   [parameter: string]: OptionalText | number}} LoginOptions
  * @typedef {{status: number, url?: string, headers?: any, data?: any, request?: any}} Reported
  * @typedef {{reason: string}} Ended
  * @typedef {{profile: Profile}} Began
@@ -87,19 +89,20 @@ export type StepUp = {
     acr_values?: string;
     max_age?: number;
 };
+export type OptionalText = string | null | undefined;
 export type LoginOptions = {
-    returnTo?: string;
-    prompt?: string;
-    login_hint?: string;
-    screen_hint?: string;
-    organization?: string;
-    invitation?: string;
-    connection?: string;
-    max_age?: string | number;
-    acr_values?: string;
-    ui_locales?: string;
-    session_transfer_token?: string | null;
-    [parameter: string]: string | number | null | undefined;
+    returnTo?: OptionalText;
+    prompt?: OptionalText;
+    login_hint?: OptionalText;
+    screen_hint?: OptionalText;
+    organization?: OptionalText;
+    invitation?: OptionalText;
+    connection?: OptionalText;
+    max_age?: OptionalText | number;
+    acr_values?: OptionalText;
+    ui_locales?: OptionalText;
+    session_transfer_token?: OptionalText;
+    [parameter: string]: OptionalText | number;
 };
 export type Reported = {
     status: number;

@@ -24,10 +24,12 @@
  * @typedef {{code?: string, detail?: string, title?: string, login_url?: string,
  *   acr_values?: string, max_age?: number, [member: string]: unknown}} Problem
  * @typedef {{login_url: string, acr_values?: string, max_age?: number}} StepUp
- * @typedef {{returnTo?: string, prompt?: string, login_hint?: string, screen_hint?: string,
- *   organization?: string, invitation?: string, connection?: string, max_age?: string | number,
- *   acr_values?: string, ui_locales?: string, session_transfer_token?: string | null,
- *   [parameter: string]: string | number | null | undefined}} LoginOptions
+ * @typedef {string | null | undefined} OptionalText
+ * @typedef {{returnTo?: OptionalText, prompt?: OptionalText, login_hint?: OptionalText,
+ *   screen_hint?: OptionalText, organization?: OptionalText, invitation?: OptionalText,
+ *   connection?: OptionalText, max_age?: OptionalText | number, acr_values?: OptionalText,
+ *   ui_locales?: OptionalText, session_transfer_token?: OptionalText,
+ *   [parameter: string]: OptionalText | number}} LoginOptions
  * @typedef {{status: number, url?: string, headers?: any, data?: any, request?: any}} Reported
  * @typedef {{reason: string}} Ended
  * @typedef {{profile: Profile}} Began
@@ -138,13 +140,14 @@ export async function profile({ slide = false } = {}) {
   const path = `/auth/profile${slide ? "?slide=true" : ""}`;
   const response = await send(new Request(path, { cache: "no-store" }));
   if (response.ok) {
-    const me = await response.json();
+    const me = await valueOf(response, isProfile);
     if (number > known) show(me, number);
     return me;
   }
   // The body of a 401 is read, too: for the browser, an unread response never ends.
   const problem = await problemOf(response);
-  if (response.status !== 401) throw problem;
+  // Nor is the 401 of a proxy in front.
+  if (response.status !== 401 || !isProblem(response)) throw problem;
   while (leaving) await leaving;
   if (number > known) {
     if (shown) ended("session_ended");
@@ -159,8 +162,8 @@ export async function profile({ slide = false } = {}) {
  *   `prompt`, `login_hint` or `organization`, or of the server's setting `BFF_LOGIN_PARAMETERS`; null
  *   and undefined are left out. A `session_transfer_token` is taken out of the address to return to.
  */
-export function login({ returnTo = here(), ...parameters } = {}) {
-  const query = new URLSearchParams({ returnTo: withoutTransferToken(returnTo) });
+export function login({ returnTo, ...parameters } = {}) {
+  const query = new URLSearchParams({ returnTo: withoutTransferToken(returnTo ?? here()) });
   for (const [name, value] of Object.entries(parameters)) {
     if (!LOGIN_PARAMETERS.has(name)) throw new TypeError(`login() has no parameter ${name}`);
     if (value !== null && value !== undefined) query.set(name, String(value));
@@ -180,7 +183,7 @@ export async function logout() {
     // Whichever user's session it is by now: a sign-out is never refused for that.
     const response = await send(new Request("/auth/logout", { method: "POST" }));
     if (!response.ok) throw await problemOf(response);
-    const { logout_url: logoutURL } = await response.json();
+    const { logout_url: logoutURL } = await valueOf(response, (value) => typeof value?.logout_url === "string");
     showNone();
     channel?.postMessage({ type: "session-ended", reason: "signed_out" });
     location.assign(logoutURL);
@@ -242,11 +245,7 @@ export { apiFetch as fetch };
 export async function apiJSON(input, init) {
   const response = await apiFetch(input, init);
   if (!response.ok) throw await problemOf(response);
-  const body = await response.text();
-  if (!body) return /** @type {any} */ (null);
-  const value = parsed(body);
-  if (value === undefined) throw new ProblemError(response.status, { code: "not_json", detail: "The answer is not JSON." });
-  return value;
+  return valueOf(response, () => true, null);
 }
 
 /**
@@ -264,14 +263,13 @@ export async function report(response) {
 /** @param {Response | Reported | null | undefined} response */
 async function noted(response) {
   if (!response?.status || !isOurs(response)) return null;
-  if (response.status < 400) {
-    mayEnd = true;
-    return null;
-  }
+  // Nor does a success say that a user has signed in again: the route may need none.
+  if (response.status < 400) return null;
   const isRead = response instanceof Response && response.bodyUsed;
   // The caller reads the response, too.
   const mayClone = response instanceof Response && !isRead && isProblem(response);
-  const error = await problemOf(mayClone ? response.clone() : response);
+  const isUnread = response instanceof Response && !mayClone;
+  const error = await problemOf(mayClone ? response.clone() : response, !isUnread);
   if (response.status !== 401) return error;
   if (isRead) await look();
   if (ENDED_CODES.has(error.code)) ended(error.code);
@@ -371,15 +369,44 @@ function header({ headers }, name) {
 
 /** @param {Response | Reported} response */
 function isProblem(response) {
-  return header(response, "Content-Type")?.startsWith("application/problem+json") ?? false;
+  return /^application\/problem\+json/i.test(header(response, "Content-Type") ?? "");
 }
 
-/** @param {Response | Reported} response */
-async function problemOf(response) {
-  const value = isProblem(response) ? await bodyOf(response).catch(() => null) : null;
-  const problem = typeof value === "object" && value !== null ? value : {};
+/**
+ * @param {Response | Reported} response
+ * @param {boolean} [mayRead] Whether its body isn't left to somebody else.
+ */
+async function problemOf(response, mayRead = true) {
+  const value = mayRead ? await bodyOf(response).catch(() => null) : null;
+  const isJSON = /\bjson\b/i.test(header(response, "Content-Type") ?? "");
+  const body = isJSON && typeof value === "object" && value !== null ? value : {};
+  const { title, detail } = body;
+  // What an API says in JSON of its own is told, too, but it is no code and no address of ours.
+  const problem = isProblem(response) ? body : { title, detail };
   const seconds = header(response, "Retry-After");
-  return new ProblemError(response.status, problem, /^\d+$/.test(seconds ?? "") ? Number(seconds) : null);
+  const error = new ProblemError(response.status, problem, /^\d+$/.test(seconds ?? "") ? Number(seconds) : null);
+  error.problem = body;
+  return error;
+}
+
+/**
+ * The value of a success's JSON.
+ * @param {Response} response
+ * @param {(value: any) => boolean} isExpected
+ * @param {any} [ifEmpty]
+ * @throws {ProblemError} It is a page (of a proxy, or of a dev server), or of somebody else.
+ */
+async function valueOf(response, isExpected, ifEmpty) {
+  const body = await response.text();
+  const value = body ? parsed(body) : ifEmpty;
+  if (value === undefined) throw new ProblemError(response.status, { code: "not_json", detail: "The answer is not JSON." });
+  if (!isExpected(value)) throw new ProblemError(response.status, { detail: "The answer is not the BFF's." });
+  return value;
+}
+
+/** @param {any} value */
+function isProfile(value) {
+  return Boolean(value?.user && value.session);
 }
 
 /** The body: axios has read it already, as what its `responseType` says. @param {Response | Reported} response */

@@ -46,6 +46,7 @@ export const help: string | null = told?.login_url ?? stepUpURL(response);
 export const stepUp: StepUp = { login_url: "/auth/login" };
 login({ returnTo: "/", max_age: 0, kc_idp_hint: "x" });
 login({ session_transfer_token: new URLSearchParams(location.search).get("token") });
+login({ returnTo: null, login_hint: new URLSearchParams(location.search).get("hint") });
 logout().catch((error) => error instanceof ProblemError && error.code === "overloaded");
 """
 MISUSES = [
