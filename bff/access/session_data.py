@@ -36,6 +36,7 @@ class SessionData(ServerSideSession):  # type: ignore[misc]
 
     Attributes:
         opened: The data has been read, so it is written if it has changed.
+        was_read: The data has been read at some time, or there can be none.
         read_with: Reads the data of this request's session, once; with True, raises if there is no
             session. Set when the request begins.
         refused: Why no code of this request may use it; empty if it may.
@@ -43,7 +44,7 @@ class SessionData(ServerSideSession):  # type: ignore[misc]
     """
 
     # Of the class, since hardly any of the requests of /api uses them.
-    opened = False
+    opened = was_read = False
     read_with: Callable[[Self, bool], None] | None = None
     refused = closed = ""
     _before: Mapping[str, Any] = MappingProxyType({})
@@ -67,7 +68,9 @@ class SessionData(ServerSideSession):  # type: ignore[misc]
         self.refuse_if_unusable()
         if writes and self.closed:
             raise RuntimeError(self.closed)
-        if not self.opened and not self.closed and self.read_with is not None:
+        # A response that is streamed may read it, too, if nothing did before.
+        is_there = self.opened or (self.closed and self.was_read)
+        if not is_there and self.read_with is not None:
             self.read_with(self, writes)
 
     def take(self, data: Mapping[str, Any], sealed: bytes | None) -> None:
@@ -75,13 +78,13 @@ class SessionData(ServerSideSession):  # type: ignore[misc]
         self._before, self._sealed_before = decoded(encoded(data, "flask.session")), sealed or b""
         dict.clear(self)
         dict.update(self, data)
-        self.opened = True
+        self.opened = self.was_read = True
 
     def drop(self, reason: str) -> None:
         """Forget the data without writing it; what is written from now on raises *reason*."""
         dict.clear(self)
         self.opened = self.modified = False
-        self.closed = reason
+        self.closed, self.was_read = reason, True
 
     def changes(self) -> bool:
         """Whether it has changed, inside of values too, which `modified` doesn't tell."""

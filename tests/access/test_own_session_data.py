@@ -15,7 +15,7 @@ from flask import Response, stream_with_context
 from bff.access.session_cookie import current
 from bff.access.session_data import READS, WRITES, SessionData
 from bff.core.errors import StoreUnavailable
-from tests.support.embedding import Embedding, embedding, marked
+from tests.support.embedding import SAME_ORIGIN, Embedding, embedding, marked
 from tests.support.fixtures import AuditLines
 
 __all__ = ["embedding"]
@@ -152,6 +152,31 @@ def test_a_write_after_the_response_began_raises(embedding: Embedding) -> None:
     embedding.sign_in()
     assert embedding.call("/own").text == "streamed"
     assert len(raised) == 1 and "after the response" in raised[0]
+
+
+@pytest.mark.parametrize("mark", ["", "signed_in", "public_route"])
+@pytest.mark.parametrize("reads", [True, False], ids=["read before", "not before"])
+@pytest.mark.parametrize("writes", [True, False], ids=["written before", "not written"])
+def test_a_streamed_response_reads_what_is_there(
+    embedding: Embedding, mark: str, reads: bool, writes: bool
+) -> None:
+    """Also if that is the first use: it was empty then, without a word."""
+
+    def view() -> Response:
+        if reads:
+            flask.session.get("n")
+        if writes:
+            flask.session["n"] = 2
+        return Response(stream_with_context(str(flask.session.get("n")) for _ in range(2)))
+
+    add(embedding, written(lambda: flask.session.update(n=1)), path="/write")
+    add(embedding, view, mark)
+    embedding.sign_in()
+    embedding.call("/write")
+    assert embedding.call("/own").text == ("22" if writes else "11")
+    assert embedding.new_browser().post("/own", headers=SAME_ORIGIN).status_code == (
+        401 if writes or mark == "signed_in" else 200
+    )
 
 
 def test_functions_around_all_requests_can_write_too(embedding: Embedding) -> None:
