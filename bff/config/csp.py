@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 DIRECTIVES = frozenset(
     {"base-uri", "block-all-mixed-content", "child-src", "connect-src", "default-src",
@@ -51,11 +51,9 @@ def problems(policy: str) -> Iterator[str]:
     for name, so in PROTECTING.items():
         if name not in effective:
             yield f"has no {name}: {so}"
-    scripts = effective.get("script-src", effective.get("default-src"))
-    if scripts is None:
+    if effective.keys().isdisjoint(("script-src", "default-src")):
         yield "has neither default-src nor script-src: scripts may come from anywhere"
-    else:
-        yield from _open_to_scripts(scripts)
+    yield from open_to_scripts(effective)
 
 
 def mistakes(policy: str) -> Iterator[str]:
@@ -70,8 +68,17 @@ def mistakes(policy: str) -> Iterator[str]:
         seen.add(name)
 
 
+def open_to_scripts(effective: Mapping[str, list[str]]) -> Iterator[str]:
+    """What in *effective*, the words of each directive, lets injected markup run a script."""
+    scripts = effective.get("script-src", effective.get("default-src"))
+    # Browsers prefer these two, for elements and for attributes such as `onclick`.
+    special = effective.get("script-src-elem"), effective.get("script-src-attr")
+    found = (one for words in (scripts, *special) for one in _open_to_scripts(words or []))
+    yield from dict.fromkeys(found)
+
+
 def _open_to_scripts(words: list[str]) -> Iterator[str]:
-    """What lets injected markup run a script.
+    """The same of the words of one directive.
 
     Beside `'strict-dynamic'` browsers ignore both kinds, and beside a nonce or a hash
     `'unsafe-inline'`.

@@ -69,7 +69,7 @@ def _together(before: list[str], words: list[str]) -> list[str]:
     if [word.lower() for word in words] == [NONE]:
         return words
     kept = [word for word in before if word.lower() != NONE]
-    if UNSAFE_INLINE in words:
+    if UNSAFE_INLINE in map(str.lower, words):
         # Browsers ignore it beside a hash.
         kept = [word for word in kept if not word.lower().startswith(("'sha", "'nonce-"))]
     return [*kept, *(word for word in words if word not in kept)]

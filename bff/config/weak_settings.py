@@ -39,6 +39,7 @@ def warnings(config: Config) -> list[str]:
         *_plain_redis(config.redis_url.get_secret_value()),
         *_trusted_strangers(config.trusted_proxies),
         *_csp_mistakes(config.csp),
+        *_csp_openings(config.csp_add),
     ]
 
 
@@ -53,6 +54,11 @@ def _plain_http(config: Config) -> Iterator[str]:
 def _csp_mistakes(policy: str | None) -> Iterator[str]:
     for problem in csp.problems(policy) if policy else ():
         yield f"BFF_CONTENT_SECURITY_POLICY {problem}."
+
+
+def _csp_openings(additions: str | None) -> Iterator[str]:
+    for opening in csp.open_to_scripts(dict(csp.directives(additions or ""))):
+        yield f"BFF_CSP_ADD {opening}."
 
 
 def _guessable_keys(config: Config) -> Iterator[str]:

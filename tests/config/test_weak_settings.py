@@ -72,6 +72,10 @@ def warnings(**changes: str) -> list[str]:
         ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src https:", "https: for scripts"),
         ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src data: a.b", "data: for scripts"),
         ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src 'unsafe-inline'", "injected markup"),
+        ("BFF_CONTENT_SECURITY_POLICY", f"{POLICY}; script-src-elem https:", "https: for scripts"),
+        ("BFF_CSP_ADD", "script-src 'unsafe-inline'", "injected markup"),
+        ("BFF_CSP_ADD", "Script-Src-Attr 'Unsafe-Inline'", "injected markup"),
+        ("BFF_CSP_ADD", "img-src data:; default-src *", "* for scripts"),
     ],
 )  # fmt: skip
 def test_a_weak_setting_is_told(name: str, value: str, says: str) -> None:
@@ -94,6 +98,7 @@ def test_a_weak_setting_is_told(name: str, value: str, says: str) -> None:
         ("REDIS_URL", "rediss://redis:6379/0?ssl_cert_reqs=optional"),
         ("REDIS_URL", "rediss+sentinel://s1:26379/mymaster/0?ssl_ca_certs=/etc/ca.pem"),
         ("BFF_CONTENT_SECURITY_POLICY", POLICY),
+        ("BFF_CSP_ADD", "style-src 'unsafe-inline'; img-src *; script-src cdn.test 'sha256-YQ=='"),
         ("BFF_CONTENT_SECURITY_POLICY", POLICY.upper()),
         ("BFF_CONTENT_SECURITY_POLICY", "default-src 'self', frame-ancestors *.a.b; base-uri /"),
         (

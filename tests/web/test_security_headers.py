@@ -95,6 +95,7 @@ OURS = "form-action 'self' https://tenant.eu.auth0.com"
         ("style-src-elem https://s.test",
          [f"style-src-elem 'self' {EMPTY_STYLE} https://s.test"]),
         ("style-src 'unsafe-inline'", ["style-src 'self' 'unsafe-inline'"]),
+        ("style-src 'Unsafe-Inline'", ["style-src 'self' 'Unsafe-Inline'"]),
         ("img-src data:; default-src https://cdn.test",
          ["default-src 'self' https://cdn.test", "img-src 'self' https://cdn.test data:"]),
         ("worker-src blob:", ["worker-src 'self' blob:"]),
