@@ -33,7 +33,7 @@ def followed(claims: dict[str, Any], config: Config) -> dict[str, Any]:
     return {
         name: storable(claims[name])
         for name in config.profile_claims
-        if claims.get(name) is not None and name not in OF_THE_SIGN_IN
+        if claims.get(name) not in (None, "") and name not in OF_THE_SIGN_IN
     }
 
 

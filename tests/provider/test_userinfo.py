@@ -44,6 +44,15 @@ def test_without_the_setting_userinfo_is_not_asked_and_its_address_not_judged(
     assert sign_in(fake, client_for((), **CLAIMS)) == {"sub": SUBJECT, "name": "Dana"}
 
 
+def test_an_empty_claim_takes_nothing_away(fake: FakeProvider, client_for: MakeClient) -> None:
+    """As `null`. Without its address, an end by e-mail would miss the session."""
+    say(fake, {"sub": SUBJECT, "email": "", "name": ""})
+    fake.token(fake.grant(id_token=fake.id_token(email="dana@example.com", nonce="the-nonce")))
+    identity = client_for((), **ON).exchange_code("the-code", transaction()).identity
+    assert identity.claims == {"sub": SUBJECT, "email": "dana@example.com", "name": "Dana"}
+    assert client_for((), **ON).userinfo("the-access-token", SUBJECT) == {}
+
+
 def test_what_a_sign_in_was_checked_by_never_comes_from_userinfo(
     fake: FakeProvider, client_for: MakeClient
 ) -> None:
