@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bff import config
 from bff.cli.exit_codes import COMMAND_FAILED, OK
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options."""
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+    add("--port", type=_port, default=8000, help="port to listen on (%(default)s)")
     add("--workers", type=_positive, default=1, help="processes, one per core (%(default)s)")
     add(
         "--threads",
@@ -184,7 +184,7 @@ def _server(options: argparse.Namespace) -> DrainingServer:
     connections = _connections(options.connections)
     return DrainingServer(
         "bff.app.factory:create_app",
-        address=options.host,
+        address=_found(options.host, options.port)[-1][0],
         port=options.port,
         interface=Interfaces.WSGI,
         workers=options.workers,
@@ -282,11 +282,17 @@ def _address_problem(host: str, port: int) -> str | None:
     Granian sets SO_REUSEPORT, so a second server on the same port would start, too, and get half of
     the requests.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.strerror or str(error)
+    try:
+        family, *_, place = _found(host, port)
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except OSError as error:
+        return error.strerror or str(error)
     return None
+
+
+def _found(host: str, port: int) -> tuple[Any, ...]:
+    """What a name or an address stands for, IPv4 first; Granian takes no names."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return min(found, key=lambda one: one[0] != socket.AF_INET)

@@ -102,7 +102,22 @@ def test_a_taken_port_is_named_in_one_line(tmp_path: Path, port: int) -> None:
     assert ended.stderr == f"Can't listen on 127.0.0.1:{port}: Address already in use.\n"
 
 
-@pytest.mark.parametrize("arguments", [["--workers", "0"], ["--port", "x"], ["--threads", "-1"]])
+@pytest.mark.parametrize("host", ["no-such-host.invalid", ""])
+def test_a_host_that_is_not_there_is_named_in_one_line(host: str, tmp_path: Path) -> None:
+    ended = run("--host", host, "--port", str(free_port()), env=environment(), cwd=tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
+    assert ended.stderr.startswith(f"Can't listen on {host}:")
+
+
+def test_the_host_may_be_a_name(port: int, redis_server: RedisServer) -> None:
+    arguments = command("--host", "localhost", "--port", str(port))
+    with Process(arguments, name="the BFF", env=environment(redis_server.url)) as process:
+        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--workers", "0"], ["--port", "x"], ["--port", "70000"], ["--threads", "-1"]]
+)
 def test_wrong_arguments_are_refused(arguments: list[str], tmp_path: Path) -> None:
     ended = run(*arguments, env=environment(), cwd=tmp_path)
     assert ended.returncode == 2
