@@ -13,6 +13,7 @@ import requests
 from tests.cli.test_serve import command, environment, run
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_for
 
 WORKER_WITHOUT = """
 import sys
@@ -66,3 +67,25 @@ def test_it_listens_at_ipv6_and_ends_with_a_server_that_is_killed(
         process.stop()
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=10)
+
+
+def test_a_new_password_of_redis_counts_here_too(tmp_path: Path) -> None:
+    port, metrics_port = free_port(), free_port()
+    url, file = f"http://127.0.0.1:{metrics_port}/metrics", tmp_path / "redis-url"
+    with RedisServer() as redis, redis.client() as admin:
+        admin.config_set("requirepass", "the-old-one")
+        file.write_text(redis.url.replace("://", "://:the-old-one@"))
+        env = environment("") | {"REDIS_URL_FILE": str(file)}
+        arguments = command("--port", str(port), "--metrics-port", str(metrics_port))
+        with Process(arguments, name="the BFF", env=env) as process:
+            process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+
+            def outbox_is_readable() -> bool:
+                return "bff_revocations_readable 1.0" in requests.get(url, timeout=10).text
+
+            wait_for(outbox_is_readable, "the outbox can be read")
+            admin.config_set("requirepass", "the-new-one")
+            admin.client_kill_filter(skipme=True)
+            wait_for(lambda: not outbox_is_readable(), "the old password is refused")
+            file.write_text(redis.url.replace("://", "://:the-new-one@"))
+            wait_for(outbox_is_readable, "the new one is used")

@@ -25,10 +25,17 @@ class BacklogMetrics(Collector):
     Args:
         outbox: Is read.
         clock: Monotonic seconds.
+        before_look: Called before each look at it.
     """
 
-    def __init__(self, outbox: Outbox, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Callable[[], float] = time.monotonic,
+        before_look: Callable[[], None] = lambda: None,
+    ) -> None:
         self._outbox = outbox
+        self._before_look = before_look
         self._clock = clock
         self._lock = threading.Lock()
         self._last: tuple[float, Backlog] | None = None
@@ -51,6 +58,7 @@ class BacklogMetrics(Collector):
     def _look(self) -> None:
         began_at = self._clock()
         try:
+            self._before_look()
             self._last = began_at, self._outbox.backlog()
             self._readable = True
         except StoreUnavailable:

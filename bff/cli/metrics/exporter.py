@@ -119,7 +119,9 @@ def _run(receiver: socket.socket, started: Connection, host: str, port: int, wor
     totals = Totals(workers)
     registry = CollectorRegistry()
     registry.register(totals)
-    registry.register(BacklogMetrics(Outbox(connect(settings), sealer)))
+    outbox = Outbox(connect(settings), sealer)
+    # Nothing else looks at the files here, and Redis may want another password by now.
+    registry.register(BacklogMetrics(outbox, before_look=settings.live_secrets.look))
     try:
         start_http_server(port, addr=host, registry=registry)
     except OSError as error:
