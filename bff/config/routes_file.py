@@ -60,8 +60,8 @@ def read(path: str | None, environ: Mapping[str, str]) -> RoutesFile:
 
 def _tables(path: Path, file: RoutesFile) -> list[Any]:
     try:
-        with path.open("rb") as stream:
-            content = tomllib.load(stream)
+        # Windows begins a file with a byte order mark, which can't be seen.
+        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         file.add_problem(f"can't be read: {error.strerror or error}")
         return []

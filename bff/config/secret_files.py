@@ -58,8 +58,9 @@ def content(file: Path) -> str:
     if len(raw) > FILE_MAX_BYTES:
         raise ValueError(f"is larger than {FILE_MAX_BYTES} bytes")
     try:
-        # Editors and `echo` end a file with a line end, which is no part of a secret.
-        text = raw.decode("utf-8").strip()
+        # Editors and `echo` end a file with a line end, which is no part of a secret, and Windows
+        # begins one with a byte order mark, which can't be seen.
+        text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise ValueError("is not UTF-8") from error
     if not text:

@@ -83,6 +83,8 @@ def _may_be_several(key: str) -> bool:
 def _key(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_SECRET_CHARACTERS:
         raise ValueError(f"needs {MIN_SECRET_CHARACTERS} characters or more")
+    if not re.fullmatch(r"[^\s\0][^\0\r\n]*[^\s\0]", value.get_secret_value()):  # As headers are.
+        raise ValueError("is one key, without line ends, and without blanks around it")
     return value
 
 
@@ -101,9 +103,9 @@ def client_secrets(value: SecretStr) -> SecretStr:
 def _client_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     for pair in value:
         client_id, colon, secret = pair.get_secret_value().partition(":")
-        if not client_id or not colon or len(secret) < MIN_SECRET_CHARACTERS:
+        if not client_id or not colon or len(secret) < MIN_SECRET_CHARACTERS or "\n" in secret:
             raise ValueError(
-                f"is a list of id:secret, each secret of {MIN_SECRET_CHARACTERS} characters or more"
+                f"is id:secret,id:secret, each secret of {MIN_SECRET_CHARACTERS} characters or more"
             )
     return value
 

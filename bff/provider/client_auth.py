@@ -157,7 +157,7 @@ def _credentials(config: Config) -> Credentials:
 
 def _secrets_of_file(content: bytes) -> tuple[str, ...]:
     try:
-        return secrets_in(content.decode())
+        return secrets_in(content.decode("utf-8-sig"))  # Windows begins a file with a mark.
     except UnicodeDecodeError:
         raise CredentialsUnreadable("is not UTF-8") from None
 

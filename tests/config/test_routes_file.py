@@ -25,8 +25,11 @@ def only(config: Config) -> Route:
 # ---------------------------------------------------------------- valid files
 
 
-def test_a_route_of_two_lines_has_all_defaults(file: Path) -> None:
-    route = only(loaded(file, '[[route]]\nprefix = "/orders"\nupstream = "http://orders:80/v1/"'))
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "Windows"])
+def test_a_route_of_two_lines_has_all_defaults(mark: str, file: Path) -> None:
+    route = only(
+        loaded(file, f'{mark}[[route]]\nprefix = "/orders"\nupstream = "http://orders:80/v1/"')
+    )
     assert route == Route(
         prefix="/orders", upstream_urls=("http://orders:80/v1",), request_max_bytes=104_857_600
     )

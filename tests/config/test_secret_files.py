@@ -26,13 +26,14 @@ def loaded(environ: dict[str, str]) -> Config:
     return load({name: value for name, value in (GOOD | MORE | environ).items() if value})
 
 
-def test_each_secret_may_be_in_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mark", "end"), [("", "\n"), ("\ufeff", "\r\n")], ids=["", "Windows"])
+def test_each_secret_may_be_in_a_file(mark: str, end: str, tmp_path: Path) -> None:
     own_file = {"AUTH0_CLIENT_SECRET"}
     assert set(VALUES) == set(secret_files.SECRETS) == load(GOOD).secret_variables - own_file
     names = {}
     for name, value in VALUES.items():
         file = tmp_path / name.lower()
-        file.write_text(f"{value}\n")
+        file.write_text(f"{mark}{value}{end}")
         names[f"{name}_FILE"] = str(file)
     assert loaded({"AUTH0_SECRET": ""} | names) == loaded(VALUES)
 
@@ -42,7 +43,8 @@ def test_each_secret_may_be_in_a_file(tmp_path: Path) -> None:
     [
         (None, "can't be read: No such file or directory"), (b"", "is empty"), (b" \n", "is empty"),
         (b"\xff" * 40, "is not UTF-8"), (b"k" * 70_000, "is larger than 65536 bytes"),
-        (b"short", "BFF_ADMIN_KEY"),
+        (b"short", "BFF_ADMIN_KEY"), (b"k" * 32 + b"\n" + b"k" * 32, "without line ends"),
+        (b"k" * 32 + b"\0", "without line ends"),
     ],
 )  # fmt: skip
 def test_an_unusable_file_is_told_without_its_content(
@@ -67,3 +69,13 @@ def test_a_secret_that_is_given_twice_is_an_error(tmp_path: Path) -> None:
     assert caught.value.problems == [
         "BFF_ADMIN_KEY_FILE: BFF_ADMIN_KEY is set, too; set one of them"
     ]
+
+
+@pytest.mark.parametrize("name", [n for n in VALUES if n.endswith(("_KEY", "_CLIENTS"))])
+def test_keys_in_lines_are_not_taken_as_one_that_nobody_can_send(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded({name: f"{VALUES[name]}\n{VALUES[name]}"})
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{name}: ")
+    assert "line ends" in problem or "id:secret,id:secret" in problem
+    assert VALUES[name] not in problem

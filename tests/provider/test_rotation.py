@@ -179,7 +179,7 @@ def heard(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_file_of_secrets_is_read_again_when_it_changes(
     client_for: Callable[..., StandaloneProvider], registered: Registered, file: Path
 ) -> None:
-    file.write_text(f"{OLD}\r\n")
+    file.write_text(f"\ufeff{OLD}\r\n")
     provider = client_for(AUTH0_CLIENT_SECRET="", AUTH0_CLIENT_SECRET_FILE=str(file))
     registered.taken = {OLD}
     provider.refresh("the-token")
