@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
@@ -322,6 +323,39 @@ def test_every_kind_of_redis_is_named_by_its_variables(
     [row] = redis_server.findings(fake.config(REDIS_URL=url))
     assert (row.status, row.variables) == ("failed", variables)
     assert not re.search("geheim|<", row.meaning + row.advice)
+
+
+REFUSALS = {
+    "NOPERM this user has no permissions to run the 'eval' command": "Allow the user",
+    "NOAUTH Authentication required.": "Set user and password",
+    "ERR DB index is out of range": "a database that it has",
+    "LOADING Redis is loading the dataset in memory": "Wait",
+    "DENIED Redis is running in protected mode because protected mode is enabled": "a password",
+    "ERR max number of clients reached": "Raise maxclients",
+    "MOVED 1 10.0.0.1:6379": "redis+cluster://",
+    "ERR unknown command 'SENTINEL'": "a Sentinel",
+}
+
+
+@pytest.mark.parametrize("said", REFUSALS)
+def test_what_redis_refuses_is_told_from_one_that_is_not_there(
+    said: str, fake: FakeProvider
+) -> None:
+    def refuse(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    while connection.recv(4096):
+                        connection.sendall(f"-{said}\r\n".encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse, args=(server,), daemon=True).start()
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}"
+        [row] = redis_server.findings(fake.config(REDIS_URL=url))
+        server.shutdown(socket.SHUT_RDWR)
+    assert (row.status, row.variables[0]) == ("failed", "REDIS_URL")
+    assert REFUSALS[said] in row.advice
 
 
 def test_a_question_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,17 @@ OLDEST = (6, 2)
 SLOW_MILLISECONDS = 20.0
 """Several times what a request may cost in all."""
 LOOKS = 3
+ADVICE = {
+    "NoPermission": "Allow the user of REDIS_URL this, for keys under BFF_REDIS_PREFIX (ACL)",
+    "auth|password": "Set user and password in REDIS_URL (redis://user:password@host:port/0)",
+    "DB index": "Set the number at the end of REDIS_URL to a database that it has, such as 0",
+    "BusyLoading": "Wait: the server of REDIS_URL has just started, and reads its data",
+    "protected mode": "Set a password at the server of REDIS_URL, and in REDIS_URL",
+    "max number of clients": "Raise maxclients at the server of REDIS_URL (docs/deploy.md)",
+    "MovedError": "Set REDIS_URL to redis+cluster://host:port, as it is a cluster",
+    "'SENTINEL'": "Set REDIS_URL to the address of a Sentinel, or to redis:// if there is none",
+}
+"""What to do, by a part of what redis-py or the server says."""
 # A user in Redis may lack the right to `INFO`.
 ASK = "local info = redis.pcall('INFO') if type(info) == 'table' then return '' end return info"
 
@@ -51,8 +62,9 @@ def _milliseconds(database: Database) -> float:
 
 
 def _advice(detail: str, *, has_tls: bool) -> str:
-    if re.search(r"auth|password|NOPERM", detail, re.IGNORECASE):
-        return "Set user and password in REDIS_URL (redis://user:password@host:port/0)"
+    for said, advice in ADVICE.items():
+        if re.search(said, detail, re.IGNORECASE):
+            return advice
     # Sentinel and Cluster hide the cause.
     tls = "BFF_CA_FILE to the CA of its certificate" if has_tls else "to rediss:// if it wants TLS"
     return f"Start it, or set REDIS_URL to its host and port, and {tls}"
@@ -60,7 +72,9 @@ def _advice(detail: str, *, has_tls: bool) -> str:
 
 def _of_server(config: Config, info: bytes, tls: str) -> Iterator[Finding]:
     if not info:
-        yield Finding(SUBJECT, "warning", f"responds ({tls}), but this user may not send INFO")
+        meaning = f"responds ({tls}), but this user may not send INFO"
+        advice = "Allow the user of REDIS_URL to, or nobody is told of evictions"
+        yield Finding(SUBJECT, "warning", meaning, advice)
         return
     server = ServerInfo.of(info)
     version = tuple(int(part) for part in re.findall(r"\d+", server.version)[:2])
