@@ -17,6 +17,7 @@ from joserfc.jwk import RSAKey
 
 from bff.cli.check import connecting, discovery, questions, redis_server, start_log
 from bff.cli.check.finding import Finding
+from bff.core.errors import ProviderUnavailable
 from bff.store.server_info import ServerInfo
 from tests.support.certificate import Certificate
 from tests.support.fake_provider import FakeProvider, Reply, Request, _Handler
@@ -323,6 +324,22 @@ def test_every_kind_of_redis_is_named_by_its_variables(
     [row] = redis_server.findings(fake.config(REDIS_URL=url))
     assert (row.status, row.variables) == ("failed", variables)
     assert not re.search("geheim|<", row.meaning + row.advice)
+
+
+def test_keys_that_cannot_be_had_are_told_from_a_provider_that_is_not_there(
+    usual: FakeProvider,
+) -> None:
+    usual.says("/jwks", lambda: Reply(b"", 404))
+    row = rows(usual)["provider"]
+    assert row.status == "failed"
+    assert row.meaning.startswith(f"the keys of {usual.issuer} ({usual.issuer}jwks): ")
+
+
+def test_a_proxy_that_hangs_is_named(fake: FakeProvider) -> None:
+    config = fake.config(BFF_PROVIDER_PROXY="http://127.0.0.1:1")
+    late = ProviderUnavailable("the deadline passed")
+    assert discovery._advice(config, late).startswith("Set BFF_PROVIDER_PROXY")
+    assert discovery._advice(fake.config(), late).startswith("Set OIDC_ISSUER")
 
 
 REFUSALS = {

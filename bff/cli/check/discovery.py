@@ -20,14 +20,16 @@ from bff.provider.metadata import Metadata, metadata_url
 def findings(client: EndpointClient) -> tuple[Metadata | None, list[Finding]]:
     """The metadata, or None if they can't be had; and what is to be said of them."""
     config, deadline = client.config, client.deadline()
+    place = config.issuer
     try:
-        client.discovery.load(deadline)
         metadata = client.discovery.metadata(deadline)
+        place = f"the keys of {config.issuer} ({metadata.jwks_uri})"
+        client.discovery.load(deadline)
     except ProviderError as error:
         # Of an error and its causes, the last is the first cause.
         cause = error.detail.rpartition(" < ")[2]
         advice = _advice(config, error)
-        return None, [Finding("provider", "failed", f"{config.issuer}: {cause}", advice)]
+        return None, [Finding("provider", "failed", f"{place}: {cause}", advice)]
     found = [Finding("provider", "ok", f"{config.issuer}: metadata and keys are there")]
     unfit = (_unfit(text) for text in products.warnings(metadata, config))
     return metadata, [*found, *unfit, *_clock(client)]
@@ -42,7 +44,7 @@ def _advice(config: Config, error: ProviderError) -> str:
     name, detail = issuer_variable(config), error.detail
     if isinstance(error, ProviderMisconfigured):
         return f"Set {name} to what the provider calls itself; a slash at its end counts"
-    if "ProxyError" in detail:
+    if "ProxyError" in detail or (config.provider_proxy and "deadline" in detail):
         return "Set BFF_PROVIDER_PROXY to the proxy on the way there, or unset it"
     if "CERTIFICATE_VERIFY_FAILED" in detail:
         return f"Set BFF_CA_FILE to the CA of its certificate, or correct {name}"
