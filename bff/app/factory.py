@@ -81,10 +81,7 @@ def create_app(
     config = services.config
     for warning in weak_settings.warnings(config):
         log.warning("%s", warning)
-    # `spa` serves the static files, by its own rules.
-    app = FlaskWithUnroutedRequests(__name__, logs_responses=config.response_log)
-    # Otherwise a client could have us read a form of any size into memory.
-    app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
+    app = _without_endpoints(config)
     cookies = SessionCookieInterface(app, config, services.sessions)
     app.session_interface = cookies
     guard = SessionGuard(config, cookies, services.sessions)
@@ -106,6 +103,16 @@ def create_app(
     for background in (*services.background, watch):
         background.start()
     at_process_end(partial(_end, services))
+    return app
+
+
+def _without_endpoints(config: Config) -> FlaskWithUnroutedRequests:
+    # `spa` serves the static files, by its own rules.
+    app = FlaskWithUnroutedRequests(
+        __name__, logs_responses=config.response_log, base_url=config.app_base_url
+    )
+    # Otherwise a client could have us read a form of any size into memory.
+    app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     return app
 
 
