@@ -55,6 +55,8 @@ from bff.web import (
 
 log = logging.getLogger(__name__)
 
+BACKGROUND = "bff_background"
+"""In `Flask.extensions`: all threads that run beside the requests; `stop` ends one."""
 IDLE_CONNECTIONS_SECONDS = 5.0
 OWN_BODY_MAX_BYTES = 65_536
 """Our own endpoints only take forms and tokens; `/api` has `BFF_REQUEST_MAX_BYTES`."""
@@ -100,7 +102,8 @@ def create_app(
     watch.every(IDLE_CONNECTIONS_SECONDS, proxy.close_idle_connections)
     watch.every(IDLE_CONNECTIONS_SECONDS, services.provider.close_idle_connections)
     app.extensions["bff"] = services
-    for background in (*services.background, watch):
+    app.extensions[BACKGROUND] = (*services.background, watch)
+    for background in app.extensions[BACKGROUND]:
         background.start()
     at_process_end(partial(_end, services))
     return app

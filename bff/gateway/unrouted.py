@@ -88,11 +88,14 @@ class FlaskWithUnroutedRequests(Flask):
 
     def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
         """As Flask's, and `on_rule`."""
+        if self.on_rule is None:
+            super().add_url_rule(rule, *args, **options)
+            return
+        # Each look at the rules sorts them, so there is none before it is needed.
         before = set(map(id, self.url_map.iter_rules()))
         super().add_url_rule(rule, *args, **options)
-        if self.on_rule is not None:
-            for one in [one for one in self.url_map.iter_rules() if id(one) not in before]:
-                self.on_rule(one)
+        for one in [one for one in self.url_map.iter_rules() if id(one) not in before]:
+            self.on_rule(one)
 
     def unrouted_context(self, environ: WSGIEnvironment, rule: Rule) -> RequestContext:
         """The request context of a request that bypasses the router.
