@@ -55,6 +55,8 @@ from bff.web import (
 
 log = logging.getLogger(__name__)
 
+BACKGROUND = "bff_background"
+"""In `Flask.extensions`: all threads that run beside the requests; `stop` ends one."""
 IDLE_CONNECTIONS_SECONDS = 5.0
 OWN_BODY_MAX_BYTES = 65_536
 """Our own endpoints only take forms and tokens; `/api` has `BFF_REQUEST_MAX_BYTES`."""
@@ -81,10 +83,7 @@ def create_app(
     config = services.config
     for warning in weak_settings.warnings(config):
         log.warning("%s", warning)
-    # `spa` serves the static files, by its own rules.
-    app = FlaskWithUnroutedRequests(__name__, logs_responses=config.response_log)
-    # Otherwise a client could have us read a form of any size into memory.
-    app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
+    app = _without_endpoints(config)
     cookies = SessionCookieInterface(app, config, services.sessions)
     app.session_interface = cookies
     guard = SessionGuard(config, cookies, services.sessions)
@@ -103,9 +102,20 @@ def create_app(
     watch.every(IDLE_CONNECTIONS_SECONDS, proxy.close_idle_connections)
     watch.every(IDLE_CONNECTIONS_SECONDS, services.provider.close_idle_connections)
     app.extensions["bff"] = services
-    for background in (*services.background, watch):
+    app.extensions[BACKGROUND] = (*services.background, watch)
+    for background in app.extensions[BACKGROUND]:
         background.start()
     at_process_end(partial(_end, services))
+    return app
+
+
+def _without_endpoints(config: Config) -> FlaskWithUnroutedRequests:
+    # `spa` serves the static files, by its own rules.
+    app = FlaskWithUnroutedRequests(
+        __name__, logs_responses=config.response_log, base_url=config.app_base_url
+    )
+    # Otherwise a client could have us read a form of any size into memory.
+    app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     return app
 
 

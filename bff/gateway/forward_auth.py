@@ -91,7 +91,8 @@ class ForwardAuthEndpoint:
         asked = environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "GET"
         if not asked or not is_exact(environ):
             return self._next(environ, start_response)
-        with self._app.unrouted_context(environ, self._rule):
+        with self._app.unrouted_context(environ, self._rule) as context:
+            context.url_adapter = self._app.unrouted_adapter
             request_id = self._request_ids.of(environ)
             try:
                 token, target = self._forward_auth.decide(environ)

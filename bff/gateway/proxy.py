@@ -85,7 +85,8 @@ class ProxyEndpoint:
         if forwarder is None:
             return self._next(environ, start_response)
         app = self._app
-        with app.unrouted_context(environ, self._rules[forwarder.route.prefix]):
+        with app.unrouted_context(environ, self._rules[forwarder.route.prefix]) as context:
+            context.url_adapter = app.unrouted_adapter
             forwarded = self._forwarded(forwarder, environ)
             try:
                 response = app.process_response(forwarded)
