@@ -20,7 +20,8 @@ COOKIE = "__Host-bound"
 """Chromium 156 binds no cookie whose name begins with `__Host-Http-`."""
 
 EXTRA_SECONDS = 30
-"""How much longer than in the browser the cookie is good here: a request may be under way."""
+"""How much longer than in the browser the cookie is good here, at most: a request may be under way
+when it ends there. With a short lifetime no longer than that."""
 BINDING_SECONDS_MAX = 3_600
 """The largest `BFF_DEVICE_BINDING_SECONDS`. A cookie that ends later is from before a clock was
 set back, and would be good for longer than any setting says."""
@@ -46,11 +47,11 @@ class BoundCookies:
 
     def __init__(self, hashes: KeyedHashes, lifetime_seconds: int) -> None:
         self._hashes = hashes
-        self.lifetime_seconds = lifetime_seconds
+        self._good_seconds = lifetime_seconds + min(EXTRA_SECONDS, lifetime_seconds)
 
     def value(self, session_key: str, now: float) -> str:
         """The value of a cookie for this session that is given out *now*."""
-        ends_at = str(int(now) + self.lifetime_seconds + EXTRA_SECONDS)
+        ends_at = str(int(now) + self._good_seconds)
         return f"{ends_at}.{self._hashes.name('bound cookie', session_key, ends_at)}"
 
     def state(self, values: Iterable[str], session_key: str, now: float) -> CookieState:

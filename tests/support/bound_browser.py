@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from bff.core.device_binding import EXTRA_SECONDS, BoundCookies
+from bff.core.device_binding import BoundCookies
 from bff.core.sealing import Sealer
 from tests.support.ageing import record_name, session_key
 from tests.support.browser_client import FETCH, NAVIGATION
@@ -148,4 +148,4 @@ def run_out(cluster: Cluster, browser: BoundBrowser) -> None:
     """Let the short-lived cookie be one that has ended."""
     cookies = BoundCookies(Sealer([cluster.secret]).device_hashes, 0)
     key = session_key(browser.cookies[SESSION])
-    browser.cookies[BOUND] = cookies.value(key, time.time() - EXTRA_SECONDS - 2)
+    browser.cookies[BOUND] = cookies.value(key, time.time() - 2)
