@@ -12,6 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
+from itertools import islice
 from typing import Literal
 
 from bff.core.keyed_hashes import KeyedHashes
@@ -63,9 +64,9 @@ class BoundCookies:
             now: When, by Redis's clock.
         """
         found: CookieState = "no_cookie"
-        for value in list(values)[:COOKIES_MAX]:
+        for value in islice(values, COOKIES_MAX):
             match = _COOKIE.fullmatch(value)
-            if match is None or not self._is_ours(session_key, match):
+            if match is None or not self._is_ours(session_key, match[1], match[2]):
                 found = "foreign" if found == "no_cookie" else found
             elif now < int(match[1]) <= now + BINDING_SECONDS_MAX + EXTRA_SECONDS:
                 return "good"
@@ -73,11 +74,12 @@ class BoundCookies:
                 found = "expired"
         return found
 
-    def _is_ours(self, session_key: str, match: re.Match[str]) -> bool:
-        return any(
-            hmac.compare_digest(name, match[2])
-            for name in self._hashes.names("bound cookie", session_key, match[1])
-        )
+    def _is_ours(self, session_key: str, ends_at: str, given: str) -> bool:
+        # Almost always by the newest key, and each request asks.
+        if hmac.compare_digest(self._hashes.name("bound cookie", session_key, ends_at), given):
+            return True
+        others = self._hashes.names("bound cookie", session_key, ends_at)[1:]
+        return any(hmac.compare_digest(name, given) for name in others)
 
 
 class DeviceChallenges:

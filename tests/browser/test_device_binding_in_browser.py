@@ -84,6 +84,21 @@ def test_a_sign_in_binds_the_session(bound: DeviceSessions) -> None:
     assert bound.page.evaluate("document.cookie") == ""
 
 
+def test_forward_auth_lets_no_copied_session_cookie_through(
+    here: BehindNginx, bound: DeviceSessions
+) -> None:
+    """The BFF's own 401 comes from nginx, which carries the requests of the page itself."""
+    assert bound.fetch() == [200]
+    fields = {"Cookie": f"{SESSION}={bound.cookies()[SESSION]}", "X-CSRF": "1"}
+    response = requests.get(
+        f"{here.url}/api/items", headers=fields, verify=str(here.certificate.ca_file), timeout=20
+    )
+    assert (response.status_code, response.json()["code"]) == (401, "device_unproven")
+    # Of a browser that couldn't get the cookie, nginx tells the BFF.
+    listed = bound.page.evaluate("fetch('/api/items').then(response => response.json())")
+    assert not [name for name in listed["fields"] if "secure-session" in name or name == "cookie"]
+
+
 def test_requests_after_the_cookie_s_end_are_held_and_succeed(bound: DeviceSessions) -> None:
     bound.end_cookie()
     before = len(bound.events("refresh"))
