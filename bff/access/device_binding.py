@@ -24,6 +24,7 @@ from bff.core.device_binding import (
     CHALLENGE_EXTRA_SECONDS,
     COOKIE,
     BoundCookies,
+    CookieState,
     DeviceChallenges,
     device_session_ids,
 )
@@ -97,15 +98,14 @@ class DeviceBinding:
             DeviceUnbound: A binding is required, and the session has none.
             StoreUnavailable: The request must not extend the session, and has.
         """
-        bound_at, now = session.bound_at, session.read_at
-        if bound_at is None:
-            if self._required and abs(now - session.created_at) >= REGISTRATION_SECONDS:
+        if session.bound_at is None:
+            age_seconds = abs(session.read_at - session.created_at)
+            if self._required and age_seconds >= REGISTRATION_SECONDS:
                 self._records.undo_slide(session)
                 raise DeviceUnbound("the session isn't bound")
             return
-        state = self._cookies.state(cookie_values(environ, COOKIE), session.key, now)
-        # Both sides: a clock that is set back must not begin the time anew.
-        if state == "good" or abs(now - bound_at) < BEGINNING_SECONDS:
+        state = self._state(session, environ)
+        if state == "good":
             return
         if state != "no_cookie":
             # While the browser has one, it asks for no other.
@@ -113,6 +113,21 @@ class DeviceBinding:
         # Whoever has a copy of the cookie doesn't keep the session alive.
         self._records.undo_slide(session)
         self._refuse(session, state, environ)
+
+    def proves(self, session: Session, environ: Mapping[str, Any]) -> bool:
+        """Whether a request that is let through in any case comes from the session's browser.
+
+        Args:
+            session: As in `check`.
+            environ: Of the request.
+        """
+        return session.bound_at is None or self._state(session, environ) == "good"
+
+    def _state(self, session: Session, environ: Mapping[str, Any]) -> CookieState:
+        state = self._cookies.state(cookie_values(environ, COOKIE), session.key, session.read_at)
+        # On both sides: a clock that is set back must not begin the time anew.
+        begins = abs(session.read_at - (session.bound_at or 0)) < BEGINNING_SECONDS
+        return "good" if begins else state
 
     def _refuse(self, session: Session, state: str, environ: Mapping[str, Any]) -> None:
         user, skipped = session.identity.user, self._skipped(session.key, environ)

@@ -155,6 +155,14 @@ class SessionGuard:
         except SessionEnded:
             return None
 
+    def is_proven(self, session: Session) -> bool:
+        """Whether a request that needs no proof comes from the browser that *session* is bound to.
+
+        Args:
+            session: That of its cookie, as it is now; an unbound one needs none anywhere.
+        """
+        return self._binding is None or self._binding.proves(session, _current_request().environ)
+
     def _loaded(self, browser: session_cookie.BrowserSession, *, slide: bool) -> Session | None:
         try:
             return self._interface.load(browser, slide=slide)

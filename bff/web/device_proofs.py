@@ -96,6 +96,8 @@ class DeviceProofs:
         self._used = stores.seen_messages
         self._binding = binding
         self._paths = ["/auth/profile", "/auth/sessions", *(r.prefix for r in config.routes)]
+        if config.id_token_hint:
+            self._paths.append("/auth/logout")  # Without the cookie it has no hint.
 
     # ------------------------------------------------------------ a new session
     def register(self) -> Response:

@@ -109,6 +109,20 @@ def test_requests_after_the_cookie_s_end_are_held_and_succeed(bound: DeviceSessi
     assert not bound.events("termination")
 
 
+def test_an_outage_in_the_middle_of_a_refresh_ends_nothing(
+    here: BehindNginx, bound: DeviceSessions
+) -> None:
+    bound.end_cookie()
+    here.cluster.redis.pause()
+    try:
+        assert set(bound.fetch(2)) == {503}
+    finally:
+        here.cluster.redis.resume()
+    wait_for(lambda: bound.fetch() == [200], "the next request")
+    assert bound.cookies().keys() >= {SESSION, BOUND}
+    assert not bound.events("termination")
+
+
 def test_two_tabs_share_the_binding(
     context: BrowserContext, here: BehindNginx, bound: DeviceSessions
 ) -> None:

@@ -233,6 +233,22 @@ def test_a_logout_deletes_both_cookies_and_needs_neither_proof(
     assert not {SESSION, BOUND} & browser.cookies.keys()
 
 
+def test_a_logout_by_a_copied_cookie_does_not_tell_who_the_user_is() -> None:
+    env = {"BFF_DEVICE_BINDING": "offer", "BFF_LOGOUT_ID_TOKEN_HINT": "true"}
+    with over_https(Cluster(env=env)) as cluster:
+        owner = BoundBrowser(cluster)
+        for has_cookie in (True, False):
+            owner.log_in()
+            told = owner.register().json()["scope"]["scope_specification"]
+            assert told[-1] == {"type": "include", "domain": "*", "path": "/auth/logout"}
+            bound_long_ago(cluster, owner)
+            if not has_cookie:
+                del owner.cookies[BOUND]
+            response = owner.request("POST", "/auth/logout", X_CSRF="1")
+            assert response.status_code == 200
+            assert ("id_token_hint=" in response.json()["logout_url"]) == has_cookie
+
+
 def test_a_step_up_begins_a_session_that_is_bound_anew(
     cluster: Cluster, browser: BoundBrowser
 ) -> None:
