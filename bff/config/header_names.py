@@ -26,8 +26,13 @@ OVERRIDES = frozenset(
 )  # fmt: skip
 """Some frameworks take the method or path from these headers instead of the request line."""
 
-NEVER_PASSED = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES
-NEVER_PASSED_PREFIXES = ("x-forwarded-", "x-auth-request-")
+DEVICE_PROOFS = frozenset(
+    {"secure-session-response", "secure-session-skipped", "sec-secure-session-id"}
+)
+"""By these, a browser binds its session here to a key (`bff/access/device_binding.py`)."""
+
+NEVER_PASSED = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES | DEVICE_PROOFS
+NEVER_PASSED_PREFIXES = ("x-forwarded-", "x-auth-request-", "secure-session-")
 """Nor does any header whose name begins so."""
 
 CLAIMS = frozenset(

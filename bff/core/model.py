@@ -186,6 +186,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     absolute_ends_at: int
     read_at: float
     """Redis's clock at the time of reading; remaining seconds are counted from it."""
+    bound_at: int | None = None
+    """When the session was bound to a key of its browser; None if it isn't bound."""
 
     @property
     def ends_at(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bff.store import (
+    device_keys,
     history_cut,
     history_start,
     identity_changes,
@@ -16,7 +17,7 @@ from bff.store import (
 from bff.store.connection import Script
 
 _MODULES = (
-    history_cut, history_start, identity_changes, node_marks, redis_look, scripts,
+    device_keys, history_cut, history_start, identity_changes, node_marks, redis_look, scripts,
     sign_in_attempts, watch_gap, watermarks,
 )  # fmt: skip
 
