@@ -33,6 +33,15 @@ class CheckedPairs(BaseModel):
             raise ValueError("needs BFF_TRUSTED_PROXIES: who may show it")
         return value
 
+    @field_validator("ssf_poll_url", check_fields=False)
+    @classmethod
+    def _transmitter_to_poll(cls, value: str | None, info: ValidationInfo) -> str | None:
+        for field, name in (("ssf_issuer", "BFF_SSF_ISSUER"), ("ssf_token", "BFF_SSF_TOKEN")):
+            # An invalid one is not in the data, and has been reported by itself.
+            if value is not None and info.data.get(field, True) is None:
+                raise ValueError(f"needs {name}")
+        return value
+
     @field_validator("oidc_issuer", check_fields=False)
     @classmethod
     def _one_provider(cls, value: str | None, info: ValidationInfo) -> str | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 
-from bff.config import trace_options, validators
+from bff.config import trace_options, transmitter_settings, validators
 from bff.config.setting_pairs import CheckedPairs
 
 Seconds = Annotated[int, Field(ge=1)]
@@ -213,6 +213,14 @@ class Settings(CheckedPairs):
     """Where that transmitter's keys are; by default, where its metadata says."""
     ssf_audience: str | None = Field(None, alias="BFF_SSF_AUDIENCE")
     """The `aud` of its security event tokens; `APP_BASE_URL` if not set."""
+    ssf_token: transmitter_settings.BearerToken | None = Field(None, alias="BFF_SSF_TOKEN")
+    """The bearer token with which we poll, and with which `bff signals` manages streams."""
+    ssf_poll_url: transmitter_settings.PollURL | None = Field(
+        None, alias="BFF_SSF_POLL_URL", validate_default=True
+    )
+    """Where events are fetched (RFC 8936); `bff signals create` prints it; no polling without."""
+    ssf_poll_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(5, alias="BFF_SSF_POLL_SECONDS")
+    """How long after the last poll the next one comes, of all processes together."""
     introspection_clients: validators.ClientKeys = Field((), alias="BFF_INTROSPECTION_CLIENTS")
     """APIs that may ask whether a token is revoked, as `id:secret`, comma-separated."""
     device_reauth_seconds: Annotated[int, Field(ge=0)] = Field(

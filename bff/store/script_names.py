@@ -7,6 +7,7 @@ from bff.store import (
     history_start,
     identity_changes,
     node_marks,
+    poll_lease,
     redis_look,
     scripts,
     sign_in_attempts,
@@ -16,7 +17,7 @@ from bff.store import (
 from bff.store.connection import Script
 
 _MODULES = (
-    history_cut, history_start, identity_changes, node_marks, redis_look, scripts,
+    history_cut, history_start, identity_changes, node_marks, poll_lease, redis_look, scripts,
     sign_in_attempts, watch_gap, watermarks,
 )  # fmt: skip
 
