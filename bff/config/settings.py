@@ -30,9 +30,10 @@ class Settings(CheckedPairs):
     """The issuer of any other OpenID provider, exactly as published (a trailing slash counts)."""
     client_id: str = Field(alias="AUTH0_CLIENT_ID")
     """The application's client id. Required."""
-    client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
-        "client_secret_post", alias="AUTH0_CLIENT_AUTH"
-    )
+    client_auth: Literal[
+        "client_secret_post", "client_secret_basic", "private_key_jwt",
+        "tls_client_auth", "self_signed_tls_client_auth",
+    ] = Field("client_secret_post", alias="AUTH0_CLIENT_AUTH")  # fmt: skip
     """How we authenticate at the provider. Unset, its metadata decides between post and basic."""
     client_secret_file: Path | None = Field(
         None, alias="AUTH0_CLIENT_SECRET_FILE", validate_default=True
@@ -46,6 +47,10 @@ class Settings(CheckedPairs):
         None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE", validate_default=True
     )
     """PEM blocks or JWKs with private keys, newest first; read again when it changes."""
+    client_certificate_file: Path | None = Field(
+        None, alias="AUTH0_CLIENT_CERTIFICATE_FILE", validate_default=True
+    )
+    """A PEM certificate, with its chain, for the two ways with TLS; its key may be in it, too."""
     par: Literal["auto", "required", "off"] = Field("auto", alias="BFF_PAR")
     """Pushed authorization requests (RFC 9126): if the provider supports them, always, or never."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")

@@ -70,7 +70,7 @@ class ClientRefused(ProviderMisconfigured):
 
     set_by = (
         "AUTH0_CLIENT_ID, AUTH0_CLIENT_SECRET, AUTH0_CLIENT_SECRET_FILE, AUTH0_CLIENT_AUTH, "
-        "AUTH0_CLIENT_PRIVATE_KEY_FILE; python -m bff check"
+        "AUTH0_CLIENT_PRIVATE_KEY_FILE, AUTH0_CLIENT_CERTIFICATE_FILE; python -m bff check"
     )
 
     def __init__(self, error: str, status: int) -> None:
