@@ -14,7 +14,15 @@ from bff.machine_api import wrong_keys
 from tests.support.application import running_threads
 from tests.support.bench import bench, make_bench
 from tests.support.chromium import browser
-from tests.support.fixtures import audit_lines, bff, fake, receiver_for, world, world_for
+from tests.support.fixtures import (
+    audit_lines,
+    bff,
+    fake,
+    receiver_for,
+    transmitter,
+    world,
+    world_for,
+)
 from tests.support.redis_server import redis_prefix, redis_server
 from tests.support.scale import CACHE, CACHE_VARIABLE, cache_settings
 from tests.support.waiting import wait_for
@@ -29,6 +37,7 @@ __all__ = [
     "receiver_for",
     "redis_prefix",
     "redis_server",
+    "transmitter",
     "world",
     "world_for",
 ]

@@ -12,6 +12,7 @@ from bff.core import audit
 from bff.core.background import Background
 from bff.core.sealing import Sealer
 from bff.gateway.open_responses import OpenResponses
+from bff.machine_api.signal_polling import create_polling
 from bff.provider.create import create_endpoint_client
 from bff.provider.kept_claims import KeepClaims
 from bff.provider.oidc import Provider
@@ -38,6 +39,7 @@ OPEN_RESPONSES_SECONDS = 0.5
 HISTORY_START_SECONDS = 2.0
 WATCH_SECONDS = 1.0
 SECRET_FILES_SECONDS = 1.0
+SIGNALS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,7 @@ def build_services(
     stream_checks.every(HISTORY_START_SECONDS, stores.history_start.begin)
     stream_checks.every(SECRET_FILES_SECONDS, config.live_secrets.look)
     stream_checks.every(OPEN_RESPONSES_SECONDS, open_responses.break_ended)
+    polling = _signal_polling(config, sessions, stores)
     return Services(
         config=config,
         sealer=sealer,
@@ -136,8 +139,14 @@ def build_services(
         sessions=sessions,
         open_responses=open_responses,
         redis_watch=redis_watch,
-        background=(background, stream_checks, *([cache] if cache else [])),
+        background=(background, stream_checks, *polling, *([cache] if cache else [])),
     )
+
+
+def _signal_polling(config: Config, sessions: Sessions, stores: Stores) -> list[Background]:
+    """A thread of its own, where events are polled: a slow transmitter must delay nothing else."""
+    polling = create_polling(config, sessions, stores.seen_messages, stores.poll_lease)
+    return [Background([(SIGNALS_SECONDS, polling.run)])] if polling else []
 
 
 def _session_cache(config: Config, stores: Stores) -> SessionCache | None:

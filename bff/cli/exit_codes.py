@@ -9,6 +9,8 @@ REVOCATION_OVERDUE = 1
 """`revocations --older-than`: an entry of the outbox is older."""
 REQUEST_REFUSED = 1
 """`routes METHOD TARGET`: the request would not be forwarded."""
+NOT_DELIVERED = 1
+"""`signals verify`: the event that was asked for has not arrived in time."""
 CHECK_FAILED = 1
 """`check`: a row has failed, wrong settings among them."""
 WRONG_USAGE = 2

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from bff import config
-from bff.cli import revocations, routes, serve, sessions
+from bff.cli import revocations, routes, serve, sessions, signals
 from bff.cli.check import command as check
 from bff.cli.exit_codes import COMMAND_FAILED, OK, WRONG_USAGE
 from bff.cli.logging_config import configure, log_config_error
@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     routes.add_arguments(showing)
     showing.set_defaults(run=_routes)
 
+    _add_services(add)
+    return parser
+
+
+def _add_services(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands that work with what the servers work with."""
     waiting = add("revocations", help="what waits to be revoked at the provider")
     revocations.add_arguments(waiting)
     waiting.set_defaults(run=_with_services, command=revocations)
@@ -77,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     ending = add("sessions", help="list and end sessions of a user, and lift an end")
     sessions.add_arguments(ending)
     ending.set_defaults(run=_with_services, command=sessions)
-    return parser
+
+    streams = add("signals", help="set up a stream of security events (Shared Signals)")
+    signals.add_arguments(streams)
+    streams.set_defaults(run=_with_services, command=signals)
 
 
 def _with_services(options: argparse.Namespace) -> int:
@@ -91,6 +100,8 @@ def _with_services(options: argparse.Namespace) -> int:
     services = build_services(settings)
     try:
         return int(options.command.run(options, services))
+    except ConfigError:
+        raise  # `main` has the exit code for it.
     except BFFError as error:
         print(f"{error.code}: {error.message} {error.detail}".rstrip(), file=sys.stderr)
         return COMMAND_FAILED

@@ -1,8 +1,8 @@
 """Which secrets are read again when their file changes, and which value do they have now?
 
-The keys of programs that call us, and the password of Redis. A replacement that can't be used
-changes nothing, and is logged as an error. A change of another secret is only told: sealing keys go
-to all replicas one step at a time (SECURITY.md).
+The keys of programs that call us, the password of Redis, and the token for a transmitter of events.
+A replacement that can't be used changes nothing, and is logged as an error. A change of another
+secret is only told: sealing keys go to all replicas one step at a time (SECURITY.md).
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ log = logging.getLogger("bff.settings")
 
 Stamp = tuple[int, ...] | None
 
-LIVE = ("admin_key", "forward_auth_key", "introspection_clients", "log_stream_key", "redis_url")
+LIVE = (
+    "admin_key", "forward_auth_key", "introspection_clients", "log_stream_key", "redis_url",
+    "ssf_token",
+)  # fmt: skip
 """The fields of the settings that are."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 SECRETS = (
     "AUTH0_SECRET", "BFF_ADMIN_KEY", "BFF_FORWARD_AUTH_KEY", "BFF_INTROSPECTION_CLIENTS",
-    "BFF_LOG_STREAM_KEY", "BFF_PROVIDER_PROXY", "REDIS_URL",
+    "BFF_LOG_STREAM_KEY", "BFF_PROVIDER_PROXY", "BFF_SSF_TOKEN", "REDIS_URL",
 )  # fmt: skip
 """The variables that may be given as a file."""
 FILES = {f"{name}_FILE": name for name in SECRETS}

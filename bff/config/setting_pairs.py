@@ -8,6 +8,9 @@ from pydantic import BaseModel, SecretStr, ValidationInfo, field_validator
 
 from bff.config import validators
 
+BY_SECRET = ("client_secret_post", "client_secret_basic")
+BY_CERTIFICATE = ("tls_client_auth", "self_signed_tls_client_auth")
+
 
 class CheckedPairs(BaseModel):
     """Checks of fields that `settings` defines; a field sees those above it."""
@@ -33,6 +36,15 @@ class CheckedPairs(BaseModel):
             raise ValueError("needs BFF_TRUSTED_PROXIES: who may show it")
         return value
 
+    @field_validator("ssf_poll_url", check_fields=False)
+    @classmethod
+    def _transmitter_to_poll(cls, value: str | None, info: ValidationInfo) -> str | None:
+        for field, name in (("ssf_issuer", "BFF_SSF_ISSUER"), ("ssf_token", "BFF_SSF_TOKEN")):
+            # An invalid one is not in the data, and has been reported by itself.
+            if value is not None and info.data.get(field, True) is None:
+                raise ValueError(f"needs {name}")
+        return value
+
     @field_validator("oidc_issuer", check_fields=False)
     @classmethod
     def _one_provider(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -56,7 +68,7 @@ class CheckedPairs(BaseModel):
         in_file = info.data.get("client_secret_file")
         if value is not None and in_file is not None:
             raise ValueError("can't be set together with AUTH0_CLIENT_SECRET_FILE")
-        if info.data.get("client_auth", "private_key_jwt") == "private_key_jwt":
+        if info.data.get("client_auth", "private_key_jwt") not in BY_SECRET:
             return value
         # An invalid file is not in the data, and has been reported by itself.
         if value is None and in_file is None and "client_secret_file" in info.data:
@@ -76,6 +88,13 @@ class CheckedPairs(BaseModel):
         # Browsers register no key over plain http, and the cookie's prefix needs https.
         if value != "off" and info.data.get("app_base_url", "https:").startswith("http:"):
             raise ValueError("needs https in APP_BASE_URL: over plain http, no browser does it")
+        return value
+
+    @field_validator("client_certificate_file", check_fields=False)
+    @classmethod
+    def _certificate_given(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("client_auth") in BY_CERTIFICATE and not (value and value.is_file()):
+            raise ValueError("must name a readable file when a certificate is used")
         return value
 
     @field_validator("session_absolute_seconds", check_fields=False)

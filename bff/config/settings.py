@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 
-from bff.config import trace_options, validators
+from bff.config import trace_options, transmitter_settings, validators
 from bff.config.setting_pairs import CheckedPairs
 from bff.core.device_binding import BINDING_SECONDS_MAX
 
@@ -31,9 +31,10 @@ class Settings(CheckedPairs):
     """The issuer of any other OpenID provider, exactly as published (a trailing slash counts)."""
     client_id: str = Field(alias="AUTH0_CLIENT_ID")
     """The application's client id. Required."""
-    client_auth: Literal["client_secret_post", "client_secret_basic", "private_key_jwt"] = Field(
-        "client_secret_post", alias="AUTH0_CLIENT_AUTH"
-    )
+    client_auth: Literal[
+        "client_secret_post", "client_secret_basic", "private_key_jwt",
+        "tls_client_auth", "self_signed_tls_client_auth",
+    ] = Field("client_secret_post", alias="AUTH0_CLIENT_AUTH")  # fmt: skip
     """How we authenticate at the provider. Unset, its metadata decides between post and basic."""
     client_secret_file: Path | None = Field(
         None, alias="AUTH0_CLIENT_SECRET_FILE", validate_default=True
@@ -47,6 +48,10 @@ class Settings(CheckedPairs):
         None, alias="AUTH0_CLIENT_PRIVATE_KEY_FILE", validate_default=True
     )
     """PEM blocks or JWKs with private keys, newest first; read again when it changes."""
+    client_certificate_file: Path | None = Field(
+        None, alias="AUTH0_CLIENT_CERTIFICATE_FILE", validate_default=True
+    )
+    """A PEM certificate, with its chain, for the two ways with TLS; its key may be in it, too."""
     par: Literal["auto", "required", "off"] = Field("auto", alias="BFF_PAR")
     """Pushed authorization requests (RFC 9126): if the provider supports them, always, or never."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
@@ -223,6 +228,14 @@ class Settings(CheckedPairs):
     """Where that transmitter's keys are; by default, where its metadata says."""
     ssf_audience: str | None = Field(None, alias="BFF_SSF_AUDIENCE")
     """The `aud` of its security event tokens; `APP_BASE_URL` if not set."""
+    ssf_token: transmitter_settings.BearerToken | None = Field(None, alias="BFF_SSF_TOKEN")
+    """The bearer token with which we poll, and with which `bff signals` manages streams."""
+    ssf_poll_url: transmitter_settings.PollURL | None = Field(
+        None, alias="BFF_SSF_POLL_URL", validate_default=True
+    )
+    """Where events are fetched (RFC 8936); `bff signals create` prints it; no polling without."""
+    ssf_poll_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(5, alias="BFF_SSF_POLL_SECONDS")
+    """How long after the last poll the next one comes, of all processes together."""
     introspection_clients: validators.ClientKeys = Field((), alias="BFF_INTROSPECTION_CLIENTS")
     """APIs that may ask whether a token is revoked, as `id:secret`, comma-separated."""
     device_reauth_seconds: Annotated[int, Field(ge=0)] = Field(

@@ -1,90 +1,24 @@
 """How does an identity team's software tell us that a session is over? `/webhooks/ssf`.
 
-A Shared Signals transmitter pushes security event tokens (RFC 8935). `session-revoked`,
-`credential-change`, `account-disabled` and `account-purged` end the sessions of the user or session
-they name, but only those older than the event, since a delivery may be late. Any other event, with
-the verification of the stream, is acknowledged and ends nothing. Off unless `BFF_SSF_ISSUER` is
-set.
+A Shared Signals transmitter pushes security event tokens (RFC 8935). What each of them does is in
+`signal_receiver`; `signal_polling` fetches them where they can't be pushed. Off unless
+`BFF_SSF_ISSUER` is set.
 """
 
 from __future__ import annotations
-
-import time
-from collections.abc import Callable
 
 from flask import Blueprint, Response
 
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import BFFError, RequestRefused, TokenRefused
-from bff.core.signing_keys import FindKeys
 from bff.machine_api.messages import json_response, not_configured, read_body
-from bff.provider.http_transport import Transport
-from bff.provider.security_event import Signal, expected_of, validated_signal
-from bff.provider.transmitter_keys import TransmitterKeys
+from bff.machine_api.signal_receiver import create_receiver
 from bff.sessions.lifecycle import Sessions
 from bff.store.seen_messages import SeenMessages
 
 PATH = "/webhooks/ssf"
 MEDIA_TYPE = "application/secevent+jwt"
-
-
-class SignalReceiver:
-    """Verifies security event tokens and ends the sessions that they name.
-
-    Args:
-        issuer: The transmitter.
-        find_keys: Finds one of its signing keys; raises ProviderError.
-        clock: UTC epoch seconds.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        issuer: str,
-        find_keys: FindKeys,
-        sessions: Sessions,
-        seen_messages: SeenMessages,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._config = config
-        self._issuer = issuer
-        self._find_keys = find_keys
-        self._sessions = sessions
-        self._seen_messages = seen_messages
-        self._clock = clock
-
-    def receive(self, token: str) -> str:
-        """Verify the token and end the sessions; returns the result in a few words.
-
-        Raises:
-            TokenRefused: The token failed a check; nothing was ended.
-            ProviderError: The transmitter's keys can't be loaded.
-            StoreUnavailable: Some sessions may not have ended; the same token can be sent again.
-        """
-        expected = expected_of(self._config, self._issuer, self._clock())
-        signal = validated_signal(token, expected, self._find_keys, self._config.issuer)
-        if self._seen_messages.contains("security event", signal.issuer, signal.jti):
-            # A second delivery is no error (RFC 8935, section 2).
-            return "delivered before"
-        result = self._act(signal)
-        self._seen_messages.add(
-            "security event", signal.issuer, signal.jti, until=signal.refused_from
-        )
-        return result
-
-    def _act(self, signal: Signal) -> str:
-        group = signal.group
-        if not signal.ends:
-            return f"{', '.join(map(_short, signal.ignored))}: passed over"
-        names = ", ".join(map(_short, signal.ends))
-        if group is None:
-            return f"{names}: nobody of ours"
-        ended = sum(
-            self._sessions.end_group(group, f"shared_signal: {_short(name)}", before_at=happened_at)
-            for name, happened_at in signal.ends.items()
-        )
-        return f"{names}: {ended} ended"
 
 
 def create_blueprint(config: Config, sessions: Sessions, seen_messages: SeenMessages) -> Blueprint:
@@ -93,13 +27,7 @@ def create_blueprint(config: Config, sessions: Sessions, seen_messages: SeenMess
     if config.ssf_issuer is None:
         blueprint.add_url_rule(PATH, "off", not_configured, methods=["POST"])
         return blueprint
-    keys = TransmitterKeys(
-        config.ssf_issuer,
-        config.ssf_jwks_url,
-        config.provider_timeout_seconds,
-        Transport(config.trusted_cas, config.provider_proxy_url),
-    )
-    receiver = SignalReceiver(config, config.ssf_issuer, keys.find_keys, sessions, seen_messages)
+    receiver = create_receiver(config, config.ssf_issuer, sessions, seen_messages)
 
     @blueprint.post(PATH)
     def receive() -> Response:
@@ -135,8 +63,3 @@ def _refuse(error: BFFError) -> Response:
     response = json_response(400, {"err": problem, "description": why})
     response.headers["Content-Language"] = "en"
     return response
-
-
-def _short(event: str) -> str:
-    """The last part of an event's URI, cut to a length that suits a log line."""
-    return event.rstrip("/").rpartition("/")[2][:40]

@@ -1,8 +1,9 @@
 """How do our clients authenticate at the provider?
 
-In one of three ways. Without `AUTH0_CLIENT_AUTH` the provider's metadata decides between the two
-for a secret, for each endpoint. Authlib needs it set for both endpoints: its default for revocation
-is HTTP Basic, which would send a private key as the password.
+By a secret in one of two ways, by a signed assertion, or by a TLS certificate. Without
+`AUTH0_CLIENT_AUTH` the provider's metadata decides between the two for a secret, for each endpoint.
+Authlib needs it set for both endpoints: its default for revocation is HTTP Basic, which would send
+a private key as the password.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from joserfc.jwk import Key
 from bff.config import Config
 from bff.config.route import TokenRule
 from bff.core.errors import ConfigError
+from bff.provider.client_certificate import (
+    METHODS,
+    ClientCertificate,
+    ClientCertificateFiles,
+)
 from bff.provider.client_private_keys import CredentialsUnreadable, algorithm, keys_in, secrets_in
 from bff.provider.client_secrets import Credential, Credentials, CredentialsFile
 from bff.provider.metadata import NONE, Metadata
@@ -33,7 +39,7 @@ class ClientAuthentication:
     Args:
         method: Authlib's name of the way, for every endpoint.
         client_id: As registered.
-        credentials: Its secrets or keys.
+        credentials: Its secrets, keys or certificate.
         audience: The `aud` of assertions.
         follows_metadata: Use another way for a secret if an endpoint doesn't announce this one.
     """
@@ -42,12 +48,14 @@ class ClientAuthentication:
         self,
         method: str,
         client_id: str,
-        credentials: Credentials,
+        credentials: Credentials | ClientCertificateFiles,
         audience: str = "",
         *,
         follows_metadata: bool = False,
     ) -> None:
-        self._method = method
+        self.by_certificate = method in METHODS
+        # To Authlib a client without a secret: its id is in the body (RFC 8705, 2).
+        self._method = "none" if self.by_certificate else method
         self.follows_metadata = follows_metadata
         self._client_id = client_id
         self._audience = audience
@@ -59,7 +67,7 @@ class ClientAuthentication:
         """The arguments of an `OAuth2Session`; *metadata* only if they follow it."""
         return {
             "client_id": self._client_id,
-            "client_secret": credential,
+            "client_secret": None if self.by_certificate else credential,
             "token_endpoint_auth_method": self._method_for(metadata),
             "revocation_endpoint_auth_method": self._method_for(metadata, revocation=True),
         }
@@ -73,7 +81,9 @@ class ClientAuthentication:
 
     def register(self, session: OAuth2Session, credential: Credential) -> None:
         """Register in *session* what Authlib lacks or does otherwise."""
-        if isinstance(credential, str):
+        if isinstance(credential, ClientCertificate):
+            session.cert = credential.context
+        elif isinstance(credential, str):
             session.register_client_auth_method(("client_secret_basic", encoded_basic))
         else:
             session.register_client_auth_method(self._assertion(credential))
@@ -145,8 +155,11 @@ def _credentials_of_rule(rule: TokenRule) -> Credentials:
     return Credentials(secrets_in(given.get_secret_value() if given else ""))
 
 
-def _credentials(config: Config) -> Credentials:
+def _credentials(config: Config) -> Credentials | ClientCertificateFiles:
     keys, secrets = config.client_private_key_file, config.client_secret_file
+    certificate = config.client_certificate_file
+    if config.client_auth in METHODS and certificate is not None:
+        return ClientCertificateFiles(certificate, keys, config.trusted_cas)
     if config.client_auth == "private_key_jwt" and keys is not None:
         return CredentialsFile(keys, keys_in, "AUTH0_CLIENT_PRIVATE_KEY_FILE")
     if secrets is not None:

@@ -16,9 +16,10 @@ from pathlib import Path
 from joserfc.jwk import Key
 
 from bff.core.errors import ConfigError
+from bff.provider.client_certificate import ClientCertificate
 from bff.provider.client_private_keys import CredentialsUnreadable
 
-Credential = str | Key
+Credential = str | Key | ClientCertificate
 
 log = logging.getLogger("bff.provider")
 

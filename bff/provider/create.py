@@ -5,9 +5,12 @@ The other modules:
 
     oidc, revocation_endpoint              all that other packages request of the provider
     authorization_request, route_grants    the parameters of requests
-    endpoints, client_auth                 sending one request, with one of our secrets or keys
+    endpoints, client_auth,
+    client_certificate                     sending one request, with one of our secrets or keys
     token_response, id_token               what a response means, and what of it is stored
     logout_token, security_event           tokens that the provider and a transmitter send us
+    transmitter, signal_poll,
+    signal_streams                         what we request of a transmitter
     discovery, jwks, transmitter_keys      their metadata and keys, cached
     products                               what the metadata shows of the product
     http_transport, ended_exchange,

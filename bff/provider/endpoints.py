@@ -117,9 +117,11 @@ class EndpointClient:
             ProviderRejected: Our secret or key is refused, or no route has *client_id* any more.
         """
 
+        address = self._address(url, client_id)
+
         def ask(session: _Session) -> requests.Response:
             response: requests.Response = session.revoke_token(
-                url, token=refresh_token, token_type_hint="refresh_token",  # noqa: S106
+                address, token=refresh_token, token_type_hint="refresh_token",  # noqa: S106
                 timeout=deadline.remaining_seconds(), allow_redirects=False,
             )  # fmt: skip
             check_client(response, self.dialect)
@@ -144,13 +146,15 @@ class EndpointClient:
         Source: RFC 9126, section 2.1.
         """
 
+        address = self._address(url, None)
+
         def ask(session: _Session) -> requests.Response:
             method = session.token_endpoint_auth_method
             # Authlib adds the client's id to the secret; it must not come twice (RFC 6749, 3.1).
-            is_twice = method == "client_secret_post"
+            is_twice = method in ("client_secret_post", "none")
             sent = [pair for pair in parameters if not is_twice or pair[0] != "client_id"]
             response: requests.Response = session.post(
-                url, data=sent, auth=session.client_auth(method),
+                address, data=sent, auth=session.client_auth(method),
                 timeout=deadline.remaining_seconds(), allow_redirects=False,
             )  # fmt: skip
             check_client(response, self.dialect)
@@ -216,6 +220,12 @@ class EndpointClient:
             raise ProviderRejected("unknown_client", 0, "no route has this client any more")
         return self._route_clients[client_id]
 
+    def _address(self, url: str, client_id: str | None) -> str:
+        """Where a request to *url* goes: a client with a certificate may have to go elsewhere."""
+        if client_id is not None or not self._own.by_certificate:
+            return url
+        return self.discovery.metadata(self.deadline(), any_age=True).mtls_alias(url)
+
     def _token_response(
         self,
         method: str,
@@ -225,10 +235,12 @@ class EndpointClient:
         client_id: str | None = None,
         any_type: bool = False,
     ) -> TokenResponse:
+        address = self._address(url, client_id)
+
         def ask(session: _Session) -> TokenResponse:
             session.any_type = any_type
             getattr(session, method)(
-                url, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
+                address, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
             )
             return session.token_response
 

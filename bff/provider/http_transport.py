@@ -128,6 +128,22 @@ class DeadlineAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
         return manager
 
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        """Connections with a client certificate are those of its context, which trusts our CAs."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, None)
+        if cert is not None:
+            pool = {"cert_reqs": pool["cert_reqs"], "ssl_context": cert}
+        return host, pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave a context with a client certificate as it is."""
+        if cert is None:
+            super().cert_verify(conn, url, verify, None)  # type: ignore[no-untyped-call]
+        else:
+            conn.cert_reqs = "CERT_REQUIRED"
+
     def send(
         self,
         request: requests.PreparedRequest,
@@ -142,7 +158,7 @@ class DeadlineAdapter(HTTPAdapter):
         Raises:
             ExchangeFailed: Not complete within `timeout` seconds, broken off, or too large.
         """
-        options = {"verify": verify, "proxies": proxies}
+        options = {"verify": verify, "proxies": proxies, "cert": cert}
         if not observers:
             return self._exchange(request, float(timeout), options)
         url = urlsplit(str(request.url))

@@ -35,6 +35,24 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     authorization_response_iss_parameter_supported: bool = False
     token_endpoint_auth_methods_supported: Any = None
     revocation_endpoint_auth_methods_supported: Any = None
+    mtls_endpoint_aliases: Any = None
+
+    def mtls_alias(self, url: str) -> str:
+        """The address in place of the endpoint *url* for a client with a TLS certificate.
+
+        Raises:
+            ProviderMisconfigured: It is no https URL.
+
+        Source: RFC 8705, section 5.
+        """
+        aliases = self.mtls_endpoint_aliases if isinstance(self.mtls_endpoint_aliases, dict) else {}
+        name = next((one for one in ENDPOINTS if getattr(self, one) == url), "")
+        alias = aliases.get(name)
+        if alias is None:
+            return url
+        if not isinstance(alias, str) or not acceptable(alias, self.issuer):
+            raise ProviderMisconfigured(f"the alias of {name} for mTLS must be an https URL")
+        return alias
 
     def auth_methods(self, *, revocation: bool = False) -> frozenset[str]:
         """How clients may authenticate at an endpoint; empty if the document doesn't say.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -16,10 +17,16 @@ from bff.provider.jws import number, text_of
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 SESSION_REVOKED = f"{CAEP}session-revoked"
 CREDENTIAL_CHANGE = f"{CAEP}credential-change"
+DEVICE_COMPLIANCE = f"{CAEP}device-compliance-change"
+ASSURANCE_LEVEL = f"{CAEP}assurance-level-change"
 RISC = "https://schemas.openid.net/secevent/risc/event-type/"
-ENDING = frozenset(
-    {SESSION_REVOKED, CREDENTIAL_CHANGE, f"{RISC}account-disabled", f"{RISC}account-purged"}
-)
+VERIFICATION = "https://schemas.openid.net/secevent/ssf/event-type/verification"
+ENDING = (
+    SESSION_REVOKED, CREDENTIAL_CHANGE, DEVICE_COMPLIANCE, ASSURANCE_LEVEL,
+    f"{RISC}account-disabled", f"{RISC}account-purged",
+)  # fmt: skip
+"""The events that may end sessions; a stream is asked for these."""
+STATE_MAX_CHARACTERS = 200
 AGE_MAX_SECONDS = 7 * 86_400
 """A transmitter that can't reach us retries for days."""
 
@@ -36,6 +43,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """The other events."""
     group: Group | None
     """Whose sessions; None if nothing ends, or if the user is of another issuer."""
+    verification_state: str | None = None
+    """Of the verification that we have asked for; None in any other token."""
 
 
 def expected_of(config: Config, issuer: str, now: float) -> ExpectedEventToken:
@@ -60,7 +69,7 @@ def validated_signal(
         TokenRefused: One check failed, or the subject of an event that ends sessions is unusable.
         ProviderError: The keys can't be loaded, so the signature can't be checked.
 
-    Source: Shared Signals Framework 1.0, section 4; CAEP 1.0, sections 3.1 and 3.3; RISC
+    Source: Shared Signals Framework 1.0, section 4; CAEP 1.0, sections 3.1 and 3.3 to 3.5; RISC
     1.0, sections 2.2 and 2.3; RFC 9493.
     """
     found = verified_event_token(token, expected, find_keys)
@@ -79,6 +88,7 @@ def validated_signal(
         ends=ends,
         ignored=tuple(name for name in found.events if name not in ends),
         group=group_of(subject, provider_issuer) if ends else None,
+        verification_state=_state(found.events.get(VERIFICATION)),
     )
 
 
@@ -124,7 +134,41 @@ def _ends_sessions(name: str, event: Any) -> bool:
     if name == CREDENTIAL_CHANGE:
         # A new credential is no reason to end the sessions that began with other credentials.
         return bool(event.get("change_type") != "create")
+    if name == DEVICE_COMPLIANCE:
+        # Without a status nothing is said; one that we don't know is not `compliant`.
+        return bool(event.get("current_status", "compliant") != "compliant")
+    if name == ASSURANCE_LEVEL:
+        return _is_lower(event)
     return True
+
+
+def _is_lower(event: dict[str, Any]) -> bool:
+    """Whether an assurance level has fallen, or may have.
+
+    `change_direction` is optional. Without it the levels are compared, where they are numbered
+    (`nist-aal2`); without a level from before, nothing is known to have fallen.
+    """
+    if "change_direction" in event:
+        return bool(event["change_direction"] != "increase")
+    before, now = event.get("previous_level"), event.get("current_level")
+    if before is None or before == now:
+        return False
+    older, newer = _numbered(before), _numbered(now)
+    return older is None or newer is None or older[0] != newer[0] or newer[1] < older[1]
+
+
+def _numbered(level: object) -> tuple[str, int] | None:
+    """The name of a level and its number; None if it has none."""
+    found = re.fullmatch(r"(.{0,99}?)([0-9]{1,9})", level) if isinstance(level, str) else None
+    return (found[1].lower(), int(found[2])) if found else None
+
+
+def _state(verification: Any) -> str | None:
+    """`state` of a verification (Shared Signals Framework 1.0, 8.1.4.1); None if it has none."""
+    state = verification.get("state") if isinstance(verification, dict) else None
+    if not isinstance(state, str) or not state.isascii():
+        return None
+    return state if 0 < len(state) <= STATE_MAX_CHARACTERS else None
 
 
 def _happened_at(found: EventToken, event: dict[str, Any]) -> int:

@@ -1,9 +1,10 @@
-"""Which keys does a Shared Signals transmitter sign with, and where are they cached?"""
+"""Which keys does a Shared Signals transmitter sign with, and what else does its metadata say?"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from joserfc.jwk import Key
@@ -57,15 +58,36 @@ class TransmitterKeys:
             self._transport.close()  # The next lookup is minutes away.
 
     def _listed_url(self, deadline: Deadline) -> str:
-        """`jwks_uri` of the transmitter's metadata (Shared Signals Framework 1.0, 7.1 and 7.2)."""
-        document = self._transport.get_json(metadata_url(self._issuer), deadline)
-        found = document if isinstance(document, dict) else {}
-        if found.get("issuer") != self._issuer:
-            raise ProviderMisconfigured("the transmitter's metadata names another issuer")
-        url = found.get("jwks_uri")
-        if not isinstance(url, str) or not acceptable(url, self._issuer):
-            raise ProviderMisconfigured("the transmitter's metadata has no https jwks_uri")
-        return url
+        document = fetch_metadata(self._transport, self._issuer, deadline)
+        return endpoint_of(document, "jwks_uri", self._issuer)
+
+
+def fetch_metadata(transport: Transport, issuer: str, deadline: Deadline) -> dict[str, Any]:
+    """The metadata of the transmitter *issuer*.
+
+    Raises:
+        ProviderUnavailable: No response, or none that is JSON.
+        ProviderMisconfigured: It names another issuer.
+
+    Source: Shared Signals Framework 1.0, sections 7.1 and 7.2.
+    """
+    document = transport.get_json(metadata_url(issuer), deadline)
+    found: dict[str, Any] = document if isinstance(document, dict) else {}
+    if found.get("issuer") != issuer:
+        raise ProviderMisconfigured("the transmitter's metadata names another issuer")
+    return found
+
+
+def endpoint_of(metadata: dict[str, Any], name: str, issuer: str) -> str:
+    """The address *name* in the transmitter's metadata.
+
+    Raises:
+        ProviderMisconfigured: There is none with https.
+    """
+    url = metadata.get(name)
+    if not isinstance(url, str) or not acceptable(url, issuer):
+        raise ProviderMisconfigured(f"the transmitter's metadata has no https {name}")
+    return url
 
 
 def metadata_url(issuer: str) -> str:

@@ -161,6 +161,14 @@ class Keys:
         """`seen:<hash>`, string: `1`; a message that has been processed, by its issuer and id."""
         return self._name("seen", name)
 
+    def poll_lease(self) -> str:
+        """`{signals}:poll`, string: a random id of who polls for security events, or `pause`."""
+        return self._name("{signals}", "poll")
+
+    def poll_failures(self) -> str:
+        """`{signals}:failures`, string: how many polls in a row have failed."""
+        return self._name("{signals}", "failures")
+
     def sent_revocations(self, name: str) -> str:
         """`revoked:<hash>`, sorted set: instants of revocations sent for one provider session."""
         return self._name("revoked", name)

@@ -8,6 +8,7 @@ from bff.store import (
     history_start,
     identity_changes,
     node_marks,
+    poll_lease,
     redis_look,
     scripts,
     sign_in_attempts,
@@ -17,8 +18,8 @@ from bff.store import (
 from bff.store.connection import Script
 
 _MODULES = (
-    device_keys, history_cut, history_start, identity_changes, node_marks, redis_look, scripts,
-    sign_in_attempts, watch_gap, watermarks,
+    device_keys, history_cut, history_start, identity_changes, node_marks, poll_lease, redis_look,
+    scripts, sign_in_attempts, watch_gap, watermarks,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from bff.store.indexes import Indexes
 from bff.store.keys import Keys
 from bff.store.known_servers import KnownServers
 from bff.store.outbox import Outbox
+from bff.store.poll_lease import PollLease
 from bff.store.refresh_lock import RefreshLock
 from bff.store.seen_messages import SeenMessages
 from bff.store.sent_revocations import SentRevocations
@@ -50,6 +51,7 @@ class Stores:
     revoked_tokens: RevokedTokens
     """Reads deny-list, watermarks and history start, as an API does."""
     seen_messages: SeenMessages
+    poll_lease: PollLease
     sign_in_attempts: SignInAttempts
     sent_revocations: SentRevocations | None
     """None without the log stream, in which the provider tells of them."""
@@ -82,6 +84,7 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
             database.commands_of_master, revoked_token_keys, history_start.begin
         ),
         seen_messages=SeenMessages(database, sealer),
+        poll_lease=PollLease(database),
         sign_in_attempts=SignInAttempts(database),
         sent_revocations=_sent_revocations(config, database, sealer),
         client_tokens=SharedClientTokens(database, sealer, (config.issuer, config.client_id)),

@@ -53,6 +53,7 @@ SETTINGS = {
     "BFF_API_URL": "https://{}/v1",
     "BFF_SSF_ISSUER": "https://{}",
     "BFF_SSF_JWKS_URL": "https://{}/keys",
+    "BFF_SSF_POLL_URL": "https://{}/poll?stream=1",
     "BFF_PROVIDER_PROXY": "http://{}:3128",
 }
 

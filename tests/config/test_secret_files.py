@@ -17,6 +17,7 @@ VALUES = {
     "BFF_LOG_STREAM_KEY": "1d61f7d3ab2e49588d17fa6390bce254",
     "BFF_FORWARD_AUTH_KEY": "2e61f7d3ab2e49588d17fa6390bce254",
     "BFF_INTROSPECTION_CLIENTS": "api:3f61f7d3ab2e49588d17fa6390bce254",
+    "BFF_SSF_TOKEN": "the-token-for-the-transmitter",
     "BFF_PROVIDER_PROXY": "http://user:password@127.0.0.1:7",
 }
 MORE = {"BFF_TRUSTED_PROXIES": "127.0.0.1"}

@@ -16,6 +16,7 @@ from tests.support.provider_client import ProviderClient, provider_settings
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.signing_in import World
+from tests.support.transmitter import Transmitter
 
 MakeReceiver = Callable[..., Receiver]
 AuditLines = Callable[[], list[dict[str, Any]]]
@@ -27,6 +28,14 @@ def fake() -> Iterator[FakeProvider]:
     provider = FakeProvider()
     yield provider
     provider.stop()
+
+
+@pytest.fixture
+def transmitter() -> Iterator[Transmitter]:
+    """A Shared Signals transmitter."""
+    running = Transmitter()
+    yield running
+    running.stop()
 
 
 @pytest.fixture

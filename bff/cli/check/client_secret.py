@@ -19,6 +19,7 @@ from bff.core.errors import (
     ProviderRejected,
 )
 from bff.provider import products
+from bff.provider.client_certificate import METHODS
 from bff.provider.endpoints import EndpointClient
 from bff.provider.metadata import Metadata
 from bff.provider.token_response import OUR_FAULT, check_revoked
@@ -63,6 +64,8 @@ def credential_variable(config: Config) -> str:
     """The variable that the secret or key comes from."""
     if config.client_auth == "private_key_jwt":
         return "AUTH0_CLIENT_PRIVATE_KEY_FILE"
+    if config.client_auth in METHODS:
+        return "AUTH0_CLIENT_CERTIFICATE_FILE"
     return "AUTH0_CLIENT_SECRET" + ("_FILE" if config.client_secret_file else "")
 
 

@@ -13,6 +13,8 @@ from bff.core.errors.provider import (
     ProviderUnavailable,
     RouteTokenRefused,
     TokenResponseUnusable,
+    TransmitterRefused,
+    TransmitterUnavailable,
 )
 from bff.core.errors.request import (
     BodyTooLarge,
@@ -127,6 +129,8 @@ __all__ = [
     "TokenMissing",
     "TokenRefused",
     "TokenResponseUnusable",
+    "TransmitterRefused",
+    "TransmitterUnavailable",
     "UpgradeRefused",
     "UpstreamTimeout",
     "UpstreamUnreachable",

@@ -70,7 +70,7 @@ class ClientRefused(ProviderMisconfigured):
 
     set_by = (
         "AUTH0_CLIENT_ID, AUTH0_CLIENT_SECRET, AUTH0_CLIENT_SECRET_FILE, AUTH0_CLIENT_AUTH, "
-        "AUTH0_CLIENT_PRIVATE_KEY_FILE; python -m bff check"
+        "AUTH0_CLIENT_PRIVATE_KEY_FILE, AUTH0_CLIENT_CERTIFICATE_FILE; python -m bff check"
     )
 
     def __init__(self, error: str, status: int) -> None:
@@ -85,3 +85,26 @@ class TokenResponseUnusable(ProviderUnavailable):
     def __init__(self, detail: str, refresh_tokens: Sequence[str] = ()) -> None:
         super().__init__(detail, maybe_acted=True)
         self.refresh_tokens = tuple(refresh_tokens)
+
+
+class TransmitterUnavailable(ProviderUnavailable):
+    """The transmitter of security events gave no usable response; what it has, it keeps."""
+
+    code = "transmitter_unavailable"
+    message = "The transmitter of security events does not answer at the moment."
+
+
+class TransmitterRefused(ProviderError):
+    """The transmitter refuses the request (4xx), or would send us elsewhere (3xx).
+
+    `asked_seconds` is its own `Retry-After`; `status_received` the status.
+    """
+
+    code = "transmitter_refused"
+    message = "The transmitter of security events refuses us."
+    set_by = "BFF_SSF_TOKEN, BFF_SSF_ISSUER, BFF_SSF_POLL_URL"
+
+    def __init__(self, detail: str, status_received: int, asked_seconds: int = 0) -> None:
+        super().__init__(detail)
+        self.status_received = status_received
+        self.asked_seconds = asked_seconds
