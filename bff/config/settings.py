@@ -48,6 +48,9 @@ class Settings(CheckedPairs):
     """PEM blocks or JWKs with private keys, newest first; read again when it changes."""
     par: Literal["auto", "required", "off"] = Field("auto", alias="BFF_PAR")
     """Pushed authorization requests (RFC 9126): if the provider supports them, always, or never."""
+    dpop: Literal["off", "auto", "required"] = Field("off", alias="BFF_DPOP")
+    """Bind access tokens to a key of ours (RFC 9449): never, if the provider supports it, or
+    always ([how](docs/possession.md)). Switch it on when every replica has this version."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: validators.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")

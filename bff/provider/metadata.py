@@ -14,6 +14,7 @@ import msgspec
 
 from bff.config import LOOPBACK_HOSTS
 from bff.config.host_name import netloc_as_sent
+from bff.core.dpop import ALGORITHM
 from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
 from bff.provider.http_transport import Deadline, Transport
 
@@ -35,6 +36,13 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     authorization_response_iss_parameter_supported: bool = False
     token_endpoint_auth_methods_supported: Any = None
     revocation_endpoint_auth_methods_supported: Any = None
+    dpop_signing_alg_values_supported: Any = None
+
+    @property
+    def supports_dpop(self) -> bool:
+        """Whether it says that it accepts our proofs (RFC 9449, 5.1)."""
+        announced = self.dpop_signing_alg_values_supported
+        return _is_list(announced) and ALGORITHM in announced
 
     def auth_methods(self, *, revocation: bool = False) -> frozenset[str]:
         """How clients may authenticate at an endpoint; empty if the document doesn't say.
