@@ -12,6 +12,7 @@ from bff.core.errors.provider import (
     ProviderRejected,
     ProviderUnavailable,
     RouteTokenRefused,
+    TokenNotBound,
     TokenResponseUnusable,
 )
 from bff.core.errors.request import (
@@ -117,6 +118,7 @@ __all__ = [
     "TargetTooLong",
     "TokenInvalid",
     "TokenMissing",
+    "TokenNotBound",
     "TokenRefused",
     "TokenResponseUnusable",
     "UpgradeRefused",
