@@ -168,6 +168,23 @@ def test_an_exchanged_token_that_is_bound_to_no_key_of_ours_is_refused(
     assert rejection_reason(EXCHANGE, bound) is None
 
 
+@pytest.mark.parametrize("setting", ["off", "auto", "required"])
+@pytest.mark.parametrize("supported", [["ES256"], None])
+def test_an_operator_hears_that_the_provider_does_not_announce_it(
+    fake: FakeProvider,
+    client_for: MakeClient,
+    caplog: pytest.LogCaptureFixture,
+    setting: str,
+    supported: list[str] | None,
+) -> None:
+    """Once at the start, and in `bff check`."""
+    fake.metadata["dpop_signing_alg_values_supported"] = supported
+    with caplog.at_level(logging.WARNING, "bff.provider"):
+        client_for(BFF_DPOP=setting).warm_up_once()
+    told = [one for one in caplog.messages if "DPoP" in one]
+    assert len(told) == (0 if setting == "off" or supported else 1)
+
+
 # ---------------------------------------------------------------- nonces
 def demand(fake: FakeProvider, *nonces: str | None, status: int = 400) -> None:
     """Demand each of *nonces* once (None: without a value), and accept then."""
