@@ -12,7 +12,7 @@ HOP_BY_HOP = frozenset(
 """Between two neighbours only, in requests and in responses (RFC 9110, 7.6.1 and 11.7)."""
 
 OURS_TO_WRITE = frozenset(
-    {"authorization", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
+    {"authorization", "dpop", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
      "content-type", "expect", "x-request-id", "x-csrf", "x-bff-session", "x-real-ip",
      "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip",
      "x-original-for", "x-original-host", "x-original-proto", "x-host", "proxy", "remote-user",

@@ -54,6 +54,9 @@ class Settings(CheckedPairs):
     """A PEM certificate, with its chain, for the two ways with TLS; its key may be in it, too."""
     par: Literal["auto", "required", "off"] = Field("auto", alias="BFF_PAR")
     """Pushed authorization requests (RFC 9126): if the provider supports them, always, or never."""
+    dpop: Literal["off", "auto", "required"] = Field("off", alias="BFF_DPOP")
+    """Bind access tokens to a key of ours (RFC 9449): never, if the provider supports it, or
+    always ([how](docs/possession.md)). Switch it on when every replica has this version."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: validators.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")

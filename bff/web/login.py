@@ -131,6 +131,7 @@ class LoginFlow:
             prompt_login=has_prompt_login(parameters),
             keep_shared_cookie=session_cookie.current().shared_is_foreign,
             asked=parameters,
+            dpop_jkt=self._provider.proofs.jkt_of_sign_in(),
         )
         try:
             if transaction.silent:
