@@ -25,7 +25,8 @@ pytestmark = pytest.mark.session_cache
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
+    """With the setting of the session cache that the test runs with."""
     with over_https(Cluster(replicas=2, env={"BFF_DEVICE_BINDING": "offer"})) as cluster:
         yield cluster
 
@@ -335,15 +336,15 @@ def test_required_an_unbound_session_is_over_after_a_minute() -> None:
             assert new.get("/api/items", replica=replica).status_code == 200
 
 
-def test_off_nothing_is_offered_and_nothing_is_checked(cluster: Cluster) -> None:
+def test_off_nothing_is_offered_and_nothing_is_checked() -> None:
     """Also at a replica that was not given the setting yet."""
-    browser = bound(cluster)
-    del browser.cookies[BOUND]
-    cluster.replicas[1].stop()
-    cluster.start_replica(cluster.ports[1], BFF_DEVICE_BINDING="off")
-    new = BoundBrowser(cluster)
-    callback = new.log_in(replica=1)
-    assert not [one for one in callback.headers if one.lower().startswith("secure-session")]
-    assert browser.get("/api/items", replica=1).status_code == 200
-    assert code(browser.refresh(replica=1)) == (404, "not_found")
-    assert browser.get("/api/items", replica=0).status_code == 401
+    with over_https(Cluster(replicas=2, env={"BFF_DEVICE_BINDING": "offer"})) as cluster:
+        browser = bound(cluster)
+        del browser.cookies[BOUND]
+        cluster.replicas[1].stop()
+        cluster.start_replica(cluster.ports[1], BFF_DEVICE_BINDING="off")
+        callback = BoundBrowser(cluster).log_in(replica=1)
+        assert not [one for one in callback.headers if one.lower().startswith("secure-session")]
+        assert browser.get("/auth/profile", replica=1).status_code == 200
+        assert code(browser.refresh(replica=1)) == (404, "not_found")
+        assert browser.get("/auth/profile", replica=0).status_code == 401

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.session_cache
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
+    """With the setting of the session cache that the test runs with."""
     with over_https(Cluster(replicas=2, env={"BFF_DEVICE_BINDING": "offer"})) as cluster:
         yield cluster
 
