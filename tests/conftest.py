@@ -14,7 +14,15 @@ from bff.machine_api import wrong_keys
 from tests.support.application import running_threads
 from tests.support.bench import bench, make_bench
 from tests.support.chromium import browser
-from tests.support.fixtures import audit_lines, bff, fake, receiver_for, world, world_for
+from tests.support.fixtures import (
+    audit_lines,
+    bff,
+    ends_answer_at_once,
+    fake,
+    receiver_for,
+    world,
+    world_for,
+)
 from tests.support.redis_server import redis_prefix, redis_server
 from tests.support.scale import CACHE, CACHE_VARIABLE, cache_settings
 from tests.support.waiting import wait_for
@@ -24,6 +32,7 @@ __all__ = [
     "bench",
     "bff",
     "browser",
+    "ends_answer_at_once",
     "fake",
     "make_bench",
     "receiver_for",
