@@ -17,6 +17,7 @@ from tests.support.chromium import browser
 from tests.support.fixtures import (
     audit_lines,
     bff,
+    ends_answer_at_once,
     fake,
     receiver_for,
     transmitter,
@@ -32,6 +33,7 @@ __all__ = [
     "bench",
     "bff",
     "browser",
+    "ends_answer_at_once",
     "fake",
     "make_bench",
     "receiver_for",

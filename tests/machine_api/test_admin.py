@@ -127,6 +127,7 @@ ODD_SUBJECTS = [
 
 
 @pytest.mark.parametrize("subject", ODD_SUBJECTS, ids=range(len(ODD_SUBJECTS)))
+@pytest.mark.next_second
 def test_a_subject_may_have_any_character(bff: Receiver, subject: str) -> None:
     dana = bff.start()
     assert ask(bff, "GET", "/admin/sessions", query_string={"sub": subject}).get_json() == {

@@ -12,6 +12,8 @@ from tests.support.admin_calls import BY_KEY, ask, assert_problem, end
 from tests.support.fixtures import AuditLines, MakeReceiver
 from tests.support.receiver import Receiver
 
+pytestmark = pytest.mark.next_second
+
 ALLOW = "/admin/sessions/allow"
 DANA = {"sub": "auth0|demo"}
 ENDS: list[dict[str, Any]] = [DANA, {"email": "Dana@example.com"}, {"everyone": True}]

@@ -148,6 +148,7 @@ def test_a_token_is_refused_if_only_the_key_is_configured(receiver_for: MakeRece
     assert_problem(end(bff, access_token(bff), everyone=True), 401, "invalid_token")
 
 
+@pytest.mark.next_second
 def test_a_token_is_revoked_with_the_sessions_that_it_ends(bff: Receiver) -> None:
     token = access_token(bff)
     bff.services.stores.watermarks.wait_for(

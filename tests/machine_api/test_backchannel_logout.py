@@ -48,6 +48,7 @@ def test_a_sid_alone_is_enough(bff: Receiver, fake: FakeProvider) -> None:
     assert not bff.has_session(mine)
 
 
+@pytest.mark.next_second
 def test_the_refresh_tokens_are_revoked_at_once(
     receiver_for: MakeReceiver, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_sub_that_contradicts_the_sid_ends_nothing(bff: Receiver, fake: FakePr
     assert bff.has_session(eves)
 
 
+@pytest.mark.next_second
 def test_a_sign_in_from_before_the_logout_starts_no_session(
     bff: Receiver, fake: FakeProvider
 ) -> None:
@@ -147,6 +149,7 @@ def test_the_accepted_typ_can_be_narrowed(receiver_for: MakeReceiver, fake: Fake
 
 
 # ---------------------------------------------------------------- repeated tokens and failures
+@pytest.mark.next_second
 def test_a_repeated_token_is_refused(bff: Receiver, fake: FakeProvider) -> None:
     token = fake.logout_token()
     assert post(bff, token).status_code == 200

@@ -59,6 +59,7 @@ def test_all_sessions_of_the_user_end(bff: Receiver, number: int, name: str, sta
     wait_for(lambda: len(bff.revoked()) == 2, "their refresh tokens are revoked")
 
 
+@pytest.mark.next_second
 def test_the_old_session_at_the_provider_starts_no_session_here(bff: Receiver) -> None:
     """3.3: MUST re-authenticate the user."""
     before = bff.sign_in()

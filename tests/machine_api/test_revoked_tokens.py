@@ -28,7 +28,7 @@ from tests.support.issuer import REFUSED, encode, hmac_token, token, unsigned_to
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.session_cache
+pytestmark = [pytest.mark.session_cache, pytest.mark.next_second]
 
 ROOT = Path(__file__).resolve().parents[2]
 

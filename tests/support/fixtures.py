@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bff.core.model import Group
+from bff.store import Watermarks
 from demo.provider import start_provider
 from tests.support.fake_provider import FakeProvider
 from tests.support.provider_client import ProviderClient, provider_settings
@@ -52,6 +54,26 @@ def receiver_for(
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def ends_answer_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end of many doesn't wait for the next whole second: half a second for each of hundreds.
+
+    Only a sign-in, or a token, that follows needs the wait. Such a test is marked `next_second`, or
+    it fails here.
+    """
+    if request.node.get_closest_marker("next_second"):
+        return
+    ended: list[int] = []
+    newest_of = Watermarks.newest_of
+
+    def checked(self: Watermarks, groups: list[Group]) -> int | None:
+        assert not ended, "a sign-in after an end: mark the test with next_second"
+        return newest_of(self, groups)
+
+    monkeypatch.setattr(Watermarks, "wait_for", lambda _, watermark_at: ended.append(watermark_at))
+    monkeypatch.setattr(Watermarks, "newest_of", checked)
 
 
 @pytest.fixture

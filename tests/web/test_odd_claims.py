@@ -25,6 +25,8 @@ from tests.support.logout_tokens import EVENT
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 
+pytestmark = pytest.mark.usefixtures("ends_answer_at_once")
+
 HALF = "\ud83d"
 ODD: dict[str, Any] = {
     "half": f"a{HALF}",
