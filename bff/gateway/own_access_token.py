@@ -37,7 +37,8 @@ def access_token(route: str) -> str | None:
     """An access token for the API behind a route of the proxy, renewed if need be.
 
     It is decided as for a request on that route. The token is for this request only: keep it
-    nowhere, and don't send it to the browser.
+    nowhere, and don't send it to the browser. With `BFF_DPOP` it may be bound to a key that the
+    view doesn't have; a route with `dpop = "never"` has one that isn't.
 
     Args:
         route: The prefix of the route, such as `/api`.

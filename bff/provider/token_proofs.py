@@ -104,13 +104,12 @@ class TokenProofs:
 
         Source: RFC 9449, section 8: such a request had no effect.
         """
-        before = self._nonce
         try:
             return ask()
         except ProviderRejected as error:
             if error.error != NONCE_DEMANDED:
                 raise
-            if self._nonce == before:
+            if not self._nonce:
                 raise ProviderUnavailable("a nonce is demanded, and none was given") from error
         try:
             return ask()

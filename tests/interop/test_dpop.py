@@ -194,3 +194,17 @@ def test_a_rotation_of_the_secret_has_no_bad_moment() -> None:
         assert call(late)["jkt"] == new_jkt
         age_access_token(cluster, browser.cookie, 0)
         assert call(browser)["jkt"] == new_jkt
+
+
+def test_a_refresh_that_is_answered_with_a_bearer_token_leaves_nothing_behind() -> None:
+    with DPoPCluster(1, env={"BFF_DPOP": "auto"}, provider={"dpop": False}) as cluster:
+        browser = cluster.browser()
+        browser.log_in()
+        cluster.replicas[0].stop()
+        cluster.replicas[0] = cluster.start_replica(cluster.ports[0], BFF_DPOP="required")
+        age_access_token(cluster, browser.cookie, 0)
+        statuses = [browser.api("/items").status_code for _ in range(3)]
+        assert statuses[-1] == 401, statuses
+        assert set(statuses) <= {401, 503}
+        cluster.wait_until_outbox_is_empty()
+        assert cluster.alive() == []
