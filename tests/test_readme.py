@@ -29,6 +29,7 @@ from bff.core.background import Background
 from bff.core.errors import BFFError
 from bff.core.model import Group
 from bff.machine_api import auth0_log_stream
+from tests.support.application import stop
 from tests.test_requirements import asked_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,7 +149,9 @@ def config() -> Config:
 
 
 def endpoints(config: Config) -> Iterator[str]:
-    for rule in create_app(config).url_map.iter_rules():
+    app = create_app(config)
+    stop(app)
+    for rule in app.url_map.iter_rules():
         methods = sorted(rule.methods - {"HEAD", "OPTIONS"}) if rule.methods else ["ANY"]
         path = re.sub(r"<path:\w+>", "<path>", rule.rule)
         path = re.sub(r"<public_id>", "<id>", path)

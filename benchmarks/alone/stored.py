@@ -15,6 +15,7 @@ from benchmarks.contestants.ours import Ours
 from benchmarks.report import table
 from benchmarks.testbed import Testbed
 from bff import config
+from bff.access.session_cookie import cookie_name
 from bff.core.model import Session
 from bff.core.sealing import Sealer
 from bff.sessions.lifecycle import session_key
@@ -64,8 +65,9 @@ def measure(testbed: Testbed) -> str:
     context = RunContext(testbed, provider, testbed.upstream, TOKEN_SECONDS)
     ours.start(context)
     settings = config.load(ours.environment(context))
-    cookie = ours.signed_in("template").cookies(ours.base_url)
-    crowd = Copies(settings, cookie.partition("=")[2])
+    cookies = ours.signed_in("template").cookies(ours.base_url).split("; ")
+    values = dict(cookie.split("=", 1) for cookie in cookies)
+    crowd = Copies(settings, values[cookie_name(settings)])
     client = redis.Redis.from_url(testbed.redis_url)
     used_before, there = _used(client), 1
     logouts = []

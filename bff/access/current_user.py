@@ -35,6 +35,8 @@ def current_user() -> User | None:
         RuntimeError: This is no request of `create_app`'s application, or it is on a machine route.
         CrossSite: Another site has caused the request, and it has the session's cookie.
         SessionChanged: It is meant for another session (`X-BFF-Session`).
+        DeviceUnproven, DeviceUnbound, DeviceCheckUnavailable: The session is bound to a browser,
+            and the request doesn't show that it comes from there.
         StoreUnavailable: Redis is away, so nobody knows.
     """
     guard = own_guard()

@@ -22,6 +22,7 @@ R = TypeVar("R")
 View = TypeVar("View", bound=Callable[..., Any])
 
 EXTENSION = "bff_guard"
+OURS_EXTENSION = "bff_own_endpoints"
 _MARK = "__bff_route__"
 MACHINE_ROUTE = "this is a machine route: whoever calls it, it has neither flask.session nor a user"
 
@@ -89,6 +90,7 @@ def guard_own_routes(app: Flask, guard: SessionGuard) -> None:
     """Check each request on a route that is added to *app* after this call."""
     ours = frozenset(app.view_functions)
     app.extensions[EXTENSION] = guard
+    app.extensions[OURS_EXTENSION] = ours
 
     def check() -> None:
         endpoint = request.endpoint
@@ -103,6 +105,18 @@ def guard_own_routes(app: Flask, guard: SessionGuard) -> None:
             guard.refuse_cross_site()
 
     app.before_request(check)
+
+
+def added_paths(app: Flask) -> list[str]:
+    """Where the routes begin that were added to *app*, without machine routes: `/reports`."""
+    ours = app.extensions[OURS_EXTENSION]
+    added = (rule for rule in app.url_map.iter_rules() if rule.endpoint not in ours)
+    paths = {
+        rule.rule.partition("<")[0].rstrip("/") or "/"
+        for rule in added
+        if getattr(app.view_functions[rule.endpoint], _MARK, None) != "machine"
+    }
+    return sorted(paths)
 
 
 def _marked(view: View, mark: Mark) -> View:

@@ -20,6 +20,7 @@ from flask_session.base import ServerSideSessionInterface
 from flask_session.redis import RedisSessionInterface
 
 from bff.access.cookie_header import cookie_values, cookie_values_of
+from bff.access.device_binding import delete_cookie
 from bff.access.session_data import SessionData, SessionDataStore
 from bff.config import Config
 from bff.core import audit
@@ -131,6 +132,10 @@ class BrowserSession(SessionData):
         """Take over a session that was loaded, and its data, still sealed."""
         self.loaded, self._sealed, self.accessed = session, sealed_data, True
 
+    def release(self) -> None:
+        """Forget the session that was loaded: this request must not use it."""
+        self.loaded, self._sealed = None, None
+
     @property
     def sealed(self) -> bytes | None:
         """The session's data as it was loaded, perhaps from the cache."""
@@ -158,6 +163,7 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
         self._has_copy = not config.https
         self._secure = config.https
         self._max_age = config.session_absolute_seconds if config.session_persistent else None
+        self._binds = config.device_binding != "off"
         self._sessions = sessions
         self._data = SessionDataStore(sessions)
         self.read_with: Callable[[SessionData, bool], None] | None = None
@@ -181,6 +187,8 @@ class SessionCookieInterface(RedisSessionInterface):  # type: ignore[misc]
             self._write_cookie(response, self._name, value)
             if self._has_copy and _writes_copy(session):
                 self._write_cookie(response, SHARED_NAME, value)
+            if self._binds and session.cookie == "clear":
+                delete_cookie(response)
         elif session.opened and session.loaded is not None:
             self._data.write(session, session.loaded.key)
         session.closed = session.closed or TOO_LATE

@@ -15,6 +15,7 @@ from flask import Request, has_request_context, request
 
 from bff.access import session_cookie, step_up
 from bff.access.cookie_header import refuse_unreadable
+from bff.access.device_binding import DeviceBinding
 from bff.access.session_data import SessionData
 from bff.config import Config
 from bff.config.route import StepUp
@@ -42,13 +43,21 @@ A tab that still shows one user must not write as another who has signed in in a
 
 
 class SessionGuard:
-    """Refuses requests that must not use the cookie, and loads the session of all others."""
+    """Refuses requests that must not use the cookie, and loads the session of all others.
+
+    Args:
+        config: Our origin, and what a request must show.
+        interface: Reads the cookie, and loads its session.
+        sessions: Knows the public ids.
+        binding: Which requests come from the browser that a session is bound to; None for any.
+    """
 
     def __init__(
         self,
         config: Config,
         interface: session_cookie.SessionCookieInterface,
         sessions: Sessions,
+        binding: DeviceBinding | None = None,
     ) -> None:
         self._origin = config.app_base_url
         self._require_header = config.require_csrf_header
@@ -57,6 +66,7 @@ class SessionGuard:
         self._interface = interface
         self._sessions = sessions
         self._skew_seconds = config.clock_skew_seconds
+        self._binding = binding
         interface.read_with = self._read_data
 
     def refuse_cross_site(
@@ -108,6 +118,7 @@ class SessionGuard:
             CookiesUnreadable: There may be one, but the server hides it.
             SessionEnded: The cookie's session has ended or can't be opened.
             SessionChanged: The request is meant for another session.
+            DeviceUnproven, DeviceUnbound, DeviceCheckUnavailable: As `DeviceBinding.check`.
             StoreUnavailable: Redis is away: the request is refused, the session stays.
             SealKeyUnknown: The same, since a key is missing here.
         """
@@ -118,12 +129,11 @@ class SessionGuard:
             refuse_unreadable(environ)
             raise SessionMissing
         slide = slide and environ.get("HTTP_SEC_FETCH_SITE") != "none"
-        try:
-            session = self._interface.load(browser, slide=slide)
-        except SealInvalid as error:
-            raise _unreadable(error, browser) from error
+        session = self._loaded(browser, slide=slide)
         if session is None:
             raise SessionEnded("the cookie's session has ended")
+        if self._binding is not None:
+            self._refuse_unproven(self._binding, session, browser)
         meant_for = environ.get(MEANT_FOR)
         if meant_for is not None and meant_for not in self._sessions.public_ids(session):
             audit.record(
@@ -131,6 +141,42 @@ class SessionGuard:
             )
             raise SessionChanged("X-BFF-Session names another session than the cookie")
         return session
+
+    def session_to_prove(self) -> Session | None:
+        """The session of the cookie, for a request that brings the proof itself; None without one.
+
+        No site is refused, and the request doesn't count as activity of the user.
+
+        Raises:
+            StoreUnavailable, SealKeyUnknown: As `session`.
+        """
+        try:
+            return self._loaded(session_cookie.current(), slide=False)
+        except SessionEnded:
+            return None
+
+    def is_proven(self, session: Session) -> bool:
+        """Whether a request that needs no proof comes from the browser that *session* is bound to.
+
+        Args:
+            session: That of its cookie, as it is now; an unbound one needs none anywhere.
+        """
+        return self._binding is None or self._binding.proves(session, _current_request().environ)
+
+    def _loaded(self, browser: session_cookie.BrowserSession, *, slide: bool) -> Session | None:
+        try:
+            return self._interface.load(browser, slide=slide)
+        except SealInvalid as error:
+            raise _unreadable(error, browser) from error
+
+    def _refuse_unproven(
+        self, binding: DeviceBinding, session: Session, browser: session_cookie.BrowserSession
+    ) -> None:
+        try:
+            binding.check(session, _current_request().environ)
+        except BFFError:
+            browser.release()
+            raise
 
     def api_session(self, demand: StepUp | None = None) -> Session:
         """As `session`, for the proxy, which may also demand the header or a step-up.

@@ -8,6 +8,7 @@ from functools import partial
 
 from flask import Blueprint, Flask
 
+from bff.access.device_binding import DeviceBinding
 from bff.access.own_routes import guard_own_routes
 from bff.access.session_cookie import SessionCookieInterface
 from bff.access.session_guard import SessionGuard
@@ -43,6 +44,7 @@ from bff.machine_api.authentication import AdminAuth
 from bff.provider.kept_claims import KeepClaims
 from bff.web import (
     cookie_removal,
+    device_proofs,
     devices,
     error_responses,
     initiated_login,
@@ -55,6 +57,8 @@ from bff.web import (
 
 log = logging.getLogger(__name__)
 
+BACKGROUND = "bff_background"
+"""In `Flask.extensions`: all threads that run beside the requests; `stop` ends one."""
 IDLE_CONNECTIONS_SECONDS = 5.0
 OWN_BODY_MAX_BYTES = 65_536
 """Our own endpoints only take forms and tokens; `/api` has `BFF_REQUEST_MAX_BYTES`."""
@@ -81,17 +85,15 @@ def create_app(
     config = services.config
     for warning in weak_settings.warnings(config):
         log.warning("%s", warning)
-    # `spa` serves the static files, by its own rules.
-    app = FlaskWithUnroutedRequests(__name__, logs_responses=config.response_log)
-    # Otherwise a client could have us read a form of any size into memory.
-    app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
+    app = _without_endpoints(config)
     cookies = SessionCookieInterface(app, config, services.sessions)
     app.session_interface = cookies
-    guard = SessionGuard(config, cookies, services.sessions)
+    binding = DeviceBinding.of(config, services.sealer, services.stores)
+    guard = SessionGuard(config, cookies, services.sessions, binding)
 
     error_responses.register(app, config)
     security_headers.register(app, config)
-    _register(app, (*_for_browsers(services, guard), *_for_programs(services)))
+    _register(app, (*_for_browsers(services, guard, binding), *_for_programs(services)))
     access = RouteAccess(guard, services.tokens)
     proxy = _wrap_in_gateway(app, services, access)
     guard_own_routes(app, guard)
@@ -99,13 +101,23 @@ def create_app(
     _register(app, blueprints)
     # Outermost: it also bounds what the layers below read.
     app.wsgi_app, watch = SlowClients.watched(app.wsgi_app)  # type: ignore[method-assign]
-
     watch.every(IDLE_CONNECTIONS_SECONDS, proxy.close_idle_connections)
     watch.every(IDLE_CONNECTIONS_SECONDS, services.provider.close_idle_connections)
     app.extensions["bff"] = services
-    for background in (*services.background, watch):
+    app.extensions[BACKGROUND] = (*services.background, watch)
+    for background in app.extensions[BACKGROUND]:
         background.start()
     at_process_end(partial(_end, services))
+    return app
+
+
+def _without_endpoints(config: Config) -> FlaskWithUnroutedRequests:
+    # `spa` serves the static files, by its own rules.
+    app = FlaskWithUnroutedRequests(
+        __name__, logs_responses=config.response_log, base_url=config.app_base_url
+    )
+    # Otherwise a client could have us read a form of any size into memory.
+    app.config["MAX_CONTENT_LENGTH"] = OWN_BODY_MAX_BYTES
     return app
 
 
@@ -119,18 +131,21 @@ def _register(app: Flask, blueprints: Iterable[Blueprint]) -> None:
         app.register_blueprint(blueprint)
 
 
-def _for_browsers(services: Services, guard: SessionGuard) -> tuple[Blueprint, ...]:
+def _for_browsers(
+    services: Services, guard: SessionGuard, binding: DeviceBinding | None
+) -> tuple[Blueprint, ...]:
     """Those that use the session load it through the guard, which refuses cross-site requests."""
     config, sessions, provider = services.config, services.sessions, services.provider
     return (
         login.create_blueprint(
-            config, provider, sessions, services.sealer, services.stores.sign_in_attempts
+            config, provider, sessions, services.sealer, services.stores.sign_in_attempts, binding
         ),
         initiated_login.create_blueprint(config),
         logout.create_blueprint(config, guard, sessions, provider, services.sealer),
         cookie_removal.create_blueprint(guard),
         profile.create_blueprint(guard, sessions),
         devices.create_blueprint(config, guard, sessions),
+        device_proofs.create_blueprint(config, guard, services.stores, binding),
         spa.create_blueprint(config),
     )
 

@@ -12,7 +12,7 @@ HOP_BY_HOP = frozenset(
 """Between two neighbours only, in requests and in responses (RFC 9110, 7.6.1 and 11.7)."""
 
 OURS_TO_WRITE = frozenset(
-    {"authorization", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
+    {"authorization", "dpop", "cookie", "cookie2", "forwarded", "via", "host", "content-length",
      "content-type", "expect", "x-request-id", "x-csrf", "x-bff-session", "x-real-ip",
      "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip",
      "x-original-for", "x-original-host", "x-original-proto", "x-host", "proxy", "remote-user",
@@ -26,8 +26,13 @@ OVERRIDES = frozenset(
 )  # fmt: skip
 """Some frameworks take the method or path from these headers instead of the request line."""
 
-NEVER_PASSED = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES
-NEVER_PASSED_PREFIXES = ("x-forwarded-", "x-auth-request-")
+DEVICE_PROOFS = frozenset(
+    {"secure-session-response", "secure-session-skipped", "sec-secure-session-id"}
+)
+"""By these, a browser binds its session here to a key (`bff/access/device_binding.py`)."""
+
+NEVER_PASSED = HOP_BY_HOP | OURS_TO_WRITE | OVERRIDES | DEVICE_PROOFS
+NEVER_PASSED_PREFIXES = ("x-forwarded-", "x-auth-request-", "secure-session-")
 """Nor does any header whose name begins so."""
 
 CLAIMS = frozenset(

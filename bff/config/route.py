@@ -23,6 +23,7 @@ Origin = tuple[str, str, int]
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 """RFC 8693, section 3."""
 TokenMode = Literal["user", "audience", "exchange", "client", "optional", "none"]
+DPoPMode = Literal["auto", "required", "never"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,9 @@ class TokenRule:
     # Auth0: a Custom Token Exchange profile is selected by a type of its own.
     subject_token_type: str = ACCESS_TOKEN_TYPE
     """For `exchange`: the type under which the user's access token is presented."""
+    dpop: DPoPMode = "auto"
+    """Whether the token must be bound to our key (RFC 9449): if the provider binds it, always, or
+    never; `never` only where the route has a token of its own."""
 
     @property
     def is_of_session(self) -> bool:
@@ -65,6 +69,8 @@ class TokenRule:
         parts = [self.mode, self.client_id or "-", self.audience or "-", self.scope]
         if self.subject_token_type != ACCESS_TOKEN_TYPE:
             parts.insert(1, self.subject_token_type)
+        if self.dpop == "never":
+            parts.append("bearer")  # Another token than that of a rule which is equal but for it.
         return " ".join(parts).strip()
 
 
@@ -123,6 +129,8 @@ class Route:
     """Whether a proxy in front may forward WebSockets; our own proxy never does."""
     code: bool = False
     """Whether a page may run the upstream's files as its own scripts, workers and style sheets."""
+    dpop_url: str | None = None
+    """What the API takes for its own address, for proofs; None for the upstream's."""
     ca_file: str = field(default_factory=certifi.where)
     """PEM certificates of the CAs trusted for an https upstream; no others are."""
     base_path: str = field(init=False)

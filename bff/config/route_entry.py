@@ -16,6 +16,7 @@ from bff.config import route_validators
 from bff.config.route import (
     ACCESS_TOKEN_TYPE,
     REPEATABLE_METHODS,
+    DPoPMode,
     Route,
     StepUp,
     TokenMode,
@@ -89,6 +90,10 @@ class RouteEntry(BaseModel):
     """One of them must be the session's `acr`, most preferred first; else a step-up."""
     max_age_seconds: Annotated[int, Field(ge=1)] | None = None
     """The greatest age of the sign-in, in seconds; else a step-up."""
+    dpop: DPoPMode = "auto"
+    """Bind the token to our key, with `BFF_DPOP`: `auto`, `required` (no bearer token), `never`."""
+    dpop_url: route_validators.ProofAddress | None = Field(None, description="the upstream's")
+    """What the API takes for its own address, for the proofs: scheme, host and path in front."""
     forward_auth: bool = True
     """Whether a proxy in front may forward requests by `/auth/verify`; if not, only we do."""
     websocket: bool = False
@@ -137,6 +142,7 @@ class RouteEntry(BaseModel):
             forward_auth=self.forward_auth,
             websocket=self.websocket,
             code=self.code,
+            dpop_url=self.dpop_url,
             ca_file=ca_file,
         )
 
@@ -153,6 +159,7 @@ class RouteEntry(BaseModel):
             client_secret_file=Path(file) if file else None,
             client_secret_variable=variable if file else "",
             subject_token_type=self.subject_token_type,
+            dpop=self.dpop,
         )
 
 

@@ -174,6 +174,7 @@ AnswerCookies = Annotated[_Strings, AfterValidator(_cookies), AfterValidator(_an
 Word = Annotated[str, AfterValidator(_word)]
 ScopeWords = Annotated[str, AfterValidator(_scope)]
 URI = Annotated[str, AfterValidator(_uri)]
+ProofAddress = Annotated[str, AfterValidator(upstream_url)]
 VariableName = Annotated[str, AfterValidator(_variable)]
 ACRValues = Annotated[_SomeStrings, AfterValidator(_acr_values)]
 
@@ -211,6 +212,8 @@ def combination_problems(
         yield "connect_timeout_seconds", "must be less than answer_timeout_seconds"
     if entry.get("websocket") is True:
         yield from _websocket_problems(entry)
+    if mode in get_args(TokenMode):
+        yield from _dpop_problems(mode, entry, environ.get("BFF_DPOP") or "off")
     allowed, repeatable = entry.get("methods"), entry.get("repeatable_methods")
     if isinstance(allowed, list) and isinstance(repeatable, list):
         more = [method for method in repeatable if method not in allowed]
@@ -225,6 +228,22 @@ def _websocket_problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("request_headers", "request_cookies", "answer_cookies"):
         if entry.get(key) or (key == "request_headers" and key in entry):
             yield "websocket", f"means nothing with {key}, which no proxy in front carries"
+
+
+def _dpop_problems(mode: str, entry: Mapping[str, Any], setting: str) -> Iterator[tuple[str, str]]:
+    dpop = entry.get("dpop", "auto")
+    says = f'token = "{mode}"'
+    if mode == "none":
+        for key in ("dpop", "dpop_url"):
+            if key in entry:
+                yield key, f"means nothing with {says}: the upstream gets no token"
+    elif dpop == "never" and mode in ("user", "optional"):
+        # The session has one token for all such routes.
+        yield "dpop", f"can't be never with {says}: the session's own token is bound or isn't"
+    elif dpop == "never" and "dpop_url" in entry:
+        yield "dpop_url", 'means nothing with dpop = "never"'
+    elif dpop == "required" and setting == "off":
+        yield "dpop", "can't be required while BFF_DPOP is off"
 
 
 def _mode_problems(mode: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -82,6 +82,14 @@ class CheckedPairs(BaseModel):
             raise ValueError("must name a readable file when private_key_jwt is used")
         return value
 
+    @field_validator("device_binding", check_fields=False)
+    @classmethod
+    def _bound_over_https(cls, value: str, info: ValidationInfo) -> str:
+        # Browsers register no key over plain http, and the cookie's prefix needs https.
+        if value != "off" and info.data.get("app_base_url", "https:").startswith("http:"):
+            raise ValueError("needs https in APP_BASE_URL: over plain http, no browser does it")
+        return value
+
     @field_validator("client_certificate_file", check_fields=False)
     @classmethod
     def _certificate_given(cls, value: Path | None, info: ValidationInfo) -> Path | None:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 
 from bff.config import trace_options, transmitter_settings, validators
 from bff.config.setting_pairs import CheckedPairs
+from bff.core.device_binding import BINDING_SECONDS_MAX
 
 Seconds = Annotated[int, Field(ge=1)]
 
@@ -53,6 +54,9 @@ class Settings(CheckedPairs):
     """A PEM certificate, with its chain, for the two ways with TLS; its key may be in it, too."""
     par: Literal["auto", "required", "off"] = Field("auto", alias="BFF_PAR")
     """Pushed authorization requests (RFC 9126): if the provider supports them, always, or never."""
+    dpop: Literal["off", "auto", "required"] = Field("off", alias="BFF_DPOP")
+    """Bind access tokens to a key of ours (RFC 9449): never, if the provider supports it, or
+    always ([how](docs/possession.md)). Switch it on when every replica has this version."""
     audience: str | None = Field(None, alias="AUTH0_AUDIENCE")
     """The API's identifier; without it Auth0 issues an opaque access token."""
     scope: validators.Scope = Field("openid profile email offline_access", alias="AUTH0_SCOPE")
@@ -151,6 +155,15 @@ class Settings(CheckedPairs):
     """A session ends this long after the sign-in in any case."""
     session_persistent: bool = Field(False, alias="BFF_SESSION_PERSISTENT")
     """Whether the cookie outlasts the browser's own session."""
+
+    device_binding: Literal["off", "offer", "require"] = Field("off", alias="BFF_DEVICE_BINDING")
+    """Bind sessions to a key of their browser ([device binding](docs/device-binding.md)): never,
+    where the browser can, or always; needs https."""
+    device_binding_seconds: Annotated[int, Field(ge=10, le=BINDING_SECONDS_MAX)] = Field(
+        600, alias="BFF_DEVICE_BINDING_SECONDS"
+    )
+    """How long a copy of a bound session's cookies works at most, and half a minute; browsers allow
+    less than 300 for tests only."""
 
     session_lease_milliseconds: Annotated[int, Field(ge=0, le=10_000)] = Field(
         250, alias="BFF_SESSION_LEASE_MILLISECONDS"

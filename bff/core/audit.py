@@ -29,6 +29,7 @@ Event = Literal[
     "session_ended", "token_revoked",
     "revocation_queued", "revocation_failed", "revocation_given_up", "seal_invalid", "stream_ended",
     "admin_called", "event_received", "unexpected_error", "cookie_repeated",
+    "device_bound", "device_refused", "device_unbound_by_browser",
 ]  # fmt: skip
 """All events."""
 

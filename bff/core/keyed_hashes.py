@@ -7,7 +7,6 @@ that looks up our names has the derived key and none of our other code.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -49,4 +48,4 @@ def _keyed_hash(key: bytes, purpose: str, values: Sequence[str]) -> str:
     parts = b"".join(
         len(part).to_bytes(4, "big") + part for part in (purpose.encode(), *map(str.encode, values))
     )
-    return hmac.new(key, parts, hashlib.sha256).hexdigest()
+    return hmac.digest(key, parts, "sha256").hex()

@@ -27,6 +27,8 @@ class RouteToken(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: int
     scope: str = ""
     """The granted scope; it may be smaller than the requested one."""
+    jkt: str = ""
+    """As in `Tokens`."""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,9 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """The client of the refresh tokens, if it is a route's own client."""
     owner: Identity | None = None
     """Whose they are, if they belong to no session and it is known."""
+    jkt: str = ""
+    """The thumbprint of the key that the access token is bound to (RFC 9449, 6.1); empty for a
+    bearer token."""
 
     @classmethod
     def without_session(
@@ -186,6 +191,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     absolute_ends_at: int
     read_at: float
     """Redis's clock at the time of reading; remaining seconds are counted from it."""
+    bound_at: int | None = None
+    """When the session was bound to a key of its browser; None if it isn't bound."""
 
     @property
     def ends_at(self) -> int:
@@ -226,6 +233,8 @@ class LoginTransaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """`session` belonged to another application on this host (over plain http only)."""
     asked: dict[str, str] = {}
     """What else `/auth/login` passed on, so that another try asks for the same."""
+    dpop_jkt: str = ""
+    """The thumbprint of the key that the code is bound to (RFC 9449, 10); empty for none."""
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,3 +263,5 @@ class IssuedTokens(msgspec.Struct, frozen=True, kw_only=True):
     """The type of token that a token exchange issued (RFC 8693, 2.2.1)."""
     claims: dict[str, Any] = {}
     """What the ID token of a refresh tells of the user now."""
+    jkt: str = ""
+    """As in `Tokens`."""

@@ -47,6 +47,8 @@ class Sealer:
         )
         """Names for the deny-list and the watermarks. `python -m bff deny-list-key` prints the key
         for the APIs; no other name and no seal can be made with it."""
+        self.device_hashes = KeyedHashes([_derive(secret, "device binding") for secret in secrets])
+        """For what binds sessions to devices (`bff/core/device_binding.py`)."""
 
     def seal(self, plaintext: bytes, context: str) -> bytes:
         """Encrypt *plaintext*; it opens only with the same *context*."""

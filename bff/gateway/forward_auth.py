@@ -23,6 +23,7 @@ from flask import Blueprint, Response, request
 from bff.config import Config
 from bff.config.route import Route
 from bff.core import audit
+from bff.core.dpop import BoundToken
 from bff.core.errors import (
     BFFError,
     CarriedHere,
@@ -33,6 +34,7 @@ from bff.core.errors import (
     RouteUnknown,
     UpgradeRefused,
 )
+from bff.gateway.api_proofs import APIProofs
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.code_requests import refuse_code
 from bff.gateway.own_paths import is_exact
@@ -53,8 +55,8 @@ PEERS_MAX = 1_024
 METHOD_KEYS = ("HTTP_X_ORIGINAL_METHOD", "HTTP_X_FORWARDED_METHOD")
 TARGET_KEYS = ("HTTP_X_ORIGINAL_URI", "HTTP_X_FORWARDED_URI")
 
-Decision = tuple[str | None, str]
-"""The access token for the upstream, if it gets one, and the upstream's request target."""
+Decision = tuple[list[tuple[str, str]], str]
+"""The fields with the access token for the upstream, if it gets one, and its request target."""
 
 
 def create_blueprint() -> Blueprint:
@@ -91,19 +93,19 @@ class ForwardAuthEndpoint:
         asked = environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "GET"
         if not asked or not is_exact(environ):
             return self._next(environ, start_response)
-        with self._app.unrouted_context(environ, self._rule):
+        with self._app.unrouted_context(environ, self._rule) as context:
+            context.url_adapter = self._app.unrouted_adapter
             request_id = self._request_ids.of(environ)
             try:
-                token, target = self._forward_auth.decide(environ)
+                fields, target = self._forward_auth.decide(environ)
             except Exception as error:
                 return self._refusal(error)(environ, start_response)
         headers = [
             (TARGET_HEADER, target),
             ("Cache-Control", "no-store"),
             (REQUEST_ID_HEADER, request_id),
+            *fields,
         ]
-        if token is not None:
-            headers.append(("Authorization", f"Bearer {token}"))
         start_response("204 No Content", headers)
         return ()
 
@@ -136,6 +138,7 @@ class ForwardAuth:
         self._origin = config.app_base_url
         self._routes = routes
         self._access = access
+        self._proofs = {route.prefix: APIProofs(route, config) for route in routes}
         self._is_trusted = lru_cache(PEERS_MAX)(
             lambda address: clients.from_trusted_proxy({"REMOTE_ADDR": address})
         )
@@ -161,7 +164,19 @@ class ForwardAuth:
         request.method = method
         self._check_websocket(environ, method, route)
         refuse_code(environ, route)
-        return self._access.access_token(route), upstreams_target
+        token = self._access.access_token(route)
+        return self._fields(token, route, method, upstreams_target), upstreams_target
+
+    def _fields(
+        self, token: str | None, route: Route, method: str, target: str
+    ) -> list[tuple[str, str]]:
+        """The proxy can't ask again for a nonce, so one proof must do (RFC 9449, 7.1)."""
+        if token is None:
+            return []
+        if not isinstance(token, BoundToken):
+            return [("Authorization", f"Bearer {token}")]
+        proof = self._proofs[route.prefix].proof(token, method, target, route.origins[0])
+        return [("Authorization", f"DPoP {token}"), ("DPoP", proof)]
 
     def _authenticate(self, environ: WSGIEnvironment) -> None:
         given = environ.get("HTTP_X_FORWARD_AUTH_KEY", "").encode("latin-1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.routing import Rule
@@ -39,9 +39,9 @@ class ObservedRequests:
             return self._next(environ, start_response)
         operation = Operation("request", NO_ROUTE, environ["REQUEST_METHOD"], environ)
 
-        def begin(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            operation.status = int(status[:3])
-            return start_response(status, headers, *error)
+        def begin(status: str, headers: list[tuple[str, str]], error: Any = None) -> Any:
+            operation.status = _number(status)
+            return start_response(status, headers, error)
 
         environ[_OPERATION] = operation
         in_progress.append(None)
@@ -62,6 +62,12 @@ def name_request(environ: WSGIEnvironment, rule: Rule | None) -> None:
         operation.name = _route_of(rule.rule)
     else:
         operation.name = rule.endpoint
+
+
+@lru_cache
+def _number(status: str) -> int:
+    """That of a status line, of which there are few; an upstream's are rebuilt from its number."""
+    return int(status[:3])
 
 
 @cache

@@ -10,17 +10,16 @@ What happens to a request, in order, and the file of each step:
    large or ambiguous (`request_body`).
 3. `route_access` refuses other sites and requests without a session, and returns the access token
    for the upstream. Below it are `bff.access` (cookie, cross-site guard) and `bff.tokens`.
-4. `request_headers` writes the header lines: those of the client that may pass, and our own.
-5. `upstream` sends the request to one of the route's addresses (`upstream_pool`) over a connection
-   (`curl_connection`), and waits for status and headers of the response. `upstream_requests` bounds
-   how many wait.
+4. `request_headers` writes the header lines: those of the client that may pass, and our own. The
+   proof that belongs to a bound token is made for each attempt to send it (`api_proofs`).
+5. `upstream` sends the request to one of the route's addresses (`upstream_pool`, `curl_connection`)
+   and waits for the head of the response. `upstream_requests` bounds how many wait.
 6. `step_up_challenge` turns an upstream's demand for a stronger sign-in into an error of ours.
 7. `open_responses` notes a response that isn't complete yet: it ends with its session.
 8. `response_headers` (with `response_cookies`) decides which headers reach the browser. The body
    passes as it comes (`upstream.Exchange`).
 
-Steps 1, 2, 4, 6 and 8 are functions of the WSGI environment, the route and the response; only 3, 5
-and 7 have anything to do with the network.
+Only steps 3, 5 and 7 have anything to do with the network.
 """
 
 from __future__ import annotations
@@ -34,10 +33,12 @@ from werkzeug.routing import Rule
 
 from bff.config import Config
 from bff.config.route import Route
+from bff.core.dpop import BoundToken
 from bff.core.errors import BFFError, PathRefused
 from bff.core.operations import observers
 from bff.core.work_slots import Waiting
 from bff.gateway import granian
+from bff.gateway.api_proofs import APIProofs, Request
 from bff.gateway.client_address import ClientAddresses, disconnect_check
 from bff.gateway.code_requests import disarm_code, refuse_code
 from bff.gateway.lingering_close import FORWARDED_BODY
@@ -85,7 +86,8 @@ class ProxyEndpoint:
         if forwarder is None:
             return self._next(environ, start_response)
         app = self._app
-        with app.unrouted_context(environ, self._rules[forwarder.route.prefix]):
+        with app.unrouted_context(environ, self._rules[forwarder.route.prefix]) as context:
+            context.url_adapter = app.unrouted_adapter
             forwarded = self._forwarded(forwarder, environ)
             try:
                 response = app.process_response(forwarded)
@@ -165,7 +167,7 @@ class RouteForwarder:
 
     __slots__ = (
         "_access", "_app_base_url", "_clients", "_headers", "_open_responses", "_others",
-        "_requests", "_upstream", "_via", "route",
+        "_proofs", "_requests", "_upstream", "_via", "route",
     )  # fmt: skip
 
     def __init__(
@@ -177,6 +179,7 @@ class RouteForwarder:
         limits: tuple[UpstreamRequests, OpenResponses],
     ) -> None:
         self.route = route
+        self._proofs = APIProofs(route, config)
         self._others = [one for one in config.routes if one is not route]
         self._app_base_url = config.app_base_url
         self._access = access
@@ -215,11 +218,10 @@ class RouteForwarder:
         user = user or ANYBODY
         place = self._requests.enter(route.prefix, session_key, user)
         try:
+            client_gone = disconnect_check(environ)
+            sent = environ["REQUEST_METHOD"], target, header_lines, body, client_gone
             with Waiting(), upstream_wait(environ):
-                client_gone = disconnect_check(environ)
-                send = self._upstream.send_observed if observers else self._upstream.send
-                method = environ["REQUEST_METHOD"]
-                exchange = send(method, target, header_lines, body, client_gone)
+                exchange = self._send(sent, access_token)
             exchange.route_prefix, exchange.user = route.prefix, user
             self._begin(exchange, environ, session_key, place)
         except ClientDisconnected:
@@ -229,6 +231,12 @@ class RouteForwarder:
             place.leave()
             raise
         return self._response(exchange, environ, target, request_id)
+
+    def _send(self, sent: Request, access_token: str | None) -> Exchange:
+        send = self._upstream.send_observed if observers else self._upstream.send
+        if not isinstance(access_token, BoundToken):
+            return send(*sent)
+        return self._proofs.send(send, sent, access_token)
 
     def _response(
         self, exchange: Exchange, environ: dict[str, Any], target: str, request_id: str

@@ -48,6 +48,11 @@ class RequestBody:
         """Whether a part has been read, and another hasn't."""
         return self._read_bytes > 0 and not self.finished
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing has been read, so that the request can be sent again."""
+        return self._read_bytes == 0
+
     def read(self, size_bytes: int) -> bytes:
         """The next piece, empty at the end.
 

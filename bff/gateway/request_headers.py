@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from bff.config.header_names import NEVER_PASSED, NEVER_PASSED_PREFIXES, is_claim
 from bff.config.route import Route
+from bff.core.dpop import BoundToken
 from bff.core.errors import RequestRefused, UpgradeRefused
 from bff.gateway.client_address import ClientAddresses
 from bff.gateway.loop_detection import Via
@@ -111,7 +112,8 @@ class RequestHeaders:
             *self._fixed,
         ]
         if access_token is not None:
-            lines.append(f"authorization: Bearer {access_token}")
+            scheme = "DPoP" if isinstance(access_token, BoundToken) else "Bearer"
+            lines.append(f"authorization: {scheme} {access_token}")
         if address:
             lines.append(f"x-forwarded-for: {address}")
         content_type = environ.get("CONTENT_TYPE")
@@ -141,6 +143,14 @@ class RequestHeaders:
         if len(self._names) < _NAMES_MAX:
             self._names[key] = name
         return name
+
+
+def with_fields(headers: Mapping[str, str], lines: Sequence[str | bytes]) -> Sequence[str | bytes]:
+    """*lines* and *headers*, which replace those of the same name."""
+    names = tuple(f"{name.lower()}{end}" for name in headers for end in ":;")
+    texts = ((one, one.decode("latin-1") if isinstance(one, bytes) else one) for one in lines)
+    kept = [one for one, text in texts if not text.lower().startswith(names)]
+    return [*kept, *(f"{name}: {value}" for name, value in headers.items())]
 
 
 def check_protocol(environ: Mapping[str, Any]) -> None:

@@ -78,7 +78,8 @@ _PASSED = frozenset({"content-type", "date", "etag", "last-modified", "content-e
 """The usual ones that pass unchanged, whatever the route: most of what responses have."""
 _NONE: frozenset[str] = frozenset()
 _WRITTEN_BY_US = frozenset({"x-content-type-options", "cache-control", "vary", "x-request-id"})
-_DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | VERSIONS | _WRITTEN_BY_US
+_FOR_US = frozenset({"dpop-nonce"})
+_DROPPED = HOP_BY_HOP | ORIGIN_WIDE | FOR_PROXIES | VERSIONS | _WRITTEN_BY_US | _FOR_US
 _DROPPED_PREFIXES = (*ORIGIN_WIDE_PREFIXES, "x-accel-", "x-lighttpd-", "x-litespeed-", "x-envoy-")
 _FOR_ONE_CDN = "-cache-control"
 """How the names end of what is for one CDN only, and overrides `Cache-Control` (RFC 9213)."""

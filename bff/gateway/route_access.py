@@ -8,6 +8,8 @@ from __future__ import annotations
 from bff.access import session_cookie
 from bff.access.session_guard import SessionGuard
 from bff.config.route import Route
+from bff.core.dpop import BoundToken
+from bff.core.errors import TokenNotBound
 from bff.tokens.access_tokens import AccessTokens
 
 
@@ -26,10 +28,13 @@ class RouteAccess:
     def access_token(self, route: Route) -> str | None:
         """The access token for the upstream of *route*; None if it gets none.
 
+        A `BoundToken` goes upstream only with a proof (`api_proofs`).
+
         Raises:
             CrossSite, SessionMissing, SessionEnded, SessionChanged, StoreUnavailable: As
                 `SessionGuard.session`.
             StepUpRequired: The route requires a stronger or a more recent sign-in.
+            TokenNotBound: The route demands a bound token, and it is a bearer token.
             RouteTokenRefused: The provider issues none for this route; the session stays.
             ProviderUnavailable, ProviderMisconfigured: The token must be renewed and can't be.
         """
@@ -38,9 +43,15 @@ class RouteAccess:
             return None
         if mode == "optional":
             session = self._guard.session_if_any(self._guard.api_session)
-            return None if session is None else self._tokens.for_route(route.token, session)
-        # The mode `client` requires a session, too, though nothing of it goes to the upstream.
-        return self._tokens.for_route(route.token, self._guard.api_session(route.step_up))
+            if session is None:
+                return None
+        else:
+            # The mode `client` requires a session, too, though nothing of it goes to the upstream.
+            session = self._guard.api_session(route.step_up)
+        token = self._tokens.for_route(route.token, session)
+        if route.token.dpop == "required" and not isinstance(token, BoundToken):
+            raise TokenNotBound(f'dpop = "required" on {route.prefix}, and a bearer token')
+        return token
 
     def used_session(self) -> tuple[str | None, str | None]:
         """The key of the session that the current request has used, and its user; None twice, if

@@ -1,7 +1,7 @@
 """Does the upstream's 401 demand a stronger or a more recent sign-in?
 
-RFC 9470, section 3: a Bearer challenge with `error="insufficient_user_authentication"` and the
-parameters of the next sign-in. It is parsed strictly by RFC 9110; anything else isn't such a
+RFC 9470, section 3: a Bearer or DPoP challenge with `error="insufficient_user_authentication"` and
+the parameters of the next sign-in. It is parsed strictly by RFC 9110; anything else isn't such a
 challenge, and the response passes like any other.
 """
 
@@ -31,6 +31,9 @@ _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))")
 _ACR_VALUES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
 
+OF_TOKENS = ("bearer", "dpop")
+"""An API that takes bound tokens demands it in their scheme (RFC 9449, 7.1)."""
+
 Challenge = tuple[str, dict[str, str]]
 """Scheme and parameters; names in lower case."""
 
@@ -49,19 +52,26 @@ def refuse_weak_sign_in(head: Head, route: Route) -> None:
     """
     if head.status != 401 or route.token.mode in ("client", "none"):
         return
-    demand = demanded_step_up(head.headers)
+    demand = demanded_step_up(head.headers, OF_TOKENS)
     if demand is not None:
         raise demand
 
 
-def demanded_step_up(headers: Iterable[Header]) -> StepUpRequired | None:
-    """The demand in the `WWW-Authenticate` of *headers*, if there is a well-formed one."""
+def demanded_step_up(
+    headers: Iterable[Header], schemes: tuple[str, ...] = ("bearer",)
+) -> StepUpRequired | None:
+    """The demand in the `WWW-Authenticate` of *headers*, if there is a well-formed one.
+
+    Args:
+        headers: Of the response.
+        schemes: Those in which it counts, in lower case.
+    """
     value = ", ".join(value for name, value in headers if name == "www-authenticate")
     try:
         demands = [
             parameters
             for scheme, parameters in challenges(value)
-            if scheme == "bearer" and parameters.get("error") == StepUpRequired.code
+            if scheme in schemes and parameters.get("error") == StepUpRequired.code
         ]
         # One sign-in can't be sent with two demands.
         return _demand(demands[0]) if len(demands) == 1 else None

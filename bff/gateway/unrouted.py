@@ -5,6 +5,8 @@ of their own. Flask's router and dispatch would find them again, at a fifth of t
 (benchmarks/README.md). So a WSGI layer around the application serves them. They get everything else
 of Flask: the request context with `g`, `request` and `flask.session`, the error handlers, the
 `after_request` and `teardown_request` functions; but no `before_request` functions.
+
+Both kinds of requests show Flask the public origin (`bff.core.public_origin`).
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import flask
 from flask import Flask, Response, appcontext_tearing_down, request, request_tearing_down
 from flask.ctx import RequestContext
 from werkzeug.routing import MapAdapter, Rule
+from werkzeug.wsgi import get_host
 
 from bff.core.operations import observers
+from bff.core.public_origin import as_received, origin_variables, replace_origin
 from bff.gateway.observed_requests import name_request
 from bff.gateway.response_log import RULE, logged
 
@@ -41,19 +45,34 @@ class FlaskWithUnroutedRequests(Flask):
         import_name: As Flask's.
         static_folder: As Flask's, but none by default.
         logs_responses: Whether each response gets a line in the log.
+        base_url: The public origin, for all addresses that Flask makes; the server's if None.
 
     Attributes:
         on_rule: Called with each rule that is added from then on; may raise.
+        unrouted_adapter: Makes addresses where no request went through the router.
     """
 
     request_class = Request
     on_rule: Callable[[Rule], None] | None = None
 
     def __init__(
-        self, import_name: str, *, static_folder: str | None = None, logs_responses: bool = False
+        self,
+        import_name: str,
+        *,
+        static_folder: str | None = None,
+        logs_responses: bool = False,
+        base_url: str | None = None,
     ) -> None:
         super().__init__(import_name, static_folder=static_folder)
         self._logs_responses = logs_responses
+        self._origin = origin_variables(base_url) if base_url is not None else {}
+        self.unrouted_adapter = self._adapter_at_origin()
+
+    def _adapter_at_origin(self) -> MapAdapter | None:
+        if not self._origin:
+            return None
+        host, scheme = self._origin["HTTP_HOST"], self._origin["wsgi.url_scheme"]
+        return self.url_map.bind(host, url_scheme=scheme)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333), through all layers around `wsgi_app`."""
@@ -61,22 +80,34 @@ class FlaskWithUnroutedRequests(Flask):
             return logged(self.wsgi_app, environ, start_response)
         return self.wsgi_app(environ, start_response)
 
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """As Flask's, the innermost layer, at the public origin."""
+        if self._origin:
+            replace_origin(environ, self._origin)
+        return super().wsgi_app(environ, start_response)
+
     def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
         """As Flask's, and `on_rule`."""
+        if self.on_rule is None:
+            super().add_url_rule(rule, *args, **options)
+            return
+        # Each look at the rules sorts them, so there is none before it is needed.
         before = set(map(id, self.url_map.iter_rules()))
         super().add_url_rule(rule, *args, **options)
-        if self.on_rule is not None:
-            for one in [one for one in self.url_map.iter_rules() if id(one) not in before]:
-                self.on_rule(one)
+        for one in [one for one in self.url_map.iter_rules() if id(one) not in before]:
+            self.on_rule(one)
 
     def unrouted_context(self, environ: WSGIEnvironment, rule: Rule) -> RequestContext:
         """The request context of a request that bypasses the router.
+
+        Once it is pushed, `url_adapter` needs `unrouted_adapter`: until then it would match.
 
         Args:
             environ: The request.
             rule: What the router would have found; it names the request in logs and traces.
         """
         environ[RULE] = rule
+        environ.update(self._origin)
         if observers:
             name_request(environ, rule)
         context = self.request_context(environ)
@@ -84,9 +115,18 @@ class FlaskWithUnroutedRequests(Flask):
         return context
 
     def create_url_adapter(self, request: flask.Request | None) -> MapAdapter | None:
-        """Flask's hook between a request and the router; with None, the router isn't used."""
-        if request is not None and RULE in request.environ:
-            return None
+        """Flask's hook between a request and the router; with None, the router isn't used.
+
+        Raises:
+            SecurityError: `TRUSTED_HOSTS` doesn't have the `Host` that was received.
+        """
+        if request is None and self.config["SERVER_NAME"] is None:
+            return self.unrouted_adapter
+        if request is not None:
+            if RULE in request.environ:
+                return None
+            if (trusted_hosts := self.config["TRUSTED_HOSTS"]) is not None:
+                get_host(dict(as_received(request.environ)), trusted_hosts)
         return super().create_url_adapter(request)
 
     def full_dispatch_request(self) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import pycurl
@@ -14,6 +14,7 @@ from bff.core.errors import ResponseBrokenOff, UpstreamTimeout, UpstreamUnreacha
 from bff.core.operations import Operation
 from bff.gateway.curl_connection import SEND_ONCE, SEND_TWICE, CurlConnection
 from bff.gateway.request_body import RequestBody
+from bff.gateway.request_headers import with_fields
 from bff.gateway.response_head import Head, final_head, keep_alive_seconds, read_head
 from bff.gateway.upstream_pool import UpstreamAddress, UpstreamPool
 
@@ -31,6 +32,8 @@ _RESET = (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
 
 ClientGone = Callable[[], bool]
 """Whether the client has disconnected."""
+Prove = Callable[[str, str, Origin], str]
+"""The line with a proof for one request, by its method, target and address (`api_proofs`)."""
 
 
 class ClientDisconnected(Exception):
@@ -60,6 +63,7 @@ class Upstream:
         header_lines: Sequence[str | bytes],
         body: RequestBody | None,
         client_gone: ClientGone | None = None,
+        prove: Prove | None = None,
     ) -> Exchange:
         """Send one request, and wait for status and headers of the response.
 
@@ -76,13 +80,16 @@ class Upstream:
         """
         # A body isn't kept, so it can't be sent again.
         repeatable = method in self.route.repeatable_methods and (body is None or body.finished)
-        limit = SEND_TWICE if repeatable else SEND_ONCE
+        limit = SEND_TWICE if repeatable and prove is None else SEND_ONCE
         addresses = self._pool.addresses_to_try()
         give_up_at = time.monotonic() + self.route.answer_timeout_seconds
         for attempts_left, address in enumerate(addresses, 1 - len(addresses)):
             connection = address.take(repeatable=repeatable)
             try:
-                connection.start(method, target, header_lines, body, limit)
+                lines = header_lines
+                if prove is not None:
+                    lines = [*lines, prove(method, target, address.origin)]
+                connection.start(method, target, lines, body, limit)
                 self._await_head(connection, client_gone)
                 if not connection.never_sent:
                     address.mark_reachable()
@@ -105,14 +112,15 @@ class Upstream:
         header_lines: Sequence[str | bytes],
         body: RequestBody | None,
         client_gone: ClientGone | None = None,
+        prove: Prove | None = None,
     ) -> Exchange:
         """`send`, which observers are told of."""
         with Operation("upstream", self.route.prefix, method) as operation:
             operation.origin = self._only_origin
             if operation.headers:
-                header_lines = _with(operation.headers, header_lines)
+                header_lines = with_fields(operation.headers, header_lines)
             try:
-                exchange = self.send(method, target, header_lines, body, client_gone)
+                exchange = self.send(method, target, header_lines, body, client_gone, prove)
             except ClientDisconnected:
                 operation.status = CLIENT_CLOSED_REQUEST
                 raise
@@ -239,14 +247,6 @@ class Exchange:
                 self.on_close()
 
 
-def _with(headers: Mapping[str, str], lines: Sequence[str | bytes]) -> Sequence[str | bytes]:
-    """*lines* and *headers*, which replace those of the same name."""
-    names = tuple(f"{name.lower()}{end}" for name in headers for end in ":;")
-    texts = ((one, one.decode("latin-1") if isinstance(one, bytes) else one) for one in lines)
-    kept = [one for one, text in texts if not text.lower().startswith(names)]
-    return [*kept, *(f"{name}: {value}" for name, value in headers.items())]
-
-
 def _may_begin(connection: CurlConnection) -> bool:
     """Whether our response may begin, as far as the upstream's has come.
 
@@ -295,4 +295,6 @@ def _error(connection: CurlConnection) -> Exception:
     code, message = connection.failure
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return UpstreamTimeout(message)
-    return UpstreamUnreachable(message or f"libcurl's error {code}")
+    error = UpstreamUnreachable(message or f"libcurl's error {code}")
+    error.is_swallowed = code == pycurl.E_ABORTED_BY_CALLBACK  # It would have been sent again.
+    return error

@@ -65,12 +65,15 @@ class AuthorizationRequests:
         parameters: Mapping[str, str],
         resources: tuple[str, ...],
     ) -> str:
-        """Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3."""
+        """Source: OpenID Connect Core, 3.1.2.1; RFC 7636, 4.3; RFC 9449, 10."""
         more: dict[str, Any] = dict(parameters) | self._config.fixed_login_parameters
         # Auth0: `audience` names the API that the access token is for.
         more.update(
             nonce=transaction.nonce, scope=self._config.scope, audience=self._config.audience
         )
+        if transaction.dpop_jkt:
+            # In place of a proof at the endpoint for pushing: RFC 9449, section 10.1.
+            more["dpop_jkt"] = transaction.dpop_jkt
         if transaction.max_age is not None:
             more["max_age"] = str(transaction.max_age)
         with self._client.session() as session:

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session
 
 from bff.config import Config
+from bff.core.dpop import BoundToken, DPoPKey
 from bff.core.errors import ClientRefused, ProviderRejected
 from bff.provider import client_auth
 from bff.provider.client_auth import ClientAuthentication
 from bff.provider.client_secrets import Credential
 from bff.provider.dialect import Dialect
 from bff.provider.discovery import Discovery
+from bff.provider.expected_token import BEARER, Expected
 from bff.provider.http_transport import Deadline, ExchangeFailed, Transport
 from bff.provider.sign_in_requests import SignInRequests
+from bff.provider.token_proofs import TokenProofs
 from bff.provider.token_response import (
     TokenResponse,
     check_client,
@@ -29,6 +33,19 @@ from bff.provider.token_response import (
 )
 
 _T = TypeVar("_T")
+
+
+class TokenRequest(NamedTuple):
+    """Where a token is asked for, as which client, and with which proof."""
+
+    url: str
+    """The token endpoint."""
+    client_id: str | None = None
+    """A route's own client; None for the client that signs users in."""
+    any_type: bool = False
+    """Also accept a token that is no access token; the caller checks it."""
+    key: DPoPKey | None = None
+    """The key that the access token is to be bound to; None for a bearer token."""
 
 
 class EndpointClient:
@@ -59,6 +76,7 @@ class EndpointClient:
         self._own = client_auth.configured(config)
         self._route_clients = client_auth.of_routes(config)
         self._sign_in_requests = SignInRequests()
+        self.proofs = TokenProofs(config, self.discovery, clock)
 
     def close_idle(self) -> int:
         """As `Transport.close_idle`."""
@@ -73,39 +91,35 @@ class EndpointClient:
         return Deadline(self.config.provider_timeout_seconds)
 
     def exchange(
-        self, url: str, parameters: Mapping[str, str], deadline: Deadline
+        self, request: TokenRequest, parameters: Mapping[str, str], deadline: Deadline
     ) -> TokenResponse:
         """Exchange an authorization code; raises as `read_token_response`, or Overloaded."""
         arguments = {"grant_type": "authorization_code", **parameters}
         with self._sign_in_requests.place():
-            return self._token_response("fetch_token", url, deadline, arguments)
+            return self._token_response("fetch_token", request, deadline, arguments)
 
     def refresh(
-        self, url: str, refresh_token: str, parameters: Mapping[str, str], deadline: Deadline
+        self,
+        request: TokenRequest,
+        refresh_token: str,
+        parameters: Mapping[str, str],
+        deadline: Deadline,
     ) -> TokenResponse:
         """Spend a refresh token; raises as `read_token_response`."""
         arguments = {"refresh_token": refresh_token, **parameters}
-        return self._token_response("refresh_token", url, deadline, arguments)
+        return self._token_response("refresh_token", request, deadline, arguments)
 
     def grant(
-        self,
-        url: str,
-        parameters: Mapping[str, str],
-        deadline: Deadline,
-        *,
-        client_id: str | None = None,
-        any_type: bool = False,
+        self, request: TokenRequest, parameters: Mapping[str, str], deadline: Deadline
     ) -> TokenResponse:
         """Request a token by any other grant; raises as `read_token_response`.
 
         Args:
-            url: The token endpoint.
+            request: As which client.
             parameters: `grant_type` and what belongs to it; those without a value are left out.
             deadline: When the operation must be over.
-            client_id: A route's own client; None for the client that signs users in.
-            any_type: Also accept a token that is no Bearer access token; the caller checks it.
         """
-        return self._token_response("fetch_token", url, deadline, parameters, client_id, any_type)
+        return self._token_response("fetch_token", request, deadline, parameters)
 
     def revoke(
         self, url: str, refresh_token: str, deadline: Deadline, client_id: str | None = None
@@ -165,6 +179,8 @@ class EndpointClient:
 
     def userinfo(self, url: str, access_token: str, deadline: Deadline) -> Any:
         """What UserInfo answers, of any JSON type; raises ProviderUnavailable (Core, 5.3.1)."""
+        if isinstance(access_token, BoundToken):
+            return self.proofs.get_json(self._transport, url, access_token, deadline)
         return self._transport.get_json(url, deadline, Authorization=f"Bearer {access_token}")
 
     def page(self, url: str, deadline: Deadline) -> requests.Response:
@@ -207,6 +223,7 @@ class EndpointClient:
         session = _Session(
             self.dialect,
             self.clock,
+            self.proofs,
             redirect_uri=self.config.redirect_uri,
             code_challenge_method="S256",
             **authentication.session_arguments(credential, metadata),
@@ -229,32 +246,42 @@ class EndpointClient:
     def _token_response(
         self,
         method: str,
-        url: str,
+        request: TokenRequest,
         deadline: Deadline,
         arguments: Mapping[str, str],
-        client_id: str | None = None,
-        any_type: bool = False,
     ) -> TokenResponse:
+        url, client_id, any_type, key = request
         address = self._address(url, client_id)
 
         def ask(session: _Session) -> TokenResponse:
-            session.any_type = any_type
+            if key is not None:
+                session.headers["DPoP"] = self.proofs.at_token_endpoint(key, address)
+            session.expected = self.proofs.expected(key, any_type=any_type)
             getattr(session, method)(
                 address, timeout=deadline.remaining_seconds(), allow_redirects=False, **arguments
             )
             return session.token_response
 
-        return self._as_client(client_id, ask)
+        if key is None:
+            return self._as_client(client_id, ask)
+        return self.proofs.with_nonce(partial(self._as_client, client_id, ask))
 
 
 class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
     """Authlib's session, with our own reading of token responses."""
 
     token_response: TokenResponse
-    any_type = False
+    expected: Expected = BEARER
 
-    def __init__(self, dialect: Dialect, clock: Callable[[], float], **arguments: Any) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        clock: Callable[[], float],
+        proofs: TokenProofs,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
+        self._proofs = proofs
         self._dialect = dialect
         self._clock = clock
 
@@ -263,8 +290,11 @@ class _Session(OAuth2Session):  # type: ignore[misc]  # Authlib has no types.
 
     def parse_response_token(self, response: requests.Response) -> dict[str, str]:
         """Authlib wants a dictionary; the response that counts is `token_response`."""
+        if self.expected.jkt:
+            self._proofs.note_nonce(response)
         self.token_response = read_token_response(
-            response, self._dialect, self._clock(), any_type=self.any_type
+            response, self._dialect, self._clock(), self.expected
         )
+        self._proofs.note_downgrade(self.expected, self.token_response)
         self.token = {"access_token": self.token_response.access_token, "token_type": "Bearer"}
         return dict(self.token)

@@ -97,12 +97,7 @@ class Transport:
             ProviderUnavailable: No response, or one that is no 200 with JSON.
         """
         response = self.get(url, deadline, **{"Accept": "application/json", **headers})
-        if response.status_code != 200:
-            raise ProviderUnavailable(f"{url} answered with status {response.status_code}")
-        try:
-            return json.loads(response.content)
-        except (ValueError, RecursionError) as error:
-            raise ProviderUnavailable(f"{url} answered with something that is not JSON") from error
+        return json_of(response, url)
 
     def close_idle(self) -> int:
         """Close connections that wait in vain; returns how many. Call it from any thread."""
@@ -112,6 +107,16 @@ class Transport:
     def close(self) -> None:
         """Close idle connections."""
         self._adapter.close()
+
+
+def json_of(response: requests.Response, url: str) -> Any:
+    """The document in the *response* of *url*; raises ProviderUnavailable if there is none."""
+    if response.status_code != 200:
+        raise ProviderUnavailable(f"{url} answered with status {response.status_code}")
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError) as error:
+        raise ProviderUnavailable(f"{url} answered with something that is not JSON") from error
 
 
 class DeadlineAdapter(HTTPAdapter):

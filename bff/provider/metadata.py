@@ -14,6 +14,7 @@ import msgspec
 
 from bff.config import LOOPBACK_HOSTS
 from bff.config.host_name import netloc_as_sent
+from bff.core.dpop import ALGORITHM
 from bff.core.errors import ProviderMisconfigured, ProviderUnavailable
 from bff.provider.http_transport import Deadline, Transport
 
@@ -36,6 +37,13 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     token_endpoint_auth_methods_supported: Any = None
     revocation_endpoint_auth_methods_supported: Any = None
     mtls_endpoint_aliases: Any = None
+    dpop_signing_alg_values_supported: Any = None
+
+    @property
+    def supports_dpop(self) -> bool:
+        """Whether it says that it accepts our proofs (RFC 9449, 5.1)."""
+        announced = self.dpop_signing_alg_values_supported
+        return _is_list(announced) and ALGORITHM in announced
 
     def mtls_alias(self, url: str) -> str:
         """The address in place of the endpoint *url* for a client with a TLS certificate.

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bff.config.route import TokenRule
+from bff.core.dpop import sendable
 from bff.core.errors import (
     IssuerMismatch,
     ProviderError,
@@ -22,7 +23,7 @@ from bff.core.model import Identity, IssuedTokens, LoginTransaction, SignIn
 from bff.core.unverified_claims import unverified_claims
 from bff.provider import products
 from bff.provider.authorization_request import AuthorizationRequests
-from bff.provider.endpoints import EndpointClient
+from bff.provider.endpoints import EndpointClient, TokenRequest
 from bff.provider.id_token import IDTokens, identity_of
 from bff.provider.jws import is_unicode, text
 from bff.provider.kept_claims import KeepClaims, with_kept
@@ -57,6 +58,7 @@ class Provider:
         self._sink = discard
         self.discovery = client.discovery
         """Metadata and keys; logout tokens and access tokens are checked with the keys, too."""
+        self.proofs = client.proofs
         self._id_tokens = IDTokens(client.config, client.discovery, client.clock)
         self._requests = AuthorizationRequests(client)
         self._grants = RouteGrants(client, discard)
@@ -152,7 +154,8 @@ class Provider:
         url = self.discovery.metadata(deadline).token_endpoint
         proof = {"code": code, "code_verifier": transaction.code_verifier}
         parameters = proof | self._grants.session_parameters
-        response = self._received(self._client.exchange, url, parameters, deadline)
+        request = TokenRequest(url, key=self.proofs.key_of_code(transaction.dpop_jkt))
+        response = self._received(self._client.exchange, request, parameters, deadline)
         iat_suffices = transaction.prompt_login and self._config.accept_iat_for_auth_time
         with self._discarding(response):
             claims = self._id_tokens.claims(
@@ -165,7 +168,7 @@ class Provider:
             )
             identity = identity_of(claims, self._config, iat_suffices=iat_suffices)
             if self._config.userinfo:
-                more = userinfo(self._client, response.access_token, identity.subject, deadline)
+                more = userinfo(self._client, sendable(response), identity.subject, deadline)
                 identity = msgspec.structs.replace(identity, claims=identity.claims | more)
                 claims |= more
             return SignIn(
@@ -201,8 +204,9 @@ class Provider:
         url = self.discovery.metadata(deadline).token_endpoint
         grants = self._grants
         wanted = grants.parameters_for(rule) if rule else grants.session_parameters
+        request = TokenRequest(url, key=self.proofs.key(rule))
         response = self._received(
-            self._client.refresh, url, refresh_token, wanted, deadline, sent=refresh_token
+            self._client.refresh, request, refresh_token, wanted, deadline, sent=refresh_token
         )
         with self._discarding(response):
             response, claims = self._id_tokens.refreshed(response, subject, deadline)

@@ -42,6 +42,12 @@ def warnings(metadata: Metadata, config: Config) -> list[str]:
             "Ory Hydra leads back to this application after a logout only with "
             "BFF_LOGOUT_ID_TOKEN_HINT=true; without it, the logout ends at Hydra's own page"
         )
+    if config.dpop != "off" and not metadata.supports_dpop:
+        so = "no token is bound" if config.dpop == "auto" else "it may issue none but bearer tokens"
+        found.append(
+            f"The provider doesn't announce DPoP with ES256, so with BFF_DPOP={config.dpop} {so}; "
+            "switch DPoP on there, or BFF_DPOP off"
+        )
     return found + (_of_client_auth(metadata, config) if config.client_auth_is_set else [])
 
 

@@ -12,7 +12,7 @@ from bff.config.route import ACCESS_TOKEN_TYPE, TokenRule
 from bff.core.errors import TokenResponseUnusable
 from bff.core.model import IssuedTokens
 from bff.core.unverified_claims import unverified_claims
-from bff.provider.endpoints import EndpointClient
+from bff.provider.endpoints import EndpointClient, TokenRequest
 from bff.provider.token_endpoint import RefreshTokenSink
 from bff.provider.token_response import is_header_safe, refreshed_tokens_of
 
@@ -94,10 +94,9 @@ class RouteGrants:
         issued_at = int(client.clock())
         parameters = parameters | self.parameters_for(rule)
         client_id = rule.client_id
+        request = TokenRequest(url, client_id, any_type, client.proofs.key(rule))
         try:
-            granted = client.grant(
-                url, parameters, deadline, client_id=client_id, any_type=any_type
-            )
+            granted = client.grant(request, parameters, deadline)
         except TokenResponseUnusable as error:
             self._discard(error.refresh_tokens, client_id)
             raise
@@ -123,7 +122,8 @@ def rejection_reason(rule: TokenRule, response: IssuedTokens) -> str | None:
     """
     if rule.mode == "exchange" and response.issued_token_type != ACCESS_TOKEN_TYPE:
         return "wrong_issued_token_type"
-    if response.token_type.lower() != "bearer" or not is_header_safe(response.access_token):
+    is_usable = response.jkt or response.token_type.lower() == "bearer"
+    if not is_usable or not is_header_safe(response.access_token):
         return "wrong_token_type"
     if rule.scope and response.scope is not None and _wider(rule, response.scope):
         return "wider_scope"

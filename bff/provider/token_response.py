@@ -25,6 +25,7 @@ from bff.core.errors import (
 from bff.core.model import IssuedTokens, Tokens
 from bff.provider.dialect import Dialect
 from bff.provider.error_description import log_description
+from bff.provider.expected_token import BEARER, Expected
 from bff.provider.jws import is_unicode, text
 from bff.provider.unused_token import unused_refresh_tokens
 
@@ -70,12 +71,14 @@ class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     issued_token_type: str | None = None
     refresh_expires_in_seconds: int | None = None
     """None if the provider doesn't say; 0 if the refresh token has no end."""
+    jkt: str = ""
+    """The thumbprint of the key that the access token is bound to; empty for a bearer token."""
     unused_refresh_tokens: tuple[str, ...] = ()
     """More than the one above, such as those of a member that came twice; they must be revoked."""
 
 
 def read_token_response(
-    response: requests.Response, dialect: Dialect, now: float, *, any_type: bool = False
+    response: requests.Response, dialect: Dialect, now: float, expected: Expected = BEARER
 ) -> TokenResponse:
     """The tokens in *response*.
 
@@ -83,7 +86,7 @@ def read_token_response(
         response: Of the token endpoint.
         dialect: The provider's.
         now: UTC epoch seconds.
-        any_type: Also accept a token that is no Bearer access token; the caller checks it.
+        expected: Which types of token it may have.
 
     Raises:
         ProviderUnavailable: 5xx, 429, a redirect, or anything that can't be understood.
@@ -95,7 +98,7 @@ def read_token_response(
     # Some providers write `"error": null` beside the tokens.
     is_error = body is not None and bool(body.get("error"))
     if response.status_code == 200 and body is not None and not is_error:
-        return _checked(response, body, any_type)
+        return _checked(response, body, expected)
     if unused := unused_refresh_tokens(response, body):
         raise TokenResponseUnusable("the token answer contradicts itself", unused)
     if response.status_code == 200 and body is None:
@@ -182,15 +185,16 @@ def is_header_safe(access_token: str) -> bool:
     return _HEADER_SAFE.fullmatch(access_token) is not None
 
 
-def _checked(response: requests.Response, body: dict[str, Any], any_type: bool) -> TokenResponse:
+def _checked(
+    response: requests.Response, body: dict[str, Any], expected: Expected
+) -> TokenResponse:
     access_token = _unicode(body.get("access_token"))
     token_type = _unicode(body.get("token_type")) or ""
-    if access_token is None or not (any_type or is_header_safe(access_token)):
+    if access_token is None or not (expected.any_type or is_header_safe(access_token)):
         unused = unused_refresh_tokens(response, body)
         raise TokenResponseUnusable("the token answer has no usable access_token", unused)
-    if not any_type and token_type.lower() != "bearer":
-        unused = unused_refresh_tokens(response, body)
-        raise TokenResponseUnusable("the token answer's token_type is not Bearer", unused)
+    if (problem := expected.problem(token_type)) is not None:
+        raise TokenResponseUnusable(problem, unused_refresh_tokens(response, body))
     refresh_token = _unicode(body.get("refresh_token"))
     return TokenResponse(
         access_token=access_token,
@@ -201,6 +205,7 @@ def _checked(response: requests.Response, body: dict[str, Any], any_type: bool) 
         token_type=token_type,
         issued_token_type=_unicode(body.get("issued_token_type")),
         refresh_expires_in_seconds=_refresh_lifetime_seconds(body),
+        jkt=expected.jkt if token_type.lower() == "dpop" else "",
         unused_refresh_tokens=unused_refresh_tokens(response, body, refresh_token),
     )
 
@@ -252,6 +257,7 @@ def tokens_of(response: TokenResponse, issued_at: int, config: Config) -> Tokens
         refresh_token=response.refresh_token,
         refresh_expires_at=refresh_expires_at or 0,
         id_token=_id_token_hint(response, config),
+        jkt=response.jkt,
     )
 
 
@@ -267,6 +273,7 @@ def refreshed_tokens_of(response: TokenResponse, issued_at: int, config: Config)
         id_token=_id_token_hint(response, config),
         token_type=response.token_type,
         issued_token_type=response.issued_token_type,
+        jkt=response.jkt,
     )
 
 

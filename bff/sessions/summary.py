@@ -19,7 +19,7 @@ def session_summary(
     Args:
         session: The session.
         public_id: Its public id (`Sessions.public_id`), which is shown instead of its key.
-        fields: Some or all of `ADMIN_FIELDS`.
+        fields: Some or all of `ADMIN_FIELDS`, and `bound`.
     """
     summary = {
         "id": public_id,
@@ -29,5 +29,6 @@ def session_summary(
         "last_seen_at": session.last_seen_at,
         "idle_ends_at": min(session.idle_ends_at, session.ends_at),
         "absolute_ends_at": session.ends_at,
+        "bound": session.bound_at is not None,
     }
     return {field: summary[field] for field in fields}

@@ -30,15 +30,16 @@ class Keys:
         """`session:{hash}`, hash: the session record.
 
         Sealed: `tokens`, `identity`, `data` (`flask.session`). Plain: `generation`, `attempt`,
-        `created_at`, `last_seen_at`, `idle_ends_at`, `absolute_ends_at`.
+        `created_at`, `last_seen_at`, `idle_ends_at`, `absolute_ends_at`; of a session that is bound
+        to its browser also `bound_at`, `device_key` (public) and `device_attempt`.
         """
         return self._name("session", _tag(session_key))
 
     def tombstone(self, session_key: str) -> str:
         """`tombstone:{hash}`, hash: the record of an ended session, until its tokens are revoked.
 
-        As the session record, without `data` and `attempt`, with `reason` and `ended_at`. Or only
-        `barred`: a sign-in in progress that ended before its record was written.
+        As the session record, without `data`, `attempt` and those of the binding, with `reason` and
+        `ended_at`. Or only `barred`: a sign-in in progress that ended before it had a record.
         """
         return self._name("tombstone", _tag(session_key))
 

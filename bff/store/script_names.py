@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bff.store import (
+    device_keys,
     history_cut,
     history_start,
     identity_changes,
@@ -17,8 +18,8 @@ from bff.store import (
 from bff.store.connection import Script
 
 _MODULES = (
-    history_cut, history_start, identity_changes, node_marks, poll_lease, redis_look, scripts,
-    sign_in_attempts, watch_gap, watermarks,
+    device_keys, history_cut, history_start, identity_changes, node_marks, poll_lease, redis_look,
+    scripts, sign_in_attempts, watch_gap, watermarks,
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ _LIVE = (
     _NOW
     + """
 local r = redis.call('HMGET', KEYS[1], 'generation', 'tokens', 'identity', 'created_at',
-  'last_seen_at', 'idle_ends_at', 'absolute_ends_at', 'data')
+  'last_seen_at', 'idle_ends_at', 'absolute_ends_at', 'data', 'bound_at')
 local live = r[1] and now < tonumber(r[6]) and now < tonumber(r[7])
 """
 )
@@ -40,6 +40,7 @@ class RecordRow(NamedTuple):
     idle_ends_at: bytes
     absolute_ends_at: bytes
     data: bytes | None
+    bound_at: bytes | None
     read_at: bytes | float
     """Redis's clock when it was read; not a field of the record."""
 
@@ -59,7 +60,7 @@ if ARGV[1] == '1' and now - tonumber(r[5]) >= tonumber(ARGV[3]) then
   r[6] = tostring(math.min(math.floor(now) + tonumber(ARGV[2]), tonumber(r[7])))
   redis.call('HSET', KEYS[1], 'last_seen_at', r[5], 'idle_ends_at', r[6])
 end
-r[9] = string.format('%.6f', now)
+r[10] = string.format('%.6f', now)
 return r
 """
 )
@@ -199,7 +200,7 @@ if not s[1] then
 end
 if ARGV[3] ~= '' and s[1] ~= ARGV[3] then return {'other'} end
 redis.call('RENAME', KEYS[1], KEYS[2])
-redis.call('HDEL', KEYS[2], 'data', 'attempt')
+redis.call('HDEL', KEYS[2], 'data', 'attempt', 'bound_at', 'device_key', 'device_attempt')
 redis.call('HSET', KEYS[2], 'reason', ARGV[1], 'ended_at', tostring(math.floor(now)))
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 redis.call('DEL', KEYS[3], KEYS[4])

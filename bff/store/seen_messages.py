@@ -36,3 +36,18 @@ class SeenMessages:
         """Add a message until that instant; raises StoreUnavailable."""
         name = self._sealer.keyed_hash(f"seen {kind}", issuer, message_id)
         self._database.command("SET", self._keys.seen(name), "1", "EXAT", until)
+
+    def add_first(self, kind: str, issuer: str, message_id: str, *, until: int) -> bool:
+        """Add a message that must not have its effect twice; false if it was added before.
+
+        A repeated command finds itself, so that a message may count as used that wasn't.
+
+        Raises:
+            StoreUnavailable: Redis is away; it may have been added.
+        """
+        names = self._sealer.keyed_hashes(f"seen {kind}", issuer, message_id)
+        # Under each key: another replica may not have the newest one yet.
+        added = self._database.commands(
+            *(("SET", self._keys.seen(name), "1", "NX", "EXAT", until) for name in names)
+        )
+        return all(added)

@@ -135,6 +135,7 @@ class SessionRecords:
             idle_ends_at=int(row.idle_ends_at),
             absolute_ends_at=int(row.absolute_ends_at),
             read_at=float(row.read_at),
+            bound_at=int(row.bound_at) if row.bound_at else None,
         )
 
     def slides_at(self, session: Session) -> float:

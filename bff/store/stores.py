@@ -12,6 +12,7 @@ from bff.store.browsers import Browsers
 from bff.store.client_tokens import SharedClientTokens
 from bff.store.connection import Database, connect
 from bff.store.deny_list import DenyList
+from bff.store.device_keys import DeviceKeys
 from bff.store.history_cut import HistoryCut
 from bff.store.history_marks import HistoryMarks
 from bff.store.history_start import HistoryStart
@@ -37,6 +38,7 @@ class Stores:
     """The connection that all of them share."""
     records: SessionRecords
     refresh_lock: RefreshLock
+    device_keys: DeviceKeys
     indexes: Indexes
     identity_changes: IdentityChanges
     browsers: Browsers
@@ -68,6 +70,7 @@ def open_stores(config: Config, sealer: Sealer) -> Stores:
         database=database,
         records=records,
         refresh_lock=RefreshLock(database, records),
+        device_keys=DeviceKeys(database),
         indexes=indexes,
         identity_changes=IdentityChanges(database, records, indexes, watermarks),
         browsers=Browsers(database, lifetime_seconds=config.session_absolute_seconds),

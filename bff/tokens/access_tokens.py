@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from bff.config import Config
 from bff.config.route import TokenRule
+from bff.core.dpop import DPoPKeys
 from bff.core.errors import SignInRequired, StoreUnavailable
 from bff.core.model import Session
 from bff.provider.token_endpoint import TokenEndpoint
@@ -44,18 +45,21 @@ class AccessTokens:
         revocation: Revocation,
         config: Config,
     ) -> None:
+        keys = DPoPKeys(key.get_secret_value() for key in config.secrets)
         self._deny_list = stores.deny_list
         self._records = stores.records
         self._endpoint = endpoint
         self._pending_writes = pending_writes
         profiles = ProfileFollowing(stores, endpoint, revocation, asks_userinfo=config.userinfo)
-        self._renewal = TokenRenewal(stores, pending_writes, profiles, config)
-        self._client_tokens = ClientTokens(stores, endpoint, config)
+        self._renewal = TokenRenewal(stores, pending_writes, profiles, keys, config)
+        self._client_tokens = ClientTokens(stores, endpoint, keys, config)
         self._session_token = SessionTokenSource(endpoint, stores, revocation)
         self._sources: dict[str, TokenSource] = {}
 
     def for_route(self, rule: TokenRule, session: Session) -> str:
         """The access token for a request of *session* on a route with this token rule.
+
+        It is a `BoundToken` if it is bound to a key.
 
         Raises:
             RouteTokenRefused: The provider issues no token for this route; the session stays.

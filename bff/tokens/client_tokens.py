@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from bff.config import Config
 from bff.config.route import TokenRule
 from bff.core import audit
+from bff.core.dpop import DPoPKeys, sendable
 from bff.core.errors import BFFError, ProviderRejected, RouteTokenRefused, StoreUnavailable
 from bff.core.model import RouteToken
 from bff.core.unverified_claims import unverified_claims
@@ -52,10 +53,14 @@ class ClientTokens:
     Args:
         stores: The tokens that all processes share, and which tokens are revoked.
         endpoint: The provider's token endpoint.
+        keys: A token that is bound to none of them is of no use.
         config: Issuer, client id, timeouts, and how long before its end a token is renewed.
     """
 
-    def __init__(self, stores: Stores, endpoint: TokenEndpoint, config: Config) -> None:
+    def __init__(
+        self, stores: Stores, endpoint: TokenEndpoint, keys: DPoPKeys, config: Config
+    ) -> None:
+        self._keys = keys
         self._shared = stores.client_tokens
         self._revoked_tokens = stores.revoked_tokens
         self._endpoint = endpoint
@@ -76,11 +81,11 @@ class ClientTokens:
         """
         cached, now = self._cache.get(rule.name), time.monotonic()
         if cached is not None and now < cached.next_at:
-            return cached.token.access_token
+            return sendable(cached.token)
         if cached is not None and now < cached.expired_at:
-            return self._renewed_if_free(rule, cached).token.access_token
+            return sendable(self._renewed_if_free(rule, cached).token)
         found = self._single_flight.share(rule.name, lambda: self._renewed(rule))
-        return found.token.access_token
+        return sendable(found.token)
 
     def _renewed_if_free(self, rule: TokenRule, old: _Cached) -> _Cached:
         """Look up or renew, unless another thread does; then, or on failure, keep the old token."""
@@ -116,6 +121,8 @@ class ClientTokens:
 
     def _is_fresh(self, shared: SharedClientToken) -> bool:
         window = window_seconds(shared.token, self._before_seconds)
+        if (jkt := shared.token.jkt) and jkt not in self._keys:
+            return False
         return shared.left_seconds > window and not self._is_revoked(shared.token)
 
     def _is_revoked(self, token: RouteToken) -> bool:
@@ -167,6 +174,7 @@ class ClientTokens:
             expires_at=issued.expires_at,
             issued_at=issued.issued_at,
             scope=rule.scope if issued.scope is None else issued.scope,
+            jkt=issued.jkt,
         )
 
     def _release_failed(self, rule: TokenRule, attempt: str, error: BFFError) -> None:

@@ -25,6 +25,7 @@ def refreshed(old: Tokens, issued: IssuedTokens, now: float, deny_list: DenyList
         refresh_token=issued.refresh_token or old.refresh_token,
         refresh_expires_at=_refresh_expires_at(old, issued),
         id_token=issued.id_token if old.id_token and issued.id_token else old.id_token,
+        jkt=issued.jkt,
         replaced=(*_unexpired(old.replaced, now), deny_list.entry(old)),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from bff.core.dpop import sendable
 from bff.core.errors import BFFError, SessionEnded
 from bff.core.model import IssuedTokens, Session
 from bff.provider.token_endpoint import TokenEndpoint
@@ -70,7 +71,7 @@ class ProfileFollowing:
         if not (self._asks_userinfo and is_own):
             return {}
         try:
-            return self._endpoint.userinfo(issued.access_token, session.identity.subject)
+            return self._endpoint.userinfo(sendable(issued), session.identity.subject)
         except BFFError as error:
             log.warning("UserInfo says nothing of a session's user: %s", error.detail)
             return {}

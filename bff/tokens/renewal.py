@@ -16,6 +16,7 @@ import msgspec
 
 from bff.config import Config
 from bff.core import audit
+from bff.core.dpop import DPoPKeys, sendable
 from bff.core.errors import (
     BFFError,
     IDTokenInvalid,
@@ -47,6 +48,7 @@ class TokenRenewal:
         stores: The refresh lock of each session.
         pending_writes: Writes what the provider issued.
         profiles: Keep the profile as the provider has it.
+        keys: A token that is bound to none of them is renewed at once, since nobody can use it.
         config: The provider timeout, and how long before its end a token is renewed.
     """
 
@@ -55,8 +57,10 @@ class TokenRenewal:
         stores: Stores,
         pending_writes: PendingWrites,
         profiles: ProfileFollowing,
+        keys: DPoPKeys,
         config: Config,
     ) -> None:
+        self._keys = keys
         self._profiles = profiles
         self._lock = stores.refresh_lock
         self._pending_writes = pending_writes
@@ -79,12 +83,12 @@ class TokenRenewal:
             StoreUnavailable: Redis is down; the session stays.
         """
         token = source.current(session.tokens)
-        if token is not None:
+        if token is not None and (not token.jkt or token.jkt in self._keys):
             window = window_seconds(token, self._before_seconds)
             if session.read_at < token.expires_at - window:
-                return token.access_token
+                return sendable(token)
             if session.read_at < token.expires_at - expired_margin_seconds(window):
-                return self._renewed_if_free(session, source, token.access_token)
+                return self._renewed_if_free(session, source, sendable(token))
         if not source.available(session.tokens):
             raise source.unavailable(session)
         name = f"{session.key} {source.name}"
@@ -152,7 +156,7 @@ class TokenRenewal:
                 return lock.tokens, session
 
     def _is_fresh(self, token: Tokens | RouteToken | None, now: float) -> bool:
-        if token is None:
+        if token is None or (token.jkt and token.jkt not in self._keys):
             return False
         return now < token.expires_at - window_seconds(token, self._before_seconds)
 
@@ -228,7 +232,7 @@ def _access_token(source: TokenSource, tokens: Tokens) -> str:
     token = source.current(tokens)
     if token is None:
         raise ProviderUnavailable("another request left none")
-    return token.access_token
+    return sendable(token)
 
 
 def _record(

@@ -77,6 +77,7 @@ class RouteTokenSource(TokenSource):
             issued_at=issued.issued_at,
             # If omitted, it is the requested scope (RFC 6749, 5.1).
             scope=self._rule.scope if issued.scope is None else issued.scope,
+            jkt=issued.jkt,
         )
 
     def _token_write(

@@ -36,6 +36,7 @@ class Devices:
 
     def __init__(self, config: Config, guard: SessionGuard, sessions: Sessions) -> None:
         self._reauth_seconds = config.device_reauth_seconds
+        self._fields = DEVICE_FIELDS + (("bound",) if config.device_binding != "off" else ())
         self._guard = guard
         self._sessions = sessions
 
@@ -43,7 +44,7 @@ class Devices:
         """`GET /auth/sessions`: all sessions of the user; none is extended by it."""
         current = self._guard.session(slide=False)
         found = [
-            session_summary(session, self._sessions.public_id(session), DEVICE_FIELDS)
+            session_summary(session, self._sessions.public_id(session), self._fields)
             | {"current": session.key == current.key}
             for session in self._sessions.of_user(current)
         ]

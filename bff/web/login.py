@@ -17,6 +17,7 @@ from flask import Blueprint, Response, after_this_request, request
 from bff.access import session_cookie
 from bff.access.browser_cookie import BrowserCookie
 from bff.access.cookie_header import all_cookies, refuse_unreadable
+from bff.access.device_binding import DeviceBinding
 from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
@@ -65,12 +66,13 @@ def create_blueprint(
     sessions: Sessions,
     sealer: Sealer,
     attempts: SignInAttempts,
+    binding: DeviceBinding | None = None,
 ) -> Blueprint:
     """Map the two addresses of a sign-in to a `LoginFlow`."""
     blueprint = Blueprint("login", __name__)
     browser = BrowserCookie(config)
     transactions, exchange = LoginTransactions(config, sealer), CodeExchange(provider, attempts)
-    flow = LoginFlow(config, provider, exchange, sessions, transactions, browser)
+    flow = LoginFlow(config, provider, exchange, sessions, transactions, browser, binding)
     blueprint.add_url_rule("/auth/login", view_func=flow.login)
     blueprint.add_url_rule("/auth/callback", view_func=flow.callback)
     blueprint.after_request(_keep_private)
@@ -87,6 +89,7 @@ class LoginFlow:
         sessions: Stores finished sign-ins.
         transactions: The cookies of sign-ins that are under way.
         browser: The cookie by which the browser is known.
+        binding: Lets browsers bind their sessions; None for none.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class LoginFlow:
         sessions: Sessions,
         transactions: LoginTransactions,
         browser: BrowserCookie,
+        binding: DeviceBinding | None,
     ) -> None:
         self._config = config
         self._provider = provider
@@ -104,6 +108,7 @@ class LoginFlow:
         self._sessions = sessions
         self._transactions = transactions
         self._browser = browser
+        self._binding = binding
 
     def login(self) -> Response:
         """`GET /auth/login`: redirect to the provider."""
@@ -126,6 +131,7 @@ class LoginFlow:
             prompt_login=has_prompt_login(parameters),
             keep_shared_cookie=session_cookie.current().shared_is_foreign,
             asked=parameters,
+            dpop_jkt=self._provider.proofs.jkt_of_sign_in(),
         )
         try:
             if transaction.silent:
@@ -245,7 +251,7 @@ class LoginFlow:
         try:
             code = self._authorization_code(transaction)
             sign_in = self._exchange.sign_in(code, transaction)
-            begin_session(self._sessions, sign_in, transaction, self._browser)
+            begin_session(self._sessions, sign_in, transaction, self._browser, self._binding)
         except SignInTooOld as error:
             # The provider's own session is older than an end of all sessions. Ask the provider
             # once more, for a real authentication; some heed only one of prompt and max_age.

@@ -83,6 +83,7 @@ class LoginTransactions:
         prompt_login: bool = False,
         keep_shared_cookie: bool = False,
         asked: Mapping[str, str] = MappingProxyType({}),
+        dpop_jkt: str = "",
     ) -> LoginTransaction:
         """Create a transaction with a new state, nonce and code verifier.
 
@@ -103,6 +104,7 @@ class LoginTransactions:
             prompt_login=prompt_login,
             keep_shared_cookie=keep_shared_cookie,
             asked={} if silent else _kept(asked, return_to),
+            dpop_jkt=dpop_jkt,
         )
         transaction = msgspec.structs.replace(transaction, state=self._state(transaction))
         return transaction if self.fits(transaction) else _without(transaction)
@@ -141,6 +143,7 @@ class LoginTransactions:
             prompt_login=True,
             keep_shared_cookie=transaction.keep_shared_cookie,
             asked=transaction.asked,
+            dpop_jkt=transaction.dpop_jkt,
         )
         return msgspec.structs.replace(second, repeated=True, watermark_at=watermark_at)
 

@@ -139,9 +139,11 @@ class LogoutFlow:
     def _logout_url(self, session: Session | None, return_to: str) -> str:
         """The address of the provider's logout; *return_to* if the provider has none."""
         state = self._sealer.seal_text(msgspec.json.encode(return_to), STATE_CONTEXT)
+        # A copied cookie ends the session, and must not tell who its user is.
+        may_tell = session is not None and self._guard.is_proven(session)
         logout_url = self._provider.logout_url(
             sid=session.identity.sid if session else None,
-            id_token=session.tokens.id_token if session else None,
+            id_token=session.tokens.id_token if session and may_tell else None,
             state=state,
         )
         return logout_url or return_to

@@ -14,6 +14,7 @@ from flask import Request
 
 from bff.config import Config
 from bff.core.errors import CrossSite
+from bff.core.public_origin import as_received
 
 REDIRECTED = "at_base_url"
 """The parameter of an address that was redirected: once, since a proxy may replace `Host`."""
@@ -28,7 +29,7 @@ def address_on_our_host(request: Request, config: Config) -> str | None:
 
     Ports don't count: cookies don't distinguish them, and a development server has its own.
     """
-    given = request.headers.get("Host")
+    given = as_received(request.environ).get("HTTP_HOST")
     if not given or REDIRECTED in request.args or _host(f"//{given}") == _host(config.app_base_url):
         return None
     log.warning(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from flask import Response, after_this_request, request
 
 from bff.access import session_cookie
 from bff.access.browser_cookie import BrowserCookie
+from bff.access.device_binding import DeviceBinding
 from bff.access.user_agent import browser_label
 from bff.core.errors import StoreUnavailable
 from bff.core.model import LoginTransaction, SignIn
@@ -24,9 +27,15 @@ def browser_id_for_sign_in(sessions: Sessions, browser: BrowserCookie) -> str:
 
 
 def begin_session(
-    sessions: Sessions, sign_in: SignIn, transaction: LoginTransaction, browser: BrowserCookie
+    sessions: Sessions,
+    sign_in: SignIn,
+    transaction: LoginTransaction,
+    browser: BrowserCookie,
+    binding: DeviceBinding | None = None,
 ) -> None:
     """Start the session of a finished sign-in, and give its cookie to the browser.
+
+    With a *binding*, the browser may bind the session to a key of its own.
 
     Raises:
         SignInTooOld: The sign-in is from before an end of all this user's sessions.
@@ -48,6 +57,8 @@ def begin_session(
     kept = sessions.browser_id_to_keep(browser_ids)
     if sessions.is_current(cookie_id, browser_ids):
         session_cookie.current().begin(cookie_id, keep_shared=transaction.keep_shared_cookie)
+        if binding is not None:
+            _offer_binding(binding)
 
     @after_this_request
     def keep_one_id(response: Response) -> Response:
@@ -58,3 +69,16 @@ def begin_session(
             if browser_id != kept:
                 browser.delete(response, browser_id)
         return response
+
+
+def _offer_binding(binding: DeviceBinding) -> None:
+    key = session_cookie.current().session_key
+    assert key is not None  # noqa: S101 - The session has just begun.
+    # Without Redis's clock the session stays unbound; the sign-in has succeeded all the same.
+    with contextlib.suppress(StoreUnavailable):
+        registration = binding.registration(key)
+
+        @after_this_request
+        def offer(response: Response) -> Response:
+            response.headers["Secure-Session-Registration"] = registration
+            return response

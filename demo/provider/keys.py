@@ -10,6 +10,11 @@ from joserfc.jwk import KeySet, RSAKey
 RSA_KEY_BITS = 2048
 
 
+def make_key(kid: str) -> RSAKey:
+    """A new key of this name that signs tokens."""
+    return RSAKey.generate_key(RSA_KEY_BITS, parameters={"use": "sig", "alg": "RS256", "kid": kid})
+
+
 class SigningKeys:
     """RSA keys, newest first; the newest signs, all are published."""
 
@@ -31,9 +36,7 @@ class SigningKeys:
         with self._lock:
             self._made += 1
             kid = f"demo-{self._made}"
-            key = RSAKey.generate_key(
-                RSA_KEY_BITS, parameters={"use": "sig", "alg": "RS256", "kid": kid}
-            )
+            key = make_key(kid)
             self._keys = [key] if drop_old else [key, *self._keys]
             return kid
 

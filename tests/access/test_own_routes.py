@@ -11,10 +11,19 @@ from flask import Blueprint
 from flask.views import MethodView
 
 import bff
-from tests.support.embedding import CROSS_SITE, SAME_ORIGIN, Embedding, embedding, marked
-from tests.support.fixtures import AuditLines, MakeReceiver
+from tests.support.embedding import (
+    CROSS_SITE,
+    SAME_ORIGIN,
+    Embedding,
+    MakeApplication,
+    application_for,
+    bff_receiver,
+    embedding,
+    marked,
+)
+from tests.support.fixtures import AuditLines
 
-__all__ = ["embedding"]
+__all__ = ["application_for", "bff_receiver", "embedding"]
 
 SAME_SITE = {"Sec-Fetch-Site": "same-site"}
 PROGRAM: dict[str, str] = {}
@@ -169,11 +178,8 @@ def blueprint(rule: str, methods: list[str]) -> Blueprint:
     return made
 
 
-def test_blueprints_are_guarded_and_have_one_spelling(
-    receiver_for: MakeReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    receiver = receiver_for()
-    app = bff.create_app(receiver.config, blueprints=[blueprint("/own", ["GET", "POST"])])
+def test_blueprints_are_guarded_and_have_one_spelling(application_for: MakeApplication) -> None:
+    app = application_for(blueprints=[blueprint("/own", ["GET", "POST"])])
     client = app.test_client()
     assert client.get("/own", headers=SAME_ORIGIN).text == "own"
     assert client.post("/own", headers=CROSS_SITE).status_code == 403

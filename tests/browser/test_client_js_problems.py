@@ -161,6 +161,16 @@ def test_an_ended_session_is_thrown_and_fires_the_event(page: Page, stub: Stub) 
     assert (code, page.evaluate("events")) == ("session_ended", ["session-ended"])
 
 
+@pytest.mark.parametrize("code", ["device_unproven", "device_unbound"])
+def test_a_session_that_is_bound_to_another_browser_is_over_here(page: Page, code: str) -> None:
+    for path in ("/api/any", "/auth/profile"):
+        problem = {"code": code, "login_url": "/auth/login"}
+        answer(page, 401, problem, "application/problem+json", path)
+    assert page.evaluate("client.apiJSON('/api/any').catch(e => e.code)") == code
+    assert page.evaluate("client.profile()") is None
+    assert page.evaluate("events") == ["session-ended"]
+
+
 @pytest.mark.parametrize("response_type", ["json", "text", "blob", "arraybuffer"])
 def test_a_401_of_axios_fires_the_event(page: Page, stub: Stub, response_type: str) -> None:
     stub.signed_in = False

@@ -174,8 +174,8 @@ def test_an_answer_gets_the_same_fields_as_from_the_bff(here: Installation) -> N
         "Access-Control-Allow-Credentials: true", "Clear-Site-Data: \"cookies\"",
         "Service-Worker-Allowed: /", "NEL: {}", "X-Accel-Redirect: /x", "Alt-Svc: h2=\"evil:443\"",
         "Set-Login: logged-out", "Secure-Session-Registration: (ES256);path=\"/x\"",
-        "Sec-Session-Challenge: x", "Speculation-Rules: \"/x\"", "Origin-Trial: x",
-        "Use-As-Dictionary: match=\"/*\"", "Refresh: 0;url=http://api.internal/x",
+        "Sec-Session-Challenge: x", "DPoP-Nonce: evil", "Speculation-Rules: \"/x\"",
+        "Origin-Trial: x", "Use-As-Dictionary: match=\"/*\"", "Refresh: 0;url=http://api.internal/x",
     ]  # fmt: skip
     odd = [*dropped, "Strict-Transport-Security: max-age=0", "X-Content-Type-Options: none"]
     here.api.answers["/odd"] = whole(b"<script>", "Content-Type: text/html", *odd)

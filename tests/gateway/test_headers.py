@@ -40,6 +40,8 @@ SMUGGLED = [
     "Via: 1.1 evil", "X-Request-ID: evil-evil-evil", "X-CSRF: 1", "HTTP2-Settings: AAMA",
     "X-BFF-Session: e7c7a53b0e0d4d0c86b0b0b6a7a3f0e1", "Client-Cert: :evil:", "Remote.Email: evil",
     "Content_Length: 5", "X.Forwarded.For: 6.6.6.6", "X!Real~IP: 6.6.6.6", "Remote.User: admin",
+    "Secure-Session-Response: evil", "Secure-Session-Skipped: evil", "Secure-Session-New: evil",
+    "Sec-Secure-Session-Id: evil", "Sec_Secure_Session_Id: evil",
 ]  # fmt: skip
 PASSED = [
     "Accept: text/plain", "Accept-Encoding: gzip", "Accept-Language: de", "User-Agent: tester",

@@ -12,6 +12,7 @@ from bff.gateway.response_head import Head
 from bff.gateway.step_up_challenge import (
     CHALLENGES_MAX,
     HEADER_MAX_CHARACTERS,
+    OF_TOKENS,
     PARAMETERS_MAX,
     Malformed,
     challenges,
@@ -165,3 +166,11 @@ def test_no_sign_in_helps_where_the_token_is_not_the_users(mode: TokenMode) -> N
 def test_only_a_401_counts() -> None:
     for status in (200, 400, 403, 407):
         refuse_weak_sign_in(Head(status, [("www-authenticate", f"Bearer {ERROR}")]), route("user"))
+
+
+@pytest.mark.parametrize("scheme", ["DPoP", "dpop", "Bearer"])
+def test_an_api_demands_it_in_the_scheme_of_its_tokens(scheme: str) -> None:
+    value = f'{scheme} error="insufficient_user_authentication", acr_values="a"'
+    demand = demanded_step_up([("www-authenticate", value)], OF_TOKENS)
+    assert demand is not None
+    assert demand.requirements == {"acr_values": "a"}

@@ -57,6 +57,11 @@ const configuration = {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
+    dPoP: {
+      enabled: settings.dpop ?? true,
+      nonceSecret: settings.dpop_nonces ? randomBytes(32) : undefined,
+      requireNonce: () => Boolean(settings.dpop_nonces),
+    },
     resourceIndicators,
     revocation: { enabled: true, allowedPolicy: (ctx, client, token) => token.clientId === client.clientId },
     rpInitiatedLogout: { enabled: true },

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 from bff import create_app
+from bff.app.factory import BACKGROUND
 from bff.machine_api.health import READY_WAIT_SECONDS
+from tests.support.application import stop
 from tests.support.bench import config_for
 from tests.support.redis_front import RedisFront
 from tests.support.redis_server import RedisServer
@@ -21,7 +23,7 @@ def test_readyz_is_bounded_while_each_reply_comes_just_in_time(
     """No command times out, and all that is asked together takes long."""
     with RedisFront(redis_server.port) as front:
         app = create_app(config_for(redis_server, redis_prefix, REDIS_URL=front.url))
-        for background in app.extensions["bff"].background:
+        for background in app.extensions[BACKGROUND]:
             background.stop()  # What looks at Redis is the probe alone.
         probe = app.test_client()
 
@@ -36,4 +38,4 @@ def test_readyz_is_bounded_while_each_reply_comes_just_in_time(
         assert (response.status_code, response.get_json()["checks"]["redis"]) == (503, False)
         front.delay(0)
         wait_for(is_redis_ready, "Redis is ready again")
-        app.extensions["bff"].stores.database.client.close()
+        stop(app)

@@ -193,6 +193,7 @@ SMUGGLED = {
     "upgrade": ["Upgrade: evil", "HTTP2-Settings: evil"],
     "request id": ["X-Request-ID: evil-evil-evil", "Via: 1.1 evil"],
     "csrf": ["X-CSRF: 1"],
+    "device": ["Secure-Session-Response: evil", "Sec-Secure-Session-Id: evil"],
 }
 
 

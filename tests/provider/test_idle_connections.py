@@ -13,6 +13,7 @@ from bff.app import factory
 from bff.config import load
 from bff.provider import ended_exchange
 from bff.provider.http_transport import Deadline, Transport
+from tests.support.application import stop
 from tests.support.fake_provider import KEY
 from tests.support.raw_upstream import RawUpstream, Wire, responding
 from tests.support.redis_server import RedisServer
@@ -91,12 +92,11 @@ def test_nothing_of_the_application_stays_half_closed(
             "REDIS_URL": redis_server.url,
             "BFF_REDIS_PREFIX": redis_prefix,
         }
-        services = factory.create_app(load(environment)).extensions["bff"]
+        app = factory.create_app(load(environment))
+        services = app.extensions["bff"]
         try:
             wait_for(lambda: services.provider.ready, "metadata and keys")
             provider.drop_connections()
             wait_for(lambda: sockets_to(provider, *OPEN) == 0, "the end of our side")
         finally:
-            for background in services.background:
-                background.stop()
-            services.stores.database.client.close()
+            stop(app)

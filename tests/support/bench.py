@@ -168,7 +168,7 @@ class Bench:
 
     def stored(self) -> list[str]:
         pattern = f"{self.config.redis_prefix}:*"
-        return sorted(key.decode() for key in self.database.client.scan_iter(pattern))
+        return sorted(key.decode() for key in self.database.client.scan_iter(pattern, count=1000))
 
 
 @pytest.fixture

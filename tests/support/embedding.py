@@ -18,8 +18,8 @@ from werkzeug.test import TestResponse
 import bff
 from bff.access.session_cookie import cookie_name
 from bff.app.factory import create_app
-from bff.app.services import Services
 from bff.core.model import Tokens
+from tests.support.application import stop
 from tests.support.fake_provider import FakeProvider
 from tests.support.fixtures import MakeReceiver
 from tests.support.receiver import Receiver
@@ -73,11 +73,7 @@ def application_for(bff_receiver: Receiver) -> Iterator[MakeApplication]:
 
     yield make
     for app in made:
-        services: Services = app.extensions["bff"]
-        for background in services.background:
-            background.stop()
-        services.provider.close()
-        services.stores.database.client.close()
+        stop(app)
 
 
 @pytest.fixture

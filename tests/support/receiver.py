@@ -15,6 +15,7 @@ from bff.app.factory import create_app
 from bff.app.services import Services
 from bff.core.model import Identity, SignIn, Tokens
 from bff.sessions.lifecycle import session_key
+from tests.support.application import stop
 from tests.support.fake_provider import FakeProvider
 from tests.support.redis_server import RedisServer
 
@@ -34,10 +35,7 @@ class Receiver:
 
     def close(self) -> None:
         """Stop the background work."""
-        for background in self.services.background:
-            background.stop()
-        self.services.provider.close()
-        self.services.stores.database.client.close()
+        stop(self.app)
 
     def sign_in(self, **identity: Any) -> SignIn:
         """A finished sign-in of Dana, with another *identity*."""
@@ -76,7 +74,8 @@ class Receiver:
     def names(self, kind: str) -> set[str]:
         """The names of all keys in Redis of one kind."""
         pattern = f"{self.config.redis_prefix}:{kind}:*"
-        return {name.decode() for name in self.services.stores.database.client.scan_iter(pattern)}
+        client = self.services.stores.database.client
+        return {name.decode() for name in client.scan_iter(pattern, count=1000)}
 
     def revoked(self) -> set[str]:
         """The refresh tokens that the provider was asked to revoke."""

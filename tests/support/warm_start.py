@@ -27,7 +27,7 @@ from tests.support.processes import Process
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTS = {
     "bff": ("bff.cli.main", "bff.cli.draining", "bff.app.factory"),
-    "demo.provider": ("demo.provider.server",),
+    "demo.provider": ("demo.provider.server", "tests.support.provider_keys"),
     "demo.api": ("bff.resource_server", "demo.api.app", "demo.api.serving"),
 }
 """What each program imports; not its `__main__`, which each fork runs."""

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from bff.config.route import TokenRule
+from bff.core.dpop import BoundToken, DPoPKeys
 from bff.core.errors import (
     BFFError,
     ProviderRejected,
@@ -28,6 +29,9 @@ STOCK = TokenRule(mode="client", audience="https://stock", scope="read")
 OTHER = TokenRule(mode="client", audience="https://stock", scope="write")
 
 
+KEYS = ["k" * 32, "l" * 32]
+
+
 class NumberedTokens(ClientTokens):
     """The client tokens of one process, with a provider that numbers what it issues."""
 
@@ -38,6 +42,7 @@ class NumberedTokens(ClientTokens):
         super().__init__(
             replace(bench.stores, client_tokens=self.shared),
             bench.provider,
+            DPoPKeys(KEYS),
             bench.config.model_copy(update={"provider_timeout_seconds": wait_seconds}),
         )
         self.issues(seconds)
@@ -45,11 +50,12 @@ class NumberedTokens(ClientTokens):
     def _is_revoked(self, token: RouteToken) -> bool:
         return token.access_token in self.revoked
 
-    def issues(self, seconds: int) -> None:
+    def issues(self, seconds: int, jkt: str = "") -> None:
         def issue(rule: TokenRule) -> IssuedTokens:
             now = int(time.time())
             token = f"{rule.scope}-{self.provider.client_tokens}"
-            return IssuedTokens(access_token=token, issued_at=now, expires_at=now + seconds)
+            ends_at = now + seconds
+            return IssuedTokens(access_token=token, issued_at=now, expires_at=ends_at, jkt=jkt)
 
         self.provider.on_client_token = issue
 
@@ -224,6 +230,27 @@ def test_waiting_for_another_process_is_bounded(bench: Bench) -> None:
     with pytest.raises(ProviderUnavailable):
         tokens.access_token(STOCK)
     assert bench.provider.client_tokens == 0
+
+
+def test_it_is_bound_for_every_process(make_bench: MakeBench) -> None:
+    """Also after a rotation of the secret, while the older one is configured."""
+    one, other = NumberedTokens(make_bench()), NumberedTokens(make_bench())
+    for key in KEYS:
+        one.issues(300, jkt := DPoPKeys([key]).newest.jkt)
+        rule = TokenRule(mode="client", audience=key)
+        for tokens in (one, other):
+            found = tokens.access_token(rule)
+            assert isinstance(found, BoundToken)
+            assert found.jkt == jkt
+    assert other.provider.client_tokens == 0
+
+
+def test_one_whose_key_is_gone_is_requested_anew(make_bench: MakeBench) -> None:
+    one, other = NumberedTokens(make_bench()), NumberedTokens(make_bench())
+    one.issues(300, DPoPKeys(["g" * 32]).newest.jkt)
+    one.access_token(STOCK)
+    assert type(other.access_token(STOCK)) is str
+    assert other.provider.client_tokens == 1
 
 
 def _age(tokens: NumberedTokens, left_seconds: float) -> None:

@@ -20,7 +20,7 @@ from bff.core.errors import (
 )
 from bff.provider import products
 from bff.provider.client_certificate import METHODS
-from bff.provider.endpoints import EndpointClient
+from bff.provider.endpoints import EndpointClient, TokenRequest
 from bff.provider.metadata import Metadata
 from bff.provider.token_response import OUR_FAULT, check_revoked
 
@@ -40,7 +40,8 @@ def findings(client: EndpointClient, metadata: Metadata) -> list[Finding]:
 def _secret(client: EndpointClient, metadata: Metadata) -> Finding:
     made_up = {"code": _made_up(), "code_verifier": secrets.token_urlsafe(48)}
     try:
-        client.exchange(metadata.token_endpoint, made_up, client.deadline())
+        request = TokenRequest(metadata.token_endpoint, key=client.proofs.key())
+        client.exchange(request, made_up, client.deadline())
     except ProviderRejected as error:
         return _of_answer(error, metadata)
     except ProviderMisconfigured as error:

@@ -29,16 +29,14 @@ class OperationMetrics:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._requests: dict[tuple[str, str, int], tuple[Record, Record]] = {}
+        self._requests: dict[tuple[str, str, int], Record] = {}
         self._timed: dict[tuple[str, str, int, str], Record] = {}
 
     def ended(self, operation: Operation) -> None:
         """Take its numbers down."""
         if operation.kind == "request":
             key = operation.name, operation.method, operation.status // 100
-            count, seconds = self._requests.get(key) or self._series_of_request(*key)
-            count(1)
-            seconds(operation.seconds)
+            (self._requests.get(key) or self._series_of_request(*key))(operation.seconds)
             return
         timed = operation.kind, operation.name, operation.status // 100, operation.error
         record = self._timed.get(timed)
@@ -51,14 +49,15 @@ class OperationMetrics:
         code = value if value in ERROR_CODES else OTHER
         self._recorder.series(ERROR_RESPONSES, code)(1)
 
-    def _series_of_request(self, name: str, method: str, status: int) -> tuple[Record, Record]:
+    def _series_of_request(self, name: str, method: str, status: int) -> Record:
         if method not in METHODS:  # A caller may send any.
             method = OTHER
         key = name, method, status
         if key not in self._requests:
             # An exception has no status; the server renders it.
-            count = self._recorder.series(REQUESTS, name, method, f"{status or 5}xx")
-            self._requests[key] = count, self._recorder.series(REQUEST_SECONDS, name)
+            self._requests[key] = self._recorder.series_together(
+                (REQUESTS, (name, method, f"{status or 5}xx")), (REQUEST_SECONDS, (name,))
+            )
         return self._requests[key]
 
     def _series(self, operation: Operation) -> Record:

@@ -56,6 +56,17 @@ class RouteTokenRefused(BFFError):
     hint = "Ask the people who run this application whether you should have access."
 
 
+class TokenNotBound(BFFError):
+    """The route demands a token that is bound to our key, and the provider issued a bearer token.
+
+    Perhaps before DPoP was switched on: then the next renewal brings a bound one.
+    """
+
+    status, code = 502, "token_not_bound"
+    message = "This part of the application can't be used safely at the moment."
+    hint = "Sign in again. If it happens again, tell the people who run this application."
+
+
 class ProviderMisconfigured(ProviderError):
     """`invalid_client` and similar: our registration is wrong. No session ends by it."""
 

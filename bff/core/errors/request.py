@@ -117,6 +117,8 @@ class UpstreamUnreachable(BFFError):
 
     status, code = 502, "upstream_unreachable"
     message = "The service behind this address can't be reached."
+    is_swallowed = False
+    """Whether an idle connection broke with it, so that a request of a safe method may go again."""
 
 
 class ResponseBrokenOff(UpstreamUnreachable, ConnectionResetError):

@@ -31,6 +31,38 @@ class SessionEnded(SessionMissing):
     message = "Your session has ended."
 
 
+class DeviceUnproven(SessionMissing):
+    """The session is bound to a browser, and the request doesn't show that it comes from there."""
+
+    code = "device_unproven"
+    message = "This request did not come from the browser that you signed in with."
+
+
+class DeviceUnbound(SessionMissing):
+    """`BFF_DEVICE_BINDING=require`, and the browser hasn't bound the session in time."""
+
+    code = "device_unbound"
+    message = "Your browser can't show that it is the one that you signed in with."
+    hint = "Sign in again, with a browser that your organisation provides for this application."
+
+
+class DeviceCheckUnavailable(BFFError):
+    """The browser couldn't get the proof in time, by a failure of ours; the session continues."""
+
+    status, code = 503, "device_check_unavailable"
+    message = "Your browser can't be checked at the moment."
+    hint = "You have not been signed out. Please try again in a moment."
+    retry_after_seconds = 2
+
+
+class DeviceProofInvalid(BFFError):
+    """A browser's proof is missing or wrong, or its challenge is not acceptable any more."""
+
+    status, code = 403, "device_proof_invalid"
+    message = "This proof is not acceptable."
+    hint = "Your browser repeats it by itself; otherwise sign in again."
+
+
 class SessionChanged(BFFError):
     """The request is meant for another session than the one that the cookie names."""
 

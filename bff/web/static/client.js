@@ -50,7 +50,8 @@ const LOGIN_PARAMETERS = new Set([
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const SESSION_HEADER = "X-BFF-Session";
 const CHANGED_CODE = "session_changed";
-const ENDED_CODES = new Set(["session_missing", "session_ended"]);
+// The last two: it goes on in the browser that it is bound to, or in none.
+const ENDED_CODES = new Set(["session_missing", "session_ended", "device_unproven", "device_unbound"]);
 
 /** The BFF appends it to the query. Any other `error` is the app's own. */
 const SILENT_SIGN_IN_ERROR = new RegExp(

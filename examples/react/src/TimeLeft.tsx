@@ -23,7 +23,7 @@ export function TimeLeft({ seconds, readAt }: { seconds: number; readAt: number 
   const stay = () => client.fetchQuery({ queryKey: PROFILE, queryFn: () => profile({ slide: true }) }).catch(() => null);
   return (
     <span>
-      <Quiet>Signed in for {inWords(left)}</Quiet>{" "}
+      <Quiet>Signed in for another {inWords(left)}</Quiet>{" "}
       {left < SOON_SECONDS && <button type="button" onClick={stay}>Stay signed in</button>}
     </span>
   );
