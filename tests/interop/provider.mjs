@@ -7,6 +7,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import * as mtls from './mtls.mjs';
 
 // oidc-provider asks for Node 22; this is all that it misses on Node 20.
 URL.parse ??= (...parts) => (URL.canParse(...parts) ? new URL(...parts) : null);
@@ -114,6 +115,12 @@ async function answerControl(request, response) {
 const server = createServer();
 await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
 const issuer = `http://127.0.0.1:${server.address().port}`;
+const tls = settings.mtls ? await mtls.listen(settings.mtls) : null;
+if (tls) {
+  configuration.clientAuthMethods.push(...mtls.METHODS);
+  configuration.features.mTLS = mtls.feature;
+  configuration.discovery = { mtls_endpoint_aliases: tls.aliases };
+}
 const provider = new Provider(issuer, configuration);
 
 // Token exchange (RFC 8693) is no part of oidc-provider; this is as much of it as the tests need.
@@ -175,5 +182,6 @@ const callback = provider.callback();
 server.on('request', (request, response) => (
   request.url.startsWith('/_control/') ? answerControl(request, response) : callback(request, response)
 ));
+tls?.server.on('request', callback);
 process.on('SIGTERM', () => process.exit(0));
 console.log(JSON.stringify({ ready: true, issuer, control_key: controlKey }));

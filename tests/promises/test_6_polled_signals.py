@@ -65,3 +65,22 @@ def test_promise_6_an_event_is_not_lost_by_a_kill_before_its_acknowledgement(
         assert browser.profile(replica=1).status_code == 401
         wait_for(lambda: results(cluster.replicas[1:]) != [], "it is in the audit log")
         assert results(cluster.replicas[1:]) == ["shared_signal: delivered before"]
+
+
+def test_promise_6_without_redis_an_event_waits_at_the_transmitter(
+    transmitter: Transmitter,
+) -> None:
+    with Cluster(2, env=ENVIRONMENT | transmitter.settings) as cluster:
+        browser = cluster.browser()
+        browser.log_in(replica=0)
+        cluster.redis.stop()
+        jti = transmitter.add()
+        wait_for(
+            lambda: all(browser.profile(replica=r).status_code == 503 for r in range(2)),
+            "both have noticed",
+        )
+        assert transmitter.acknowledged == []
+        cluster.redis.start_again()
+        wait_for(lambda: not transmitter.events, "they go on", 60)
+        assert transmitter.acknowledged == [jti]
+        wait_for(lambda: browser.profile(replica=1).status_code == 401, "the session has ended")

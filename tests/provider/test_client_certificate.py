@@ -52,7 +52,7 @@ class Fixture:
 
     def certificate(self, name: str) -> Certificate:
         (self._folder / name).mkdir()
-        return Certificate(self._folder / name)
+        return Certificate(self._folder / name, authority=f"CA of {name}")
 
     def use(self, certificate: Certificate) -> None:
         shutil.copy(certificate.chain_file, self.chain)
@@ -62,11 +62,8 @@ class Fixture:
         """From now on the provider's aliases lead to a server that takes these *clients*."""
         context = self.server.server_context()
         context.verify_mode = ssl.CERT_REQUIRED
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         for one in clients:
-            # All CAs of tests have one name, so that a server can trust one of them only.
-            leaf, end, _ = one.chain_file.read_text().partition("-----END CERTIFICATE-----")
-            context.load_verify_locations(cadata=f"{leaf}{end}\n")
+            context.load_verify_locations(one.ca_file)
         port = int(self.fake.issuer.rstrip("/").rpartition(":")[2])
         front = self._running.enter_context(Front(port, context))
         url = f"https://localhost:{front.port}"

@@ -34,15 +34,21 @@ class Certificate:
     Args:
         directory: For the PEM files.
         hosts: DNS names, also wildcards; 127.0.0.1 is always included.
+        authority: The name of the CA; a server that trusts two needs two names.
     """
 
-    def __init__(self, directory: Path, hosts: tuple[str, ...] = ("localhost",)) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        hosts: tuple[str, ...] = ("localhost",),
+        authority: str = "Test CA",
+    ) -> None:
         ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        ca = _signed(_builder("Test CA", "Test CA", ca_key.public_key(), is_ca=True), ca_key)
+        ca = _signed(_builder(authority, authority, ca_key.public_key(), is_ca=True), ca_key)
         names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
         names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         leaf = _signed(
-            _builder("Test CA", hosts[0], key.public_key(), is_ca=False)
+            _builder(authority, hosts[0], key.public_key(), is_ca=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(
                 # Redis servers use it as client and as server.
