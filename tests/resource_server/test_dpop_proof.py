@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -16,8 +17,20 @@ from bff.resource_server.dpop_proof import (
     thumbprint,
 )
 from bff.resource_server.used_proofs import UsedProofs
-from tests.support.dpop_proofs import KEY, KEYS, METHOD, OTHER_KEY, URL, bound_token, proof, public
-from tests.support.forged_proofs import FORGED, Forge, now
+from tests.support.dpop_proofs import (
+    KEY,
+    KEYS,
+    METHOD,
+    OTHER_KEY,
+    URL,
+    bound_token,
+    claims,
+    header,
+    proof,
+    public,
+    signed_text,
+)
+from tests.support.forged_proofs import ED448, FORGED, P521, SECP256K1, WEAK_RSA, Forge, now
 from tests.support.issuer import Clock
 
 TOKEN = bound_token()
@@ -52,6 +65,54 @@ def test_every_algorithm_is_taken_with_its_key(alg: str) -> None:
     assert check(proof(TOKEN, KEYS[alg], {"alg": alg}), jkt=jkt)
     with pytest.raises(ProofInvalid, match="another key"):
         check(proof(TOKEN, KEYS[alg], {"alg": alg}), jkt=thumbprint(public(OTHER_KEY)))
+
+
+SIGNED = {"none": "ES256", "HS256": "ES256"}
+WEAK = {
+    "RS256": WEAK_RSA, "ES512": P521, "ES256K": SECP256K1, "Ed448": ED448, "EdDSA": ED448,
+    "RS512": KEYS["RS256"], "none": KEY, "HS256": KEY,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("alg", WEAK)
+def test_a_key_that_isnt_acceptable_is_refused_though_the_token_is_bound_to_it(alg: str) -> None:
+    key = WEAK[alg]
+    shown = signed_text(
+        json.dumps(header(key, alg=alg)), json.dumps(claims(TOKEN)), key, SIGNED.get(alg, alg)
+    )
+    with pytest.raises(ProofInvalid, match="alg|size|isn't one"):
+        check(shown, jkt=thumbprint(public(key)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"y": public(OTHER_KEY)["y"]}, {"x": "A" * 43, "y": "A" * 43}, {"x": "A"}, {"x": "AAAA"},
+        {"x": public(KEY)["x"] + "AAAA"}, {"crv": "P-384"}, {"x": "A" * 4000},
+    ],
+)  # fmt: skip
+def test_a_point_that_is_none_is_refused_though_the_token_is_bound_to_it(
+    changes: dict[str, str],
+) -> None:
+    jwk = public(KEY) | changes
+    shown = signed_text(json.dumps(header(jwk=jwk)), json.dumps(claims(TOKEN)))
+    with pytest.raises(ProofInvalid):
+        check(shown, jkt=thumbprint(jwk))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"e": "____________"}, {"e": "AQ"}, {"e": "AA"}, {"e": "A"}, {"n": "AQAB"}, {"n": "_" * 900}],
+)
+def test_an_rsa_key_that_is_none_is_refused_though_the_token_is_bound_to_it(
+    changes: dict[str, str],
+) -> None:
+    """Long numbers would make the check of a signature slow."""
+    key = KEYS["RS256"]
+    jwk = public(key) | changes
+    head = json.dumps(header(key, alg="RS256", jwk=jwk))
+    with pytest.raises(ProofInvalid):
+        check(signed_text(head, json.dumps(claims(TOKEN)), key, "RS256"), jkt=thumbprint(jwk))
 
 
 @pytest.mark.parametrize(
