@@ -116,8 +116,10 @@ def test_the_module_for_apis_loads_nothing_of_the_rest() -> None:
     assert loaded == {
         "bff.core", "bff.core.keyed_hashes", "bff.core.signing_keys", "bff.core.unknown_keys",
         "bff.resource_server", "bff.resource_server.access_refused", "bff.resource_server.bearer",
-        "bff.resource_server.issuer_keys", "bff.resource_server.revoked_tokens",
-        "bff.resource_server.token_guard", "bff.resource_server.token_names",
+        "bff.resource_server.dpop_proof", "bff.resource_server.issuer_keys",
+        "bff.resource_server.request_url", "bff.resource_server.revoked_tokens",
+        "bff.resource_server.schemes", "bff.resource_server.token_guard",
+        "bff.resource_server.token_names", "bff.resource_server.used_proofs",
         "bff.resource_server.verification",
     }  # fmt: skip
 

@@ -98,10 +98,14 @@ def introspected(verifier: AccessTokenVerifier, access_token: str) -> dict[str, 
         ProviderError: The provider's keys can't be loaded.
     """
     try:
-        claims = verifier.verify(access_token)
+        claims = verifier.introspect(access_token)
     except TokenInvalid:
         return {"active": False}
     members: dict[str, Any] = {"active": True, "token_type": "Bearer"}
+    if isinstance(confirmation := claims.get("cnf"), dict):
+        # Whether the sender has the key, the API must see itself (RFC 9449, 6.2; RFC 8705, 3.2).
+        members["cnf"] = confirmation
+        members["token_type"] = "DPoP" if "jkt" in confirmation else "Bearer"
     members |= {name: claims[name] for name in SHOWN if name in claims}
     if isinstance(scope := claims.get("scope"), str):
         members["scope"] = scope

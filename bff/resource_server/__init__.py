@@ -18,7 +18,8 @@ Anywhere else: `guard.verify(authorization, scope)` returns the claims, or raise
 which has the response to send.
 
 It needs joserfc, redis and requests, and none of the BFF's settings. It only reads Redis: `GET` and
-`EXISTS` on `<prefix>:deny:*`, `<prefix>:watermark:*` and `<prefix>:{born_at}:*`.
+`EXISTS` on `<prefix>:deny:*`, `<prefix>:watermark:*` and `<prefix>:{born_at}:*`. Only where tokens
+that are bound to a key (`dpop=…`) are taken, it writes, too: `SET` on `<prefix>:dpop:*`.
 """
 
 from bff.resource_server.access_refused import AccessRefused

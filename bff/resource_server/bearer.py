@@ -13,16 +13,20 @@ TOKEN_MAX_CHARACTERS = 16 * 1024
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
-def bearer_token(authorization: str | None) -> str:
+def bearer_token(authorization: str | None, scheme: str = "bearer") -> str:
     """Return the token in an `Authorization` header.
+
+    Args:
+        authorization: The header.
+        scheme: In lower case; that of RFC 9449 has tokens of the same form.
 
     Raises:
         TokenMissing: No header, another scheme, or no token in it.
-        TokenInvalid: What follows `Bearer` isn't one token.
+        TokenInvalid: What follows the scheme isn't one token.
     """
-    scheme, _, token = (authorization or "").partition(" ")
+    given, _, token = (authorization or "").partition(" ")
     token = token.strip(" ")
-    if scheme.lower() != "bearer" or not token:
+    if given.lower() != scheme or not token:
         raise TokenMissing
     if len(token) > TOKEN_MAX_CHARACTERS or not _TOKEN.fullmatch(token):
         raise TokenInvalid("not of a token's form")

@@ -6,7 +6,7 @@ Flask is imported by what is for Flask, when it is used: other APIs need not hav
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
@@ -15,12 +15,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
-from bff.core.errors import BFFError, StoreUnavailable
+from bff.core.errors import BFFError, ProofInvalid, StoreUnavailable
 from bff.core.keyed_hashes import KeyedHashes
-from bff.resource_server.access_refused import AccessRefused
-from bff.resource_server.bearer import bearer_token
+from bff.resource_server import request_url
+from bff.resource_server.access_refused import REALM, AccessRefused
+from bff.resource_server.dpop_proof import PresentedProof
 from bff.resource_server.issuer_keys import IssuerKeys
 from bff.resource_server.revoked_tokens import RevokedTokenKeys, RevokedTokens, SendCommands
+from bff.resource_server.schemes import DPoPMode, Schemes
 from bff.resource_server.verification import AccessTokenVerifier, ExpectedAccessToken
 
 if TYPE_CHECKING:
@@ -48,9 +50,14 @@ class TokenGuard:
         redis_client: Instead of `redis_url`, for Sentinel or Cluster.
         redis_timeout_seconds: Upper bound for one lookup.
         keys: The provider's keys; from its discovery document by default.
+        dpop: Whether tokens that are bound to a key (RFC 9449) are taken: `off`, `allowed` beside
+            others, or `required`. As Bearer they are refused in any case.
+        base_url: What comes before each path where clients call this API, such as
+            `https://api.example.com/orders`; a proof names it. Without it, `Host` says so.
 
     Raises:
-        ValueError: `audience`, `redis_url` or `deny_key` is missing or malformed.
+        ValueError: `audience`, `redis_url` or `deny_key` is missing or malformed, or `dpop` or
+            `base_url` is.
     """
 
     def __init__(
@@ -64,6 +71,8 @@ class TokenGuard:
         redis_client: redis.Redis | None = None,
         redis_timeout_seconds: float = 1.0,
         keys: IssuerKeys | None = None,
+        dpop: DPoPMode = "off",
+        base_url: str = "",
     ) -> None:
         if not deny_key or not (redis_url or redis_client):
             # An empty variable must not make the API accept revoked tokens.
@@ -72,31 +81,67 @@ class TokenGuard:
         client = redis_client or connect(redis_url, redis_timeout_seconds)
         revoked_tokens = RevokedTokens(sender(client), RevokedTokenKeys(redis_prefix, names))
         self._verifier = _verifier(issuer, audience, keys, revoked_tokens)
+        self._take(dpop, base_url)
 
     @classmethod
     def without_deny_list(
-        cls, *, issuer: str, audience: str, keys: IssuerKeys | None = None
+        cls,
+        *,
+        issuer: str,
+        audience: str,
+        keys: IssuerKeys | None = None,
+        dpop: DPoPMode = "off",
+        base_url: str = "",
     ) -> TokenGuard:
         """A guard that checks the JWT alone: a logout doesn't make a token invalid."""
         guard = cls.__new__(cls)
         guard._verifier = _verifier(issuer, audience, keys, None)
+        guard._take(dpop, base_url)
         return guard
 
-    def verify(self, authorization: str | None, scope: str = "") -> Mapping[str, Any]:
+    def _take(self, dpop: DPoPMode, base_url: str) -> None:
+        self._schemes = Schemes(dpop, REALM)
+        self._base_url = request_url.base(base_url) if base_url else ""
+
+    def verify(
+        self,
+        authorization: str | None,
+        scope: str = "",
+        *,
+        dpop: str | Sequence[str] | None = None,
+        method: str = "",
+        url: str = "",
+    ) -> Mapping[str, Any]:
         """The claims of a request's token, which is valid and allows *scope*. For any framework.
 
         Args:
             authorization: The request's `Authorization` header.
             scope: Scopes, separated by spaces; Auth0's `permissions` count, too.
+            dpop: The values of all its `DPoP` header fields, so that two are seen. This and the
+                next two are for APIs that take tokens that are bound to a key.
+            method: Its method.
+            url: As the client called it, with its path not decoded; with `base_url`, path and query
+                are enough.
 
         Raises:
             AccessRefused: The request may not proceed; it has the response to send.
         """
         try:
-            return self._verifier.verify(bearer_token(authorization), scope)
+            token, presented = self._schemes.token(authorization), None
+            if self._schemes.is_dpop(authorization):
+                presented = self._presented(dpop, method, url)
+            return self._verifier.verify(token, scope, presented)
         except BFFError as error:
             log.info("refused: %s %s", error.code, error.detail)
-            raise AccessRefused(error) from error
+            raise AccessRefused(error, self._schemes.challenge(error, authorization)) from error
+
+    def _presented(self, dpop: str | Sequence[str] | None, method: str, url: str) -> PresentedProof:
+        fields = (dpop,) if isinstance(dpop, str) else tuple(dpop or ())
+        try:
+            called = request_url.placed(url, self._base_url) if url else ""
+        except ValueError as error:
+            raise ProofInvalid("what the API says of its URL is none") from error
+        return PresentedProof(fields=fields, method=method, url=called)
 
     # ------------------------------------------------------------ in Flask
     @property
@@ -130,13 +175,18 @@ class TokenGuard:
     def refusal(self, scope: str = "") -> Response | None:
         """None if the request may proceed, else the error response; for `before_request`.
 
-        401 for a missing or invalid token, 403 for a missing scope, 503 without Redis or the
-        provider's keys, since validity is unknown then.
+        401 for a missing or invalid token or proof, 403 for a missing scope, 503 without Redis or
+        the provider's keys, since validity is unknown then.
         """
         from flask import Response, g, request
 
+        authorization, dpop, url = request.headers.get("Authorization"), None, ""
+        if self._schemes.is_dpop(authorization):
+            dpop, url = request.headers.getlist("DPoP"), request_url.of_wsgi(request.environ)
         try:
-            g.bff_access_token_claims = self.verify(request.headers.get("Authorization"), scope)
+            g.bff_access_token_claims = self.verify(
+                authorization, scope, dpop=dpop, method=request.method, url=url
+            )
         except AccessRefused as refused:
             return Response(refused.body, refused.status, refused.headers)
         return None

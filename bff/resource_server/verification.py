@@ -21,7 +21,9 @@ from joserfc.errors import JoseError, MissingKeyError
 from bff.core.errors import ScopeMissing, TokenInvalid
 from bff.core.signing_keys import FindKeys, verified_jwt
 from bff.resource_server.bearer import TOKEN_MAX_CHARACTERS
+from bff.resource_server.dpop_proof import PresentedProof, ProofName, bound_key, checked_proof
 from bff.resource_server.revoked_tokens import RevokedTokens
+from bff.resource_server.used_proofs import UsedProofs
 
 # Auth0: `jwt` in its own dialect, `at+jwt` in that of RFC 9068. Some providers omit `typ`: "none".
 # A logout token has a type of its own.
@@ -62,7 +64,8 @@ class AccessTokenVerifier:
     Args:
         expected: What a valid token has.
         find_keys: Finds the provider's keys.
-        revoked_tokens: Looks up revoked tokens; None checks the JWT alone.
+        revoked_tokens: Looks up revoked tokens and used proofs; None checks the JWT alone, and
+            remembers the proofs of this process.
         clock: UTC epoch seconds.
     """
 
@@ -76,32 +79,72 @@ class AccessTokenVerifier:
         self._expected = expected
         self._find_keys = find_keys
         self._revoked_tokens = revoked_tokens
+        self._used_proofs = UsedProofs()
         self._clock = clock
         self._logged: set[str] = set()
         self._registry = jws.JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
         self._registry.max_header_length = TOKEN_MAX_CHARACTERS
 
-    def verify(self, access_token: str, scope: str = "") -> dict[str, Any]:
-        """Return the claims of a valid token.
+    def verify(
+        self, access_token: str, scope: str = "", presented: PresentedProof | None = None
+    ) -> dict[str, Any]:
+        """Return the claims of a valid token that a request brings.
 
         Args:
             access_token: As it was sent.
             scope: What it must allow, separated by spaces; Auth0's `permissions` count, too.
+            presented: With what proof it was sent; None if it was sent as Bearer. A token that is
+                bound to a key (DPoP) is never valid as Bearer, and no other one is as DPoP
+                (RFC 9449, 7.1 and 7.2).
 
         Raises:
             TokenInvalid: It isn't valid; the detail has the reason, for the log.
+            ProofInvalid: It is, but the proof isn't.
             ScopeMissing: It is valid, but doesn't allow this.
             StoreUnavailable: Redis is away, so validity is unknown.
             ProviderError: There are no keys of the provider, likewise.
         """
         claims = self._checked_claims(access_token)
-        if self._revoked_tokens is not None:
-            reason = self._revoked_tokens.reason(access_token, claims)
-            if reason is not None:
-                raise TokenInvalid(reason)
+        proof = self._proven(access_token, claims, presented)
+        self._check_revocation(access_token, claims, proof)
         if not set(scope.split()) <= scopes_of(claims):
             raise ScopeMissing(scope)
         return claims
+
+    def introspect(self, access_token: str) -> dict[str, Any]:
+        """Return the claims of a valid token, whoever has it; who asks checks possession itself.
+
+        Raises:
+            TokenInvalid, StoreUnavailable, ProviderError: As `verify`.
+        """
+        claims = self._checked_claims(access_token)
+        bound_key(claims)
+        self._check_revocation(access_token, claims)
+        return claims
+
+    def _check_revocation(
+        self, access_token: str, claims: Mapping[str, Any], proof: ProofName | None = None
+    ) -> None:
+        """Raise TokenInvalid for a revoked token, ProofInvalid for a proof that came before."""
+        if self._revoked_tokens is not None:
+            reason = self._revoked_tokens.reason(access_token, claims, proof)
+            if reason is not None:
+                raise TokenInvalid(reason)
+        elif proof is not None:
+            self._used_proofs.use(proof)
+
+    def _proven(
+        self, access_token: str, claims: Mapping[str, Any], presented: PresentedProof | None
+    ) -> ProofName | None:
+        """The proof of possession, if the token needs one."""
+        jkt = bound_key(claims)
+        if presented is None:
+            if jkt is not None:
+                raise TokenInvalid("bound to a key (cnf.jkt), and sent as Bearer")
+            return None
+        if jkt is None:
+            raise TokenInvalid("sent as DPoP, and bound to no key")
+        return checked_proof(presented, access_token, jkt, self._clock())
 
     def _checked_claims(self, access_token: str) -> dict[str, Any]:
         """The claims, after signature, type, issuer, audience and times have been checked."""

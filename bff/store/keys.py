@@ -125,6 +125,7 @@ class Keys:
         - `deny:<hash>`, string: `1`; an access token that is revoked before it expires.
         - `watermark:<hash>`, string: instant; older sign-ins and tokens of a group are refused.
         - `{born_at}:<hash>`, string: instant; this Redis has a complete history since then.
+        - `dpop:<hash>`, string: the id of its use; a proof of possession that came already.
 
         Args:
             names: Hashes with the deny-list key.

@@ -69,7 +69,14 @@ from bff.core.errors.sign_in import (
     StateInvalid,
 )
 from bff.core.errors.store import AttemptUnknown, SealInvalid, SealKeyUnknown, StoreUnavailable
-from bff.core.errors.token import KeysTried, ScopeMissing, TokenInvalid, TokenMissing, TokenRefused
+from bff.core.errors.token import (
+    KeysTried,
+    ProofInvalid,
+    ScopeMissing,
+    TokenInvalid,
+    TokenMissing,
+    TokenRefused,
+)
 
 __all__ = [
     "AttemptUnknown",
@@ -97,6 +104,7 @@ __all__ = [
     "Overloaded",
     "ParameterInvalid",
     "PathRefused",
+    "ProofInvalid",
     "ProviderError",
     "ProviderMisconfigured",
     "ProviderRejected",

@@ -26,6 +26,14 @@ class TokenInvalid(BFFError):
     hint = "Get a new one."
 
 
+class ProofInvalid(BFFError):
+    """The DPoP proof of a request is missing, forged, used before, or that of another request."""
+
+    status, code = 401, "invalid_dpop_proof"
+    message = "The proof of possession is not valid."
+    hint = "Make a new one for this request, with the key that the access token is bound to."
+
+
 class KeysTried(BFFError):
     """Too many wrong keys or tokens were tried; the right one is accepted all the same (429)."""
 

@@ -37,7 +37,10 @@ export function tokenGuard({ url, clientId, clientSecret, timeoutMs = 5000 }) {
       console.error(error.message);
       return refuse(res, 503);
     }
-    if (introspected.active !== true) return refuse(res, 401, 'Bearer error="invalid_token"');
+    // One that is bound to a key (DPoP, RFC 9449) is active, but as Bearer a copy of it would do.
+    if (introspected.active !== true || introspected.cnf?.jkt !== undefined) {
+      return refuse(res, 401, 'Bearer error="invalid_token"');
+    }
     const granted = new Set((introspected.scope ?? "").split(" "));
     if (!scopes.every((scope) => granted.has(scope))) {
       return refuse(res, 403, `Bearer error="insufficient_scope", scope="${scopes.join(" ")}"`);
