@@ -176,3 +176,15 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
     }
     from_os = {one for one in imported(parsed(path)) if re.match(r"os\.(environ|getenv)", one)}
     assert bool(reads | from_os) == (name(path) in READS_THE_ENVIRONMENT)
+
+
+def test_what_a_module_shares_is_made_anew_for_each_setting_of_the_session_cache() -> None:
+    """pytest does that for fixtures that depend on the setting, and for no others."""
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text()
+        if "pytestmark = pytest.mark.session_cache" not in text:
+            continue
+        starts = re.findall(
+            r'scope="module"\)\ndef \w+\(([^)]*)\)[^:]*:(?:(?!\ndef ).)*?with Cluster\(', text, re.S
+        )
+        assert all("session_cache" in arguments for arguments in starts), name(path)

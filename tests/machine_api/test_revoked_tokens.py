@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
     with Cluster(replicas=2, env=ASKING) as cluster:
         yield cluster
 

@@ -25,7 +25,7 @@ USERS = [
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
     with Cluster(replicas=2, provider={"users": USERS}) as cluster:
         yield cluster
 

@@ -20,7 +20,7 @@ FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(session_cache: str) -> Iterator[Cluster]:
     with Cluster(replicas=2) as cluster:
         yield cluster
 

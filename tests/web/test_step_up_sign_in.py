@@ -24,7 +24,7 @@ pytestmark = pytest.mark.session_cache
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, session_cache: str) -> Iterator[Cluster]:
     """The demo API at `/api` demands it for `/transfer`; the route `/strict` demands it itself."""
     file = tmp_path_factory.mktemp("routes") / "routes.toml"
     # Nothing listens there, so a request that reaches it gets a 502.
