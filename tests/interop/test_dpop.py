@@ -63,7 +63,8 @@ class DemandingCluster(DPoPCluster):
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[DPoPCluster]:
-    with DPoPCluster(REPLICAS) as started:
+    # The API checks one proof at a time: all requests of a storm may wait for it.
+    with DPoPCluster(REPLICAS, env={"BFF_UPSTREAM_REQUESTS_MAX": "1024"}) as started:
         yield started
 
 
