@@ -136,8 +136,8 @@ def test_what_a_proof_may_have_besides(head: dict[str, Any], changes: dict[str, 
 @pytest.mark.parametrize(
     "after", [{"iat": 0.5}, {"iat": -30}, {"iat": 50}, {"exp": 90, "nbf": -5}], ids=str
 )
-def test_when_a_proof_may_be_made(after: dict[str, float]) -> None:
-    times = {name: now() + seconds for name, seconds in after.items()}
+def test_when_a_proof_may_be_made(after: dict[str, Any]) -> None:
+    times: dict[str, Any] = {name: now() + seconds for name, seconds in after.items()}
     assert check(proof(TOKEN, **times))
 
 
