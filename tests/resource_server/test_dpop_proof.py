@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from joserfc.jwk import Key
 
 from bff.core.errors import ProofInvalid, TokenInvalid
 from bff.resource_server.dpop_proof import (
@@ -68,7 +69,7 @@ def test_every_algorithm_is_taken_with_its_key(alg: str) -> None:
 
 
 SIGNED = {"none": "ES256", "HS256": "ES256"}
-WEAK = {
+WEAK: dict[str, Key] = {
     "RS256": WEAK_RSA, "ES512": P521, "ES256K": SECP256K1, "Ed448": ED448, "EdDSA": ED448,
     "RS512": KEYS["RS256"], "none": KEY, "HS256": KEY,
 }  # fmt: skip
