@@ -114,7 +114,8 @@ def added_paths(app: Flask) -> list[str]:
     paths = {
         rule.rule.partition("<")[0].rstrip("/") or "/"
         for rule in added
-        if getattr(app.view_functions[rule.endpoint], _MARK, None) != "machine"
+        # A rule may have no view: one for `url_for` only, or one whose view comes later.
+        if getattr(app.view_functions.get(rule.endpoint), _MARK, None) != "machine"
     }
     return sorted(paths)
 

@@ -18,9 +18,7 @@ from bff.config import Config
 from bff.core import audit
 from bff.core.errors import (
     BFFError,
-    ProviderError,
     ProviderUnavailable,
-    StoreUnavailable,
     TokenRefused,
     TransmitterRefused,
 )
@@ -87,7 +85,8 @@ class SignalPolling:
 
         Raises:
             ProviderError: The transmitter can't be used; the pause is set.
-            StoreUnavailable: Redis is away; the transmitter keeps what is not acknowledged.
+            BFFError: An event can't take effect now, as when Redis is away; the transmitter keeps
+                what is not acknowledged.
         """
         owner = secrets.token_hex(16)
         failures = self._lease.begin(owner, self._lease_seconds)
@@ -96,7 +95,7 @@ class SignalPolling:
         try:
             # Perhaps the last response was too large.
             more = self._round(owner, 1 if failures else EVENTS_MAX)
-        except (ProviderError, StoreUnavailable) as error:
+        except BFFError as error:
             audit.record("event_received", "failed", reason=f"shared_signal: poll: {error.code}")
             self._lease.end(owner, pause_after(failures, error), failed=True)
             raise

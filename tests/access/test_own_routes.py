@@ -11,6 +11,7 @@ from flask import Blueprint
 from flask.views import MethodView
 
 import bff
+from bff.access.own_routes import added_paths
 from tests.support.embedding import (
     CROSS_SITE,
     SAME_ORIGIN,
@@ -195,6 +196,13 @@ def test_blueprints_are_guarded_and_have_one_spelling(application_for: MakeAppli
 def test_a_route_that_requests_would_never_reach_raises(embedding: Embedding, rule: str) -> None:
     with pytest.raises(ValueError, match=f"^{rule}: "):
         embedding.app.register_blueprint(blueprint(rule, ["GET"]))
+
+
+def test_a_rule_without_a_view_is_a_route_too(embedding: Embedding) -> None:
+    """Flask allows one that `url_for` alone uses, and a view that comes later."""
+    embedding.app.add_url_rule("/cdn/<path:name>", endpoint="cdn", build_only=True)
+    embedding.app.add_url_rule("/later", endpoint="later")
+    assert {"/cdn", "/later"} <= set(added_paths(embedding.app))
 
 
 def test_other_methods_of_an_address_are_free(embedding: Embedding) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bff.core.errors import ProviderError, StoreUnavailable
+from bff.core.errors import BFFError, ProviderError, SealKeyUnknown, StoreUnavailable
 from bff.machine_api.signal_polling import create_polling
 from tests.support.fake_provider import Reply
 from tests.support.fixtures import AuditLines, MakeReceiver
@@ -171,8 +171,13 @@ def test_without_the_transmitters_keys_what_is_done_is_acknowledged_and_the_rest
     assert not bff.has_session(mine)
 
 
+@pytest.mark.parametrize("failure", [StoreUnavailable, SealKeyUnknown])
 def test_what_was_done_before_a_failure_is_acknowledged(
-    bff: Receiver, transmitter: Transmitter, monkeypatch: pytest.MonkeyPatch
+    bff: Receiver,
+    transmitter: Transmitter,
+    monkeypatch: pytest.MonkeyPatch,
+    audit_lines: AuditLines,
+    failure: type[BFFError],
 ) -> None:
     done, not_done = transmitter.add(), transmitter.add()
     add, calls = bff.services.stores.seen_messages.add, []
@@ -180,12 +185,14 @@ def test_what_was_done_before_a_failure_is_acknowledged(
     def fail_then(*args: Any, **options: Any) -> None:
         calls.append(1)
         if len(calls) == 2:
-            raise StoreUnavailable("away")
+            raise failure("as it is called")
         add(*args, **options)
 
     monkeypatch.setattr(bff.services.stores.seen_messages, "add", fail_then)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(failure):
         polling(bff, transmitter).run()
+    reasons = [line["reason"] for line in audit_lines() if line["event"] == "event_received"]
+    assert f"shared_signal: poll: {failure.code}" in reasons
     assert transmitter.acknowledged == [done]
     assert list(transmitter.events) == [not_done]
     assert transmitter.polls[-1].body["maxEvents"] == 0
