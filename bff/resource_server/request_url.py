@@ -19,9 +19,10 @@ _URL = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<ipv6>[0-9A-F:.]+)\]|(?P<host>[A-Z0-9._-]+))"
     r"(?::(?P<port>[0-9]{0,5}))?(?P<path>/(?:[!-\"$&->@-~]|%[0-9A-F]{2})*)?"
     r"(?P<rest>[?#][!-~]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # Else `ſ` is an `s`.
 )
-_SCHEME_AND_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_SCHEME_AND_AUTHORITY = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{0,5})?")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _IN_PATHS = "/:@!$&'()*+,;="
@@ -92,6 +93,8 @@ def of_wsgi(environ: Mapping[str, Any]) -> str:
         target = quote(_bytes(target), safe=_VISIBLE)
     target = _SCHEME_AND_AUTHORITY.sub("", target, count=1)
     host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    if not _AUTHORITY.fullmatch(host):
+        host = ""  # Else `Host: api.example.com/other?` would say that the path is another.
     return f"{environ['wsgi.url_scheme']}://{host}{target}"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from werkzeug.test import EnvironBuilder
 
 from bff.resource_server import AccessRefused
+from bff.resource_server.request_url import normalised, of_wsgi
 from bff.resource_server.schemes import DPoPMode
 from tests.support.dpop_api import BASE, client_of, code, sent, unlisted
 from tests.support.dpop_proofs import bound_token, proof
@@ -66,7 +68,8 @@ def test_a_mode_that_is_none_is_an_error(mode: Any) -> None:
 @pytest.mark.parametrize(
     "base_url",
     ["api.test", "/", "ftp://api.test", "https://api.test?x", "https://api.test/#x",
-     "https://user@api.test", "https://api.test:99999", "https://[::x]", "https://api.test/ x"],
+     "https://user@api.test", "https://api.test:99999", "https://[::x]", "https://api.test/ x",
+     "http\u017f://api.test"],
 )  # fmt: skip
 def test_an_address_that_is_none_is_an_error(base_url: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
@@ -205,6 +208,25 @@ def test_with_an_address_of_its_own_host_is_not_believed() -> None:
             ("Host", "other.test"),
         ]
         assert api.get("/items", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("host", ["api.test/items?", "api.test/items#", "api.test/items;", "a@b"])
+def test_a_host_that_goes_on_with_a_path_is_none(host: str) -> None:
+    """Else a proof for one path, and a Host that has it, would open another path."""
+    environ = EnvironBuilder("/secret", base_url="https://api.test").get_environ()
+    placed = of_wsgi(environ | {"HTTP_HOST": host})
+    with pytest.raises(ValueError, match="no URL"):
+        normalised(placed)
+
+
+@pytest.mark.parametrize("base_url", ["", "http://localhost"])
+def test_an_address_within_the_path_is_a_part_of_it(base_url: str) -> None:
+    api, bound = client_of(unlisted("required", base_url)), bound_token()
+    path = "/items/https://other.test/a"
+    environ = {"REQUEST_URI": path}
+    for htu, status in ((path, 200), ("/items/", 401), ("/items//a", 401)):
+        headers = sent(bound, proof(bound, htu=f"http://localhost{htu}"))
+        assert api.get(path, headers=headers, environ_overrides=environ).status_code == status
 
 
 def test_without_one_the_proxy_says_it() -> None:

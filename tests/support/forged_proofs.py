@@ -217,6 +217,7 @@ FORGED: dict[str, Forge] = {
     "an encoded slash": _with(htu="https://api.test%2Fitems"),
     "a broken encoding": _with(htu="https://api.test/items%2"),
     "a host beyond ASCII": _with(htu="https://аpi.test/items"),
+    "a letter that is an s in capitals": _with(htu="http\u017f://api.test/items"),
     "an address that isn't http": _with(htu="ftp://api.test/items"),
     "no iat": _with(iat=None),
     "an iat that is text": lambda token: (proof(token, iat=str(now())),),
